@@ -1,0 +1,74 @@
+"""Every error that a user can cause or must act on.
+
+One tree, one handler (the command line's). A message says what happened with the offending value, what
+was expected and what to type next; nothing outside this tree is meant for a user's eyes.
+"""
+
+
+class PcedgeError(Exception):
+    """Base of all errors meant for the user.
+
+    Args:
+        what: What happened, naming the offending value.
+        hint: What to do or type next; printed on a line of its own.
+    """
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}\n{self.hint}" if self.hint else self.what
+
+
+class OptionError(PcedgeError):
+    """An option or a combination of options makes no sense."""
+
+
+class MissingExtraError(PcedgeError):
+    """A library is not installed that only some installations need.
+
+    Args:
+        module: The module that could not be imported.
+        extra: The extra of this package that installs it.
+        purpose: What needs it, as the start of a sentence.
+    """
+
+    def __init__(self, module: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {module}, which is not installed.",
+            f"Install it with: pip install 'pcedge[{extra}]'",
+        )
+
+
+class ImageError(PcedgeError):
+    """An image file cannot be read or is not an image."""
+
+
+class DatasetError(PcedgeError):
+    """A folder is not a dataset that can be used for what was asked."""
+
+
+class WeightsError(PcedgeError):
+    """A weights file is missing, unsafe or belongs to another network."""
+
+
+class BundleError(PcedgeError):
+    """A bundle is missing, damaged, incomplete or from another version."""
+
+
+class ExportError(PcedgeError):
+    """An exported network is invalid or does not equal its source."""
+
+
+class RuntimeUnavailableError(PcedgeError):
+    """A runtime or a device is not present on this machine."""
+
+
+class CameraError(PcedgeError):
+    """A source of frames cannot be opened or has failed."""
+
+
+class OutputError(PcedgeError):
+    """A picture or an event could not be written: full disk, no permission, folder gone."""
