@@ -1,0 +1,133 @@
+"""Live cameras and network streams, which come back by themselves after they were lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import count
+from types import TracebackType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.errors import CameraError
+
+from .drivers import rgb_of
+from .frames import Frame
+from .source import NoFrame, frame_name
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+
+
+class CameraSource:
+    """A live camera or network stream.
+
+    Opening fails at once when the camera is not there. After that a lost picture, and every attempt
+    to reopen that fails, is a frame with ``fault`` set; attempts are 0.5 s apart at first, then
+    twice as long each time up to 10 s, until a picture arrives again.
+
+    Args:
+        name: What a person calls it, without password.
+        opener: Opens the device; called again for every attempt to reopen. It should set time-outs
+            where the driver has them.
+        hint: What to check when it cannot be opened.
+        max_reconnects: Attempts without a picture after which to give up; None tries for ever.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        name: str,
+        opener: Callable[[], cv2.VideoCapture],
+        *,
+        hint: str = "",
+        max_reconnects: int | None = None,
+    ) -> None:
+        self.name = name
+        self._opener = opener
+        self._hint = hint
+        self._max_reconnects = max_reconnects
+        self._capture: cv2.VideoCapture | None = None
+        self._indices = count()
+        self._attempts = 0
+        self._pause_s = _FIRST_PAUSE_S
+        self._retry_at = 0.0
+
+    def __enter__(self) -> CameraSource:
+        if self._opened() is None:
+            raise CameraError(f"{self.name}: cannot be opened.", self._hint)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._release()
+
+    def read(self, timeout_s: float) -> Frame | NoFrame:
+        """Return the next picture, or a fault when the camera has just been lost or is still lost.
+
+        While it is lost, waits at most ``timeout_s`` for the time of the next attempt. The driver
+        or the network may take longer, up to the time-outs that ``opener`` sets.
+
+        Raises:
+            CameraError: ``max_reconnects`` attempts in a row have brought no picture.
+        """
+        capture = self._capture
+        if capture is None:
+            wait_s = self._retry_at - time.monotonic()
+            if wait_s > 0:
+                time.sleep(min(wait_s, timeout_s))
+                return NoFrame.YET
+            self._count_attempt()
+            capture = self._opened()
+        if capture is None:
+            return self._lost("the camera cannot be reopened")
+        arrived, image = capture.read()
+        if not arrived:
+            return self._lost("no picture from the camera")
+        try:
+            return self._frame(rgb_of(image))
+        except CameraError as error:
+            return self._lost(error.what)
+
+    def _opened(self) -> cv2.VideoCapture | None:
+        capture = self._opener()
+        if not capture.isOpened():
+            capture.release()
+            return None
+        self._capture = capture
+        return capture
+
+    def _frame(self, image_rgb: NDArray[np.uint8]) -> Frame:
+        # Only a picture proves that the camera is back: some open and then deliver nothing.
+        self._attempts = 0
+        self._pause_s = _FIRST_PAUSE_S
+        index = next(self._indices)
+        return Frame(self.name, index, frame_name(index), time.time(), image_rgb)
+
+    def _lost(self, fault: str) -> Frame:
+        self._release()
+        self._retry_at = time.monotonic() + self._pause_s
+        fault = f"{fault}; next attempt to reopen it in {self._pause_s:g} s"
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        index = next(self._indices)
+        return Frame(self.name, index, frame_name(index), time.time(), None, fault)
+
+    def _count_attempt(self) -> None:
+        if self._attempts == self._max_reconnects:
+            raise CameraError(
+                f"{self.name}: lost; {self._attempts} attempts to reopen it brought no picture.",
+                self._hint,
+            )
+        self._attempts += 1
+
+    def _release(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
