@@ -1,0 +1,143 @@
+"""The memory bank: the patches that were kept, where each came from, and the search for the nearest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.errors import BundleError
+
+if TYPE_CHECKING:
+    import faiss
+
+INDEX_FILE = "bank.faiss"
+ROWS_FILE = "bank_rows.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class RowSources:
+    """Where every bank row came from.
+
+    Attributes:
+        images: Training images by number, as paths relative to the dataset.
+        image: int32 [rows], the number of the row's image.
+        y: int32 [rows], the patch's line in the grid.
+        x: int32 [rows], the patch's column in the grid.
+    """
+
+    images: tuple[str, ...]
+    image: NDArray[np.int32]
+    y: NDArray[np.int32]
+    x: NDArray[np.int32]
+
+    @classmethod
+    def of_patches(
+        cls, images: tuple[str, ...], patches: NDArray[np.int64], grid_hw: tuple[int, int]
+    ) -> "RowSources":
+        """Number the patches of all images in row-major order, and look up the given ones."""
+        image, place = np.divmod(patches, grid_hw[0] * grid_hw[1])
+        y, x = np.divmod(place, grid_hw[1])
+        return cls(images, image.astype(np.int32), y.astype(np.int32), x.astype(np.int32))
+
+
+class Bank:
+    """Float32 rows with exact nearest-neighbour search by squared Euclidean distance.
+
+    Args:
+        index: An ordinary FAISS index that holds the rows.
+        sources: Where the rows came from.
+    """
+
+    def __init__(self, index: "faiss.IndexFlatL2", sources: RowSources) -> None:
+        self._index = index
+        self.sources = sources
+
+    @classmethod
+    def build(cls, rows: NDArray[np.float32], sources: RowSources) -> "Bank":
+        """Make a bank of rows [n, dims], which are copied."""
+        import faiss
+
+        index = faiss.IndexFlatL2(rows.shape[1])
+        index.add(np.ascontiguousarray(rows, np.float32))
+        return cls(index, sources)
+
+    @classmethod
+    def open(cls, directory: Path) -> "Bank":
+        """Read a bank that ``save`` wrote.
+
+        Raises:
+            BundleError: A file is missing or is not what it should be.
+        """
+        import faiss
+
+        path = directory / INDEX_FILE
+        try:
+            index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise BundleError(
+                f"{path} cannot be read as a FAISS index.", "Fit again, or restore the file."
+            ) from error
+        sources = _read_sources(directory / ROWS_FILE)
+        if len(sources.image) != index.ntotal:
+            raise BundleError(
+                f"{path} has {index.ntotal} rows, but {ROWS_FILE} describes {len(sources.image)}.",
+                "The two files do not belong together: fit again, or restore them.",
+            )
+        return cls(index, sources)
+
+    def save(self, directory: Path) -> None:
+        """Write ``bank.faiss`` and ``bank_rows.npz`` into a directory."""
+        import faiss
+
+        faiss.write_index(self._index, str(directory / INDEX_FILE))
+        sources = self.sources
+        arrays: dict[str, Any] = {"image": sources.image, "y": sources.y, "x": sources.x}
+        np.savez(directory / ROWS_FILE, images=np.array(sources.images, np.str_), **arrays)
+
+    @property
+    def rows(self) -> NDArray[np.float32]:
+        """The rows, float32 [rows, dims], read-only, without a copy."""
+        import faiss
+
+        flat: NDArray[np.float32] = faiss.rev_swig_ptr(
+            self._index.get_xb(), self._index.ntotal * self._index.d
+        )
+        view = flat.reshape(self._index.ntotal, self._index.d)
+        view.flags.writeable = False
+        return view
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def dims(self) -> int:
+        """Values a row."""
+        return int(self._index.d)
+
+    def search(
+        self, embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the nearest row of each embedding.
+
+        Args:
+            embeddings: float32 [n, dims].
+
+        Returns:
+            Squared distances, float32 [n], never negative, and row numbers, int64 [n].
+        """
+        distances, rows = self._index.search(np.ascontiguousarray(embeddings, np.float32), 1)
+        return np.maximum(distances[:, 0], 0.0), rows[:, 0]
+
+
+def _read_sources(path: Path) -> RowSources:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return RowSources(
+                tuple(stored["images"].tolist()), stored["image"], stored["y"], stored["x"]
+            )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise BundleError(
+            f"{path} cannot be read ({error}).", "Fit again, or restore the file."
+        ) from error

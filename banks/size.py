@@ -1,0 +1,55 @@
+"""How large a coreset is: a fraction of all patches, or a number of rows."""
+
+from dataclasses import dataclass
+
+from pcedge.errors import OptionError
+
+
+@dataclass(frozen=True)
+class CoresetSize:
+    """Either ``fraction`` of all rows (rounded down, as in the reference) or ``count`` rows.
+
+    Attributes:
+        fraction: Above 0, at most 1; None when a count was given.
+        count: At least 1; None when a fraction was given.
+    """
+
+    fraction: float | None = None
+    count: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "CoresetSize":
+        """Read ``0.1``, ``10%`` or ``5000`` (rows); a whole number is a number of rows."""
+        stripped = text.strip()
+        try:
+            if stripped.endswith("%"):
+                return cls._checked(fraction=float(stripped[:-1]) / 100, text=text)
+            if stripped.isdigit():
+                return cls._checked(count=int(stripped), text=text)
+            return cls._checked(fraction=float(stripped), text=text)
+        except ValueError:
+            raise _unusable(text) from None
+
+    @classmethod
+    def _checked(
+        cls, *, text: str, fraction: float | None = None, count: int | None = None
+    ) -> "CoresetSize":
+        usable = 0 < fraction <= 1 if fraction is not None else bool(count)
+        if not usable:
+            raise _unusable(text)
+        return cls(fraction, count)
+
+    def rows(self, total: int) -> int:
+        """Rows to keep of ``total``: at least one, at most all."""
+        wanted = int(total * self.fraction) if self.fraction is not None else self.count or 1
+        return min(max(wanted, 1), total)
+
+    def __str__(self) -> str:
+        return f"{self.fraction:g}" if self.fraction is not None else f"{self.count} rows"
+
+
+def _unusable(text: str) -> OptionError:
+    return OptionError(
+        f"The coreset size {text!r} makes no sense.",
+        "Give a fraction (0.1), a percentage (10%) or a number of rows (5000).",
+    )
