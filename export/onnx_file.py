@@ -1,0 +1,51 @@
+"""A network as an ONNX file: written, checked, and compared with its source."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcedge.errors import ExportError, MissingExtraError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+INPUT, OUTPUT = "images", "embeddings"
+# Understood by TensorRT 8.6 to 11 and every ONNX Runtime in use.
+OPSET = 17
+
+
+def write_onnx(module: "nn.Module", example: "Tensor", path: Path) -> None:
+    """Write a module as ONNX: opset 17, fixed picture size, any batch size; then check the file.
+
+    Args:
+        module: Maps images [n, 3, s, s] to embeddings [n, patches, dims].
+        example: A batch of images [n, 3, s, s].
+        path: Where to write; an existing file is replaced.
+
+    Raises:
+        ExportError: The file does not pass ONNX's checker with full shape inference.
+    """
+    try:
+        import onnx
+        import torch
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "fit", "Writing ONNX files") from None
+    path.unlink(missing_ok=True)
+    with warnings.catch_warnings(), torch.inference_mode():
+        # The TorchScript exporter writes opset 17 itself; its successor starts at 18 and converts down,
+        # "which may not be successful". It warns of its age on every call.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        torch.onnx.export(
+            module.eval(),
+            (example,),
+            path,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    try:
+        onnx.checker.check_model(path, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"The exported network is invalid: {error}.") from error
