@@ -1,0 +1,123 @@
+"""Directories and files that are replaced whole or not at all."""
+
+import ctypes
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_RETIRED = ".old"
+
+
+@contextmanager
+def replace_directory(target: Path) -> Iterator[Path]:
+    """Yield an empty sibling of ``target`` to write into; on success it takes the target's place.
+
+    A kill at any moment leaves the old directory or the new one under the target's name, never a mixture.
+    On an exception the target stays as it was. Leftovers of a kill are hidden siblings, removed next time.
+
+    Args:
+        target: The directory to make or to replace.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    recover(target)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", dir=target.parent))
+    try:
+        staging.chmod(0o755)
+        yield staging
+        _sync(staging)
+        _swap(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never half of one."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, destination: Path) -> None:
+    """Put a file at a second place, without copying its bytes where the file system allows it.
+
+    The two may be one: replace either by a rename, never write into it.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        destination.hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, destination)
+
+
+def recover(target: Path) -> None:
+    """Clear up after killed processes: put back a directory caught between two renames, remove the rest."""
+    for path in target.parent.glob(f".{target.name}.*.*"):
+        process = path.name[len(target.name) + 2 :].split(".")[0]
+        if not path.is_dir() or not process.isdigit() or _alive(int(process)):
+            continue
+        if path.suffix == _RETIRED and not target.exists():
+            path.rename(target)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _swap(staging: Path, target: Path) -> None:
+    """Put ``staging`` under the target's name; what was there before ends up under the staging name."""
+    if not target.exists():
+        staging.rename(target)
+        return
+    if _exchange(staging, target):
+        return
+    # File systems without an atomic exchange: for an instant neither is there, and a kill in it leaves
+    # the old directory under a hidden name, from which ``recover`` puts it back.
+    retired = staging.with_name(staging.name + _RETIRED)
+    target.rename(retired)
+    staging.rename(target)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two directories in one step (Linux renameat2); False where that does not exist."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    result = rename(
+        _AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE
+    )
+    if result == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(second))
+
+
+def _sync(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

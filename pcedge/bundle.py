@@ -1,0 +1,181 @@
+"""The bundle: one directory per product, every file checked when opened, replaced whole."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
+from pcedge.banks import INDEX_FILE, ROWS_FILE, Bank
+from pcedge.errors import BundleError, PcedgeError
+from pcedge.manifest import MANIFEST_FILE, FileInfo, Manifest, read_manifest
+
+EMBEDDER_FILE = "embedder.onnx"
+BACKBONE_FILE = "backbone.safetensors"
+DEFAULT_MODELS = Path("models")
+CURRENT_FILE = "current"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk.
+
+    Attributes:
+        directory: Where it is.
+        manifest: What it says of itself.
+    """
+
+    directory: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, directory: Path) -> "Bundle":
+        """Read a bundle's manifest; its files are checked one by one as they are used."""
+        recover(directory)
+        return cls(directory, read_manifest(directory))
+
+    def has(self, name: str) -> bool:
+        """Whether the bundle lists a file, such as ``embedder.onnx``."""
+        return name in self.manifest.files
+
+    def file(self, name: str) -> Path:
+        """Path of a file that was found to be just what the manifest says.
+
+        Raises:
+            BundleError: The file is not listed, missing, or differs in a single byte.
+        """
+        path = self.directory / name
+        stated = self.manifest.files.get(name)
+        if stated is None:
+            raise BundleError(f"The bundle {self.directory} has no {name}.", "Fit it again.")
+        if not path.is_file():
+            raise BundleError(
+                f"{path} is missing from its bundle.", "Restore the file, or fit the bundle again."
+            )
+        if describe_file(path) != stated:
+            raise BundleError(
+                f"{path} is not the file that the manifest describes: it was changed or damaged.",
+                "Restore the file, or fit the bundle again.",
+            )
+        return path
+
+    def files_in(self, folder: str) -> list[Path]:
+        """Checked paths of all files below a folder of the bundle, in order of name."""
+        names = sorted(name for name in self.manifest.files if name.startswith(f"{folder}/"))
+        return [self.file(name) for name in names]
+
+    def open_bank(self) -> Bank:
+        """Check and read the memory bank."""
+        self.file(INDEX_FILE)
+        self.file(ROWS_FILE)
+        bank = Bank.open(self.directory)
+        if bank.dims != self.manifest.embedding.dims:
+            raise BundleError(
+                f"The bank of {self.directory} has {bank.dims} dims a row, its embedder gives "
+                f"{self.manifest.embedding.dims}.",
+                "The files do not belong together: fit the bundle again.",
+            )
+        return bank
+
+
+def describe_file(path: Path) -> FileInfo:
+    """Digest and size of a file."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return FileInfo(sha256=digest.hexdigest(), size=path.stat().st_size)
+
+
+@contextmanager
+def write_bundle(directory: Path) -> Iterator[Path]:
+    """Yield an empty directory to fill and ``seal``; then it becomes the bundle, atomically."""
+    with _explain_disk_errors(directory), replace_directory(directory) as staging:
+        yield staging
+
+
+@contextmanager
+def edit_bundle(bundle: Bundle) -> Iterator[Path]:
+    """Yield a copy of a bundle to change and ``seal``; then it becomes the bundle, atomically.
+
+    Every file is checked on the way, so that sealing never vouches for a damaged one. The files may be hard
+    links: replace them, never write into them.
+    """
+    with write_bundle(bundle.directory) as staging:
+        for name in bundle.manifest.files:
+            link_or_copy(bundle.file(name), staging / name)
+        yield staging
+
+
+def seal(staging: Path, manifest: Manifest) -> Manifest:
+    """Describe every file of a directory in its manifest and write that; return it."""
+    for path in staging.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # some libraries write files only the owner may read
+    files = {
+        path.relative_to(staging).as_posix(): describe_file(path)
+        for path in sorted(staging.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_FILE
+    }
+    sealed = msgspec.structs.replace(manifest, files=files)
+    replace_file(staging / MANIFEST_FILE, sealed.to_json())
+    return sealed
+
+
+def set_current(models: Path, name: str) -> None:
+    """Make a bundle the one that commands use when none is named."""
+    with _explain_disk_errors(models):
+        replace_file(models / CURRENT_FILE, f"{name}\n".encode())
+
+
+def current_name(models: Path) -> str | None:
+    """Name of the current bundle, if there is one."""
+    try:
+        return (models / CURRENT_FILE).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def find_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Bundle:
+    """Open the named bundle (a directory, or a name below ``models``), or the current one.
+
+    Raises:
+        BundleError: There is none, with the command that makes one.
+    """
+    if model is None:
+        name = current_name(models)
+        if name is None:
+            raise BundleError(
+                f"There is no current bundle in {models}/.",
+                "Make one with: pcedge fit DATASET, or name one with --model DIR",
+            )
+        return Bundle.open(models / name)
+    if Path(model).is_dir():
+        return Bundle.open(Path(model))
+    if (models / model).is_dir():
+        return Bundle.open(models / model)
+    raise BundleError(
+        f"There is no bundle {model}, neither as a directory nor below {models}/.",
+        f"Bundles there: {', '.join(bundle_names(models)) or 'none'}. "
+        "Make one with: pcedge fit DATASET",
+    )
+
+
+def bundle_names(models: Path) -> list[str]:
+    """Names of the bundles below ``models``, in order."""
+    return sorted(path.parent.name for path in models.glob(f"[!.]*/{MANIFEST_FILE}"))
+
+
+@contextmanager
+def _explain_disk_errors(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except PcedgeError:
+        raise
+    except OSError as error:
+        raise BundleError(
+            f"{directory} cannot be written: {error.strerror or error}.",
+            "Nothing was changed. Check the permissions and the free space, or choose --models DIR.",
+        ) from error

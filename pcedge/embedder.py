@@ -1,0 +1,61 @@
+"""The embedder as a PyTorch module: built for a fit, stored in a bundle, restored from it."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from pcedge.backbones import Backbone, read_state, restore_backbone, state_digest, used_state
+from pcedge.embedding import REFERENCE_DIMS, PatchEmbedder
+from pcedge.errors import BundleError, OptionError
+from pcedge.manifest import Manifest
+from pcedge.preprocessing import Preprocessing
+
+EmbeddingKind = Literal["reference", "mean"]
+_DIMS = {"reference": REFERENCE_DIMS, "mean": None}
+
+
+def build_embedder(
+    backbone: torch.nn.Module, preprocessing: Preprocessing, kind: EmbeddingKind
+) -> PatchEmbedder:
+    """Put neighbourhood pooling on a truncated backbone; the grids are found by running it once.
+
+    Raises:
+        OptionError: The layers' grids do not suit each other.
+    """
+    size = preprocessing.input_size
+    with torch.inference_mode():
+        features = backbone(torch.zeros(1, 3, size, size))
+    shapes = [(feature.shape[1], feature.shape[2], feature.shape[3]) for feature in features]
+    if any(shape[1:] > shapes[0][1:] for shape in shapes[1:]):
+        raise OptionError(
+            "The first of the layers must have the finest grid; these have "
+            + ", ".join(f"{h}x{w}" for _, h, w in shapes) + ".",
+            "Name the layers in the order in which the network computes them.",
+        )
+    return PatchEmbedder(backbone, shapes, _DIMS[kind])
+
+
+def save_backbone(backbone: Backbone, path: Path) -> None:
+    """Store the truncated backbone's tensors as safetensors."""
+    from safetensors.torch import save_file
+
+    save_file({k: v.contiguous() for k, v in used_state(backbone.module).items()}, path)
+
+
+def restore_embedder(manifest: Manifest, backbone_file: Path) -> PatchEmbedder:
+    """Rebuild the embedder a bundle was fitted with.
+
+    Raises:
+        BundleError: The stored weights are not those the manifest names.
+    """
+    info = manifest.backbone
+    state = read_state(backbone_file)
+    if state_digest(state) != info.weights_sha256:
+        raise BundleError(
+            f"{backbone_file} does not hold the weights the bundle was fitted with.",
+            "Restore the file, or fit the bundle again.",
+        )
+    backbone = restore_backbone(info.name, info.layers, state)
+    kind: EmbeddingKind = "mean" if manifest.embedding.kind == "mean" else "reference"
+    return build_embedder(backbone, manifest.preprocessing, kind)

@@ -1,0 +1,147 @@
+"""Evaluation: labelled images through the inspector that watch runs, and how well it did."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.camera import read_image, read_mask
+from pcedge.datasets import Dataset, Sample, labelled_images
+from pcedge.errors import DatasetError, ImageError
+from pcedge.inspector import Inspector
+from pcedge.metrics import aupro, auroc, pixel_auroc
+from pcedge.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well an inspector told defects from good images.
+
+    Attributes:
+        image_auroc: Over image scores; None when there are no good or no defective images.
+        pixel_auroc: Over the pixels of all images; None when no defect has a mask.
+        pixel_auroc_anomalous: Over the pixels of defective images only.
+        aupro: Area under the per-region-overlap curve up to a false-positive rate of 0.3, on defective images.
+        false_reject_rate: Share of good images that scored above the threshold.
+        miss_rate: Share of defective images that did not.
+        threshold: The threshold used.
+        good: Good images judged.
+        defective: Defective images judged.
+        defects_without_mask: Defective images left out of the pixel metrics because they have no mask.
+        skipped: Images that could not be read, and why.
+        runtime: What ran the network.
+        frame_ms: Median time from decoded picture to score and map.
+        scores: Score of every image by its name in the dataset.
+    """
+
+    image_auroc: float | None
+    pixel_auroc: float | None
+    pixel_auroc_anomalous: float | None
+    aupro: float | None
+    false_reject_rate: float | None
+    miss_rate: float | None
+    threshold: float
+    good: int
+    defective: int
+    defects_without_mask: int
+    skipped: dict[str, str]
+    runtime: str
+    frame_ms: float
+    scores: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    sample: Sample
+    score: float
+    seconds: float
+    score_map: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
+
+
+def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent) -> Evaluation:
+    """Judge every test image of a dataset.
+
+    Args:
+        dataset: With test images.
+        inspector: As ``open_inspector`` gives it.
+        progress: Told of images judged, as the stage ``evaluate``.
+
+    Raises:
+        DatasetError: There are no test images, or none can be read.
+    """
+    samples = labelled_images(dataset)
+    judged: list[_Judged] = []
+    skipped: dict[str, str] = {}
+    for done, sample in enumerate(samples, 1):
+        try:
+            judged.append(_judge(sample, inspector))
+        except ImageError as error:
+            skipped[dataset.relative(sample.path)] = error.what
+        progress("evaluate", done, len(samples))
+    if not judged:
+        raise DatasetError(
+            f"None of the {len(samples)} test images in {dataset.root} could be read.",
+            f"First problem: {next(iter(skipped.values()))}",
+        )
+    return _summarise(dataset, inspector, judged, skipped)
+
+
+def _judge(sample: Sample, inspector: Inspector) -> _Judged:
+    image = read_image(sample.path)
+    mask = _mask(sample, image.shape[:2], inspector)
+    began = time.perf_counter()
+    stages = inspector.stages(image)
+    score_map = inspector.score_map(stages)
+    return _Judged(sample, stages.score, time.perf_counter() - began, score_map, mask)
+
+
+def _mask(
+    sample: Sample, shape_hw: tuple[int, ...], inspector: Inspector
+) -> NDArray[np.bool_] | None:
+    """A defect's mask at the map's pixels, none for a defect without one, and an empty one for good images."""
+    size = inspector.preprocessing.input_size
+    if not sample.is_defect:
+        return np.zeros((size, size), bool)
+    if sample.mask is None:
+        return None
+    mask = read_mask(sample.mask)
+    if mask.shape != shape_hw[:2]:
+        raise ImageError(
+            f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]}, but its image {sample.path.name} is "
+            f"{shape_hw[1]}x{shape_hw[0]}.",
+        )
+    return inspector.preprocessing.apply_to_mask(mask)
+
+
+def _summarise(
+    dataset: Dataset, inspector: Inspector, judged: list[_Judged], skipped: dict[str, str]
+) -> Evaluation:
+    good = np.array([j.score for j in judged if not j.sample.is_defect], np.float32)
+    bad = np.array([j.score for j in judged if j.sample.is_defect], np.float32)
+    masked = [(j.score_map, j.mask) for j in judged if j.mask is not None]
+    defective = [(m, mask) for m, mask in masked if mask.any()]
+    all_maps, all_masks = [m for m, _ in masked], [mask for _, mask in masked]
+    bad_maps, bad_masks = [m for m, _ in defective], [mask for _, mask in defective]
+    return Evaluation(
+        image_auroc=auroc(good, bad),
+        pixel_auroc=pixel_auroc(all_maps, all_masks),
+        pixel_auroc_anomalous=pixel_auroc(bad_maps, bad_masks),
+        aupro=aupro(bad_maps, bad_masks),
+        false_reject_rate=float((good > inspector.threshold).mean()) if len(good) else None,
+        miss_rate=float((bad <= inspector.threshold).mean()) if len(bad) else None,
+        threshold=inspector.threshold,
+        good=len(good),
+        defective=len(bad),
+        defects_without_mask=sum(j.mask is None for j in judged),
+        skipped=skipped,
+        runtime=inspector.runtime.name,
+        frame_ms=float(np.median([j.seconds for j in judged])) * 1000,
+        scores={dataset.relative(j.sample.path): j.score for j in judged},
+    )

@@ -1,0 +1,153 @@
+"""Export: the bundle's embedder as ONNX, proven on the golden frames, and as a TensorRT engine."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle, edit_bundle, seal
+from pcedge.errors import ExportError, MissingExtraError, RuntimeUnavailableError
+from pcedge.export import OnnxRuntime, Runtime, TensorrtRuntime, build_engine, engine_name, write_onnx
+from pcedge.golden import read_golden
+from pcedge.inspector import Inspector
+from pcedge.progress import Progress, silent
+
+# Of the largest score difference, relative to the score itself. Float32 networks agree to about 1e-6.
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a runtime is from the float32 reference on the golden frames.
+
+    Attributes:
+        runtime: What was compared with PyTorch.
+        embedding_difference: Largest absolute difference of any embedding value.
+        score_difference: Largest difference of a score, relative to that score.
+        flips: Golden frames whose verdict changed.
+        frames: Golden frames compared.
+    """
+
+    runtime: str
+    embedding_difference: float
+    score_difference: float
+    flips: int
+    frames: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the runtime may stand in for the reference."""
+        return self.flips == 0 and self.score_difference <= TOLERANCE
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export made.
+
+    Attributes:
+        bundle: The bundle with the exported files.
+        parity: One entry a runtime.
+        engine: File name of the TensorRT engine, if one was built.
+        engine_problem: Why no engine was built although one was asked for.
+    """
+
+    bundle: Bundle
+    parity: tuple[Parity, ...]
+    engine: str | None = None
+    engine_problem: RuntimeUnavailableError | None = None
+
+
+def export(bundle: Bundle, *, trt: bool = False, progress: Progress = silent) -> ExportResult:
+    """Write the embedder as ONNX into a bundle and prove that it scores like the reference.
+
+    With ``trt``, also build an engine for this machine; an ONNX file already there is used as it is, so that
+    the device needs no PyTorch. Where TensorRT is not present, the ONNX export still succeeds and the result
+    says what is missing.
+
+    Args:
+        bundle: As ``fit`` made it; replaced whole, or not at all.
+        trt: Whether to build a TensorRT engine.
+        progress: Told of the stage ``export``.
+
+    Raises:
+        ExportError: The exported network is invalid or differs above ``TOLERANCE``.
+        MissingExtraError: PyTorch or onnx is not installed.
+    """
+    steps = 4 if trt else 2
+    engine = problem = None
+    with edit_bundle(bundle) as staging:
+        onnx_path = staging / EMBEDDER_FILE
+        progress("export", 0, steps)
+        if not (trt and onnx_path.is_file()):
+            _write_embedder(bundle, onnx_path)
+        progress("export", 1, steps)
+        with OnnxRuntime(onnx_path, "cpu") as runtime:
+            parity = [_prove(bundle, runtime)]
+        progress("export", 2, steps)
+        if trt:
+            try:
+                engine = engine_name()
+            except RuntimeUnavailableError as error:
+                problem = error
+            else:
+                size = bundle.manifest.preprocessing.input_size
+                build_engine(onnx_path, staging / engine, image_size=size)
+                progress("export", 3, steps)
+                with TensorrtRuntime(staging / engine) as runtime:
+                    parity.append(_prove(bundle, runtime))
+            progress("export", steps, steps)
+        manifest = seal(staging, bundle.manifest)
+    return ExportResult(Bundle(bundle.directory, manifest), tuple(parity), engine, problem)
+
+
+def _write_embedder(bundle: Bundle, path: Path) -> None:
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("torch", "fit", "Exporting") from None
+    from pcedge.embedder import restore_embedder
+
+    embedder = restore_embedder(bundle.manifest, bundle.file(BACKBONE_FILE))
+    size = bundle.manifest.preprocessing.input_size
+    write_onnx(embedder, torch.zeros(2, 3, size, size), path)
+
+
+def _prove(bundle: Bundle, runtime: Runtime) -> Parity:
+    """Compare a runtime with the reference.
+
+    Raises:
+        ExportError: It differs above the tolerance, or changes a verdict.
+    """
+    parity = measure_parity(bundle, runtime)
+    if not parity.holds:
+        raise ExportError(
+            f"{parity.runtime} does not score like the reference on the golden frames: scores differ by up "
+            f"to {parity.score_difference:.1e} (at most {TOLERANCE:.0e} is accepted) and {parity.flips} of "
+            f"{parity.frames} verdicts change.",
+            "Nothing was written. Another version of the runtime, or another --backbone, may do better.",
+        )
+    return parity
+
+
+def measure_parity(bundle: Bundle, runtime: Runtime) -> Parity:
+    """Run the golden frames, from the decoded picture on, and compare with what the reference made of them."""
+    limit = bundle.manifest.threshold
+    inspector = Inspector(
+        runtime,
+        bundle.open_bank(),
+        bundle.manifest.preprocessing,
+        bundle.manifest.embedding.grid_hw,
+        threshold=limit.score,
+        map_threshold=limit.map,
+    )
+    frames = read_golden(bundle)
+    embedding_difference = score_difference = 0.0
+    flips = 0
+    for frame in frames:
+        found, expected = inspector.stages(frame.image_rgb), frame.stages
+        difference = float(np.abs(found.embeddings - expected.embeddings).max())
+        embedding_difference = max(embedding_difference, difference)
+        relative = abs(found.score - expected.score) / max(expected.score, np.finfo(np.float32).tiny)
+        score_difference = max(score_difference, relative)
+        flips += (found.score > limit.score) != (expected.score > limit.score)
+    return Parity(runtime.name, embedding_difference, score_difference, flips, len(frames))

@@ -1,0 +1,82 @@
+"""Golden frames: a few pictures and what the float32 reference made of them at every stage."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.bundle import Bundle
+from pcedge.camera import read_image, write_image
+from pcedge.inspector import Inspector, Stages
+
+FOLDER = "golden"
+_STAGES_FILE = "stages.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenFrame:
+    """A picture, its name, and the reference's stages for it."""
+
+    name: str
+    image_rgb: NDArray[np.uint8]
+    stages: Stages
+
+
+def choose_golden(
+    images: list[NDArray[np.uint8]], names: tuple[str, ...], seed: int
+) -> dict[str, NDArray[np.uint8]]:
+    """Name the pictures to keep: those given, and the last with a square of noise, which is no good part."""
+    chosen = dict(zip(names, images, strict=True))
+    chosen[f"{names[-1]}-with-noise"] = _with_noise(images[-1], seed)
+    return chosen
+
+
+def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspector: Inspector) -> None:
+    """Run the reference on pictures and store both below ``directory``/golden."""
+    folder = directory / FOLDER
+    folder.mkdir()
+    results = [inspector.stages(image) for image in frames.values()]
+    for name, image in frames.items():
+        write_image(folder / f"{name}.png", image)
+    arrays: dict[str, Any] = {
+        "names": np.array(list(frames), np.str_),
+        "network_input": np.stack([stages.network_input for stages in results]),
+        "embeddings": np.stack([stages.embeddings for stages in results]),
+        "squared_distances": np.stack([stages.squared_distances for stages in results]),
+        "rows": np.stack([stages.rows for stages in results]),
+        "score_map": np.stack([inspector.score_map(stages) for stages in results]),
+        "score": np.array([stages.score for stages in results]),
+    }
+    np.savez(folder / _STAGES_FILE, **arrays)
+
+
+def read_golden(bundle: Bundle) -> list[GoldenFrame]:
+    """Read a bundle's golden frames, every file checked."""
+    paths = {path.stem: path for path in bundle.files_in(FOLDER)}
+    with np.load(paths.pop("stages"), allow_pickle=False) as stored:
+        return [
+            GoldenFrame(
+                name,
+                read_image(paths[name]),
+                Stages(
+                    stored["network_input"][i],
+                    stored["embeddings"][i],
+                    stored["squared_distances"][i],
+                    stored["rows"][i],
+                    float(stored["score"][i]),
+                ),
+            )
+            for i, name in enumerate(stored["names"].tolist())
+        ]
+
+
+def _with_noise(image_rgb: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    height, width = image_rgb.shape[:2]
+    side = max(8, min(height, width) // 8)
+    top, left = (height - side) // 2, (width - side) // 2
+    noisy = image_rgb.copy()
+    noise = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    noisy[top : top + side, left : left + side] = noise[: height - top, : width - left]
+    return noisy

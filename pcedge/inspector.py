@@ -1,0 +1,92 @@
+"""The inspector: from a picture to a verdict. What fit calibrates, evaluate measures and watch runs."""
+
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import Bank
+from pcedge.camera import Inspection, Verdict, invalid
+from pcedge.export import Runtime
+from pcedge.preprocessing import Preprocessing
+from pcedge.scoring import anomaly_map, image_score
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """Everything computed on the way from one picture to its score.
+
+    Attributes:
+        network_input: float32 [3, s, s], the preprocessed picture.
+        embeddings: float32 [patches, dims].
+        squared_distances: float32 [patches], to the nearest bank row.
+        rows: int64 [patches], the number of that row.
+        score: The anomaly score of the image.
+    """
+
+    network_input: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    squared_distances: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    score: float
+
+
+class Inspector:
+    """Judges pictures of one product.
+
+    Args:
+        runtime: Runs the embedder.
+        bank: The product's memory bank.
+        preprocessing: How a picture becomes the network's input.
+        grid_hw: Grid of patches.
+        threshold: Scores above it are NG.
+        map_threshold: Map values above it are coloured.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        bank: Bank,
+        preprocessing: Preprocessing,
+        grid_hw: tuple[int, int],
+        *,
+        threshold: float,
+        map_threshold: float,
+    ) -> None:
+        self.runtime = runtime
+        self.bank = bank
+        self.preprocessing = preprocessing
+        self.grid_hw = grid_hw
+        self.threshold = threshold
+        self.map_threshold = map_threshold
+
+    def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
+        """Take a picture (uint8 [height, width, 3]) through every stage up to its score."""
+        network_input = self.preprocessing.apply(image_rgb)
+        embeddings = self.runtime.infer(network_input[np.newaxis])[0]
+        squared_distances, rows = self.bank.search(embeddings)
+        return Stages(
+            network_input, embeddings, squared_distances, rows, image_score(squared_distances)
+        )
+
+    def score_map(self, stages: Stages) -> NDArray[np.float32]:
+        """The anomaly map, float32 [s, s] at the network's input size."""
+        return anomaly_map(
+            stages.squared_distances, self.grid_hw, self.preprocessing.input_size
+        )
+
+    def inspect(self, image_rgb: NDArray[np.uint8]) -> Inspection:
+        """Judge a picture. A score that is not a number is INVALID, never OK."""
+        stages = self.stages(image_rgb)
+        if not isfinite(stages.score):
+            return invalid("the score is not a finite number")
+        height, width = image_rgb.shape[:2]
+        return Inspection(
+            verdict=Verdict.NG if stages.score > self.threshold else Verdict.OK,
+            score=stages.score,
+            threshold=self.threshold,
+            score_map_hw=self.score_map(stages),
+            map_to_picture=self.preprocessing.map_to_picture(width, height),
+            map_threshold=self.map_threshold,
+        )

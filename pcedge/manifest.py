@@ -1,0 +1,121 @@
+"""The manifest: everything a bundle knows about itself, as typed, immutable values."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pcedge.errors import BundleError
+from pcedge.preprocessing import Preprocessing
+
+MANIFEST_FILE = "manifest.json"
+SCHEMA_VERSION = 1
+
+
+class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The network: architecture, layers used, where its weights came from and their digest."""
+
+    name: str
+    layers: tuple[str, ...]
+    weights: str
+    weights_sha256: str
+
+
+class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The patch embedding: ``reference`` (pooled) or ``mean`` (3x3 mean), its size, its grid of patches."""
+
+    kind: str
+    dims: int
+    grid_hw: tuple[int, int]
+
+
+class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory bank and how its rows were chosen."""
+
+    rows: int
+    patches: int
+    coreset: str
+    projection_dims: int
+    seed: int
+    dtype: str = "float32"
+    metric: str = "squared L2"
+
+
+class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Scores above ``score`` are NG, map values above ``map`` are coloured; both from good images only.
+
+    ``held_out`` has the score of every training image against a bank made without its fold.
+    """
+
+    score: float
+    map: float
+    false_reject_rate: float
+    method: str
+    folds: int
+    held_out: dict[str, float]
+
+
+class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How patch scores become a map."""
+
+    sigma: float
+    upsampling: str = "bilinear, half-pixel centres"
+    smoothing: str = "gaussian, truncated at 4 sigma, border repeats the edge pixel"
+
+
+class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file must be to be trusted."""
+
+    sha256: str
+    size: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of ``manifest.json``."""
+
+    schema_version: int
+    pcedge_version: str
+    created: str
+    name: str
+    dataset: str
+    images: int
+    skipped: dict[str, str]
+    preprocessing: Preprocessing
+    backbone: BackboneInfo
+    embedding: EmbeddingInfo
+    bank: BankInfo
+    threshold: ThresholdInfo
+    map: MapInfo
+    files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read and check a bundle's manifest.
+
+    Raises:
+        BundleError: It is missing, damaged or of a newer schema; the text names the file.
+    """
+    path = directory / MANIFEST_FILE
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{directory} is not a bundle: {path} cannot be read ({error.strerror}).",
+            "Make one with: pcedge fit DATASET",
+        ) from error
+    try:
+        version = msgspec.json.decode(content, type=dict[str, Any]).get("schema_version")
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise BundleError(
+                f"{path} has schema version {version}; this version reads up to {SCHEMA_VERSION}.",
+                "Update it with: pip install --upgrade pcedge",
+            )
+        return msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BundleError(
+            f"{path} is damaged: {error}.", "Restore the file, or fit the bundle again."
+        ) from error

@@ -1,0 +1,99 @@
+"""Opening a bundle: which runtime runs its embedder here, and the inspector that results."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, get_args
+
+from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
+from pcedge.errors import BundleError, MissingExtraError, OptionError
+from pcedge.export import OnnxRuntime, Runtime, TensorrtRuntime, TorchRuntime, engine_name
+from pcedge.inspector import Inspector
+
+RuntimeKind = Literal["auto", "torch", "onnx", "tensorrt"]
+
+
+@contextmanager
+def open_inspector(
+    bundle: Bundle,
+    *,
+    runtime: RuntimeKind = "auto",
+    device: str = "auto",
+    threshold: float | None = None,
+) -> Iterator[Inspector]:
+    """Load a bundle's embedder and bank, ready to judge pictures.
+
+    Args:
+        bundle: An opened bundle.
+        runtime: ``auto`` takes a TensorRT engine where one was built, otherwise the ONNX file.
+        device: Where the runtime runs: ``auto``, ``cpu``, ``cuda``.
+        threshold: Used instead of the bundle's own.
+
+    Raises:
+        BundleError: A file is missing or changed, or the bundle was not exported.
+        PcedgeError: The runtime is not installed or cannot load the file.
+    """
+    manifest = bundle.manifest
+    bank = bundle.open_bank()
+    with open_runtime(bundle, runtime, device) as opened:
+        yield Inspector(
+            opened,
+            bank,
+            manifest.preprocessing,
+            manifest.embedding.grid_hw,
+            threshold=manifest.threshold.score if threshold is None else threshold,
+            map_threshold=manifest.threshold.map,
+        )
+
+
+def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto") -> Runtime:
+    """Load a bundle's embedder; the files it is loaded from are checked first."""
+    if kind not in get_args(RuntimeKind):
+        raise OptionError(
+            f"There is no runtime {kind!r}.", f"Choose one of: {', '.join(get_args(RuntimeKind))}."
+        )
+    if kind == "torch":
+        return _torch(bundle, device)
+    if kind == "tensorrt" or (kind == "auto" and _engines(bundle)):
+        return TensorrtRuntime(_engine(bundle))
+    return OnnxRuntime(_exported(bundle), device)
+
+
+def is_exported(bundle: Bundle) -> bool:
+    """Whether the bundle has a network that runs without PyTorch."""
+    return bundle.has(EMBEDDER_FILE)
+
+
+def _exported(bundle: Bundle) -> Path:
+    if not is_exported(bundle):
+        raise BundleError(
+            f"The bundle {bundle.directory} has not been exported.",
+            f"Run: pcedge export --model {bundle.directory}",
+        )
+    return bundle.file(EMBEDDER_FILE)
+
+
+def _engines(bundle: Bundle) -> list[str]:
+    return [name for name in bundle.manifest.files if name.endswith(".engine")]
+
+
+def _engine(bundle: Bundle) -> Path:
+    name = engine_name()
+    if not bundle.has(name):
+        raise BundleError(
+            f"The bundle {bundle.directory} has no TensorRT engine for this GPU and TensorRT version "
+            f"(engines there: {', '.join(_engines(bundle)) or 'none'}).",
+            f"Build it on this device: pcedge export --trt --model {bundle.directory}, "
+            "or use --runtime onnx.",
+        )
+    return bundle.file(name)
+
+
+def _torch(bundle: Bundle, device: str) -> TorchRuntime:
+    try:
+        import torch  # noqa: F401 (a missing torch must be found before anything is read)
+    except ImportError:
+        raise MissingExtraError("torch", "fit", "The torch runtime") from None
+    from pcedge.embedder import restore_embedder
+
+    return TorchRuntime(restore_embedder(bundle.manifest, bundle.file(BACKBONE_FILE)), device)
