@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,11 @@ class Bank:
             raise BundleError(
                 f"{path} cannot be read as a FAISS index.", "Fit again, or restore the file."
             ) from error
+        if not isinstance(index, faiss.IndexFlatL2):
+            raise BundleError(
+                f"{path} holds a FAISS {type(index).__name__}, not the IndexFlatL2 that a bank is.",
+                "Fit again, or restore the file.",
+            )
         sources = _read_sources(directory / ROWS_FILE)
         if len(sources.image) != index.ntotal:
             raise BundleError(
@@ -98,15 +104,9 @@ class Bank:
 
     @property
     def rows(self) -> NDArray[np.float32]:
-        """The rows, float32 [rows, dims], read-only, without a copy."""
-        import faiss
-
-        flat: NDArray[np.float32] = faiss.rev_swig_ptr(
-            self._index.get_xb(), self._index.ntotal * self._index.d
-        )
-        view = flat.reshape(self._index.ntotal, self._index.d)
-        view.flags.writeable = False
-        return view
+        """A copy of the rows, float32 [rows, dims]."""
+        rows: NDArray[np.float32] = self._index.reconstruct_n(0, self._index.ntotal)
+        return rows
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -116,28 +116,26 @@ class Bank:
         """Values a row."""
         return int(self._index.d)
 
-    def search(
-        self, embeddings: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the nearest row of each embedding.
 
         Args:
             embeddings: float32 [n, dims].
 
         Returns:
-            Squared distances, float32 [n], never negative, and row numbers, int64 [n].
+            Squared distances, float32 [n], never negative, and row numbers, int64 [n]. An embedding that is
+            not finite has no nearest row: its distance is NaN and its row -1.
         """
         distances, rows = self._index.search(np.ascontiguousarray(embeddings, np.float32), 1)
-        return np.maximum(distances[:, 0], 0.0), rows[:, 0]
+        nearest = np.maximum(distances[:, 0], 0.0)
+        nearest[rows[:, 0] < 0] = np.nan
+        return nearest, rows[:, 0]
 
 
 def _read_sources(path: Path) -> RowSources:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return RowSources(
-                tuple(stored["images"].tolist()), stored["image"], stored["y"], stored["x"]
-            )
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise BundleError(
-            f"{path} cannot be read ({error}).", "Fit again, or restore the file."
-        ) from error
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return RowSources(tuple(stored["images"].tolist()), stored["image"], stored["y"], stored["x"])
+    # A TypeError is a lone array, which is no context manager.
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+        raise BundleError(f"{path} cannot be read ({error}).", "Fit again, or restore the file.") from error

@@ -19,10 +19,12 @@ from pcedge.errors import OptionError
 WORKING_SETS = (16384, 1024)
 # Rows and picks in one product of a refresh: its result stays in cache until its minimum is taken.
 REFRESH_ROWS, REFRESH_PICKS = 512, 1024
-START_ROWS = 10
 # A picked row is never picked again; a repeat of one, at distance zero give or take rounding, may be.
 _PICKED = np.float32(-np.inf)
 _ANY = np.finfo(np.float32).min
+# Bounds before anything is picked: the first pick is above every distance.
+_FIRST = np.float32(np.inf)
+_ANY_DISTANCE = np.finfo(np.float32).max
 
 Progress = Callable[[int, int], None]
 
@@ -31,18 +33,17 @@ def greedy_coreset(
     rows: NDArray[np.float32],
     count: int,
     *,
-    seed: int = 0,
     working_sets: tuple[int, ...] = WORKING_SETS,
     progress: Progress | None = None,
 ) -> NDArray[np.int64]:
     """Choose ``count`` rows so that every row is near a chosen one.
 
-    Starts like the reference implementation: a row's first distance is its mean distance to ten random rows.
+    The first pick is the row nearest to the mean of all, so nothing here is random. (The reference
+    implementation first takes the row with the largest mean distance to ten random ones.)
 
     Args:
         rows: float32 [n, dims].
         count: How many rows to choose, 1 to n. Where fewer rows are distinct, repeats fill up the rest.
-        seed: Of the ten random rows.
         working_sets: Sizes of the nested working sets, descending; they change the time, not the picks.
         progress: Called with (picks so far, count) now and then.
 
@@ -50,7 +51,7 @@ def greedy_coreset(
         int64 [count]: indices of the chosen rows in the order in which they were chosen.
 
     Raises:
-        OptionError: ``count`` is not between 1 and the number of rows.
+        OptionError: ``count`` is not between 1 and the number of rows, or a row is not finite.
     """
     if not 1 <= count <= len(rows):
         raise OptionError(
@@ -58,7 +59,13 @@ def greedy_coreset(
             "Ask for at least one row and at most all of them.",
         )
     picks = _Picks(count, rows.shape[1], progress)
-    candidates = _Candidates.of(rows, seed)
+    with np.errstate(invalid="ignore", over="ignore"):  # said below, in words
+        candidates = _Candidates.of(rows)
+    if not np.isfinite(candidates.norms).all():
+        raise OptionError(
+            "The patch embeddings hold values that are not finite numbers.",
+            "Check the network's weights.",
+        )
     _pick_lazily(candidates, picks, _ANY, working_sets)
     picks.report()
     return picks.indices
@@ -79,7 +86,7 @@ class _Picks:
 
     def add(self, index: np.int64, row: NDArray[np.float32]) -> NDArray[np.float32]:
         """Record a pick, ``row`` being [x, 1]; return its factors."""
-        factors = self.factors[self.done]
+        factors: NDArray[np.float32] = self.factors[self.done]
         np.multiply(row, -2.0, out=factors)
         factors[-1] = row[:-1] @ row[:-1]
         self.indices[self.done] = index
@@ -109,19 +116,15 @@ class _Candidates:
         self.bounds, self.seen = bounds, seen
 
     @classmethod
-    def of(cls, rows: NDArray[np.float32], seed: int) -> "_Candidates":
+    def of(cls, rows: NDArray[np.float32]) -> "_Candidates":
         n, dims = rows.shape
         extended = np.empty((n, dims + 1), np.float32)
         # Distances do not change with the origin, and near it their rounding errors are smallest.
         np.subtract(rows, rows.mean(axis=0, dtype=np.float64).astype(np.float32), out=extended[:, :-1])
         extended[:, -1] = 1.0
         norms = np.einsum("ij,ij->i", extended[:, :-1], extended[:, :-1])
-        starts = np.random.default_rng(seed).choice(n, min(START_ROWS, n), replace=False)
-        bounds = np.zeros(n, np.float32)
-        for start in starts:
-            factors = np.append(-2.0 * extended[start, :-1], norms[start]).astype(np.float32)
-            bounds += np.sqrt(np.maximum(extended @ factors + norms, 0.0))
-        bounds = np.square(bounds / len(starts))
+        bounds = np.full(n, _ANY_DISTANCE)
+        bounds[norms.argmin()] = _FIRST
         return cls(np.arange(n), extended, norms, bounds, np.zeros(n, np.int64))
 
     def take(self, chosen: NDArray[np.int64]) -> "_Candidates":

@@ -7,13 +7,12 @@ PROJECTION_DIMS = 128
 _CHUNK_ROWS = 65536
 
 
-def project(
-    rows: NDArray[np.float32], seed: int, dims: int = PROJECTION_DIMS
-) -> NDArray[np.float32]:
-    """Project rows [n, d] to [n, dims] by a seeded Gaussian matrix; rows with d <= dims come back as they are.
+def project(rows: NDArray[np.float32], seed: int, dims: int = PROJECTION_DIMS) -> NDArray[np.float32]:
+    """Project rows [n, d] to [n, dims] by a seeded Gaussian matrix.
 
-    Squared distances keep their expectation. The coreset is chosen by distances in the projection, as in the
-    reference implementation; the bank keeps the original rows.
+    Rows with d <= dims come back as they are. Squared distances keep their expectation. The coreset is
+    chosen by distances in the projection, as in the reference implementation; the bank keeps the original
+    rows.
     """
     if rows.shape[1] <= dims:
         return rows

@@ -31,9 +31,7 @@ class CoresetSize:
             raise _unusable(text) from None
 
     @classmethod
-    def _checked(
-        cls, *, text: str, fraction: float | None = None, count: int | None = None
-    ) -> "CoresetSize":
+    def _checked(cls, *, text: str, fraction: float | None = None, count: int | None = None) -> "CoresetSize":
         usable = 0 < fraction <= 1 if fraction is not None else bool(count)
         if not usable:
             raise _unusable(text)

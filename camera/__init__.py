@@ -18,8 +18,8 @@ from .frames import Frame, Inspection, Verdict
 from .gate import FrameGate
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
 from .loop import inspect_stream, invalid
-from .overlay import HeatScale, heatmap_overlay
-from .sinks import JsonLines, Pictures, Sink
+from .overlay import HeatScale, draw_findings, heatmap_overlay
+from .sinks import JsonLines, Pictures, Save, Sink
 from .source import NoFrame, Source, frame_name
 from .sources import open_source
 from .stream import Stream
@@ -41,6 +41,7 @@ __all__ = [
     "NoFrame",
     "Pictures",
     "RenderedPart",
+    "Save",
     "Sink",
     "Source",
     "Stream",
@@ -50,6 +51,7 @@ __all__ = [
     "Verdict",
     "VideoSource",
     "banner",
+    "draw_findings",
     "frame_name",
     "heatmap_overlay",
     "inspect_stream",

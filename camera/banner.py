@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from .frames import Frame, Inspection, Verdict
-from .overlay import HeatScale, heatmap_overlay
+from .overlay import draw_findings
 
 _COLOURS: dict[Verdict, tuple[int, int, int]] = {
     Verdict.OK: (21, 116, 62),
@@ -36,15 +36,7 @@ def result_picture(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
     picture = frame.image_rgb
     if picture is None:
         picture = np.full((*_EMPTY_HW, 3), _GROUND, np.uint8)
-    elif inspection.score_map_hw is not None and inspection.map_to_picture is not None:
-        picture = heatmap_overlay(
-            picture,
-            inspection.score_map_hw,
-            inspection.map_to_picture,
-            HeatScale.above(inspection.map_threshold),
-            mark_peak=not inspection.verdict.passes,
-        )
-    return banner(picture, findings(inspection), inspection.verdict)
+    return banner(draw_findings(picture, inspection), findings(inspection), inspection.verdict)
 
 
 def findings(inspection: Inspection) -> str:

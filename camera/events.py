@@ -40,9 +40,7 @@ class Event:
     files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, frame: Frame, inspection: Inspection, latency_ms: float, files: Mapping[str, str]
-    ) -> Event:
+    def of(cls, frame: Frame, inspection: Inspection, latency_ms: float, files: Mapping[str, str]) -> Event:
         """Put together what is known of one frame."""
         return cls(
             time=iso_utc(frame.captured_at),

@@ -102,9 +102,7 @@ class FolderSource:
         self._taken = {name: state for name, state in self._taken.items() if name in states}
         before, now = self._waiting, time.monotonic()
         self._waiting = {
-            name: known
-            if (known := before.get(name)) and known.state == state
-            else _Waiting(state, now)
+            name: known if (known := before.get(name)) and known.state == state else _Waiting(state, now)
             for name, state in states.items()
             if self._taken.get(name) != state
         }

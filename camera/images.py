@@ -19,9 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pcedge.errors import ImageError, OutputError
 
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 _SAVE_OPTIONS: dict[str, dict[str, int]] = {
     ".jpg": {"quality": 92, "subsampling": 0},

@@ -94,9 +94,7 @@ def _judged(frame: Frame, inspect: Inspect, gate: FrameGate | None) -> Inspectio
     return inspection
 
 
-def _kept(
-    pictures: Pictures | None, frame: Frame, inspection: Inspection, tally: Tally
-) -> dict[str, str]:
+def _kept(pictures: Pictures | None, frame: Frame, inspection: Inspection, tally: Tally) -> dict[str, str]:
     if pictures is None:
         return {}
     try:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .frames import Inspection
+
 _DIMMED = 0.55
 _FAINTEST, _STRONGEST = 0.30, 0.72
 # Turbo from its yellow to its red: hotter is redder and darker, so also clear to the colour-blind.
@@ -84,6 +86,22 @@ def heatmap_overlay(
     return picture
 
 
+def draw_findings(image_rgb: NDArray[np.uint8], inspection: Inspection) -> NDArray[np.uint8]:
+    """Draw an inspection's heat on its picture, at the picture's own size.
+
+    A picture that was not judged comes back as it is.
+    """
+    if inspection.score_map_hw is None or inspection.map_to_picture is None:
+        return image_rgb
+    return heatmap_overlay(
+        image_rgb,
+        inspection.score_map_hw,
+        inspection.map_to_picture,
+        HeatScale.above(inspection.map_threshold),
+        mark_peak=not inspection.verdict.passes,
+    )
+
+
 def line_width(image_rgb: NDArray[np.uint8]) -> int:
     """Width in pixels of a thin line on a picture of this size."""
     shorter: int = min(image_rgb.shape[:2])
@@ -121,9 +139,7 @@ def _outline(picture: NDArray[np.uint8], hot: NDArray[Any]) -> None:
     cv2.drawContours(picture, contours, -1, white, line_width(picture), cv2.LINE_AA)
 
 
-def _peak_xy(
-    score_map_hw: NDArray[np.float32], map_to_picture: NDArray[np.float64]
-) -> tuple[int, int]:
+def _peak_xy(score_map_hw: NDArray[np.float32], map_to_picture: NDArray[np.float64]) -> tuple[int, int]:
     row, column = divmod(int(np.argmax(score_map_hw)), score_map_hw.shape[1])
     x, y = map_to_picture @ np.array([column, row, 1.0])
     return round(float(x)), round(float(y))

@@ -11,10 +11,10 @@ from typing import IO, Literal, Protocol
 
 from pcedge.errors import OptionError, OutputError
 
-from .banner import result_picture
 from .events import Event
 from .frames import Frame, Inspection
 from .images import write_image
+from .overlay import draw_findings
 
 Save = Literal["flagged", "all", "none"]
 
@@ -107,7 +107,7 @@ class JsonLines:
 
 
 class Pictures:
-    """A folder that keeps pictures: the original as PNG and what was found in it as JPEG.
+    """A folder that keeps pictures: the original as PNG and its heatmap, of the same size, as JPEG.
 
     Names begin with the time of capture, so they sort by it; no file is ever overwritten:
     ``20261122T101530.123456-cam0-000012-NG.png`` and ``...-NG-heatmap.jpg``.
@@ -130,8 +130,8 @@ class Pictures:
         """Keep a frame's pictures if they are to be kept.
 
         Returns:
-            Names of the files in the folder by kind, ``picture`` and ``heatmap``; none for a frame
-            that is not kept or has no picture.
+            Names of the files in the folder by kind, ``picture`` and ``heatmap``; no heatmap for a
+            frame that was not judged, nothing for one that is not kept or has no picture.
 
         Raises:
             OutputError: A picture could not be written.
@@ -140,9 +140,12 @@ class Pictures:
         if frame.image_rgb is None or not wanted:
             return {}
         stem = self._free_stem(frame, inspection)
-        files = {"picture": f"{stem}.png", "heatmap": f"{stem}-heatmap.jpg"}
+        files = {"picture": f"{stem}.png"}
         write_image(self._directory / files["picture"], frame.image_rgb)
-        write_image(self._directory / files["heatmap"], result_picture(frame, inspection))
+        if inspection.score_map_hw is not None:
+            files["heatmap"] = f"{stem}-heatmap.jpg"
+            drawn = draw_findings(frame.image_rgb, inspection)
+            write_image(self._directory / files["heatmap"], drawn)
         return files
 
     def _free_stem(self, frame: Frame, inspection: Inspection) -> str:

@@ -110,9 +110,7 @@ def _gstreamer(uri: str, max_reconnects: int | None) -> CameraSource:
             "(python3-opencv), elsewhere build OpenCV with WITH_GSTREAMER=ON.",
         )
     opener = partial(open_capture, uri[len("gst:") :], cv2.CAP_GSTREAMER)
-    hint = (
-        "Try the pipeline with gst-launch-1.0; for OpenCV it must end in: ! videoconvert ! appsink"
-    )
+    hint = "Try the pipeline with gst-launch-1.0; for OpenCV it must end in: ! videoconvert ! appsink"
     return CameraSource(name, opener, hint=hint, max_reconnects=max_reconnects)
 
 

@@ -63,9 +63,7 @@ class Stream:
     def __enter__(self) -> Stream:
         self._source.__enter__()
         if self.live:
-            self._thread = threading.Thread(
-                target=self._pump, name=f"read {self.name}", daemon=True
-            )
+            self._thread = threading.Thread(target=self._pump, name=f"read {self.name}", daemon=True)
             self._thread.start()
         return self
 

@@ -132,16 +132,12 @@ SURFACE_DEFECTS: dict[str, Defect] = {
 }
 
 
-def _oil(
-    surface: Surface, at: NDArray[np.float64], rng: np.random.Generator, amount: float
-) -> None:
+def _oil(surface: Surface, at: NDArray[np.float64], rng: np.random.Generator, amount: float) -> None:
     """A translucent brown drop, darker at its rim, whose dome catches the light."""
     reach = rng.uniform(0.040, 0.085)
     where = surface.window(at[0], at[1], 2.0 * reach)
     u, v = _rotated(surface, where, at, rng.uniform(0, 3.14))
-    inside = _ragged(
-        u / reach, v / (reach * rng.uniform(0.6, 1.0)), rng, roughness=0.13, waves=(2, 3)
-    )
+    inside = _ragged(u / reach, v / (reach * rng.uniform(0.6, 1.0)), rng, roughness=0.13, waves=(2, 3))
     drop = surface.edge(inside * np.float32(reach), 2.5)
     dome = 1 - (1 - np.clip(inside * np.float32(1.3), 0, 1)) ** 2
     surface.emboss(dome * np.float32(0.08 * reach * surface.unit_px), where)
@@ -152,9 +148,7 @@ def _oil(
     _stain(surface, where, np.asarray(1 - body * colour, np.float32))
 
 
-def _dirt(
-    surface: Surface, at: NDArray[np.float64], rng: np.random.Generator, amount: float
-) -> None:
+def _dirt(surface: Surface, at: NDArray[np.float64], rng: np.random.Generator, amount: float) -> None:
     """Dark matt smear, made of crumbs."""
     reach = rng.uniform(0.035, 0.070)
     where = surface.window(at[0], at[1], 2.4 * reach)
@@ -167,9 +161,7 @@ def _dirt(
     _stain(surface, where, np.asarray(1 - dirt[..., None] * colour, np.float32))
 
 
-def _fibre(
-    surface: Surface, at: NDArray[np.float64], rng: np.random.Generator, amount: float
-) -> None:
+def _fibre(surface: Surface, at: NDArray[np.float64], rng: np.random.Generator, amount: float) -> None:
     """A curled thread from a cleaning cloth, lying in its own thin shadow."""
     way = np.linspace(0, 1, 40)
     heading = rng.uniform(0, 2 * np.pi) + np.cumsum(
@@ -190,9 +182,7 @@ def _fibre(
     _stain(surface, where, np.asarray(stain, np.float32))
 
 
-def _spot_on_metal(
-    pose: Pose, rng: np.random.Generator, *, clearance: float
-) -> NDArray[np.float64]:
+def _spot_on_metal(pose: Pose, rng: np.random.Generator, *, clearance: float) -> NDArray[np.float64]:
     """A point on the flange or hub face, relative to the axis, clear of every hole."""
     dowel = pose.angle_rad + DOWEL_ANGLE
     taken = [np.array(bolt_centre(pose, index)) for index in range(BOLT_COUNT)]
@@ -216,18 +206,14 @@ def _fading_line(surface: Surface, canvas: NDArray[np.uint8], path_xy: NDArray[n
         cv2.polylines(canvas, ends, False, int(min(fade, 255)), thickness, cv2.LINE_AA, 4)
 
 
-def _rotated(
-    surface: Surface, where: Window, at: NDArray[np.float64], angle: float
-) -> tuple[F32, F32]:
+def _rotated(surface: Surface, where: Window, at: NDArray[np.float64], angle: float) -> tuple[F32, F32]:
     """Coordinates in a window about a point, the first along ``angle``."""
     dx, dy = surface.x_hw[where] - np.float32(at[0]), surface.y_hw[where] - np.float32(at[1])
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     return dx * cosine + dy * sine, dy * cosine - dx * sine
 
 
-def _ragged(
-    u: F32, v: F32, rng: np.random.Generator, *, roughness: float, waves: tuple[int, ...]
-) -> F32:
+def _ragged(u: F32, v: F32, rng: np.random.Generator, *, roughness: float, waves: tuple[int, ...]) -> F32:
     """Roughly 1 minus the radius: positive inside an irregular blob of radius 1 in (u, v)."""
     angle = np.arctan2(v, u)
     limit = np.ones_like(u)

@@ -63,9 +63,7 @@ def build_surface(pose: Pose, size: int, hole_states: tuple[str, ...] = ()) -> S
     """
     axis = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(2 / size) - 1
     x = np.ascontiguousarray(np.broadcast_to(axis - np.float32(pose.centre_xy[0]), (size, size)))
-    y = np.ascontiguousarray(
-        np.broadcast_to(axis[:, None] - np.float32(pose.centre_xy[1]), (size, size))
-    )
+    y = np.ascontiguousarray(np.broadcast_to(axis[:, None] - np.float32(pose.centre_xy[1]), (size, size)))
     radius = cv2.magnitude(x, y) + np.float32(1e-6)
     across_x, across_y = x / radius, y / radius
     slope, albedo = _turned_profile(radius, size)
@@ -141,9 +139,7 @@ def _tool_marks(radius: F32, x: F32, y: F32, pose: Pose) -> F32:
     )
 
 
-def _chamfered_hole(
-    surface: Surface, centre_xy: tuple[float, float], radius: float, chamfer: float
-) -> None:
+def _chamfered_hole(surface: Surface, centre_xy: tuple[float, float], radius: float, chamfer: float) -> None:
     """Drill a hole whose rim is broken at an angle."""
     where = surface.window(*centre_xy, radius + chamfer)
     dx, dy = surface.x_hw[where] - centre_xy[0], surface.y_hw[where] - centre_xy[1]

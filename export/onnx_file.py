@@ -23,7 +23,8 @@ def write_onnx(module: "nn.Module", example: "Tensor", path: Path) -> None:
         path: Where to write; an existing file is replaced.
 
     Raises:
-        ExportError: The file does not pass ONNX's checker with full shape inference.
+        ExportError: ONNX has no such operator, or the file does not pass ONNX's checker with full shape
+            inference.
     """
     try:
         import onnx
@@ -35,17 +36,23 @@ def write_onnx(module: "nn.Module", example: "Tensor", path: Path) -> None:
         # The TorchScript exporter writes opset 17 itself; its successor starts at 18 and converts down,
         # "which may not be successful". It warns of its age on every call.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        torch.onnx.export(
-            module.eval(),
-            (example,),
-            path,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        try:
+            torch.onnx.export(
+                module.eval(),
+                (example,),
+                path,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise ExportError(
+                f"This network cannot be written as ONNX: {str(error).splitlines()[0]}.",
+                "Choose another --backbone or other --layers; watch runs it with --runtime torch.",
+            ) from error
     try:
         onnx.checker.check_model(path, full_check=True)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"The exported network is invalid: {error}.") from error

@@ -72,7 +72,7 @@ class OnnxRuntime:
 
 
 def _providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
-    wanted = device.split(":")[0]
+    wanted = device.partition(":")[0]
     if wanted not in ("auto", *_PROVIDERS):
         raise RuntimeUnavailableError(
             f"ONNX Runtime has no device {device!r}.", "Use --device auto, cpu or cuda."

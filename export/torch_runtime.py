@@ -30,7 +30,7 @@ class TorchRuntime:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         # On CPUs and GPUs alike the convolutions are a third faster in this layout.
-        self._module = module.eval().to(self.device, memory_format=torch.channels_last)
+        self._module = module.eval().to(self.device).to(memory_format=torch.channels_last)
 
     @property
     def name(self) -> str:

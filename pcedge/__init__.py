@@ -1,1 +1,75 @@
-"""pcedge."""
+"""pcedge: PatchCore anomaly detection from a folder of good images to a camera on a production line.
+
+What the command line does, Python can do::
+
+    import pcedge
+
+    result = pcedge.fit(Path("mvtec/bottle"), pcedge.FitOptions(backbone="resnet18"))
+    pcedge.export_bundle(result.bundle)
+    with pcedge.open_inspector(pcedge.find_bundle()) as inspector:
+        inspection = inspector.inspect(image_rgb)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .banks import CoresetSize
+    from .bundle import Bundle, find_bundle
+    from .datasets import Dataset, open_dataset
+    from .evaluation import Evaluation, evaluate
+    from .exporting import ExportResult, export_bundle
+    from .fitting import FitOptions, FitResult, fit
+    from .inspector import Inspector
+    from .preprocessing import PRESETS, Preprocessing
+    from .runtimes import open_inspector
+    from .watching import WatchOptions, watch
+
+# Nothing is imported before it is used: a device has no torch, and `pcedge --help` has no time.
+_HOMES = {
+    "PRESETS": "preprocessing",
+    "Bundle": "bundle",
+    "CoresetSize": "banks",
+    "Dataset": "datasets",
+    "Evaluation": "evaluation",
+    "ExportResult": "exporting",
+    "FitOptions": "fitting",
+    "FitResult": "fitting",
+    "Inspector": "inspector",
+    "Preprocessing": "preprocessing",
+    "WatchOptions": "watching",
+    "evaluate": "evaluation",
+    "export_bundle": "exporting",
+    "find_bundle": "bundle",
+    "fit": "fitting",
+    "open_dataset": "datasets",
+    "open_inspector": "runtimes",
+    "watch": "watching",
+}
+
+__all__ = [
+    "PRESETS",
+    "Bundle",
+    "CoresetSize",
+    "Dataset",
+    "Evaluation",
+    "ExportResult",
+    "FitOptions",
+    "FitResult",
+    "Inspector",
+    "Preprocessing",
+    "WatchOptions",
+    "evaluate",
+    "export_bundle",
+    "find_bundle",
+    "fit",
+    "open_dataset",
+    "open_inspector",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pcedge' has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

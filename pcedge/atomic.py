@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ def replace_directory(target: Path) -> Iterator[Path]:
     Args:
         target: The directory to make or to replace.
     """
+    target = target.resolve()  # the working directory, written as ".", has a name too
     target.parent.mkdir(parents=True, exist_ok=True)
     recover(target)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", dir=target.parent))
@@ -65,9 +67,12 @@ def link_or_copy(source: Path, destination: Path) -> None:
 
 def recover(target: Path) -> None:
     """Clear up after killed processes: put back a directory caught between two renames, remove the rest."""
-    for path in target.parent.glob(f".{target.name}.*.*"):
-        process = path.name[len(target.name) + 2 :].split(".")[0]
-        if not path.is_dir() or not process.isdigit() or _alive(int(process)):
+    target = target.resolve()
+    # Strict, so that what belongs to "a" is never mistaken for what belongs to "a.2".
+    leftover = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.[a-z0-9_]{{8}}(?:{re.escape(_RETIRED)})?")
+    for path in target.parent.glob(".*"):
+        match = leftover.fullmatch(path.name)
+        if match is None or not path.is_dir() or _alive(int(match[1])):
             continue
         if path.suffix == _RETIRED and not target.exists():
             path.rename(target)
@@ -95,9 +100,7 @@ def _exchange(first: Path, second: Path) -> bool:
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
-    result = rename(
-        _AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE
-    )
+    result = rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE)
     if result == 0:
         return True
     code = ctypes.get_errno()

@@ -50,9 +50,7 @@ class _Features(nn.Module):
         return tuple(outputs[layer] for layer in self.layers)
 
 
-def load_backbone(
-    name: str, layers: Sequence[str] = (), weights_file: Path | None = None
-) -> Backbone:
+def load_backbone(name: str, layers: Sequence[str] = (), weights_file: Path | None = None) -> Backbone:
     """Load a pretrained backbone, truncated after the deepest of ``layers``.
 
     Args:
@@ -109,7 +107,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
             "Expected a file written by torch.save(model.state_dict(), ...) or a .safetensors file; "
             "files that would have to be unpickled are refused.",
         ) from error
-    if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
+    if not isinstance(loaded, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
+    ):
         raise WeightsError(
             f"{path} holds {type(loaded).__name__}, not a state dict of tensors.",
             "Save the weights with torch.save(model.state_dict(), ...).",
@@ -142,10 +142,10 @@ def load_state(network: nn.Module, state: dict[str, Tensor], *, source: str, nam
 def _truncated(name: str, layers: Sequence[str]) -> tuple[_Features, tuple[str, ...]]:
     full = _full_network(name)
     chosen = tuple(layers) or _default_layers(full, name)
-    known = {module for module, _ in full.named_modules()}
+    known = {module for module, _ in full.named_modules() if module}
     unknown = [layer for layer in chosen if layer not in known]
     if unknown:
-        top = [module for module in known if module and module.count(".") <= 1]
+        top = [module for module in known if module.count(".") <= 1]
         raise OptionError(
             f"{name} has no layer {unknown[0]!r}.",
             f"Its layers: {', '.join(sorted(top)[:40])}.",
@@ -154,7 +154,15 @@ def _truncated(name: str, layers: Sequence[str]) -> tuple[_Features, tuple[str, 
         raise OptionError(f"A layer is named twice in {','.join(chosen)}.", "Name each layer once.")
     from torchvision.models.feature_extraction import create_feature_extractor
 
-    extractor = create_feature_extractor(full.eval(), {layer: layer for layer in chosen})
+    try:
+        extractor = create_feature_extractor(
+            full.eval(), {layer: layer for layer in chosen}, suppress_diff_warning=True
+        )
+    except ValueError as error:
+        raise OptionError(
+            f"{name} does not use all of the layers {', '.join(chosen)} on the way to its result.",
+            "Name layers of the main path, not auxiliary ones.",
+        ) from error
     return _Features(extractor, chosen).eval().requires_grad_(False), chosen
 
 
@@ -200,10 +208,12 @@ def _hub_state(name: str) -> dict[str, Tensor]:
             f"torchvision has no {TORCHVISION_WEIGHTS} weights for {name}.",
             "Give the weights as a file: --weights FILE",
         ) from None
+    cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     try:
-        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+        if cache.is_file():
+            return read_state(cache)
+        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
-        cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
         raise WeightsError(
             f"The pretrained weights of {name} are not on this machine and could not be downloaded "
             f"({error}).",

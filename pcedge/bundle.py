@@ -10,12 +10,12 @@ import msgspec
 
 from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
 from pcedge.banks import INDEX_FILE, ROWS_FILE, Bank
+from pcedge.defaults import DEFAULT_MODELS
 from pcedge.errors import BundleError, PcedgeError
 from pcedge.manifest import MANIFEST_FILE, FileInfo, Manifest, read_manifest
 
 EMBEDDER_FILE = "embedder.onnx"
 BACKBONE_FILE = "backbone.safetensors"
-DEFAULT_MODELS = Path("models")
 CURRENT_FILE = "current"
 
 
@@ -92,7 +92,17 @@ def describe_file(path: Path) -> FileInfo:
 
 @contextmanager
 def write_bundle(directory: Path) -> Iterator[Path]:
-    """Yield an empty directory to fill and ``seal``; then it becomes the bundle, atomically."""
+    """Yield an empty directory to fill and ``seal``; then it becomes the bundle, atomically.
+
+    Raises:
+        BundleError: There is something else under that name, or it cannot be written.
+    """
+    empty = directory.is_dir() and not any(directory.iterdir())
+    if directory.exists() and not empty and not (directory / MANIFEST_FILE).is_file():
+        raise BundleError(
+            f"{directory} exists and is not a bundle; it was left as it is.",
+            "Choose another --name or --models, or move it away.",
+        )
     with _explain_disk_errors(directory), replace_directory(directory) as staging:
         yield staging
 
@@ -158,8 +168,7 @@ def find_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Bund
         return Bundle.open(models / model)
     raise BundleError(
         f"There is no bundle {model}, neither as a directory nor below {models}/.",
-        f"Bundles there: {', '.join(bundle_names(models)) or 'none'}. "
-        "Make one with: pcedge fit DATASET",
+        f"Bundles there: {', '.join(bundle_names(models)) or 'none'}. Make one with: pcedge fit DATASET",
     )
 
 

@@ -48,7 +48,7 @@ def held_out(
         size: Of the coreset.
         preprocessing: Gives the map's size.
         grid_hw: Grid of patches.
-        seed: Of the folds and of the coresets.
+        seed: Of the folds.
         folds: At most; never more than images.
         progress: Told of images scored, as the stage ``calibrate``.
     """
@@ -56,7 +56,7 @@ def held_out(
     scores, peaks = np.empty(images, np.float32), np.empty(images, np.float32)
     done = 0
     for held in _folds(images, folds, seed):
-        bank = _bank_without(held, embeddings, projected, size, seed)
+        bank = _bank_without(held, embeddings, projected, size)
         for image in held:
             distances, _ = bank.search(embeddings[image])
             scores[image] = image_score(distances)
@@ -76,11 +76,10 @@ def _bank_without(
     embeddings: NDArray[np.float32],
     projected: NDArray[np.float32],
     size: CoresetSize,
-    seed: int,
 ) -> Bank:
     kept = np.setdiff1d(np.arange(len(embeddings)), held)
     rows = projected[kept].reshape(-1, projected.shape[-1])
-    picks = greedy_coreset(rows, size.rows(len(rows)), seed=seed)
+    picks = greedy_coreset(rows, size.rows(len(rows)))
     image, patch = np.divmod(picks, embeddings.shape[1])
     unnamed = np.zeros(len(picks), np.int32)
     return Bank.build(embeddings[kept[image], patch], RowSources((), unnamed, unnamed, unnamed))

@@ -73,9 +73,7 @@ def open_dataset(root: Path) -> Dataset:
             "Give a folder of good images, or one in MVTec layout (train/good, test/<kind>).",
         )
     train = _images(root / "train" / GOOD) or _images(root) or _images(root / GOOD)
-    test = tuple(
-        sample for folder in _folders(root / "test") for sample in _samples(root, folder)
-    )
+    test = tuple(sample for folder in _folders(root / "test") for sample in _samples(root, folder))
     if not train and not test:
         raise DatasetError(f"{root} has no images to use.", _advice(root))
     return Dataset(root, train, test)
@@ -89,8 +87,7 @@ def training_images(dataset: Dataset, *, at_least: int) -> tuple[Path, ...]:
     """
     if len(dataset.train) < at_least:
         raise DatasetError(
-            f"{dataset.root} has {len(dataset.train)} good images to fit on; "
-            f"at least {at_least} are needed.",
+            f"{dataset.root} has {len(dataset.train)} good images to fit on; at least {at_least} are needed.",
             "Put good images into the folder itself or into its train/good.",
         )
     return dataset.train
@@ -125,7 +122,9 @@ def _images(folder: Path) -> tuple[Path, ...]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
 def _advice(root: Path) -> str:
@@ -134,6 +133,4 @@ def _advice(root: Path) -> str:
         return f"It holds several datasets; name one: {root / categories[0]}"
     if (root / "train").is_dir():
         return f"Good images are expected in {root / 'train' / GOOD}."
-    return (
-        f"Expected image files ({', '.join(sorted(IMAGE_SUFFIXES))}) in it, or train/good below it."
-    )
+    return f"Expected image files ({', '.join(sorted(IMAGE_SUFFIXES))}) in it, or train/good below it."

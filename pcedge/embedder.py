@@ -26,11 +26,20 @@ def build_embedder(
     size = preprocessing.input_size
     with torch.inference_mode():
         features = backbone(torch.zeros(1, 3, size, size))
+    # Of a square picture a map [n, channels, h, w] is square; transformers give [n, tokens, channels].
+    if any(feature.ndim != 4 or feature.shape[2] != feature.shape[3] for feature in features):
+        raise OptionError(
+            "The layers must give maps [n, channels, h, w]; these give "
+            + ", ".join(str(list(feature.shape)) for feature in features)
+            + ".",
+            "Name convolutional layers before the network's pooling.",
+        )
     shapes = [(feature.shape[1], feature.shape[2], feature.shape[3]) for feature in features]
     if any(shape[1:] > shapes[0][1:] for shape in shapes[1:]):
         raise OptionError(
             "The first of the layers must have the finest grid; these have "
-            + ", ".join(f"{h}x{w}" for _, h, w in shapes) + ".",
+            + ", ".join(f"{h}x{w}" for _, h, w in shapes)
+            + ".",
             "Name the layers in the order in which the network computes them.",
         )
     return PatchEmbedder(backbone, shapes, _DIMS[kind])

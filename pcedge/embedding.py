@@ -2,7 +2,7 @@
 
 The reference implementation unfolds 3x3 neighbourhoods, pools every layer's C * 9 values to D by adaptive
 averaging, and pools the stacked layers to D once more. All of it is linear, so per layer it equals one
-grouped 3x3 convolution with fixed weights: no unfolding, a thirtieth of the time, and plain operators in ONNX.
+grouped 3x3 convolution with fixed weights: no unfolding, a fraction of the time, plain operators in ONNX.
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ class PatchEmbedder(nn.Module):
         self.resize_layer = [shape[1:] != self.grid_hw for shape in shapes_chw]
         self.dims = sum(channels) if dims is None else dims
         layers = len(channels)
-        # With a layer count that divides D, the second pooling never mixes layers and is folded into the first.
+        # Where the layer count divides D, the second pooling never mixes layers and is folded into the first.
         folds = dims is not None and dims % layers == 0
         self.mix_layers = 1 if dims is None or folds else layers
         self.poolings = nn.ModuleList(
@@ -106,16 +106,14 @@ class PatchEmbedder(nn.Module):
     def _on_first_grid(self, features: Tensor, resize: bool) -> Tensor:
         if not resize:
             return features
-        return functional.interpolate(
-            features, size=self.grid_hw, mode="bilinear", align_corners=False
-        )
+        return functional.interpolate(features, size=self.grid_hw, mode="bilinear", align_corners=False)
 
 
 def _pooling_kernel(channels: int, dims: int, merge: int) -> Tensor:
     """Weights [dims, channels, 3, 3] of both poolings: the poolings themselves, applied to the identity."""
     taps = torch.eye(channels * 9, dtype=torch.float64)
     pooled = functional.adaptive_avg_pool1d(taps, dims * merge)
-    merged = pooled.unflatten(1, (dims, merge)).mean(dim=2)
+    merged = pooled.reshape(-1, dims, merge).mean(dim=2)
     return merged.T.reshape(dims, channels, 3, 3).float()
 
 

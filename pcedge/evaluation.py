@@ -23,7 +23,7 @@ class Evaluation:
         image_auroc: Over image scores; None when there are no good or no defective images.
         pixel_auroc: Over the pixels of all images; None when no defect has a mask.
         pixel_auroc_anomalous: Over the pixels of defective images only.
-        aupro: Area under the per-region-overlap curve up to a false-positive rate of 0.3, on defective images.
+        aupro: Area under the per-region-overlap curve, false-positive rate up to 0.3, on defective images.
         false_reject_rate: Share of good images that scored above the threshold.
         miss_rate: Share of defective images that did not.
         threshold: The threshold used.
@@ -102,10 +102,8 @@ def _judge(sample: Sample, inspector: Inspector) -> _Judged:
     return _Judged(sample, stages.score, time.perf_counter() - began, score_map, mask)
 
 
-def _mask(
-    sample: Sample, shape_hw: tuple[int, ...], inspector: Inspector
-) -> NDArray[np.bool_] | None:
-    """A defect's mask at the map's pixels, none for a defect without one, and an empty one for good images."""
+def _mask(sample: Sample, shape_hw: tuple[int, ...], inspector: Inspector) -> NDArray[np.bool_] | None:
+    """A defect's mask at the map's pixels, None for a defect without one, an empty one for good images."""
     size = inspector.preprocessing.input_size
     if not sample.is_defect:
         return np.zeros((size, size), bool)

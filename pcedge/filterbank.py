@@ -17,6 +17,8 @@ KERNEL = 7
 OPPONENT = ((0.577, 0.577, 0.577), (0.707, -0.707, 0.0), (0.408, 0.408, -0.816))
 # Flat colour is a strong signal beside edges; this keeps both in the same range.
 COLOUR_GAIN = 0.25
+# Strong edges vary more from part to part than weak ones; the square root evens that out, down to here.
+FLOOR = 3e-4
 
 
 class FilterBank(nn.Module):
@@ -49,12 +51,13 @@ class OrientedEnergies(nn.Module):
         self.register_buffer("blur", _gaussian(5, 1.0).repeat(3, 1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map [n, 3, s, s] to [n, channels, s / 8, s / 8]."""
+        """Map [n, 3, s, s] to [n, channels, s / 8, s / 8], rounded up."""
         level = functional.conv2d(images, self.opponent)
         energies = []
         for pooling in (8, 4, 2):
             edges = functional.conv2d(level, self.gabors, padding=KERNEL // 2, groups=3).abs()
-            energies.append(functional.avg_pool2d(edges, pooling))
+            # ceil_mode: as many cells as the halvings leave, whatever the size.
+            energies.append(functional.avg_pool2d(edges, pooling, ceil_mode=True))
             level = functional.conv2d(level, self.blur, stride=2, padding=2, groups=3)
         return torch.cat([*energies, COLOUR_GAIN * level], dim=1)
 
@@ -73,18 +76,14 @@ class SecondOrder(nn.Module):
         self.register_buffer("kernel", kernels.repeat(channels, 1, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map [n, channels, h, w] to [n, 3 * channels, h / 2, w / 2]."""
-        return functional.conv2d(
-            features, self.kernel, stride=2, padding=1, groups=self.channels
-        ).abs()
+        """Map [n, channels, h, w] to [n, 3 * channels, h / 2, w / 2], rounded up."""
+        return functional.conv2d(features, self.kernel, stride=2, padding=1, groups=self.channels).abs()
 
 
 def _gabors() -> Tensor:
     """Odd and even Gabor filters of zero mean and unit L1 norm, [2 * ORIENTATIONS, KERNEL, KERNEL]."""
     half = KERNEL // 2
-    y, x = torch.meshgrid(
-        torch.arange(-half, half + 1.0), torch.arange(-half, half + 1.0), indexing="ij"
-    )
+    y, x = torch.meshgrid(torch.arange(-half, half + 1.0), torch.arange(-half, half + 1.0), indexing="ij")
     envelope = torch.exp(-(x * x + y * y) / (2 * 1.6**2))
     filters = []
     for orientation in range(ORIENTATIONS):

@@ -66,15 +66,11 @@ class Inspector:
         network_input = self.preprocessing.apply(image_rgb)
         embeddings = self.runtime.infer(network_input[np.newaxis])[0]
         squared_distances, rows = self.bank.search(embeddings)
-        return Stages(
-            network_input, embeddings, squared_distances, rows, image_score(squared_distances)
-        )
+        return Stages(network_input, embeddings, squared_distances, rows, image_score(squared_distances))
 
     def score_map(self, stages: Stages) -> NDArray[np.float32]:
         """The anomaly map, float32 [s, s] at the network's input size."""
-        return anomaly_map(
-            stages.squared_distances, self.grid_hw, self.preprocessing.input_size
-        )
+        return anomaly_map(stages.squared_distances, self.grid_hw, self.preprocessing.input_size)
 
     def inspect(self, image_rgb: NDArray[np.uint8]) -> Inspection:
         """Judge a picture. A score that is not a number is INVALID, never OK."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pcedge.errors import BundleError
+from pcedge.errors import BundleError, OptionError
 from pcedge.preprocessing import Preprocessing
 
 MANIFEST_FILE = "manifest.json"
@@ -114,8 +114,17 @@ def read_manifest(directory: Path) -> Manifest:
                 f"{path} has schema version {version}; this version reads up to {SCHEMA_VERSION}.",
                 "Update it with: pip install --upgrade pcedge",
             )
-        return msgspec.json.decode(content, type=Manifest)
-    except msgspec.MsgspecError as error:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except OptionError as error:  # the preprocessing checks itself
+        raise BundleError(f"{path}: {error.what}", error.hint) from error
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BundleError(
             f"{path} is damaged: {error}.", "Restore the file, or fit the bundle again."
         ) from error
+    outside = [name for name in manifest.files if ".." in Path(name).parts or Path(name).is_absolute()]
+    if outside:
+        raise BundleError(
+            f"{path} names a file outside its bundle: {outside[0]!r}.",
+            "Do not use this bundle: fit it again, or get it from its source.",
+        )
+    return manifest

@@ -26,9 +26,7 @@ def auroc(normal: NDArray[np.float32], anomalous: NDArray[np.float32]) -> float 
     return float((below.mean(dtype=np.float64) + not_above.mean(dtype=np.float64)) / 2 / len(normal))
 
 
-def pixel_auroc(
-    maps: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.bool_]]
-) -> float | None:
+def pixel_auroc(maps: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.bool_]]) -> float | None:
     """AUROC over all pixels of all maps; None when no pixel, or every pixel, is a defect."""
     if not maps:
         return None
@@ -55,8 +53,10 @@ def aupro(
     Returns:
         A value from 0 to 1, or None when there is no defect pixel or no normal one.
     """
+    if not maps:
+        return None
     components = [_components(mask) for mask in masks]
-    normal = np.sort(np.concatenate([m[~mask] for m, mask in zip(maps, masks, strict=True)] or [[]]))
+    normal = np.sort(np.concatenate([m[~mask] for m, mask in zip(maps, masks, strict=True)]))
     if not len(normal) or not any(len(regions) for regions in components):
         return None
     areas = [

@@ -91,9 +91,7 @@ class Preprocessing:
 
         height, width = image.shape[:2]
         resized_w, resized_h = self._resized_wh(width, height)
-        resized = np.asarray(
-            Image.fromarray(image).resize((resized_w, resized_h), Image.Resampling.BILINEAR)
-        )
+        resized = np.asarray(Image.fromarray(image).resize((resized_w, resized_h), Image.Resampling.BILINEAR))
         left, top = self._crop_origin(resized_w, resized_h)
         return resized[top : top + self.input_size, left : left + self.input_size]
 

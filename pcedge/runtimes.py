@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
 from pcedge.errors import BundleError, MissingExtraError, OptionError
@@ -46,12 +46,15 @@ def open_inspector(
         )
 
 
+def runtime_kind(name: str) -> RuntimeKind:
+    """Check the name of a runtime that a user gave."""
+    if name in get_args(RuntimeKind):
+        return cast(RuntimeKind, name)
+    raise OptionError(f"There is no runtime {name!r}.", f"Choose one of: {', '.join(get_args(RuntimeKind))}.")
+
+
 def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto") -> Runtime:
     """Load a bundle's embedder; the files it is loaded from are checked first."""
-    if kind not in get_args(RuntimeKind):
-        raise OptionError(
-            f"There is no runtime {kind!r}.", f"Choose one of: {', '.join(get_args(RuntimeKind))}."
-        )
     if kind == "torch":
         return _torch(bundle, device)
     if kind == "tensorrt" or (kind == "auto" and _engines(bundle)):

@@ -25,7 +25,5 @@ def anomaly_map(
 
     patches = np.ascontiguousarray(squared_distances.reshape(grid_hw))
     enlarged = cv2.resize(patches, (size, size), interpolation=cv2.INTER_LINEAR)
-    blurred = cv2.GaussianBlur(
-        enlarged, (KERNEL, KERNEL), SIGMA, borderType=cv2.BORDER_REFLECT
-    )
+    blurred = cv2.GaussianBlur(enlarged, (KERNEL, KERNEL), SIGMA, borderType=cv2.BORDER_REFLECT)
     return np.asarray(blurred, np.float32)

@@ -38,9 +38,7 @@ def _with_lit_corner() -> NDArray[np.uint8]:
         (np.zeros((0, 64, 3), np.uint8), "too small"),
     ],
 )
-def test_only_pictures_without_content_are_turned_away(
-    image: NDArray[np.uint8], reason: str
-) -> None:
+def test_only_pictures_without_content_are_turned_away(image: NDArray[np.uint8], reason: str) -> None:
     said = FrameGate().check(image)
 
     assert said.startswith(reason)

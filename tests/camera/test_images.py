@@ -107,9 +107,7 @@ def test_truncated_files_are_refused(tmp_path: Path, suffix: str, fraction: floa
         (b"\x89PNG\r\n\x1a\n", "PNG|image"),
     ],
 )
-def test_what_is_no_image_is_refused_with_the_reason(
-    tmp_path: Path, content: bytes, reason: str
-) -> None:
+def test_what_is_no_image_is_refused_with_the_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     (tmp_path / "odd.png").write_bytes(content)
 
     with pytest.raises(ImageError, match=f"odd.png: .*({reason})"):
@@ -162,9 +160,7 @@ def test_decompression_bombs_are_refused(
         ("I", 1),
     ],
 )
-def test_masks_are_255_where_the_file_is_not_black(
-    tmp_path: Path, mode: str, marked: object
-) -> None:
+def test_masks_are_255_where_the_file_is_not_black(tmp_path: Path, mode: str, marked: object) -> None:
     image = Image.new(mode, (6, 4))
     image.putpixel((5, 1), marked)  # type: ignore[arg-type]
     image.save(tmp_path / "mask.tif")

@@ -15,7 +15,6 @@ from pcedge.camera import (
     Inspection,
     JsonLines,
     NoFrame,
-    OutputError,
     Pictures,
     Stream,
     SyntheticCamera,
@@ -24,7 +23,7 @@ from pcedge.camera import (
     frame_name,
     inspect_stream,
 )
-from pcedge.errors import CameraError, PcedgeError
+from pcedge.errors import CameraError, OutputError, PcedgeError
 
 
 class _Frames:
@@ -156,14 +155,10 @@ def test_a_source_that_fails_for_good_is_raised_after_the_sinks_are_closed() -> 
     assert memory.closed
 
 
-def test_a_failing_sink_or_picture_is_counted_and_inspection_goes_on(
-    tmp_path: Path, no_room: None
-) -> None:
+def test_a_failing_sink_or_picture_is_counted_and_inspection_goes_on(tmp_path: Path, no_room: None) -> None:
     failing, sound = _Memory(fail_at=2), _Memory()
     with Stream(_Frames(map(_frame, range(4)))) as stream:
-        summary = inspect_stream(
-            stream, _by_index, sinks=[failing, sound], pictures=Pictures(tmp_path)
-        )
+        summary = inspect_stream(stream, _by_index, sinks=[failing, sound], pictures=Pictures(tmp_path))
 
     assert [event.frame for event in failing.events] == [0, 1, 3]
     assert [event.frame for event in sound.events] == [0, 1, 2, 3]
@@ -189,7 +184,7 @@ def test_events_name_the_pictures_that_were_kept(tmp_path: Path) -> None:
     with Stream(_Frames(map(_frame, range(3)))) as stream:
         inspect_stream(stream, _by_index, sinks=[memory], pictures=Pictures(tmp_path))
 
-    assert [len(event.files) for event in memory.events] == [0, 2, 2]
+    assert [len(event.files) for event in memory.events] == [0, 1, 1]
     kept = {name for event in memory.events for name in event.files.values()}
     assert kept == {path.name for path in tmp_path.iterdir()}
 
@@ -293,4 +288,4 @@ def test_a_watched_folder_from_files_to_events(tmp_path: Path) -> None:
         ("2.png", "NG"),
         ("3.png", "INVALID"),
     ]
-    assert (out / "pictures" / events[1]["files"]["heatmap"]).exists()
+    assert (out / "pictures" / events[1]["files"]["picture"]).exists()

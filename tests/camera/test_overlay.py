@@ -163,9 +163,7 @@ def test_the_banner_leaves_the_picture_as_it_is_and_can_be_read(
 
 
 def test_every_verdict_has_its_own_colour() -> None:
-    grounds = {
-        tuple(banner(_picture(), "", verdict)[1, 1].astype(int).tolist()) for verdict in Verdict
-    }
+    grounds = {tuple(banner(_picture(), "", verdict)[1, 1].astype(int).tolist()) for verdict in Verdict}
     green, _, red, _ = (banner(_picture(), "", v)[1, 1].astype(int) for v in Verdict)
 
     assert len(grounds) == 4
@@ -173,9 +171,7 @@ def test_every_verdict_has_its_own_colour() -> None:
     assert np.argmax(red) == 0
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x" * 500, "line\nbreak\tand  blanks", "gr\u00f6\u00dfe \u65e5"]
-)
+@pytest.mark.parametrize("text", ["", "x" * 500, "line\nbreak\tand  blanks", "gr\u00f6\u00dfe \u65e5"])
 def test_any_text_fits_into_the_banner(text: str) -> None:
     drawn = banner(_picture(), text, Verdict.INVALID)
 

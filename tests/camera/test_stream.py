@@ -36,9 +36,7 @@ def _frame(index: int) -> Frame:
     return Frame("scripted", index, frame_name(index), 0.0, np.zeros((2, 2, 3), np.uint8))
 
 
-def _counting(
-    last: int | None = None, pause_s: float = 0
-) -> Iterator[Callable[[], Frame | NoFrame]]:
+def _counting(last: int | None = None, pause_s: float = 0) -> Iterator[Callable[[], Frame | NoFrame]]:
     """Frames 0, 1, 2 ... and then the end."""
 
     def give(index: int) -> Frame:
@@ -108,9 +106,7 @@ def test_a_time_out_is_not_an_end() -> None:
 
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("error", [CameraError("unplugged"), ZeroDivisionError("a bug")])
-def test_an_error_in_the_source_is_raised_where_frames_are_taken(
-    live: bool, error: Exception
-) -> None:
+def test_an_error_in_the_source_is_raised_where_frames_are_taken(live: bool, error: Exception) -> None:
     def fail() -> Frame:
         raise error
 

@@ -25,7 +25,6 @@ from pcedge.banks import (
 )
 from pcedge.bundle import (
     BACKBONE_FILE,
-    DEFAULT_MODELS,
     Bundle,
     seal,
     set_current,
@@ -34,6 +33,7 @@ from pcedge.bundle import (
 from pcedge.calibration import HeldOut, held_out
 from pcedge.camera import read_image
 from pcedge.datasets import Dataset, open_dataset, training_images
+from pcedge.defaults import DEFAULT_MODELS
 from pcedge.embedder import EmbeddingKind, build_embedder, save_backbone
 from pcedge.embedding import PatchEmbedder
 from pcedge.errors import DatasetError, ImageError
@@ -88,7 +88,7 @@ class FitOptions:
     layers: tuple[str, ...] = ()
     preprocessing: Preprocessing = PRESETS["whole"]
     embedding: EmbeddingKind = "reference"
-    coreset: CoresetSize = CoresetSize(fraction=0.1)
+    coreset: CoresetSize = field(default_factory=lambda: CoresetSize(fraction=0.1))
     false_reject_rate: float | None = None
     seed: int = 0
     device: str = "auto"
@@ -132,9 +132,7 @@ class _Embedded:
     skipped: dict[str, str]
 
 
-def fit(
-    dataset_path: Path, options: FitOptions = FitOptions(), progress: Progress = silent
-) -> FitResult:
+def fit(dataset_path: Path, options: FitOptions = FitOptions(), progress: Progress = silent) -> FitResult:
     """Fit PatchCore on the good images of a dataset and write the bundle, which becomes current.
 
     Args:
@@ -264,7 +262,6 @@ def _choose_bank(
     picks = greedy_coreset(
         projected,
         options.coreset.rows(len(rows)),
-        seed=options.seed,
         progress=lambda done, total: progress("coreset", done, total),
     )
     names = tuple(dataset.relative(path) for path in embedded.paths)
@@ -272,9 +269,7 @@ def _choose_bank(
     return bank, projected.reshape(images, patches, -1)
 
 
-def _threshold(
-    dataset: Dataset, embedded: _Embedded, results: HeldOut, options: FitOptions
-) -> ThresholdInfo:
+def _threshold(dataset: Dataset, embedded: _Embedded, results: HeldOut, options: FitOptions) -> ThresholdInfo:
     images = len(embedded.paths)
     if options.false_reject_rate is None:
         rate = max(DEFAULT_FALSE_REJECT_RATE, smallest_rate(images))
@@ -317,9 +312,7 @@ def _manifest(
             weights=backbone.weights,
             weights_sha256=backbone.weights_sha256,
         ),
-        embedding=EmbeddingInfo(
-            kind=options.embedding, dims=embedder.dims, grid_hw=embedder.grid_hw
-        ),
+        embedding=EmbeddingInfo(kind=options.embedding, dims=embedder.dims, grid_hw=embedder.grid_hw),
         bank=BankInfo(
             rows=len(bank),
             patches=embedded.embeddings.shape[0] * embedded.embeddings.shape[1],

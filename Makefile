@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`, each with all set-up, on a fresh machine.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := pcedge export banks camera tests
+
+.PHONY: help demo test check format lint types wheel clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY) ## Take a made-up production line through fit, export, evaluate and watch, offline
+	$(BIN)/pcedge demo
+
+test: $(READY) ## Run all tests; those on real images say so when they skip
+	$(BIN)/python -m pytest
+
+check: format lint types test ## Everything a change must pass
+
+format: $(READY) ## Check the formatting (ruff format . puts it right)
+	$(BIN)/ruff format --check $(CODE)
+
+lint: $(READY) ## Check the rules of pyproject.toml
+	$(BIN)/ruff check $(CODE)
+
+types: $(READY) ## Check the types, strictly
+	$(BIN)/mypy
+
+wheel: $(READY) ## Build the wheel and the source distribution into dist/
+	$(BIN)/python -m build
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# The stubs of TensorRT depend on its libraries, which only a machine with a GPU can install.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs
+	touch $(READY)

@@ -1,0 +1,5 @@
+"""``python -m pcedge``."""
+
+from pcedge.cli import main
+
+main()

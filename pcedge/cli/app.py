@@ -1,0 +1,74 @@
+"""The ``pcedge`` command and its one error handler."""
+
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pcedge.errors import PcedgeError
+
+from .demo import demo
+from .evaluate import evaluate
+from .exit_codes import ERROR
+from .export import export
+from .fit import fit
+from .models import models
+from .watch import watch
+
+
+class _Commands(TyperGroup):
+    """Turns every error that is meant for the user into words and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PcedgeError as error:
+            from .console import show_error
+
+            show_error(error)
+            raise typer.Exit(ERROR) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "PatchCore anomaly detection, from a folder of good images to a camera on a line.\n\n"
+        "A working day: [bold]pcedge fit mvtec/bottle[/], [bold]pcedge export --trt[/], "
+        "[bold]pcedge watch --camera 0[/]. To see it all at once: [bold]pcedge demo[/].\n\n"
+        "Exit codes: 0 done, 1 error, 2 wrong usage, 3 partly done, 4 not every part was OK (--fail-on-ng)."
+    ),
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pcedge {version('pcedge')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("fit")(fit)
+app.command("export")(export)
+app.command("watch")(watch)
+app.command("evaluate")(evaluate)
+app.command("models")(models)
+app.command("demo")(demo)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

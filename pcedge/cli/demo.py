@@ -1,0 +1,69 @@
+"""``pcedge demo``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pcedge.defaults import DEFAULT_DEMO
+from pcedge.errors import MissingExtraError
+
+from . import options
+
+if TYPE_CHECKING:
+    from pcedge.demo import DemoResult
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Where everything goes.")] = DEFAULT_DEMO,
+    json: options.Json = False,
+) -> None:
+    """Take a made-up production line through fit, export, evaluate and watch, offline.
+
+    Leaves heatmaps and a contact sheet to look at. The backbone is an embedded, untrained filter bank.
+    """
+    from .console import progress_bars
+
+    try:
+        from pcedge.demo import run_demo
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "fit,cpu", "The demo") from None
+    with progress_bars() as progress:
+        result = run_demo(output, progress)
+    if json:
+        _print_json(result)
+    else:
+        _print_summary(result)
+
+
+def _print_json(result: "DemoResult") -> None:
+    import json
+
+    print(
+        json.dumps(
+            {
+                "bundle": str(result.exported.bundle.directory),
+                "evaluation": result.evaluation.to_dict(),
+                "watched": {v.value: n for v, n in result.watched.verdicts.items()},
+                "page": str(result.page),
+                "sheet": str(result.sheet),
+                "inspections": str(result.inspections),
+            }
+        )
+    )
+
+
+def _print_summary(result: "DemoResult") -> None:
+    from .console import err, out
+    from .evaluate import evaluation_table
+    from .live import summary_table
+
+    out.print(evaluation_table(result.evaluation, "the rendered line"))
+    out.print(summary_table(result.watched, "Watched the synthetic camera"))
+    err.print(f"Look at [bold]{result.page}[/], or at {result.sheet}.", soft_wrap=True)
+    err.print(f"Heatmaps of what was flagged: {result.inspections}/pictures", soft_wrap=True)
+    err.print(
+        "The backbone is the embedded, untrained filter bank; with pretrained weights: "
+        f"pcedge fit {result.page.parent}/line --backbone wide_resnet50_2",
+        soft_wrap=True,
+    )

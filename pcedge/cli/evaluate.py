@@ -1,0 +1,109 @@
+"""``pcedge evaluate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pcedge.defaults import DEFAULT_MODELS
+
+from . import options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pcedge.evaluation import Evaluation
+
+
+def evaluate(
+    bundle: Annotated[
+        str,
+        typer.Argument(help="The bundle: its directory, or its name below --models.", show_default=False),
+    ],
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder in MVTec layout: test/good, test/<kind>, ground_truth/<kind>.",
+            show_default=False,
+        ),
+    ],
+    runtime: options.Runtime = "auto",
+    device: options.Device = "auto",
+    threshold: options.Threshold = None,
+    models: options.ModelsDir = DEFAULT_MODELS,
+    json: options.Json = False,
+) -> None:
+    """Measure a bundle on labelled images, through the same code that watch runs.
+
+    Prints image AUROC, pixel AUROC (all images; anomalous images only) and AUPRO, and what the threshold
+    makes of the images. A bundle that was not exported is evaluated in PyTorch.
+    """
+    from pcedge.bundle import find_bundle
+    from pcedge.datasets import open_dataset
+    from pcedge.evaluation import evaluate as evaluate_inspector
+    from pcedge.runtimes import is_exported, open_inspector, runtime_kind
+
+    from .console import progress_bars
+
+    found = find_bundle(bundle, models)
+    images = open_dataset(dataset)
+    kind = runtime_kind(runtime)
+    if kind == "auto" and not is_exported(found):
+        kind = "torch"
+    with (
+        open_inspector(found, runtime=kind, device=device, threshold=threshold) as inspector,
+        progress_bars() as progress,
+    ):
+        result = evaluate_inspector(images, inspector, progress)
+    if json:
+        _print_json(result)
+    else:
+        _print_result(result, images.title)
+
+
+def _print_json(result: "Evaluation") -> None:
+    import json
+
+    print(json.dumps(result.to_dict()))
+
+
+def evaluation_table(result: "Evaluation", title: str) -> "Table":
+    """The metrics as a table."""
+    from .console import facts
+
+    table = facts(f"Evaluated on {title}")
+    table.add_row("image AUROC", _metric(result.image_auroc, "needs good and defective images"))
+    no_masks = "needs masks of defects"
+    table.add_row("pixel AUROC", _metric(result.pixel_auroc, no_masks))
+    table.add_row("pixel AUROC, anomalous", _metric(result.pixel_auroc_anomalous, no_masks))
+    table.add_row("AUPRO (limit 0.3)", _metric(result.aupro, no_masks))
+    table.add_row("false rejects", _share(result.false_reject_rate, result.good, "good images"))
+    table.add_row("misses", _share(result.miss_rate, result.defective, "defective images"))
+    table.add_row("threshold", f"{result.threshold:.4g}")
+    table.add_row("runtime", f"{result.runtime}, {result.frame_ms:.1f} ms a frame (median)")
+    return table
+
+
+def _print_result(result: "Evaluation", title: str) -> None:
+    from rich.markup import escape
+
+    from .console import err, out
+
+    out.print(evaluation_table(result, title))
+    if result.defects_without_mask:
+        err.print(
+            f"{result.defects_without_mask} defective images have no mask and are left out of the "
+            "pixel metrics."
+        )
+    for name, reason in list(result.skipped.items())[:5]:
+        err.print(f"[yellow]Skipped[/] {escape(name)}: {escape(reason)}", soft_wrap=True)
+    if len(result.skipped) > 5:
+        err.print(f"[yellow]... and {len(result.skipped) - 5} more skipped.[/]")
+
+
+def _metric(value: float | None, reason: str) -> str:
+    return f"not defined: {reason}" if value is None else f"{value:.4f}"
+
+
+def _share(rate: float | None, total: int, of: str) -> str:
+    return f"no {of}" if rate is None else f"{rate:.2%} of {total} {of}"

@@ -1,0 +1,212 @@
+"""``pcedge fit``."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from pcedge.defaults import DEFAULT_MODELS
+from pcedge.errors import MissingExtraError, OptionError
+
+from . import options
+
+if TYPE_CHECKING:
+    from pcedge.fitting import FitOptions, FitResult
+    from pcedge.preprocessing import Preprocessing
+
+
+def fit(
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images.",
+            show_default=False,
+        ),
+    ],
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="A torchvision network (wide_resnet50_2, resnet18, squeezenet1_0, ...), or filterbank: "
+            "embedded, untrained, needs no download."
+        ),
+    ] = "wide_resnet50_2",
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="A state dict (.pth, .safetensors) for the backbone. Without it, torchvision's "
+            "IMAGENET1K_V1 weights.",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Layers to use, the finest grid first, separated by commas. For ResNets: layer2,layer3.",
+            show_default=False,
+        ),
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="How pictures are prepared. whole: the whole picture, nothing cropped away; "
+            "official-224 and official-320: the paper's resize and centre crop."
+        ),
+    ] = "whole",
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Resize the picture to this size; with --crop, its shorter side.",
+            show_default=False,
+        ),
+    ] = None,
+    crop: Annotated[
+        int | None,
+        typer.Option(help="Cut out the central square of this size; 0 for none.", show_default=False),
+    ] = None,
+    embedding: Annotated[
+        str,
+        typer.Option(
+            help="reference: 1,024 pooled values a patch, as in the paper's code; mean: the plain 3x3 mean "
+            "of each channel, smaller for small networks."
+        ),
+    ] = "reference",
+    coreset: Annotated[
+        str,
+        typer.Option(help="Patches the bank keeps: a fraction (0.1), 10%, or a number of rows."),
+    ] = "0.1",
+    false_reject_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of good parts that may be called NG. Without it, 0.01 or the smallest rate that the "
+            "number of images supports.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
+    device: options.Device = "auto",
+    models: options.ModelsDir = DEFAULT_MODELS,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the bundle. Without it, the dataset's folder name.", show_default=False),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Fit PatchCore on good images and write a bundle, which becomes the current one.
+
+    The threshold comes from the good images alone: every image is scored against a bank that was made
+    without its fold.
+    """
+    from pcedge.banks import CoresetSize
+
+    from .console import progress_bars
+
+    try:
+        from pcedge import fitting
+        from pcedge.embedder import EmbeddingKind
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "fit", "Fitting") from None
+    if embedding not in get_args(EmbeddingKind):
+        raise OptionError(f"There is no embedding {embedding!r}.", "Choose --embedding reference or mean.")
+    chosen = fitting.FitOptions(
+        backbone=backbone,
+        weights=weights,
+        layers=tuple(layers.split(",")) if layers else (),
+        preprocessing=_preprocessing(preset, image_size, crop),
+        embedding="mean" if embedding == "mean" else "reference",
+        coreset=CoresetSize.parse(coreset),
+        false_reject_rate=false_reject_rate,
+        seed=seed,
+        device=device,
+        models=models,
+        name=name,
+    )
+    with progress_bars() as progress:
+        result = fitting.fit(dataset, chosen, progress)
+    if json:
+        _print_json(result)
+    else:
+        _print_summary(result, chosen)
+
+
+def _preprocessing(preset: str, image_size: int | None, crop: int | None) -> "Preprocessing":
+    from pcedge.preprocessing import PRESETS
+
+    if preset not in PRESETS:
+        raise OptionError(f"There is no preset {preset!r}.", f"Choose one of: {', '.join(PRESETS)}.")
+    chosen = PRESETS[preset]
+    if image_size is not None or crop is not None:
+        chosen = replace(
+            chosen,
+            image_size=chosen.image_size if image_size is None else image_size,
+            crop=chosen.crop if crop is None else crop or None,
+        )
+    return chosen
+
+
+def _print_json(result: "FitResult") -> None:
+    import json
+
+    manifest = result.bundle.manifest
+    print(
+        json.dumps(
+            {
+                "bundle": str(result.bundle.directory),
+                "images": manifest.images,
+                "skipped": manifest.skipped,
+                "patches": manifest.bank.patches,
+                "bank_rows": manifest.bank.rows,
+                "threshold": manifest.threshold.score,
+                "false_reject_rate": manifest.threshold.false_reject_rate,
+                "outliers": result.outliers,
+                "seconds": result.seconds,
+                "bytes": _bytes(result),
+            }
+        )
+    )
+
+
+def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
+    from rich.markup import escape
+
+    from pcedge.threshold import DEFAULT_FALSE_REJECT_RATE, images_needed
+
+    from .console import err, facts, out
+
+    manifest = result.bundle.manifest
+    limit = manifest.threshold
+    table = facts(f"Fitted {manifest.dataset}")
+    skipped = f" ({len(manifest.skipped)} skipped)" if manifest.skipped else ""
+    table.add_row("images", f"{manifest.images}{skipped}")
+    table.add_row("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}")
+    table.add_row("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
+    table.add_row("bank rows", f"{manifest.bank.rows:,}")
+    table.add_row("size", f"{_bytes(result) / 1e6:,.1f} MB")
+    table.add_row(
+        "threshold",
+        f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} on held-out good images",
+    )
+    times = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
+    table.add_row("seconds", f"{sum(result.seconds.values()):.1f} ({times})")
+    table.add_row("bundle", f"{result.bundle.directory} (now current)")
+    out.print(table)
+    for name, reason in list(manifest.skipped.items())[:5]:
+        err.print(f"[yellow]Skipped[/] {escape(name)}: {escape(reason)}", soft_wrap=True)
+    if result.outliers:
+        worst = ", ".join(f"{name} ({score:.4g})" for name, score in list(result.outliers.items())[:5])
+        err.print(
+            f"[yellow]Look at these training images, they stand far out:[/] {escape(worst)}",
+            soft_wrap=True,
+        )
+    if chosen.false_reject_rate is None and limit.false_reject_rate > DEFAULT_FALSE_REJECT_RATE:
+        err.print(
+            f"[yellow]{manifest.images} images support a false-reject rate of {limit.false_reject_rate:.2%} "
+            f"at best;[/] {images_needed(DEFAULT_FALSE_REJECT_RATE)} would support "
+            f"{DEFAULT_FALSE_REJECT_RATE:.0%}.",
+            soft_wrap=True,
+        )
+    err.print("Next: [bold]pcedge export[/]")
+
+
+def _bytes(result: "FitResult") -> int:
+    return sum(file.size for file in result.bundle.manifest.files.values())

@@ -1,0 +1,34 @@
+"""Options that several commands share, written once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelsDir = Annotated[
+    Path,
+    typer.Option("--models", help="Directory that holds the bundles.", envvar="PCEDGE_MODELS"),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="The bundle to use: its directory, or its name below --models. Without it, the current bundle.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON instead of a table.")]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        help="What runs the network: auto, torch, onnx or tensorrt. "
+        "auto takes a TensorRT engine if one was built here, otherwise the ONNX file."
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="Where it runs: auto, cpu or cuda. auto takes a GPU if there is one.")
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="Score above which a part is NG, instead of the bundle's own.", show_default=False),
+]

@@ -1,0 +1,167 @@
+"""``pcedge watch``."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+
+import typer
+
+from pcedge.defaults import DEFAULT_MODELS
+from pcedge.errors import OptionError
+
+from . import options
+from .exit_codes import NOT_ALL_OK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pcedge.camera import Event, Frame, Inspection, Save, Source, Stream, Summary
+
+
+def watch(
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            help="What to watch: 0, v4l2:///dev/video0, rtsp://..., http://..., gst:PIPELINE, a video file, "
+            "folder:DIR, or synthetic: for the made-up line.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Watch a folder: the pictures in it, then those that arrive.", show_default=False),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="With --folder: stop after the pictures already there.")
+    ] = False,
+    model: options.Model = None,
+    models: options.ModelsDir = DEFAULT_MODELS,
+    runtime: options.Runtime = "auto",
+    device: options.Device = "auto",
+    threshold: options.Threshold = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where events.jsonl and pictures/ go. Without it: inspections/<bundle>.",
+            show_default=False,
+        ),
+    ] = None,
+    save: Annotated[
+        str, typer.Option(help="Pictures to keep, with heatmaps: flagged, all or none.")
+    ] = "flagged",
+    max_frames: Annotated[
+        int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Stop after so many seconds.", min=0, show_default=False)
+    ] = None,
+    fail_on_ng: Annotated[
+        bool,
+        typer.Option("--fail-on-ng", help="Exit with 4 unless every frame was OK (INVALID is not OK)."),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON line a frame; the default when not on a terminal."),
+    ] = False,
+) -> None:
+    """Watch a camera or a folder, judge every frame, and keep heatmaps of what is flagged.
+
+    Every frame becomes one JSON line in events.jsonl: time, source, frame, score, verdict, latency, files.
+    A frame that cannot be judged is INVALID, never OK. Ctrl-C stops and prints a summary.
+    """
+    from pcedge.bundle import find_bundle
+    from pcedge.camera import Tally
+    from pcedge.runtimes import open_inspector, runtime_kind
+    from pcedge.watching import WatchOptions
+    from pcedge.watching import watch as watch_source
+
+    from .console import err
+    from .live import live_view
+
+    source = _source(camera, folder, once)
+    bundle = find_bundle(model, models)
+    place = output or Path("inspections") / bundle.manifest.name
+    tally = Tally()
+    machine = json or not sys.stdout.isatty()
+    with open_inspector(
+        bundle, runtime=runtime_kind(runtime), device=device, threshold=threshold
+    ) as inspector:
+        err.print(
+            f"Watching [bold]{source.name}[/] with [bold]{bundle.directory}[/] on {inspector.runtime.name}, "
+            f"threshold {inspector.threshold:.4g}. Ctrl-C stops.",
+            soft_wrap=True,
+        )
+        with live_view(tally, shown=not machine) as show, _stops_on_signals() as arm:
+            summary = watch_source(
+                inspector,
+                source,
+                WatchOptions(place, _save(save), max_frames, max_seconds),
+                on_ready=arm,
+                on_event=_print_line if machine else show,
+                tally=tally,
+            )
+    _print_summary(summary, place)
+    if fail_on_ng and not _all_ok(summary):
+        raise typer.Exit(NOT_ALL_OK)
+
+
+def _source(camera: str | None, folder: Path | None, once: bool) -> "Source":
+    from pcedge.camera import FolderSource, open_source
+
+    if (camera is None) == (folder is None):
+        raise OptionError(
+            "Name one thing to watch.",
+            "Use --camera 0, --camera rtsp://..., --camera FILE.mp4 or --folder DIR.",
+        )
+    if folder is not None:
+        return FolderSource(folder, follow=not once)
+    assert camera is not None
+    return open_source(camera, follow=not once)
+
+
+def _save(name: str) -> "Save":
+    from pcedge.camera import Save
+
+    if name in get_args(Save):
+        return cast("Save", name)
+    raise OptionError(f"Cannot save {name!r} pictures.", "Use --save flagged, all or none.")
+
+
+@contextmanager
+def _stops_on_signals() -> "Iterator[Callable[[Stream], None]]":
+    """Let Ctrl-C and a polite kill end the stream instead of the process, while the block lasts."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def arm(stream: "Stream") -> None:
+        for number in before:
+            signal.signal(number, lambda *_: stream.stop())
+
+    try:
+        yield arm
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_line(event: "Event", _frame: "Frame", _inspection: "Inspection") -> None:
+    print(event.to_json(), flush=True)
+
+
+def _print_summary(summary: "Summary", place: Path) -> None:
+    from .console import err
+    from .live import summary_table
+
+    err.print(summary_table(summary, f"Results in {place}"))
+    if summary.sink_faults:
+        err.print(
+            f"[bold red]{summary.sink_faults} results could not be written;[/] "
+            f"the last: {summary.last_sink_fault}",
+            soft_wrap=True,
+        )
+
+
+def _all_ok(summary: "Summary") -> bool:
+    return all(not count or verdict.passes for verdict, count in summary.verdicts.items())

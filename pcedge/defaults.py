@@ -1,0 +1,6 @@
+"""Defaults that the command line shows before anything heavy is imported."""
+
+from pathlib import Path
+
+DEFAULT_MODELS = Path("models")
+DEFAULT_DEMO = Path("demo")

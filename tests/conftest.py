@@ -1,0 +1,85 @@
+"""What tests of the whole product share: the real command, a small rendered line, a fitted bundle."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+COMMAND = Path(sys.executable).with_name("pcedge")
+# Runs the command as on a device: the libraries that only `fit` installs cannot be imported.
+WITHOUT_TORCH = (
+    "import sys\n"
+    "for name in ('torch', 'torchvision', 'onnx', 'onnxscript', 'safetensors'):\n"
+    "    sys.modules[name] = None\n"
+    "from pcedge.cli import main\n"
+    "main()\n"
+)
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _run(
+    *arguments: str | Path, cwd: Path | None = None, torch: bool = True, timeout_s: float = 240
+) -> subprocess.CompletedProcess[str]:
+    start = [str(COMMAND)] if torch else [sys.executable, "-c", WITHOUT_TORCH]
+    return subprocess.run(
+        [*start, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=timeout_s,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+@pytest.fixture(scope="session")
+def pcedge() -> Run:
+    """Run the real command; ``torch=False`` runs it as where torch is not installed."""
+    return _run
+
+
+@dataclass(frozen=True)
+class Line:
+    """A small rendered line and the models directory with the bundle ``line`` fitted on it."""
+
+    dataset: Path
+    models: Path
+
+
+@pytest.fixture(scope="session")
+def exported_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """A rendered line, fitted and exported by the real commands; not to be changed."""
+    from pcedge.camera import write_dataset
+
+    root = tmp_path_factory.mktemp("exported")
+    line = Line(root / "line", root / "models")
+    write_dataset(line.dataset, train=24, test_good=6, per_defect=2)
+    options = ("--backbone", "filterbank", "--embedding", "mean", "--models", line.models)
+    for arguments in (("fit", line.dataset, *options), ("export", "--models", line.models)):
+        done = _run(*arguments)
+        assert done.returncode == 0, done.stderr
+    return line
+
+
+@pytest.fixture
+def line(exported_line: Line, tmp_path: Path) -> Line:
+    """The same, in copies that a test may change."""
+    copy = Line(tmp_path / "line", tmp_path / "models")
+    shutil.copytree(exported_line.dataset, copy.dataset)
+    shutil.copytree(exported_line.models, copy.models)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real images and weights beside the checkout."""
+    if not (SHARED / "weights" / "resnet18.pth").is_file():
+        pytest.skip(f"needs the real images and weights in {SHARED}")
+    return SHARED

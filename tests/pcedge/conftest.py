@@ -1,0 +1,137 @@
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pcedge.banks import Bank, RowSources
+from pcedge.bundle import Bundle, seal, write_bundle
+from pcedge.export import Runtime
+from pcedge.golden import choose_golden, write_golden
+from pcedge.inspector import Inspector
+from pcedge.manifest import (
+    SCHEMA_VERSION,
+    BackboneInfo,
+    BankInfo,
+    EmbeddingInfo,
+    Manifest,
+    MapInfo,
+    ThresholdInfo,
+)
+from pcedge.preprocessing import Preprocessing
+
+GRID, DIMS, SIZE = (4, 4), 6, 32
+
+
+class BlockRuntime:
+    """A stand-in for a network: mean and spread of every channel in blocks of 8 x 8 pixels."""
+
+    def __init__(self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
+        self._change = change
+
+    @property
+    def name(self) -> str:
+        return "blocks"
+
+    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        n, _, height, width = images.shape
+        blocks = images.reshape(n, 3, height // 8, 8, width // 8, 8)
+        values = np.concatenate([blocks.mean(axis=(3, 5)), blocks.std(axis=(3, 5))], axis=1)
+        embeddings = values.reshape(n, 6, -1).transpose(0, 2, 1)
+        return self._change(np.ascontiguousarray(embeddings, np.float32))
+
+    def __enter__(self) -> "BlockRuntime":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+
+@pytest.fixture
+def make_runtime() -> Callable[..., Runtime]:
+    """A cheap runtime; ``change`` falsifies what it returns."""
+
+    def make(change: Callable[..., Any] = lambda embeddings: embeddings) -> Runtime:
+        return BlockRuntime(change)
+
+    return make
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        pcedge_version="0.1.0",
+        created="2026-01-01T00:00:00+00:00",
+        name="part",
+        dataset="lines/part",
+        images=5,
+        skipped={"good/ü.png": "is empty"},
+        preprocessing=Preprocessing(image_size=SIZE),
+        backbone=BackboneInfo(name="blocks", layers=("only",), weights="none", weights_sha256="0" * 64),
+        embedding=EmbeddingInfo(kind="mean", dims=DIMS, grid_hw=GRID),
+        bank=BankInfo(rows=80, patches=80, coreset="1", projection_dims=DIMS, seed=0),
+        threshold=ThresholdInfo(
+            score=0.5,
+            map=0.25,
+            false_reject_rate=0.1,
+            method="stated",
+            folds=5,
+            held_out={"good/0.png": 0.1},
+        ),
+        map=MapInfo(sigma=4.0),
+    )
+
+
+@pytest.fixture
+def pictures() -> list[NDArray[np.uint8]]:
+    """Five pictures of one kind, in several shapes."""
+    rng = np.random.default_rng(5)
+    shapes = [(40, 50, 3), (64, 64, 3), (33, 71, 3), (48, 32, 3), (90, 90, 3)]
+    return [np.clip(rng.normal(120, 20, shape), 0, 255).astype(np.uint8) for shape in shapes]
+
+
+@pytest.fixture
+def inspector(
+    make_runtime: Callable[..., Runtime], manifest: Manifest, pictures: list[NDArray[np.uint8]]
+) -> Inspector:
+    """An inspector whose bank holds every patch of ``pictures`` but the last."""
+    runtime = make_runtime()
+    inputs = np.stack([manifest.preprocessing.apply(picture) for picture in pictures[:-1]])
+    rows = runtime.infer(inputs).reshape(-1, DIMS)
+    names = tuple(f"good/{number}.png" for number in range(len(inputs)))
+    sources = RowSources.of_patches(names, np.arange(len(rows)), GRID)
+    return Inspector(
+        runtime,
+        Bank.build(rows, sources),
+        manifest.preprocessing,
+        GRID,
+        threshold=manifest.threshold.score,
+        map_threshold=manifest.threshold.map,
+    )
+
+
+@pytest.fixture
+def make_bundle(
+    inspector: Inspector, manifest: Manifest, pictures: list[NDArray[np.uint8]]
+) -> Callable[..., Bundle]:
+    """Write a small but whole bundle; keywords replace parts of its manifest."""
+
+    def make(directory: Path, **changes: Any) -> Bundle:
+        frames = choose_golden(pictures[-3:], ("highest", "lowest", "median"), seed=0)
+        with write_bundle(directory) as staging:
+            inspector.bank.save(staging)
+            write_golden(staging, frames, inspector)
+            sealed = seal(staging, msgspec.structs.replace(manifest, **changes))
+        return Bundle(directory, sealed)
+
+    return make
