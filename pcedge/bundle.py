@@ -11,7 +11,7 @@ import msgspec
 from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
 from pcedge.banks import INDEX_FILE, ROWS_FILE, Bank
 from pcedge.defaults import DEFAULT_MODELS
-from pcedge.errors import BundleError, PcedgeError
+from pcedge.errors import BundleError, OptionError, PcedgeError
 from pcedge.manifest import MANIFEST_FILE, FileInfo, Manifest, read_manifest
 
 EMBEDDER_FILE = "embedder.onnx"
@@ -79,6 +79,20 @@ class Bundle:
                 "The files do not belong together: fit the bundle again.",
             )
         return bank
+
+
+def check_name(name: str) -> str:
+    """Return a bundle's name if it can be that of a directory below another.
+
+    Raises:
+        OptionError: It is empty, hidden, or has a path in it.
+    """
+    if not name or name.startswith(".") or Path(name).name != name:
+        raise OptionError(
+            f"A bundle cannot be named {name!r}.",
+            "Choose a plain --name, such as bottle; --models chooses the directory.",
+        )
+    return name
 
 
 def describe_file(path: Path) -> FileInfo:

@@ -76,6 +76,7 @@ class PatchEmbedder(nn.Module):
         self.backbone = backbone
         channels = [shape[0] for shape in shapes_chw]
         self.grid_hw = shapes_chw[0][1:]
+        self.patches = self.grid_hw[0] * self.grid_hw[1]
         self.resize_layer = [shape[1:] != self.grid_hw for shape in shapes_chw]
         self.dims = sum(channels) if dims is None else dims
         layers = len(channels)
@@ -97,10 +98,9 @@ class PatchEmbedder(nn.Module):
                 self.poolings, self.backbone(images), self.resize_layer, strict=True
             )
         ]
-        patches = self.grid_hw[0] * self.grid_hw[1]
-        rows = torch.cat(layers, dim=1).reshape(-1, self.dims * self.mix_layers, patches)
+        rows = torch.cat(layers, dim=1).reshape(-1, self.dims * self.mix_layers, self.patches)
         if self.mix_layers > 1:
-            rows = rows.reshape(-1, self.dims, self.mix_layers, patches).mean(dim=2)
+            rows = rows.reshape(-1, self.dims, self.mix_layers, self.patches).mean(dim=2)
         return rows.transpose(1, 2)
 
     def _on_first_grid(self, features: Tensor, resize: bool) -> Tensor:

@@ -141,14 +141,7 @@ def _prove(bundle: Bundle, runtime: Runtime) -> Parity:
 def measure_parity(bundle: Bundle, runtime: Runtime) -> Parity:
     """Run the golden frames, from the decoded picture on, and compare with what the reference made of it."""
     limit = bundle.manifest.threshold
-    inspector = Inspector(
-        runtime,
-        bundle.open_bank(),
-        bundle.manifest.preprocessing,
-        bundle.manifest.embedding.grid_hw,
-        threshold=limit.score,
-        map_threshold=limit.map,
-    )
+    inspector = Inspector.of(bundle.manifest, runtime, bundle.open_bank())
     frames = read_golden(bundle)
     embedding_differences, score_differences, flips = [], [], 0
     for frame in frames:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank
 from pcedge.camera import Inspection, Verdict, invalid
 from pcedge.export import Runtime
+from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map, image_score
 
@@ -60,6 +61,21 @@ class Inspector:
         self.grid_hw = grid_hw
         self.threshold = threshold
         self.map_threshold = map_threshold
+
+    @classmethod
+    def of(
+        cls, manifest: Manifest, runtime: Runtime, bank: Bank, *, threshold: float | None = None
+    ) -> "Inspector":
+        """Inspect as a manifest says, or with another threshold."""
+        limit = manifest.threshold
+        return cls(
+            runtime,
+            bank,
+            manifest.preprocessing,
+            manifest.embedding.grid_hw,
+            threshold=limit.score if threshold is None else threshold,
+            map_threshold=limit.map,
+        )
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
         """Take a picture (uint8 [height, width, 3]) through every stage up to its score."""

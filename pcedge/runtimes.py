@@ -33,17 +33,9 @@ def open_inspector(
         BundleError: A file is missing or changed, or the bundle was not exported.
         PcedgeError: The runtime is not installed or cannot load the file.
     """
-    manifest = bundle.manifest
     bank = bundle.open_bank()
     with open_runtime(bundle, runtime, device) as opened:
-        yield Inspector(
-            opened,
-            bank,
-            manifest.preprocessing,
-            manifest.embedding.grid_hw,
-            threshold=manifest.threshold.score if threshold is None else threshold,
-            map_threshold=manifest.threshold.map,
-        )
+        yield Inspector.of(bundle.manifest, opened, bank, threshold=threshold)
 
 
 def runtime_kind(name: str) -> RuntimeKind:

@@ -60,6 +60,12 @@ def _fill(directory: Path, text: str) -> Path:
     return directory
 
 
+def _replace_and_fail(target: Path, error: type[BaseException]) -> None:
+    with replace_directory(target) as staging:
+        _fill(staging, "new")
+        raise error
+
+
 @pytest.fixture(params=["exchange", "two renames"])
 def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A name for a directory, on a file system with and without an atomic exchange."""
@@ -108,9 +114,8 @@ def test_an_exception_leaves_everything_as_it_was(
     if exists:
         _fill(target, "old")
 
-    with pytest.raises(error), replace_directory(target) as staging:
-        _fill(staging, "new")
-        raise error
+    with pytest.raises(error):
+        _replace_and_fail(target, error)
 
     assert _names(target.parent) == (["part"] if exists else [])
     assert not exists or (target / "file").read_text() == "old"

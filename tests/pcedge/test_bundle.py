@@ -323,10 +323,14 @@ def test_editing_adds_to_a_bundle_and_keeps_the_rest(bundle: Bundle) -> None:
 
 
 def test_an_edit_that_fails_changes_nothing(bundle: Bundle) -> None:
-    with pytest.raises(ZeroDivisionError), edit_bundle(bundle) as staging:
-        (staging / INDEX_FILE).unlink()
-        (staging / "embedder.onnx").write_bytes(b"network")
-        raise ZeroDivisionError
+    def spoil() -> None:
+        with edit_bundle(bundle) as staging:
+            (staging / INDEX_FILE).unlink()
+            (staging / "embedder.onnx").write_bytes(b"network")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        spoil()
 
     opened = Bundle.open(bundle.directory)
     assert not opened.has("embedder.onnx")

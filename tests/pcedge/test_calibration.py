@@ -21,7 +21,8 @@ def _embeddings(images: int) -> NDArray[np.float32]:
 def _distances(embeddings: NDArray[np.float32], image: int, bank_images: list[int]) -> NDArray[np.float32]:
     bank = embeddings[bank_images].reshape(-1, DIMS)
     squared = np.square(embeddings[image][:, None].astype(np.float64) - bank[None]).sum(axis=2)
-    return squared.min(axis=1).astype(np.float32)
+    nearest: NDArray[np.float32] = squared.min(axis=1).astype(np.float32)
+    return nearest
 
 
 def test_with_a_fold_for_each_image_it_is_scored_against_all_others() -> None:

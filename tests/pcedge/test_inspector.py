@@ -57,16 +57,16 @@ def test_only_a_score_above_the_threshold_is_ng(
 
 def test_the_map_is_brought_back_onto_the_picture(inspector: Inspector, pictures: Pictures) -> None:
     picture = np.array(pictures[-1])
-    picture[60:72, 12:24] = 255  # centre at x = 17.5, y = 65.5 of 90 x 90
+    picture[30:42, 52:64] = 255  # centre at x = 57.5, y = 35.5 of 90 x 90
 
     inspection = inspector.inspect(picture)
 
     assert inspection.score_map_hw is not None
     assert inspection.map_to_picture is not None
     y, x = np.unravel_index(inspection.score_map_hw.argmax(), inspection.score_map_hw.shape)
-    place = inspection.map_to_picture @ np.array([float(x), float(y), 1.0])
+    place = inspection.map_to_picture @ [float(x), float(y), 1.0]
     # Within half a patch, which is 22 pixels of the picture.
-    assert np.abs(place - [17.5, 65.5]).max() < 13
+    assert np.abs(place - [57.5, 35.5]).max() < 13
 
 
 def _one_value(value: float) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -163,7 +163,7 @@ def test_a_changed_verdict_breaks_parity_however_small_the_difference(
     parity = measure_parity(moved, make_runtime(_shifted(1e-5)))
 
     assert parity.score_difference <= TOLERANCE
-    assert parity.flips == 1
+    assert parity.flips > 0
     assert not parity.holds
 
 
