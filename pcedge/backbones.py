@@ -38,12 +38,16 @@ class Backbone:
 
 
 class _Features(nn.Module):
-    """A feature extractor whose output is a tuple in a stated order."""
+    """A feature extractor whose output is a tuple in a stated order.
 
-    def __init__(self, extractor: nn.Module, layers: Sequence[str]) -> None:
+    ``all_names`` are those of the whole network's tensors.
+    """
+
+    def __init__(self, extractor: nn.Module, layers: Sequence[str], all_names: frozenset[str]) -> None:
         super().__init__()
         self.extractor = extractor
         self.layers = tuple(layers)
+        self.all_names = all_names
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         outputs = self.extractor(images)
@@ -117,14 +121,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return loaded
 
 
-def load_state(network: nn.Module, state: dict[str, Tensor], *, source: str, name: str) -> None:
+def load_state(network: _Features, state: dict[str, Tensor], *, source: str, name: str) -> None:
     """Load weights key by key: only what lies behind the last used layer may be missing or extra."""
     extractor = network.extractor
     assert isinstance(extractor, nn.Module)
     wanted = extractor.state_dict()
     optional = {key for key in wanted if key.endswith("num_batches_tracked")}
     missing = sorted(set(wanted) - set(state) - optional)
-    unknown = sorted(set(state) - set(_full_network(name).state_dict()))
+    unknown = sorted(set(state) - network.all_names)
     misshapen = sorted(k for k in wanted if k in state and state[k].shape != wanted[k].shape)
     problems = [
         f"{label} {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
@@ -163,7 +167,7 @@ def _truncated(name: str, layers: Sequence[str]) -> tuple[_Features, tuple[str, 
             f"{name} does not use all of the layers {', '.join(chosen)} on the way to its result.",
             "Name layers of the main path, not auxiliary ones.",
         ) from error
-    return _Features(extractor, chosen).eval().requires_grad_(False), chosen
+    return _Features(extractor, chosen, frozenset(full.state_dict())).eval().requires_grad_(False), chosen
 
 
 def _full_network(name: str) -> nn.Module:

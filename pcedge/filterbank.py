@@ -57,7 +57,8 @@ class OrientedEnergies(nn.Module):
         for pooling in (8, 4, 2):
             edges = functional.conv2d(level, self.gabors, padding=KERNEL // 2, groups=3).abs()
             # ceil_mode: as many cells as the halvings leave, whatever the size.
-            energies.append(functional.avg_pool2d(edges, pooling, ceil_mode=True))
+            pooled = functional.avg_pool2d(edges, pooling, ceil_mode=True)
+            energies.append(torch.sqrt(pooled + FLOOR))
             level = functional.conv2d(level, self.blur, stride=2, padding=2, groups=3)
         return torch.cat([*energies, COLOUR_GAIN * level], dim=1)
 

@@ -111,8 +111,8 @@ def _one(mask: list[list[int]], scores: list[list[float]]) -> tuple[Maps, Masks]
     [
         ([[1, 0], [0, 0]], [[9, 1], [2, 3]], 1.0),
         ([[1, 0], [0, 0]], [[0, 1], [2, 3]], 0.0),
-        # Diagonal neighbours are one component: half of it is found.
-        ([[1, 0, 0], [0, 1, 0]], [[9, 1, 2], [3, 0, 4]], 0.5),
+        # Diagonal neighbours are one component: a third of it is found.
+        ([[1, 0, 0], [0, 1, 1]], [[9, 1, 2], [3, 0, 0]], 1 / 3),
         # Two components, a large one found and a small one missed, count alike.
         ([[1, 1, 1, 0, 1]], [[9, 9, 9, 1, 0]], 0.5),
         # Everything ties: from nothing to everything along one line, of which 0.3 are left.

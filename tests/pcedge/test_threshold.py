@@ -13,6 +13,7 @@ from pcedge.threshold import check_rate, images_needed, outliers, smallest_rate,
         (19, 0.05, 19),
         (19, 0.1, 18),
         (19, 0.5, 10),
+        (9, 0.7, 3),  # 10 * (1 - 0.7) is a little more than 3
         (20, 0.1, 19),
         (99, 0.01, 99),
         (99, 0.02, 98),
