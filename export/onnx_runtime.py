@@ -47,6 +47,12 @@ class OnnxRuntime:
                 "Write it again with: pcedge export",
             ) from error
 
+        if device.startswith("cuda") and self._session.get_providers()[0] != _PROVIDERS["cuda"]:
+            raise RuntimeUnavailableError(
+                "ONNX Runtime has CUDA but could not start it, and would have run on the CPU instead.",
+                "Check the driver and the CUDA and cuDNN versions, or use --device cpu.",
+            )
+
     @property
     def name(self) -> str:
         """``onnxruntime`` and the execution provider in use."""
@@ -72,7 +78,7 @@ class OnnxRuntime:
 
 
 def _providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
-    wanted = device.partition(":")[0]
+    wanted, _, number = device.partition(":")
     if wanted not in ("auto", *_PROVIDERS):
         raise RuntimeUnavailableError(
             f"ONNX Runtime has no device {device!r}.", "Use --device auto, cpu or cuda."
@@ -85,5 +91,5 @@ def _providers(device: str, available: list[str]) -> list[str | tuple[str, dict[
     chosen: list[str | tuple[str, dict[str, str]]] = []
     if wanted != "cpu" and _PROVIDERS["cuda"] in available:
         # Scores are compared with those measured at fit: no TF32.
-        chosen.append((_PROVIDERS["cuda"], {"use_tf32": "0"}))
+        chosen.append((_PROVIDERS["cuda"], {"use_tf32": "0", "device_id": number or "0"}))
     return [*chosen, _PROVIDERS["cpu"]]

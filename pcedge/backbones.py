@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pcedge.errors import OptionError, WeightsError
@@ -101,8 +102,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"There is no weights file {path}.", "Check the path given to --weights.")
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise a dozen kinds for a damaged file

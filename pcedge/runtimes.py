@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
-from pcedge.errors import BundleError, MissingExtraError, OptionError
+from pcedge.errors import BundleError, MissingExtraError, OptionError, RuntimeUnavailableError
 from pcedge.export import OnnxRuntime, Runtime, TensorrtRuntime, TorchRuntime, engine_name
 from pcedge.inspector import Inspector
 
@@ -49,7 +49,7 @@ def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto
     """Load a bundle's embedder; the files it is loaded from are checked first."""
     if kind == "torch":
         return _torch(bundle, device)
-    if kind == "tensorrt" or (kind == "auto" and _engines(bundle)):
+    if kind == "tensorrt" or (kind == "auto" and device != "cpu" and _has_engine_for_this_gpu(bundle)):
         return TensorrtRuntime(_engine(bundle))
     return OnnxRuntime(_exported(bundle), device)
 
@@ -70,6 +70,15 @@ def _exported(bundle: Bundle) -> Path:
 
 def _engines(bundle: Bundle) -> list[str]:
     return [name for name in bundle.manifest.files if name.endswith(".engine")]
+
+
+def _has_engine_for_this_gpu(bundle: Bundle) -> bool:
+    if not _engines(bundle):
+        return False
+    try:
+        return bundle.has(engine_name())
+    except RuntimeUnavailableError:  # built on another machine
+        return False
 
 
 def _engine(bundle: Bundle) -> Path:

@@ -180,7 +180,7 @@ def test_the_heat_lies_on_the_defect(exported_line: Any) -> None:
             assert inspection.score_map_hw is not None
             assert inspection.map_to_picture is not None
             row, column = np.unravel_index(inspection.score_map_hw.argmax(), inspection.score_map_hw.shape)
-            x, y = inspection.map_to_picture @ (column, row, 1)
+            x, y = inspection.map_to_picture @ np.array([column, row, 1.0])
             near = cv2.dilate(part.mask_hw.astype(np.uint8), np.ones((41, 41), np.uint8))
             assert near[round(y), round(x)], seed
 
