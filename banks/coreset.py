@@ -8,6 +8,7 @@ approximated.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,26 @@ _ANY_DISTANCE = np.finfo(np.float32).max
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True, eq=False)
+class Coreset:
+    """Chosen rows and how well they cover all.
+
+    Attributes:
+        picks: int64 [count], indices of the chosen rows in the order in which they were chosen.
+        radius: Largest distance (not squared) of any row from its nearest chosen one.
+    """
+
+    picks: NDArray[np.int64]
+    radius: float
+
+
 def greedy_coreset(
     rows: NDArray[np.float32],
     count: int,
     *,
     working_sets: tuple[int, ...] = WORKING_SETS,
     progress: Progress | None = None,
-) -> NDArray[np.int64]:
+) -> Coreset:
     """Choose ``count`` rows so that every row is near a chosen one.
 
     The first pick is the row nearest to the mean of all, so nothing here is random. (The reference
@@ -47,9 +61,6 @@ def greedy_coreset(
         working_sets: Sizes of the nested working sets, descending; they change the time, not the picks.
         progress: Called with (picks so far, count) now and then.
 
-    Returns:
-        int64 [count]: indices of the chosen rows in the order in which they were chosen.
-
     Raises:
         OptionError: ``count`` is not between 1 and the number of rows, or a row is not finite.
     """
@@ -58,7 +69,8 @@ def greedy_coreset(
             f"A coreset of {count} rows was asked for, of {len(rows)} rows in all.",
             "Ask for at least one row and at most all of them.",
         )
-    picks = _Picks(count, rows.shape[1], progress)
+    # One pick more than asked for: how far it is from the others is the covering radius.
+    picks = _Picks(count, min(count + 1, len(rows)), rows.shape[1], progress)
     with np.errstate(invalid="ignore", over="ignore"):  # said below, in words
         candidates = _Candidates.of(rows)
     if not np.isfinite(candidates.norms).all():
@@ -68,34 +80,40 @@ def greedy_coreset(
         )
     _pick_lazily(candidates, picks, _ANY, working_sets)
     picks.report()
-    return picks.indices
+    nearest = picks.distances[count] if count < len(rows) else 0.0
+    return Coreset(picks.indices[:count], float(np.sqrt(max(nearest, 0.0))))
 
 
 class _Picks:
     """The rows chosen so far, in the form a product needs: |x - p|^2 - |x|^2 = [x, 1] . [-2p, |p|^2]."""
 
-    def __init__(self, count: int, dims: int, progress: Progress | None) -> None:
-        self.indices = np.empty(count, np.int64)
-        self.factors = np.empty((count, dims + 1), np.float32)
+    def __init__(self, asked: int, room: int, dims: int, progress: Progress | None) -> None:
+        self.indices = np.empty(room, np.int64)
+        self.distances = np.empty(room, np.float32)
+        self.factors = np.empty((room, dims + 1), np.float32)
         self.done = 0
+        self._asked = asked
         self._progress = progress
 
     @property
     def full(self) -> bool:
         return self.done == len(self.indices)
 
-    def add(self, index: np.int64, row: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Record a pick, ``row`` being [x, 1]; return its factors."""
+    def add(
+        self, index: np.int64, row: NDArray[np.float32], squared_distance: np.float32
+    ) -> NDArray[np.float32]:
+        """Record a pick, ``row`` being [x, 1], and its distance to those before; return its factors."""
         factors: NDArray[np.float32] = self.factors[self.done]
         np.multiply(row, -2.0, out=factors)
         factors[-1] = row[:-1] @ row[:-1]
         self.indices[self.done] = index
+        self.distances[self.done] = squared_distance
         self.done += 1
         return factors
 
     def report(self) -> None:
         if self._progress is not None:
-            self._progress(self.done, len(self.indices))
+            self._progress(min(self.done, self._asked), self._asked)
 
 
 class _Candidates:
@@ -181,7 +199,7 @@ def _pick_plainly(candidates: _Candidates, picks: _Picks, floor: np.float32) -> 
     distances = np.empty_like(bounds)
     best = int(bounds.argmax())
     while not picks.full and bounds[best] >= floor:
-        factors = picks.add(candidates.indices[best], rows[best])
+        factors = picks.add(candidates.indices[best], rows[best], bounds[best])
         np.dot(rows, factors, out=distances)
         np.add(distances, norms, out=distances)
         np.minimum(bounds, distances, out=bounds)

@@ -58,12 +58,23 @@ def held_out(
     for held in _folds(images, folds, seed):
         bank = _bank_without(held, embeddings, projected, size)
         for image in held:
-            distances, _ = bank.search(embeddings[image])
-            scores[image] = image_score(distances)
-            peaks[image] = anomaly_map(distances, grid_hw, preprocessing.input_size).max()
+            one = embeddings[image : image + 1]
+            (scores[image],), (peaks[image],) = score_images(one, bank, grid_hw, preprocessing.input_size)
             done += 1
             progress("calibrate", done, images)
     return HeldOut(scores, peaks, min(folds, images))
+
+
+def score_images(
+    embeddings: NDArray[np.float32], bank: Bank, grid_hw: tuple[int, int], map_size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Image scores and map peaks, float32 [images] each, of embeddings [images, patches, dims]."""
+    scores, peaks = np.empty(len(embeddings), np.float32), np.empty(len(embeddings), np.float32)
+    for image, rows in enumerate(embeddings):
+        distances, _ = bank.search(rows)
+        scores[image] = image_score(distances)
+        peaks[image] = anomaly_map(distances, grid_hw, map_size).max()
+    return scores, peaks
 
 
 def _folds(images: int, folds: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -79,7 +90,7 @@ def _bank_without(
 ) -> Bank:
     kept = np.setdiff1d(np.arange(len(embeddings)), held)
     rows = projected[kept].reshape(-1, projected.shape[-1])
-    picks = greedy_coreset(rows, size.rows(len(rows)))
+    picks = greedy_coreset(rows, size.rows(len(rows))).picks
     image, patch = np.divmod(picks, embeddings.shape[1])
     unnamed = np.zeros(len(picks), np.int32)
     return Bank.build(embeddings[kept[image], patch], RowSources((), unnamed, unnamed, unnamed))

@@ -1,8 +1,6 @@
 """Fit: from a folder of good images to a bundle."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -12,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.backbones import DEFAULT_BACKBONE, Backbone, load_backbone
-from pcedge.banks import PROJECTION_DIMS, Bank, CoresetSize, RowSources, greedy_coreset, project
+from pcedge.banks import PROJECTION_DIMS, CoresetSize
 from pcedge.bundle import BACKBONE_FILE, Bundle, check_name, seal, set_current, write_bundle
-from pcedge.calibration import HeldOut, held_out
 from pcedge.camera import read_image
 from pcedge.datasets import Dataset, open_dataset, training_images
 from pcedge.defaults import DEFAULT_MODELS
 from pcedge.embedder import EmbeddingKind, build_embedder, save_backbone
 from pcedge.embedding import PatchEmbedder
+from pcedge.errors import DatasetError, ImageError
 from pcedge.export import TorchRuntime
 from pcedge.features import Features, embed_images
-from pcedge.golden import choose_golden, write_golden
+from pcedge.golden import with_fault, write_golden
 from pcedge.inspector import Inspector
+from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
 from pcedge.manifest import (
     SCHEMA_VERSION,
     BackboneInfo,
@@ -33,9 +32,11 @@ from pcedge.manifest import (
     MapInfo,
     ThresholdInfo,
 )
+from pcedge.memory import plan_memory
 from pcedge.preprocessing import PRESETS, Preprocessing
 from pcedge.progress import Progress, silent
 from pcedge.scoring import SIGMA
+from pcedge.stopwatch import Stopwatch
 from pcedge.threshold import (
     DEFAULT_FALSE_REJECT_RATE,
     check_rate,
@@ -62,6 +63,8 @@ class FitOptions:
             the number of images supports, whichever is larger.
         seed: Of everything random.
         device: ``auto``, ``cpu``, ``cuda``.
+        memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free. Where
+            the embeddings do not fit, the bank is chosen in stages and the manifest states the bound.
         models: Directory of bundles.
         name: Of the bundle; None for the dataset's folder name.
     """
@@ -75,6 +78,7 @@ class FitOptions:
     false_reject_rate: float | None = None
     seed: int = 0
     device: str = "auto"
+    memory_gb: float | None = None
     models: Path = DEFAULT_MODELS
     name: str | None = None
 
@@ -93,19 +97,6 @@ class FitResult:
     bundle: Bundle
     seconds: dict[str, float]
     outliers: dict[str, float]
-
-
-class _Stopwatch:
-    """Seconds each stage took."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - began
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,44 +126,27 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
         check_rate(options.false_reject_rate, len(paths))
     name = check_name(options.name or dataset.name)
     directory = options.models / name
-    watch = _Stopwatch()
+    watch = Stopwatch()
     with watch.stage("load"):
         network = _load_network(options)
+    task = _task(dataset, paths, network, options)
+    plan = plan_memory(len(paths), *task.shape, options.coreset, options.memory_gb)
     # Opened before the long work, so that a directory that cannot be written is found at once.
     with write_bundle(directory) as staging:
-        with watch.stage("embed"):
-            shape = (network.embedder.patches, network.embedder.dims)
-            features = embed_images(
-                paths,
-                network.runtime,
-                options.preprocessing,
-                shape,
-                at_least=MIN_IMAGES,
-                progress=progress,
-            )
-        with watch.stage("coreset"):
-            bank, projected = _choose_bank(dataset, features, network.embedder.grid_hw, options, progress)
-        with watch.stage("calibrate"):
-            results = held_out(
-                features.embeddings,
-                projected,
-                options.coreset,
-                options.preprocessing,
-                network.embedder.grid_hw,
-                seed=options.seed,
-                progress=progress,
-            )
+        embed = _embed_with(network, options)
+        if plan.exact:
+            learned = learn_exactly(task, embed, watch, progress)
+        else:
+            learned = learn_in_stages(task, plan, embed, watch, staging, progress)
         with watch.stage("write"):
             progress("write", 0, 1)
-            manifest = _manifest(name, dataset, features, network, bank, results, options)
-            _write_files(staging, manifest, features, network, bank, results, options)
+            manifest = _manifest(name, dataset, task, learned, network, options)
+            _write_files(staging, manifest, learned, network, options.seed)
             manifest = seal(staging, manifest)
     set_current(options.models, name)
     progress("write", 1, 1)
-    found = {
-        dataset.relative(features.paths[image]): float(results.scores[image])
-        for image in outliers(results.scores)
-    }
+    scores = learned.held_out.scores
+    found = {task.names[learned.held_out_paths[i]]: float(scores[i]) for i in outliers(scores)}
     return FitResult(Bundle(directory, manifest), watch.seconds, found)
 
 
@@ -182,54 +156,50 @@ def _load_network(options: FitOptions) -> _Network:
     return _Network(backbone, embedder, TorchRuntime(embedder, options.device))
 
 
-def _choose_bank(
-    dataset: Dataset,
-    features: Features,
-    grid_hw: tuple[int, int],
-    options: FitOptions,
-    progress: Progress,
-) -> tuple[Bank, NDArray[np.float32]]:
-    """Choose the coreset of all patches; also return the projection it was chosen by."""
-    images, patches, dims = features.embeddings.shape
-    rows = features.embeddings.reshape(-1, dims)
-    projected = project(rows, options.seed)
-    picks = greedy_coreset(
-        projected,
-        options.coreset.rows(len(rows)),
-        progress=lambda done, total: progress("coreset", done, total),
+def _task(dataset: Dataset, paths: tuple[Path, ...], network: _Network, options: FitOptions) -> Task:
+    return Task(
+        paths=paths,
+        names={path: dataset.relative(path) for path in paths},
+        at_least=MIN_IMAGES,
+        shape=(network.embedder.patches, network.embedder.dims),
+        grid_hw=network.embedder.grid_hw,
+        preprocessing=options.preprocessing,
+        size=options.coreset,
+        seed=options.seed,
+        device=network.runtime.device,
     )
-    names = tuple(dataset.relative(path) for path in features.paths)
-    bank = Bank.build(rows[picks], RowSources.of_patches(names, picks, grid_hw))
-    return bank, projected.reshape(images, patches, -1)
 
 
-def _threshold(dataset: Dataset, features: Features, results: HeldOut, options: FitOptions) -> ThresholdInfo:
-    images = len(features.paths)
+def _embed_with(network: _Network, options: FitOptions) -> Embed:
+    shape = (network.embedder.patches, network.embedder.dims)
+
+    def embed(paths: Sequence[Path], progress: Progress) -> Features:
+        return embed_images(
+            paths, network.runtime, options.preprocessing, shape, at_least=0, progress=progress
+        )
+
+    return embed
+
+
+def _threshold(task: Task, learned: Learned, options: FitOptions) -> ThresholdInfo:
+    results = learned.held_out
+    images = len(results.scores)
     if options.false_reject_rate is None:
         rate = max(DEFAULT_FALSE_REJECT_RATE, smallest_rate(images))
     else:
         rate = check_rate(options.false_reject_rate, images)
+    names = [task.names[path] for path in learned.held_out_paths]
     return ThresholdInfo(
         score=threshold_at(results.scores, rate),
         map=threshold_at(results.map_peaks, rate),
         false_reject_rate=rate,
-        method="conformal quantile of held-out scores of the training images",
-        folds=results.folds,
-        held_out={
-            dataset.relative(path): float(score)
-            for path, score in zip(features.paths, results.scores, strict=True)
-        },
+        method=learned.method,
+        held_out=dict(zip(names, map(float, results.scores), strict=True)),
     )
 
 
 def _manifest(
-    name: str,
-    dataset: Dataset,
-    features: Features,
-    network: _Network,
-    bank: Bank,
-    results: HeldOut,
-    options: FitOptions,
+    name: str, dataset: Dataset, task: Task, learned: Learned, network: _Network, options: FitOptions
 ) -> Manifest:
     backbone, embedder = network.backbone, network.embedder
     return Manifest(
@@ -238,8 +208,8 @@ def _manifest(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         name=name,
         dataset=dataset.title,
-        images=len(features.paths),
-        skipped={dataset.relative(path): reason for path, reason in features.skipped.items()},
+        images=learned.images,
+        skipped={task.names[path]: reason for path, reason in learned.skipped.items()},
         preprocessing=options.preprocessing,
         backbone=BackboneInfo(
             name=backbone.name,
@@ -249,37 +219,42 @@ def _manifest(
         ),
         embedding=EmbeddingInfo(kind=options.embedding, dims=embedder.dims, grid_hw=embedder.grid_hw),
         bank=BankInfo(
-            rows=len(bank),
-            patches=len(features.paths) * embedder.patches,
+            rows=len(learned.bank),
+            patches=learned.images * embedder.patches,
             coreset=str(options.coreset),
             projection_dims=min(PROJECTION_DIMS, embedder.dims),
             seed=options.seed,
+            radius=learned.radius,
+            guarantee=learned.guarantee,
         ),
-        threshold=_threshold(dataset, features, results, options),
+        threshold=_threshold(task, learned, options),
         map=MapInfo(sigma=SIGMA),
     )
 
 
-def _write_files(
-    staging: Path,
-    manifest: Manifest,
-    features: Features,
-    network: _Network,
-    bank: Bank,
-    results: HeldOut,
-    options: FitOptions,
-) -> None:
-    inspector = Inspector.of(manifest, network.runtime, bank)
-    bank.save(staging)
+def _write_files(staging: Path, manifest: Manifest, learned: Learned, network: _Network, seed: int) -> None:
+    inspector = Inspector.of(manifest, network.runtime, learned.bank)
+    learned.bank.save(staging)
     save_backbone(network.backbone, staging / BACKBONE_FILE)
-    write_golden(staging, _golden_frames(features, results.scores, options.seed), inspector)
+    write_golden(staging, _golden_frames(learned, seed), inspector)
 
 
-def _golden_frames(
-    features: Features, scores: NDArray[np.float32], seed: int
-) -> dict[str, NDArray[np.uint8]]:
+def _golden_frames(learned: Learned, seed: int) -> dict[str, NDArray[np.uint8]]:
     """The images with the highest, the lowest and the median held-out score, and one with a fault."""
-    order = np.argsort(scores, kind="stable")
-    chosen = [order[-1], order[0], order[len(order) // 2]]
-    images = [read_image(features.paths[image]) for image in chosen]
-    return choose_golden(images, ("highest", "lowest", "median"), seed)
+    order = np.argsort(learned.held_out.scores, kind="stable")[::-1]
+    images = {
+        "highest": _first_readable(learned, order),
+        "lowest": _first_readable(learned, order[::-1]),
+        "median": _first_readable(learned, np.roll(order, -(len(order) // 2))),
+    }
+    return with_fault(images, seed)
+
+
+def _first_readable(learned: Learned, order: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The first of the images that is still there: a file may have gone since it was learned from."""
+    for image in order:
+        try:
+            return read_image(learned.held_out_paths[image])
+        except ImageError:
+            continue
+    raise DatasetError("None of the training images can be read any more.", "Fit again when they are back.")

@@ -24,13 +24,10 @@ class GoldenFrame:
     stages: Stages
 
 
-def choose_golden(
-    images: list[NDArray[np.uint8]], names: tuple[str, ...], seed: int
-) -> dict[str, NDArray[np.uint8]]:
-    """Name the pictures to keep: those given, and the last with a square of noise, which is no good part."""
-    chosen = dict(zip(names, images, strict=True))
-    chosen[f"{names[-1]}-with-noise"] = _with_noise(images[-1], seed)
-    return chosen
+def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDArray[np.uint8]]:
+    """Add the last picture with a square of noise in it, which no good part has."""
+    name, image = list(images.items())[-1]
+    return {**images, f"{name}-with-noise": _with_noise(image, seed)}
 
 
 def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspector: Inspector) -> None:

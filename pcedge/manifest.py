@@ -30,13 +30,19 @@ class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The memory bank and how its rows were chosen."""
+    """The memory bank and how its rows were chosen.
+
+    ``radius`` is the distance, in the projection the rows were chosen by, within which every training patch has
+    a row; ``guarantee`` says whether it is exact or a bound.
+    """
 
     rows: int
     patches: int
     coreset: str
     projection_dims: int
     seed: int
+    radius: float
+    guarantee: str
     dtype: str = "float32"
     metric: str = "squared L2"
 
@@ -51,7 +57,6 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     map: float
     false_reject_rate: float
     method: str
-    folds: int
     held_out: dict[str, float]
 
 

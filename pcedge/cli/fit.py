@@ -85,6 +85,15 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
     device: options.Device = "auto",
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory the fit may use, in GB, above the loaded libraries; without it, 60 % of what is "
+            "free. Where the embeddings do not fit, the bank is chosen in stages, with a stated bound.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
     models: options.ModelsDir = DEFAULT_MODELS,
     name: Annotated[
         str | None,
@@ -118,6 +127,7 @@ def fit(
         false_reject_rate=false_reject_rate,
         seed=seed,
         device=device,
+        memory_gb=memory_gb,
         models=models,
         name=name,
     )
@@ -156,6 +166,8 @@ def _print_json(result: "FitResult") -> None:
                 "skipped": manifest.skipped,
                 "patches": manifest.bank.patches,
                 "bank_rows": manifest.bank.rows,
+                "radius": manifest.bank.radius,
+                "guarantee": manifest.bank.guarantee,
                 "threshold": manifest.threshold.score,
                 "false_reject_rate": manifest.threshold.false_reject_rate,
                 "outliers": result.outliers,
@@ -181,10 +193,11 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     table.add_row("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}")
     table.add_row("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
     table.add_row("bank rows", f"{manifest.bank.rows:,}")
+    table.add_row("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")
     table.add_row("size", f"{_bytes(result) / 1e6:,.1f} MB")
     table.add_row(
         "threshold",
-        f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} on held-out good images",
+        f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})",
     )
     times = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
     table.add_row("seconds", f"{sum(result.seconds.values()):.1f} ({times})")

@@ -78,7 +78,7 @@ def _uneven(n: int, dims: int) -> Rows:
 def test_the_picks_are_those_of_plain_greedy(n: int, count: int, working_sets: tuple[int, ...]) -> None:
     rows = _random(n, 12)
 
-    picks = greedy_coreset(rows, count, working_sets=working_sets)
+    picks = greedy_coreset(rows, count, working_sets=working_sets).picks
 
     np.testing.assert_array_equal(picks, _plain_greedy(rows, count))
 
@@ -90,7 +90,7 @@ def test_every_pick_is_the_farthest_row_give_or_take_rounding(
 ) -> None:
     rows = make(2000, 12)
 
-    picks = greedy_coreset(rows, 400, working_sets=working_sets)
+    picks = greedy_coreset(rows, 400, working_sets=working_sets).picks
 
     assert len(set(picks.tolist())) == 400
     # |x|^2 + |p|^2 - 2 x.p in float32 loses some 1e-6 of the squared norms.
@@ -101,7 +101,7 @@ def test_every_pick_is_the_farthest_row_give_or_take_rounding(
 def test_the_default_working_sets_pick_like_plain_greedy_beyond_their_own_size() -> None:
     rows = _random(18_000, 8)
 
-    picks = greedy_coreset(rows, 1_300)
+    picks = greedy_coreset(rows, 1_300).picks
 
     np.testing.assert_array_equal(picks, _plain_greedy(rows, 1_300))
 
@@ -109,7 +109,7 @@ def test_the_default_working_sets_pick_like_plain_greedy_beyond_their_own_size()
 def test_the_first_pick_is_the_row_nearest_to_the_mean() -> None:
     rows = _clustered(1000, 6)
 
-    first = greedy_coreset(rows, 1, working_sets=(64, 16))
+    first = greedy_coreset(rows, 1, working_sets=(64, 16)).picks
 
     assert first.tolist() == [int(np.square(rows - rows.mean(axis=0)).sum(axis=1).argmin())]
 
@@ -122,12 +122,12 @@ def test_rows_at_equal_distances_are_covered_as_well_as_by_plain_greedy(
     grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
 
     for count in (5, 21, 399):
-        picks = greedy_coreset(grid, count, working_sets=working_sets)
+        picks = greedy_coreset(grid, count, working_sets=working_sets).picks
 
         assert len(set(picks.tolist())) == count
         # Greedy is within a factor 2 of the best cover, whichever way it breaks ties.
         assert _radius(grid, picks) <= 2 * _radius(grid, _plain_greedy(grid, count)) + 1e-6
-    assert _radius(grid, greedy_coreset(grid, 400, working_sets=working_sets)) == 0
+    assert _radius(grid, greedy_coreset(grid, 400, working_sets=working_sets).picks) == 0
 
 
 @pytest.mark.parametrize("working_sets", [(64, 16), (16384, 1024)])
@@ -137,7 +137,7 @@ def test_with_fewer_distinct_rows_than_asked_for_it_ends_and_repeats_fill_up(
 ) -> None:
     rows = np.tile(_random(distinct, 8), (n // distinct + 1, 1))[:n]
 
-    picks = greedy_coreset(rows, count, working_sets=working_sets)
+    picks = greedy_coreset(rows, count, working_sets=working_sets).picks
 
     assert len(set(picks.tolist())) == count
     assert set((picks[:distinct] % distinct).tolist()) == set(range(distinct))
@@ -147,27 +147,27 @@ def test_of_exact_copies_only_one_is_kept_while_other_rows_are_left() -> None:
     rows = _random(300, 8)
     rows[100:200] = rows[0]
 
-    picks = greedy_coreset(rows, 200, working_sets=(64, 16))
+    picks = greedy_coreset(rows, 200, working_sets=(64, 16)).picks
 
     assert len(np.unique(rows[picks], axis=0)) == 200
 
 
 @pytest.mark.parametrize("working_sets", [(64, 16), ()])
 def test_all_rows_is_a_permutation_of_them(working_sets: tuple[int, ...]) -> None:
-    picks = greedy_coreset(_random(333, 5), 333, working_sets=working_sets)
+    picks = greedy_coreset(_random(333, 5), 333, working_sets=working_sets).picks
 
     assert sorted(picks.tolist()) == list(range(333))
 
 
 def test_a_single_row_is_the_coreset_of_itself() -> None:
-    assert greedy_coreset(_random(1, 4), 1).tolist() == [0]
+    assert greedy_coreset(_random(1, 4), 1).picks.tolist() == [0]
 
 
 def test_the_same_call_gives_the_same_picks_and_leaves_the_rows_alone() -> None:
     rows = _clustered(1500, 8)
     before = rows.copy()
 
-    first, second = (greedy_coreset(rows, 150, working_sets=(64, 16)) for _ in range(2))
+    first, second = (greedy_coreset(rows, 150, working_sets=(64, 16)).picks for _ in range(2))
 
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(rows, before)
@@ -177,9 +177,19 @@ def test_the_same_call_gives_the_same_picks_and_leaves_the_rows_alone() -> None:
 def test_rows_far_from_the_origin_are_covered_as_well(offset: float) -> None:
     rows = _random(600, 4) + np.float32(offset)
 
-    radius = _radius(rows, greedy_coreset(rows, 60, working_sets=(64, 16)))
+    coreset = greedy_coreset(rows, 60, working_sets=(64, 16))
+    radius = _radius(rows, coreset.picks)
 
     assert radius == pytest.approx(_radius(rows, _plain_greedy(rows, 60)), rel=0.05)
+
+
+@pytest.mark.parametrize("count", [1, 7, 300, 599, 600])
+def test_the_radius_is_the_largest_distance_to_the_nearest_pick(count: int) -> None:
+    rows = _clustered(600, 6)
+
+    coreset = greedy_coreset(rows, count, working_sets=(64, 16))
+
+    assert coreset.radius == pytest.approx(_radius(rows, coreset.picks), rel=1e-3, abs=1e-3)
 
 
 def test_progress_rises_to_the_count() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle, seal, write_bundle
 from pcedge.export import Runtime
-from pcedge.golden import choose_golden, write_golden
+from pcedge.golden import with_fault, write_golden
 from pcedge.inspector import Inspector
 from pcedge.manifest import (
     SCHEMA_VERSION,
@@ -79,13 +79,14 @@ def manifest() -> Manifest:
         preprocessing=Preprocessing(image_size=SIZE),
         backbone=BackboneInfo(name="blocks", layers=("only",), weights="none", weights_sha256="0" * 64),
         embedding=EmbeddingInfo(kind="mean", dims=DIMS, grid_hw=GRID),
-        bank=BankInfo(rows=80, patches=80, coreset="1", projection_dims=DIMS, seed=0),
+        bank=BankInfo(
+            rows=80, patches=80, coreset="1", projection_dims=DIMS, seed=0, radius=0.0, guarantee="exact"
+        ),
         threshold=ThresholdInfo(
             score=0.5,
             map=0.25,
             false_reject_rate=0.1,
             method="stated",
-            folds=5,
             held_out={"good/0.png": 0.1},
         ),
         map=MapInfo(sigma=4.0),
@@ -127,7 +128,7 @@ def make_bundle(
     """Write a small but whole bundle; keywords replace parts of its manifest."""
 
     def make(directory: Path, **changes: Any) -> Bundle:
-        frames = choose_golden(pictures[-3:], ("highest", "lowest", "median"), seed=0)
+        frames = with_fault(dict(zip(("highest", "lowest", "median"), pictures[-3:], strict=True)), seed=0)
         with write_bundle(directory) as staging:
             inspector.bank.save(staging)
             write_golden(staging, frames, inspector)

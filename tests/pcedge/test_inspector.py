@@ -11,7 +11,7 @@ from pcedge.camera import Verdict
 from pcedge.errors import BundleError, OptionError
 from pcedge.export import Runtime
 from pcedge.exporting import TOLERANCE, measure_parity
-from pcedge.golden import choose_golden, read_golden
+from pcedge.golden import read_golden, with_fault
 from pcedge.inspector import Inspector
 from pcedge.runtimes import open_runtime, runtime_kind
 
@@ -110,7 +110,7 @@ def test_golden_frames_come_back_as_the_reference_left_them(
 def test_the_golden_fault_is_a_square_of_noise_in_the_middle(shape: tuple[int, int, int]) -> None:
     picture = np.full(shape, 100, np.uint8)
 
-    first, second = (choose_golden([picture], ("only",), seed=4) for _ in range(2))
+    first, second = (with_fault({"only": picture}, seed=4) for _ in range(2))
 
     noisy = first["only-with-noise"]
     np.testing.assert_array_equal(noisy, second["only-with-noise"])
@@ -156,7 +156,7 @@ def test_a_changed_verdict_breaks_parity_however_small_the_difference(
     bundle = make_bundle(tmp_path / "part")
     highest = max(frame.stages.score for frame in read_golden(bundle))
     at_the_edge = type(bundle.manifest.threshold)(
-        score=highest, map=1.0, false_reject_rate=0.1, method="stated", folds=5, held_out={}
+        score=highest, map=1.0, false_reject_rate=0.1, method="stated", held_out={}
     )
     moved = make_bundle(tmp_path / "part", threshold=at_the_edge)
 

@@ -1,0 +1,110 @@
+"""How a fit stays within the memory it may use."""
+
+from dataclasses import dataclass
+
+from pcedge.banks import CANDIDATES_PER_ROW, PROJECTION_DIMS, CoresetSize
+from pcedge.errors import OptionError
+
+GIGA = 10**9
+# Of the memory that is free when a fit starts.
+DEFAULT_SHARE = 0.6
+# Chunks smaller than this choose their candidates badly.
+MIN_CHUNK_IMAGES = 16
+_FLOAT = 4
+# Bounds, indices and counters that the selection keeps for a row.
+_ROW_OVERHEAD = 40
+# The allocator's slack and the network's own buffers.
+_FIXED = 150_000_000
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a fit goes about it.
+
+    Attributes:
+        budget: Bytes that it may use above the loaded libraries.
+        chunk_images: Images whose embeddings are in memory at once; None for all of them.
+    """
+
+    budget: int
+    chunk_images: int | None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the coreset is the exact one of all patches."""
+        return self.chunk_images is None
+
+
+def available_bytes() -> int:
+    """Memory that is free for a fit to use."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def plan_memory(
+    images: int, patches: int, dims: int, size: CoresetSize, memory_gb: float | None = None
+) -> MemoryPlan:
+    """Decide whether all embeddings fit at once, or in how large chunks they are to be reduced.
+
+    Args:
+        images: Training images.
+        patches: Patches an image.
+        dims: Values a patch.
+        size: Of the bank.
+        memory_gb: Budget in GB (10^9 bytes) above the loaded libraries; None for 60 % of what is free.
+
+    Raises:
+        OptionError: The budget is too small; the text names the smallest that does.
+    """
+    budget = int(available_bytes() * DEFAULT_SHARE if memory_gb is None else memory_gb * GIGA)
+    total = images * patches
+    rows = size.rows(total)
+    if _exact_bytes(total, dims, rows) <= budget:
+        return MemoryPlan(budget, None)
+    waiting = _candidates_bytes(total, rows)
+    chunk = (budget - _FIXED - waiting) // (patches * _chunk_bytes_per_row(dims))
+    smallest = min(
+        max(
+            _FIXED + waiting + MIN_CHUNK_IMAGES * patches * _chunk_bytes_per_row(dims),
+            _staged_end_bytes(total, dims, rows),
+        ),
+        _exact_bytes(total, dims, rows),
+    )
+    if budget < smallest:
+        raise OptionError(
+            f"A fit of {images:,} images with a bank of {rows:,} rows does not fit into "
+            f"{budget / GIGA:.2f} GB of memory.",
+            f"The smallest that does: --memory-gb {_round_up(smallest)}. A smaller --coreset needs less.",
+        )
+    return MemoryPlan(budget, int(chunk))
+
+
+def _projected(dims: int) -> int:
+    return min(dims, PROJECTION_DIMS)
+
+
+def _exact_bytes(total: int, dims: int, rows: int) -> int:
+    """Embeddings, their projection, the selection's own copy for the whole and for a fold, two banks."""
+    selection = 2 * (_projected(dims) + 1) * _FLOAT + _ROW_OVERHEAD
+    embeddings = (dims + _projected(dims)) * _FLOAT
+    return _FIXED + total * (embeddings + selection) + 3 * rows * dims * _FLOAT
+
+
+def _chunk_bytes_per_row(dims: int) -> int:
+    return (dims + 2 * _projected(dims) + 1) * _FLOAT + _ROW_OVERHEAD
+
+
+def _candidates_bytes(total: int, rows: int) -> int:
+    return min(CANDIDATES_PER_ROW * rows, total) * (PROJECTION_DIMS * _FLOAT + 8)
+
+
+def _staged_end_bytes(total: int, dims: int, rows: int) -> int:
+    """The last selection, or the bank and FAISS's copy of it, whichever is larger."""
+    candidates = min(CANDIDATES_PER_ROW * rows, total)
+    selection = candidates * (3 * (_projected(dims) + 1) * _FLOAT + _ROW_OVERHEAD)
+    return _FIXED + max(selection, 2 * rows * dims * _FLOAT)
+
+
+def _round_up(size: int) -> float:
+    return -(-size * 100 // GIGA) / 100
