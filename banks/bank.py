@@ -97,7 +97,10 @@ class Bank:
         """Write ``bank.faiss`` and ``bank_rows.npz`` into a directory."""
         import faiss
 
-        faiss.write_index(self._index, str(directory / INDEX_FILE))
+        try:
+            faiss.write_index(self._index, str(directory / INDEX_FILE))
+        except RuntimeError as error:  # FAISS says so in words of its own
+            raise OSError(f"writing {INDEX_FILE} failed, perhaps for want of space: {error}") from error
         sources = self.sources
         arrays: dict[str, Any] = {"image": sources.image, "y": sources.y, "x": sources.x}
         np.savez(directory / ROWS_FILE, images=np.array(sources.images, np.str_), **arrays)

@@ -7,7 +7,7 @@ extrapolated from its first picks.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from torch.nn import functional
 # Fewer picks, or less time, would not tell what one costs.
 EXTRAPOLATE_FROM_PICKS, EXTRAPOLATE_FROM_S = 200, 4.0
 _RANDOM_STARTS = 10
+# |x|^2 - 2 x.p + |p|^2 in float32 is wrong by about this multiple of (|x| + |p|)^2.
+EPS = float(np.finfo(np.float32).eps)
 
 
 class Sampler(Protocol):
@@ -28,6 +30,9 @@ class Sampler(Protocol):
         ...
 
 
+AnySampler = TypeVar("AnySampler", bound=Sampler)
+
+
 class PlainGreedy:
     """Greedy minimax facility location as in the paper's Algorithm 1, as fast as NumPy does it plainly.
 
@@ -35,11 +40,24 @@ class PlainGreedy:
     pick (|x|^2 - 2 x.p + |p|^2, the rows' norms computed once), one minimum and one maximum. The first pick
     is the row nearest to the mean, as in pcedge.
 
+    Where float32 cannot tell two rows' distances apart, rounding decides which of them is the farthest. To be
+    comparable past such a tie, it is broken as ``like`` breaks it; at the first pick of ``like`` that is not
+    the farthest row, ties aside, plain greedy goes its own way.
+
     Args:
         rows: float32 [n, dims].
+        like: Another selection's picks, in order.
+
+    Attributes:
+        ties: (pick, row of ``like``, row this found) where rounding decided.
+        parted: The same of the first pick where it did not.
     """
 
-    def __init__(self, rows: NDArray[np.float32]) -> None:
+    def __init__(self, rows: NDArray[np.float32], like: NDArray[np.int64] | None = None) -> None:
+        self.ties: list[tuple[int, int, int]] = []
+        self.parted: tuple[int, int, int] | None = None
+        self._like: list[int] = [] if like is None else like.tolist()
+        self._made = 0
         # Distances do not change with the origin; near it they round least.
         self._rows = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
         self._norms = np.einsum("ij,ij->i", self._rows, self._rows)
@@ -49,14 +67,34 @@ class PlainGreedy:
 
     def pick(self) -> int:
         """Choose the row farthest from all picks; a picked row is never picked again."""
-        chosen = self._next
+        chosen = self._break_tie(self._next)
         np.dot(self._rows, -2.0 * self._rows[chosen], out=self._distances)
         self._distances += self._norms
         self._distances += self._norms[chosen]
         np.minimum(self._bounds, self._distances, out=self._bounds)
         self._bounds[chosen] = -np.inf
         self._next = int(self._bounds.argmax())
+        self._made += 1
         return chosen
+
+    def _break_tie(self, found: int) -> int:
+        if self.parted is not None or self._made >= len(self._like):
+            return found
+        other = self._like[self._made]
+        if other == found:
+            return found
+        if not self._tie(found, other):
+            self.parted = (self._made, other, found)
+            return found
+        self.ties.append((self._made, other, found))
+        return other
+
+    def _tie(self, found: int, other: int) -> bool:
+        if not self._made:
+            return bool(self._norms[other] - self._norms[found] <= EPS * self._norms[other])
+        # |x| + |p| for each, the nearest pick being no longer than the row and the way to it together.
+        lengths = [2 * self._norms[row] ** 0.5 + max(self._bounds[row], 0.0) ** 0.5 for row in (found, other)]
+        return bool(self._bounds[found] - self._bounds[other] <= EPS * max(lengths) ** 2)
 
 
 class ReferenceSampler:
@@ -96,27 +134,29 @@ def _squared_norms(rows: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Sampled:
+class Sampled(Generic[AnySampler]):
     """What a sampler chose, and how long all picks take.
 
     Attributes:
+        sampler: The sampler.
         picks: int64, as many as were made.
         seconds: Of all picks that were wanted.
         extrapolated: Whether ``seconds`` stands for more picks than were made.
     """
 
+    sampler: AnySampler
     picks: NDArray[np.int64]
     seconds: float
     extrapolated: bool
 
 
 def sample(
-    start: Callable[[], Sampler],
+    start: Callable[[], AnySampler],
     count: int,
     *,
     limit_s: float | None,
     progress: Callable[[int, int], None],
-) -> Sampled:
+) -> Sampled[AnySampler]:
     """Make ``count`` picks, or only enough to extrapolate from if all would take longer than ``limit_s``.
 
     Args:
@@ -142,7 +182,7 @@ def sample(
             progress(made, count)
             reported = now
     progress(made, made)
-    return Sampled(picks[:made], seconds, made < count)
+    return Sampled(sampler, picks[:made], seconds, made < count)
 
 
 def aggregate_as_the_reference(features: Sequence[Tensor], dims: int) -> Tensor:

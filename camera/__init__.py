@@ -15,7 +15,7 @@ from .capture import CameraSource
 from .events import Event
 from .folder import FolderSource
 from .frames import Frame, Inspection, Verdict
-from .gate import FrameGate
+from .gate import FrameGate, without_content
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
 from .loop import inspect_stream, invalid
 from .overlay import HeatScale, draw_findings, heatmap_overlay
@@ -63,6 +63,7 @@ __all__ = [
     "redact",
     "render_part",
     "result_picture",
+    "without_content",
     "write_dataset",
     "write_image",
 ]

@@ -58,7 +58,10 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
 
 def read_mask(path: str | Path) -> NDArray[np.uint8]:
-    """Read a ground-truth mask as uint8 [height, width]: 255 where the file is not black, else 0.
+    """Read a ground-truth mask as uint8 [height, width]: 255 for defect, 0 for none.
+
+    Grey values in between, as at the soft edge of a mask, stay as they are. In a mask that never reaches 255
+    (labels 0 and 1, say) whatever is not black counts as defect.
 
     Raises:
         ImageError: As :func:`read_image`, except that pixels of any depth are accepted.
@@ -66,8 +69,10 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
     path = Path(path)
     image = _decode(path)
     deep = image.mode.startswith("I;16") or image.mode in _WIDE_MODES
-    marked = np.asarray(image) > 0 if deep else _rgb(image, path).max(axis=2) > 0
-    return np.where(marked, np.uint8(255), np.uint8(0))
+    grey = np.asarray(image) if deep else _rgb(image, path).max(axis=2)
+    if not deep and grey.max() == 255:
+        return np.asarray(grey, np.uint8)
+    return np.where(grey > 0, np.uint8(255), np.uint8(0))
 
 
 def list_images(folder: str | Path) -> list[Path]:

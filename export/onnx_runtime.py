@@ -61,7 +61,13 @@ class OnnxRuntime:
 
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map images float32 [n, 3, s, s] to embeddings float32 [n, patches, dims]."""
-        outputs = self._session.run([OUTPUT], {INPUT: images})
+        try:
+            outputs = self._session.run([OUTPUT], {INPUT: images})
+        except Exception as error:  # ONNX Runtime raises a class of its own per error code
+            raise RuntimeUnavailableError(
+                f"ONNX Runtime could not run the network ({str(error).splitlines()[0]}).",
+                "Check the free memory of the device, or use another --device or --runtime.",
+            ) from error
         return np.asarray(outputs[0], np.float32)
 
     def __enter__(self) -> "OnnxRuntime":

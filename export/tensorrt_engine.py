@@ -82,7 +82,13 @@ class TensorrtRuntime:
 
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map images float32 [n, 3, s, s] to embeddings float32 [n, patches, dims]."""
-        outputs: dict[str, Any] = self._runner.infer({INPUT: images})
+        try:
+            outputs: dict[str, Any] = self._runner.infer({INPUT: images})
+        except Exception as error:  # Polygraphy and TensorRT raise classes of their own
+            raise RuntimeUnavailableError(
+                f"TensorRT could not run the network ({str(error).splitlines()[0]}).",
+                "Check the free memory of the device, or use --runtime onnx.",
+            ) from error
         # Polygraphy hands out its own buffer, overwritten by the next call.
         return np.array(outputs[OUTPUT], np.float32)
 

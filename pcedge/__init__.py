@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .banks import CoresetSize
     from .bundle import Bundle, find_bundle
+    from .camera import read_image
     from .datasets import Dataset, open_dataset
     from .evaluation import Evaluation, evaluate
     from .exporting import ExportResult, export_bundle
@@ -44,6 +45,7 @@ _HOMES = {
     "fit": "fitting",
     "open_dataset": "datasets",
     "open_inspector": "runtimes",
+    "read_image": "camera",
     "watch": "watching",
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "fit",
     "open_dataset",
     "open_inspector",
+    "read_image",
     "watch",
 ]
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -29,12 +30,15 @@ def replace_directory(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     recover(target)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.{os.getpid()}.", dir=target.parent))
+    lock = _lock(staging)
     try:
         staging.chmod(0o755)
         yield staging
         _sync(staging)
         _swap(staging, target)
     finally:
+        if lock is not None:
+            os.close(lock)
         shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -65,19 +69,26 @@ def link_or_copy(source: Path, destination: Path) -> None:
         shutil.copy2(source, destination)
 
 
-def recover(target: Path) -> None:
-    """Clear up after killed processes: put back a directory caught between two renames, remove the rest."""
+def recover(target: Path, *, remove: bool = True) -> None:
+    """Clear up after killed processes: put back a directory caught between two renames, remove the rest.
+
+    Args:
+        target: The directory that was being replaced.
+        remove: Whether to remove leftovers too; those who only read leave them.
+    """
     target = target.resolve()
     # Strict, so that what belongs to "a" is never mistaken for what belongs to "a.2".
-    leftover = re.compile(rf"\.{re.escape(target.name)}\.(\d+)\.[a-z0-9_]{{8}}(?:{re.escape(_RETIRED)})?")
+    leftover = re.compile(rf"\.{re.escape(target.name)}\.\d+\.[a-z0-9_]{{8}}(?:{re.escape(_RETIRED)})?")
     for path in target.parent.glob(".*"):
-        match = leftover.fullmatch(path.name)
-        if match is None or not path.is_dir() or _alive(int(match[1])):
+        if not leftover.fullmatch(path.name) or not path.is_dir() or (lock := _lock(path)) is None:
             continue
-        if path.suffix == _RETIRED and not target.exists():
-            path.rename(target)
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+        try:
+            if path.suffix == _RETIRED and not target.exists():
+                path.rename(target)
+            elif remove:
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 def _swap(staging: Path, target: Path) -> None:
@@ -90,8 +101,13 @@ def _swap(staging: Path, target: Path) -> None:
     # File systems without an atomic exchange: for an instant neither is there, and a kill in it leaves
     # the old directory under a hidden name, from which ``recover`` puts it back.
     retired = staging.with_name(staging.name + _RETIRED)
-    target.rename(retired)
-    staging.rename(target)
+    lock = _lock(target)
+    try:
+        target.rename(retired)
+        staging.rename(target)
+    finally:
+        if lock is not None:
+            os.close(lock)
     shutil.rmtree(retired, ignore_errors=True)
 
 
@@ -116,11 +132,16 @@ def _sync(directory: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _alive(process: int) -> bool:
+def _lock(directory: Path) -> int | None:
+    """Lock a directory for as long as the returned descriptor is open; None if another process holds it.
+
+    The kernel lets go when a process dies, also for processes in other containers, which a process number
+    would not tell.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

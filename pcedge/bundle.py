@@ -34,7 +34,7 @@ class Bundle:
     @classmethod
     def open(cls, directory: Path) -> "Bundle":
         """Read a bundle's manifest; its files are checked one by one as they are used."""
-        recover(directory)
+        recover(directory, remove=False)
         return cls(directory, read_manifest(directory))
 
     def has(self, name: str) -> bool:
@@ -85,9 +85,9 @@ def check_name(name: str) -> str:
     """Return a bundle's name if it can be that of a directory below another.
 
     Raises:
-        OptionError: It is empty, hidden, or has a path in it.
+        OptionError: It is empty, hidden, has a path in it, or is that of the pointer to the current bundle.
     """
-    if not name or name.startswith(".") or Path(name).name != name:
+    if not name or name.startswith(".") or Path(name).name != name or name == CURRENT_FILE:
         raise OptionError(
             f"A bundle cannot be named {name!r}.",
             "Choose a plain --name, such as bottle; --models chooses the directory.",
@@ -132,6 +132,11 @@ def edit_bundle(bundle: Bundle) -> Iterator[Path]:
         for name in bundle.manifest.files:
             link_or_copy(bundle.file(name), staging / name)
         yield staging
+        if read_manifest(bundle.directory) != bundle.manifest:
+            raise BundleError(
+                f"The bundle {bundle.directory} was replaced while it was being changed.",
+                "Nothing was written. Run the same command again, on the new one.",
+            )
 
 
 def seal(staging: Path, manifest: Manifest) -> Manifest:
@@ -176,10 +181,12 @@ def find_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Bund
                 "Make one with: pcedge fit DATASET, or name one with --model DIR",
             )
         return Bundle.open(models / name)
-    if Path(model).is_dir():
-        return Bundle.open(Path(model))
-    if (models / model).is_dir():
-        return Bundle.open(models / model)
+    # A dataset of the same name may lie in the working directory: only a bundle will do.
+    for directory in (Path(model), models / model):
+        if (directory / MANIFEST_FILE).is_file():
+            return Bundle.open(directory)
+    if Path(model).is_dir() and Path(model).parts[-1:] != (model,):
+        return Bundle.open(Path(model))  # says what is wrong with it
     raise BundleError(
         f"There is no bundle {model}, neither as a directory nor below {models}/.",
         f"Bundles there: {', '.join(bundle_names(models)) or 'none'}. Make one with: pcedge fit DATASET",

@@ -19,6 +19,8 @@ from pcedge.sheet import Tile, write_sheet
 from pcedge.watching import WatchOptions, watch
 
 LINE, MODELS, INSPECTIONS = "line", "models", "inspections"
+# Only a directory with this file in it is an earlier demo, whose contents may be replaced.
+_MARKER = ".pcedge-demo"
 BACKBONE = "filterbank"
 TRAIN, TEST_GOOD, PER_DEFECT, FRAMES = 100, 20, 6, 40
 SHOWN_PER_KIND = 2
@@ -84,13 +86,16 @@ def run_demo(directory: Path, progress: Progress = silent) -> DemoResult:
 
 
 def _clear(directory: Path) -> None:
-    if directory.exists() and any(directory.iterdir()) and not (directory / LINE).is_dir():
+    marker = directory / _MARKER
+    if directory.is_dir() and any(directory.iterdir()) and not marker.is_file():
         raise OptionError(
             f"{directory} holds something other than an earlier demo.",
             "Name another directory with --output.",
         )
     for name in (LINE, MODELS, INSPECTIONS, "sheet"):
         shutil.rmtree(directory / name, ignore_errors=True)
+    directory.mkdir(parents=True, exist_ok=True)
+    marker.touch()
 
 
 def _render_line(directory: Path, progress: Progress) -> Dataset:

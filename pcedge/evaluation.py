@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import read_image, read_mask
+from pcedge.camera import read_image, read_mask, without_content
 from pcedge.datasets import Dataset, Sample, labelled_images
 from pcedge.errors import DatasetError, ImageError
 from pcedge.inspector import Inspector
@@ -30,7 +30,8 @@ class Evaluation:
         good: Good images judged.
         defective: Defective images judged.
         defects_without_mask: Defective images left out of the pixel metrics because they have no mask.
-        skipped: Images that could not be read, and why.
+        skipped: Images that could not be read or judged, and why.
+        unusable_masks: Masks that could not be used, by image, and why; such a defect counts as one without.
         runtime: What ran the network.
         frame_ms: Median time from decoded picture to score and map.
         scores: Score of every image by its name in the dataset.
@@ -47,6 +48,7 @@ class Evaluation:
     defective: int
     defects_without_mask: int
     skipped: dict[str, str]
+    unusable_masks: dict[str, str]
     runtime: str
     frame_ms: float
     scores: dict[str, float]
@@ -63,6 +65,7 @@ class _Judged:
     seconds: float
     score_map: NDArray[np.float32]
     mask: NDArray[np.bool_] | None
+    mask_problem: str
 
 
 def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent) -> Evaluation:
@@ -95,11 +98,17 @@ def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent
 
 def _judge(sample: Sample, inspector: Inspector) -> _Judged:
     image = read_image(sample.path)
-    mask = _mask(sample, image.shape[:2], inspector)
+    if reason := without_content(image):
+        raise ImageError(f"{sample.path} cannot be judged: {reason}.")
+    mask, problem = None, ""
+    try:
+        mask = _mask(sample, image.shape[:2], inspector)
+    except ImageError as error:
+        problem = error.what
     began = time.perf_counter()
     stages = inspector.stages(image)
     score_map = inspector.score_map(stages)
-    return _Judged(sample, stages.score, time.perf_counter() - began, score_map, mask)
+    return _Judged(sample, stages.score, time.perf_counter() - began, score_map, mask, problem)
 
 
 def _mask(sample: Sample, shape_hw: tuple[int, ...], inspector: Inspector) -> NDArray[np.bool_] | None:
@@ -139,6 +148,7 @@ def _summarise(
         defective=len(bad),
         defects_without_mask=sum(j.mask is None for j in judged),
         skipped=skipped,
+        unusable_masks={dataset.relative(j.sample.path): j.mask_problem for j in judged if j.mask_problem},
         runtime=inspector.runtime.name,
         frame_ms=float(np.median([j.seconds for j in judged])) * 1000,
         scores={dataset.relative(j.sample.path): j.score for j in judged},

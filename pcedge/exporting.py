@@ -82,31 +82,42 @@ def export_bundle(bundle: Bundle, *, trt: bool = False, progress: Progress = sil
         ExportError: The exported network is invalid or differs above ``TOLERANCE``.
         MissingExtraError: PyTorch or onnx is not installed.
     """
-    steps = 4 if trt else 2
-    engine = problem = None
+    parity: tuple[Parity, ...] = ()
+    if not (trt and bundle.has(EMBEDDER_FILE)):
+        bundle, parity = _export_onnx(bundle, progress)
+    if not trt:
+        return ExportResult(bundle, parity)
+    try:
+        return _export_engine(bundle, engine_name(), parity, progress)
+    except RuntimeUnavailableError as error:
+        return ExportResult(bundle, parity, engine_problem=error)
+
+
+def _export_onnx(bundle: Bundle, progress: Progress) -> tuple[Bundle, tuple[Parity, ...]]:
     with edit_bundle(bundle) as staging:
-        onnx_path = staging / EMBEDDER_FILE
-        progress("export", 0, steps)
-        if not (trt and onnx_path.is_file()):
-            _write_embedder(bundle, onnx_path)
-        progress("export", 1, steps)
-        with OnnxRuntime(onnx_path, "cpu") as runtime:
-            parity = [_prove(bundle, runtime)]
-        progress("export", 2, steps)
-        if trt:
-            try:
-                engine = engine_name()
-            except RuntimeUnavailableError as error:
-                problem = error
-            else:
-                size = bundle.manifest.preprocessing.input_size
-                build_engine(onnx_path, staging / engine, image_size=size)
-                progress("export", 3, steps)
-                with TensorrtRuntime(staging / engine) as runtime:
-                    parity.append(_prove(bundle, runtime))
-            progress("export", steps, steps)
+        progress("export", 0, 2)
+        path = staging / EMBEDDER_FILE
+        _write_embedder(bundle, path)
+        progress("export", 1, 2)
+        with OnnxRuntime(path, "cpu") as runtime:
+            parity = _prove(bundle, runtime)
         manifest = seal(staging, bundle.manifest)
-    return ExportResult(Bundle(bundle.directory, manifest), tuple(parity), engine, problem)
+    progress("export", 2, 2)
+    return Bundle(bundle.directory, manifest), (parity,)
+
+
+def _export_engine(bundle: Bundle, name: str, parity: tuple[Parity, ...], progress: Progress) -> ExportResult:
+    """Build an engine in a step of its own: should that fail, the ONNX file stays."""
+    with edit_bundle(bundle) as staging:
+        progress("engine", 0, 2)
+        size = bundle.manifest.preprocessing.input_size
+        build_engine(staging / EMBEDDER_FILE, staging / name, image_size=size)
+        progress("engine", 1, 2)
+        with TensorrtRuntime(staging / name) as runtime:
+            proven = _prove(bundle, runtime)
+        manifest = seal(staging, bundle.manifest)
+    progress("engine", 2, 2)
+    return ExportResult(Bundle(bundle.directory, manifest), (*parity, proven), engine=name)
 
 
 def _write_embedder(bundle: Bundle, path: Path) -> None:

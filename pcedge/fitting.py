@@ -63,8 +63,8 @@ class FitOptions:
             the number of images supports, whichever is larger.
         seed: Of everything random.
         device: ``auto``, ``cpu``, ``cuda``.
-        memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free. Where
-            the embeddings do not fit, the bank is chosen in stages and the manifest states the bound.
+        memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free.
+            Where the embeddings do not fit, the bank is chosen in stages and the manifest states the bound.
         models: Directory of bundles.
         name: Of the bundle; None for the dataset's folder name.
     """

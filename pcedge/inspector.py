@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pcedge.banks import Bank
 from pcedge.camera import Inspection, Verdict, invalid
+from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
@@ -43,6 +44,9 @@ class Inspector:
         grid_hw: Grid of patches.
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured.
+
+    Raises:
+        OptionError: The threshold is not a finite number.
     """
 
     def __init__(
@@ -55,6 +59,10 @@ class Inspector:
         threshold: float,
         map_threshold: float,
     ) -> None:
+        if not isfinite(threshold):
+            raise OptionError(
+                f"A threshold of {threshold} would pass every part.", "Give a finite number to --threshold."
+            )
         self.runtime = runtime
         self.bank = bank
         self.preprocessing = preprocessing
@@ -95,7 +103,7 @@ class Inspector:
             return invalid("the score is not a finite number")
         height, width = image_rgb.shape[:2]
         return Inspection(
-            verdict=Verdict.NG if stages.score > self.threshold else Verdict.OK,
+            verdict=Verdict.OK if stages.score <= self.threshold else Verdict.NG,
             score=stages.score,
             threshold=self.threshold,
             score_map_hw=self.score_map(stages),

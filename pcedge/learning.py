@@ -1,4 +1,4 @@
-"""From training images to a bank and held-out scores: all at once where memory allows, in stages where not."""
+"""From training images to a bank and held-out scores: at once where memory allows, in stages where not."""
 
 import tempfile
 from collections.abc import Sequence
@@ -35,7 +35,8 @@ _HELD_OUT_SHARE = 0.1
 class Embed(Protocol):
     """Reads and embeds images."""
 
-    def __call__(self, paths: Sequence[Path], progress: Progress) -> Features: ...
+    def __call__(self, paths: Sequence[Path], progress: Progress) -> Features:
+        """Embed the images that can be read, in order."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +164,9 @@ def learn_in_stages(
                 features = embed(chunk, _shifted(progress, start, len(task.paths)))
                 skipped |= features.skipped
                 if features.paths:
-                    rows = features.embeddings.reshape(-1, task.shape[1])
-                    stages.add(rows, len(names) * task.shape[0])
+                    stages.add(features.embeddings.reshape(-1, task.shape[1]), len(names) * task.shape[0])
                     names += [task.names[path] for path in features.paths]
-                del features
+                del features  # before the next chunk needs the room
             _check_enough(task, len(names), skipped)
         with watch.stage("coreset"):
             chosen = stages.finish(count, lambda done, total: progress("coreset", done, total))

@@ -32,8 +32,8 @@ class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
 class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The memory bank and how its rows were chosen.
 
-    ``radius`` is the distance, in the projection the rows were chosen by, within which every training patch has
-    a row; ``guarantee`` says whether it is exact or a bound.
+    ``radius`` is the distance, in the projection the rows were chosen by, within which every training patch
+    has a row; ``guarantee`` says whether it is exact or a bound.
     """
 
     rows: int

@@ -15,6 +15,7 @@ IMPLEMENTATION = "pillow-bilinear-antialiased"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 MIN_INPUT_SIZE = 32
+MAX_IMAGE_SIZE = 4096
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Preprocessing:
             raise OptionError(
                 f"The crop of {self.crop} px is larger than the resized picture ({self.image_size} px).",
                 "Choose a --crop no larger than --image-size.",
+            )
+        if self.image_size > MAX_IMAGE_SIZE:
+            raise OptionError(
+                f"An image size of {self.image_size} px is too large.",
+                f"Choose --image-size of at most {MAX_IMAGE_SIZE}.",
             )
         if self.input_size < MIN_INPUT_SIZE:
             raise OptionError(

@@ -45,8 +45,10 @@ def check_rate(rate: float, images: int) -> float:
 def threshold_at(scores: NDArray[np.float32], rate: float) -> float:
     """The score that a new good image exceeds with a probability of at most ``rate``.
 
-    The ceil((n + 1)(1 - rate))-th smallest of n held-out scores: a split-conformal quantile, valid for finite
-    n when good images are exchangeable (Vovk et al. 2005).
+    The ceil((n + 1)(1 - rate))-th smallest of n held-out scores, a conformal quantile (Vovk et al. 2005). For
+    scores against the one bank that will be used, which none of the images is in, the rate is guaranteed for
+    finite n when good images are exchangeable. For scores from folds, whose banks differ a little from the
+    final one, it holds approximately, and errs on the side of too high a threshold.
     """
     rank = ceil((len(scores) + 1) * (1.0 - rate) - _ROUNDING)
     return float(np.sort(scores)[min(rank, len(scores)) - 1])

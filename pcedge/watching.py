@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from pcedge.camera import (
     Tally,
     inspect_stream,
 )
+from pcedge.errors import OptionError
 from pcedge.inspector import Inspector
 
 EVENTS_FILE = "events.jsonl"
@@ -38,12 +40,20 @@ class WatchOptions:
         save: Which frames' pictures are kept: ``flagged`` (every verdict but OK), ``all`` or ``none``.
         max_frames: End after so many frames.
         max_seconds: End after so much time.
+        frozen_after: A live camera that repeats the same picture so often is INVALID; 0 does not look.
     """
 
     output: Path
     save: Save = "flagged"
     max_frames: int | None = None
     max_seconds: float | None = None
+    frozen_after: int = 25
+
+    def __post_init__(self) -> None:
+        if self.max_seconds is not None and not isfinite(self.max_seconds):
+            raise OptionError(
+                f"{self.max_seconds} seconds is no time.", "Leave --max-seconds out to watch without end."
+            )
 
 
 def watch(
@@ -77,7 +87,7 @@ def watch(
             lambda frame: _inspect(inspector, frame),
             sinks=[JsonLines(options.output / EVENTS_FILE)],
             pictures=Pictures(options.output / PICTURES_FOLDER, options.save),
-            gate=FrameGate() if stream.live else FrameGate(frozen_after=0),
+            gate=FrameGate(frozen_after=options.frozen_after if stream.live else 0),
             on_event=on_event,
             tally=tally,
             max_frames=options.max_frames,

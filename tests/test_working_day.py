@@ -266,3 +266,28 @@ def test_models_lists_bundles_and_chooses_the_current_one(pcedge: Any, line: Any
     assert not listed["line"]["current"]
     assert "damaged" in listed["broken"]["problem"]
     assert (line.models / "current").read_text().strip() == "other"
+
+
+def test_a_fit_in_little_memory_goes_in_stages_and_says_what_that_means(
+    pcedge: Any, exported_line: Any, tmp_path: Path
+) -> None:
+    options = ("--backbone", "filterbank", "--embedding", "mean", "--models", tmp_path, "--memory-gb")
+
+    refused = pcedge("fit", exported_line.dataset, *options, "0.05")
+    named = re.search(r"--memory-gb ([\d.]*\d)", refused.stderr)
+    assert refused.returncode == 1
+    assert named is not None
+    done = pcedge("fit", exported_line.dataset, *options, named[1], "--json")
+    report = json.loads(done.stdout)
+
+    assert done.returncode == 0, done.stderr
+    assert report["guarantee"].startswith("staged")
+    assert report["images"] == 22, "two of the 24 are held out for the threshold"
+    assert report["bank_rows"] == int(22 * 784 * 0.1)
+    assert report["radius"] > 0
+    judged = json.loads(pcedge("evaluate", tmp_path / "line", exported_line.dataset, "--json").stdout)
+    exact = json.loads(
+        pcedge("evaluate", exported_line.models / "line", exported_line.dataset, "--json").stdout
+    )
+    assert judged["image_auroc"] == pytest.approx(exact["image_auroc"], abs=0.08)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -1,5 +1,6 @@
 """The ``pcedge`` command and its one error handler."""
 
+import signal
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from pcedge.errors import PcedgeError
 
 from .demo import demo
 from .evaluate import evaluate
-from .exit_codes import ERROR
+from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
 from .models import models
@@ -21,13 +22,20 @@ class _Commands(TyperGroup):
     """Turns every error that is meant for the user into words and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        from .console import say, show_error
+
         try:
             return super().invoke(ctx)
         except PcedgeError as error:
-            from .console import show_error
-
             show_error(error)
-            raise typer.Exit(ERROR) from None
+        except OSError as error:
+            show_error(PcedgeError(f"{error.filename or 'The system'}: {error.strerror or error}."))
+        except MemoryError as error:
+            show_error(PcedgeError(f"There is not enough memory ({error}).", "Try a smaller --image-size."))
+        except KeyboardInterrupt:
+            say("Stopped.")
+            raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(ERROR)
 
 
 app = typer.Typer(
@@ -70,5 +78,6 @@ app.command("demo")(demo)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; a polite kill ends it like Ctrl-C, with everything cleaned up."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

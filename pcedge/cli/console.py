@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from pcedge.errors import PcedgeError
 from pcedge.progress import Progress as OnProgress
@@ -31,16 +32,22 @@ _LABELS = {
     "calibrate": "Calibrating on good images",
     "write": "Writing the bundle",
     "export": "Exporting and checking",
+    "engine": "Building the engine",
     "evaluate": "Evaluating",
     "watch": "Watching the line",
 }
 
 
+def say(markup: str, **values: object) -> None:
+    """Print a note to standard error: markup with ``{name}`` places, whose values are shown as they are."""
+    err.print(markup.format(**{name: escape(str(value)) for name, value in values.items()}), soft_wrap=True)
+
+
 def show_error(error: PcedgeError) -> None:
     """Print what happened and, on a line of its own, what to do."""
-    err.print(f"[bold red]Error:[/] {escape(error.what)}", soft_wrap=True)
+    say("[bold red]Error:[/] {what}", what=error.what)
     if error.hint:
-        err.print(escape(error.hint), soft_wrap=True)
+        say("{hint}", hint=error.hint)
 
 
 @contextmanager
@@ -67,9 +74,14 @@ def progress_bars() -> Iterator[OnProgress]:
         yield report
 
 
-def facts(title: str) -> Table:
-    """An empty two-column table of names and values."""
-    table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
+class Facts(Table):
+    """A table of names and values; text is shown as it is, only ``Text`` brings colours."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title=Text(title), show_header=False, title_justify="left", title_style="bold")
+        self.add_column(style="cyan", no_wrap=True)
+        self.add_column(overflow="fold")
+
+    def add(self, name: str, value: str | Text) -> None:
+        """Add a line."""
+        self.add_row(name, value if isinstance(value, Text) else Text(value))

@@ -54,16 +54,16 @@ def _print_json(result: "DemoResult") -> None:
 
 
 def _print_summary(result: "DemoResult") -> None:
-    from .console import err, out
+    from .console import out, say
     from .evaluate import evaluation_table
     from .live import summary_table
 
     out.print(evaluation_table(result.evaluation, "the rendered line"))
     out.print(summary_table(result.watched, "Watched the synthetic camera"))
-    err.print(f"Look at [bold]{result.page}[/], or at {result.sheet}.", soft_wrap=True)
-    err.print(f"Heatmaps of what was flagged: {result.inspections}/pictures", soft_wrap=True)
-    err.print(
+    say("Look at [bold]{page}[/], or at {sheet}.", page=result.page, sheet=result.sheet)
+    say("Heatmaps of what was flagged: {place}/pictures", place=result.inspections)
+    say(
         "The backbone is the embedded, untrained filter bank; with pretrained weights: "
-        f"pcedge fit {result.page.parent}/line --backbone wide_resnet50_2",
-        soft_wrap=True,
+        "pcedge fit {line} --backbone wide_resnet50_2",
+        line=result.page.parent / "line",
     )

@@ -64,41 +64,40 @@ def evaluate(
 def _print_json(result: "Evaluation") -> None:
     import json
 
-    print(json.dumps(result.to_dict()))
+    print(json.dumps(result.to_dict(), allow_nan=False))
 
 
 def evaluation_table(result: "Evaluation", title: str) -> "Table":
     """The metrics as a table."""
-    from .console import facts
+    from .console import Facts
 
-    table = facts(f"Evaluated on {title}")
-    table.add_row("image AUROC", _metric(result.image_auroc, "needs good and defective images"))
+    table = Facts(f"Evaluated on {title}")
+    table.add("image AUROC", _metric(result.image_auroc, "needs good and defective images"))
     no_masks = "needs masks of defects"
-    table.add_row("pixel AUROC", _metric(result.pixel_auroc, no_masks))
-    table.add_row("pixel AUROC, anomalous", _metric(result.pixel_auroc_anomalous, no_masks))
-    table.add_row("AUPRO (limit 0.3)", _metric(result.aupro, no_masks))
-    table.add_row("false rejects", _share(result.false_reject_rate, result.good, "good images"))
-    table.add_row("misses", _share(result.miss_rate, result.defective, "defective images"))
-    table.add_row("threshold", f"{result.threshold:.4g}")
-    table.add_row("runtime", f"{result.runtime}, {result.frame_ms:.1f} ms a frame (median)")
+    table.add("pixel AUROC", _metric(result.pixel_auroc, no_masks))
+    table.add("pixel AUROC, anomalous", _metric(result.pixel_auroc_anomalous, no_masks))
+    table.add("AUPRO (limit 0.3)", _metric(result.aupro, no_masks))
+    table.add("false rejects", _share(result.false_reject_rate, result.good, "good images"))
+    table.add("misses", _share(result.miss_rate, result.defective, "defective images"))
+    table.add("threshold", f"{result.threshold:.4g}")
+    table.add("runtime", f"{result.runtime}, {result.frame_ms:.1f} ms a frame (median)")
     return table
 
 
 def _print_result(result: "Evaluation", title: str) -> None:
-    from rich.markup import escape
-
-    from .console import err, out
+    from .console import out, say
 
     out.print(evaluation_table(result, title))
     if result.defects_without_mask:
-        err.print(
-            f"{result.defects_without_mask} defective images have no mask and are left out of the "
-            "pixel metrics."
+        say(
+            "{count} defective images have no usable mask and are left out of the pixel metrics.",
+            count=result.defects_without_mask,
         )
-    for name, reason in list(result.skipped.items())[:5]:
-        err.print(f"[yellow]Skipped[/] {escape(name)}: {escape(reason)}", soft_wrap=True)
-    if len(result.skipped) > 5:
-        err.print(f"[yellow]... and {len(result.skipped) - 5} more skipped.[/]")
+    problems = {**result.skipped, **result.unusable_masks}
+    for name, reason in list(problems.items())[:5]:
+        say("[yellow]Problem with[/] {name}: {reason}", name=name, reason=reason)
+    if len(problems) > 5:
+        say("[yellow]... and {count} more problems; --json lists all.[/]", count=len(problems) - 5)
 
 
 def _metric(value: float | None, reason: str) -> str:

@@ -62,20 +62,20 @@ def _print_summary(result: "ExportResult") -> None:
     from pcedge.bundle import EMBEDDER_FILE
     from pcedge.exporting import TOLERANCE
 
-    from .console import err, facts, out
+    from .console import Facts, out, say
 
     directory = result.bundle.directory
-    table = facts(f"Exported {directory}")
+    table = Facts(f"Exported {directory}")
     for name in (EMBEDDER_FILE, result.engine):
         if name is not None:
             size = result.bundle.manifest.files[name].size
-            table.add_row("file", f"{directory / name} ({size / 1e6:,.1f} MB)")
+            table.add("file", f"{directory / name} ({size / 1e6:,.1f} MB)")
     for parity in result.parity:
-        table.add_row(
+        table.add(
             parity.runtime,
             f"equals PyTorch on {parity.frames} golden frames: embeddings differ by at most "
             f"{parity.embedding_difference:.1e}, scores by {parity.score_difference:.1e} relative "
             f"(accepted: {TOLERANCE:.0e}), verdict flips: {parity.flips}",
         )
     out.print(table)
-    err.print("Next: [bold]pcedge watch --camera 0[/]")
+    say("Next: [bold]pcedge watch --camera 0[/]")

@@ -120,7 +120,7 @@ def fit(
     chosen = fitting.FitOptions(
         backbone=backbone,
         weights=weights,
-        layers=tuple(layers.split(",")) if layers else (),
+        layers=tuple(layer.strip() for layer in layers.split(",")) if layers else (),
         preprocessing=_preprocessing(preset, image_size, crop),
         embedding="mean" if embedding == "mean" else "reference",
         coreset=CoresetSize.parse(coreset),
@@ -179,46 +179,56 @@ def _print_json(result: "FitResult") -> None:
 
 
 def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
-    from rich.markup import escape
-
-    from pcedge.threshold import DEFAULT_FALSE_REJECT_RATE, images_needed
-
-    from .console import err, facts, out
+    from .console import Facts, out, say
 
     manifest = result.bundle.manifest
     limit = manifest.threshold
-    table = facts(f"Fitted {manifest.dataset}")
+    table = Facts(f"Fitted {manifest.dataset}")
     skipped = f" ({len(manifest.skipped)} skipped)" if manifest.skipped else ""
-    table.add_row("images", f"{manifest.images}{skipped}")
-    table.add_row("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}")
-    table.add_row("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
-    table.add_row("bank rows", f"{manifest.bank.rows:,}")
-    table.add_row("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")
-    table.add_row("size", f"{_bytes(result) / 1e6:,.1f} MB")
-    table.add_row(
+    table.add("images", f"{manifest.images}{skipped}")
+    table.add("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}")
+    table.add("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
+    table.add("bank rows", f"{manifest.bank.rows:,}")
+    table.add("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")
+    table.add("size", f"{_bytes(result) / 1e6:,.1f} MB")
+    table.add(
         "threshold",
         f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})",
     )
     times = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
-    table.add_row("seconds", f"{sum(result.seconds.values()):.1f} ({times})")
-    table.add_row("bundle", f"{result.bundle.directory} (now current)")
+    table.add("seconds", f"{sum(result.seconds.values()):.1f} ({times})")
+    table.add("bundle", f"{result.bundle.directory} (now current)")
     out.print(table)
+    _print_notes(result, chosen)
+    say("Next: [bold]pcedge export[/]")
+
+
+def _print_notes(result: "FitResult", chosen: "FitOptions") -> None:
+    """What a person should look at before trusting the bundle."""
+    from pcedge.threshold import DEFAULT_FALSE_REJECT_RATE, images_needed
+
+    from .console import say
+
+    manifest, limit = result.bundle.manifest, result.bundle.manifest.threshold
     for name, reason in list(manifest.skipped.items())[:5]:
-        err.print(f"[yellow]Skipped[/] {escape(name)}: {escape(reason)}", soft_wrap=True)
+        say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
     if result.outliers:
         worst = ", ".join(f"{name} ({score:.4g})" for name, score in list(result.outliers.items())[:5])
-        err.print(
-            f"[yellow]Look at these training images, they stand far out:[/] {escape(worst)}",
-            soft_wrap=True,
-        )
+        say("[yellow]Look at these training images, they stand far out:[/] {worst}", worst=worst)
+        if max(result.outliers.values()) >= limit.score:
+            say(
+                "The threshold lies that high because of them: remove those that are not good, or accept "
+                "more false rejects with a larger --false-reject-rate."
+            )
     if chosen.false_reject_rate is None and limit.false_reject_rate > DEFAULT_FALSE_REJECT_RATE:
-        err.print(
-            f"[yellow]{manifest.images} images support a false-reject rate of {limit.false_reject_rate:.2%} "
-            f"at best;[/] {images_needed(DEFAULT_FALSE_REJECT_RATE)} would support "
-            f"{DEFAULT_FALSE_REJECT_RATE:.0%}.",
-            soft_wrap=True,
+        say(
+            "[yellow]{images} images support a false-reject rate of {rate} at best;[/] {needed} would "
+            "support {wanted}.",
+            images=len(limit.held_out),
+            rate=f"{limit.false_reject_rate:.2%}",
+            needed=images_needed(DEFAULT_FALSE_REJECT_RATE),
+            wanted=f"{DEFAULT_FALSE_REJECT_RATE:.0%}",
         )
-    err.print("Next: [bold]pcedge export[/]")
 
 
 def _bytes(result: "FitResult") -> int:

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from pcedge.camera import Event, Frame, Inspection, Summary, Tally, Verdict
 
-from .console import facts, out
+from .console import Facts, out
 
 _COLOURS = {
     Verdict.OK: "green",
@@ -48,15 +48,16 @@ def live_view(tally: Tally, *, shown: bool) -> Iterator[Callable[[Event, Frame, 
 
 def summary_table(summary: Summary, title: str) -> Table:
     """Counts, rates and latencies."""
-    table = facts(title)
-    counts = "  ".join(
-        f"[{_COLOURS[verdict]}]{verdict.value} {count}[/]" for verdict, count in summary.verdicts.items()
+    table = Facts(title)
+    counts = Text("  ").join(
+        Text(f"{verdict.value} {count}", style=_COLOURS[verdict])
+        for verdict, count in summary.verdicts.items()
     )
-    table.add_row("verdicts", counts)
-    table.add_row("frames", f"{summary.frames} in {summary.seconds:.1f} s, {summary.fps:.1f} a second")
-    table.add_row("dropped", f"{summary.dropped} (a newer frame was there)")
+    table.add("verdicts", counts)
+    table.add("frames", f"{summary.frames} in {summary.seconds:.1f} s, {summary.fps:.1f} a second")
+    table.add("dropped", f"{summary.dropped} (a newer frame was there)")
     if summary.latency_p50_ms is not None and summary.latency_p99_ms is not None:
-        table.add_row("latency", f"p50 {summary.latency_p50_ms:.1f} ms, p99 {summary.latency_p99_ms:.1f} ms")
+        table.add("latency", f"p50 {summary.latency_p50_ms:.1f} ms, p99 {summary.latency_p99_ms:.1f} ms")
     return table
 
 
@@ -64,12 +65,6 @@ def _recent_table(recent: deque[Event]) -> Table:
     table = Table(box=None, padding=(0, 2), show_header=False)
     for event in reversed(list(recent)):
         score = "" if event.score is None else f"{event.score:.4g}"
-        colour = _COLOURS[event.verdict]
-        table.add_row(
-            event.time[11:19],
-            f"[{colour}]{event.verdict.value}[/]",
-            score,
-            escape(event.name),
-            escape(event.reason),
-        )
+        verdict = Text(event.verdict.value, style=_COLOURS[event.verdict])
+        table.add_row(event.time[11:19], verdict, score, Text(event.name), Text(event.reason))
     return table

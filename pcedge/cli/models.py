@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pcedge.defaults import DEFAULT_MODELS
-from pcedge.errors import PcedgeError
+from pcedge.errors import OptionError, PcedgeError
 
 from . import options
 
@@ -20,10 +20,15 @@ def models(
     json: options.Json = False,
 ) -> None:
     """List the bundles, or choose the one that commands use when none is named."""
-    from pcedge.bundle import bundle_names, find_bundle, set_current
+    from pcedge.bundle import bundle_names, set_current
 
     if use is not None:
-        set_current(models, find_bundle(use, models).directory.relative_to(models).as_posix())
+        if use not in bundle_names(models):
+            raise OptionError(
+                f"There is no bundle {use!r} in {models}/.",
+                f"Bundles there: {', '.join(bundle_names(models)) or 'none'}.",
+            )
+        set_current(models, use)
     rows = [_describe(models, name) for name in bundle_names(models)]
     if json:
         from json import dumps
@@ -53,23 +58,23 @@ def _describe(models_dir: Path, name: str) -> dict[str, str | bool | int]:
 
 
 def _print_table(rows: list[dict[str, str | bool | int]], where: str) -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    from .console import err, out
+    from .console import out, say
 
     if not rows:
-        err.print(f"There are no bundles in {where}/. Make one with: pcedge fit DATASET")
+        say("There are no bundles in {where}/. Make one with: pcedge fit DATASET", where=where)
         return
-    table = Table(title=f"Bundles in {where}/", title_justify="left", title_style="bold")
+    table = Table(title=Text(f"Bundles in {where}/"), title_justify="left", title_style="bold")
     for column in ("", "name", "dataset", "backbone", "bank rows", "exported", "created"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for row in rows:
-        marker = "[green]current[/]" if row["current"] else ""
+        marker = Text("current" if row["current"] else "", style="green")
         if "problem" in row:
-            table.add_row(marker, str(row["name"]), f"[red]{escape(str(row['problem']))}[/]")
+            table.add_row(marker, Text(str(row["name"])), Text(str(row["problem"]), style="red"))
             continue
         exported = "yes" if row["exported"] else "no"
-        cells = [escape(str(row[key])) for key in ("name", "dataset", "backbone")]
+        cells = [Text(str(row[key])) for key in ("name", "dataset", "backbone")]
         table.add_row(marker, *cells, f"{row['rows']:,}", exported, str(row["created"]))
     out.print(table)

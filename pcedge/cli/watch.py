@@ -1,5 +1,6 @@
 """``pcedge watch``."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pcedge.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
 from . import options
-from .exit_codes import NOT_ALL_OK
+from .exit_codes import NOT_ALL_OK, PARTLY_DONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,9 +59,19 @@ def watch(
     max_seconds: Annotated[
         float | None, typer.Option(help="Stop after so many seconds.", min=0, show_default=False)
     ] = None,
+    frozen_after: Annotated[
+        int,
+        typer.Option(
+            help="A live camera that repeats the same picture so often is INVALID; 0 does not look for it.",
+            min=0,
+        ),
+    ] = 25,
     fail_on_ng: Annotated[
         bool,
-        typer.Option("--fail-on-ng", help="Exit with 4 unless every frame was OK (INVALID is not OK)."),
+        typer.Option(
+            "--fail-on-ng",
+            help="Exit with 4 unless every frame was OK (INVALID is not OK, and nothing judged is not OK).",
+        ),
     ] = False,
     json: Annotated[
         bool,
@@ -78,27 +89,30 @@ def watch(
     from pcedge.watching import WatchOptions
     from pcedge.watching import watch as watch_source
 
-    from .console import err
+    from .console import say
     from .live import live_view
 
     source = _source(camera, folder, once)
     bundle = find_bundle(model, models)
-    place = output or Path("inspections") / bundle.manifest.name
+    place = output or Path("inspections") / bundle.directory.resolve().name
     tally = Tally()
     machine = json or not sys.stdout.isatty()
     with open_inspector(
         bundle, runtime=runtime_kind(runtime), device=device, threshold=threshold
     ) as inspector:
-        err.print(
-            f"Watching [bold]{source.name}[/] with [bold]{bundle.directory}[/] on {inspector.runtime.name}, "
-            f"threshold {inspector.threshold:.4g}. Ctrl-C stops.",
-            soft_wrap=True,
+        say(
+            "Watching [bold]{source}[/] with [bold]{bundle}[/] on {runtime}, threshold {threshold}. "
+            "Ctrl-C stops.",
+            source=source.name,
+            bundle=bundle.directory,
+            runtime=inspector.runtime.name,
+            threshold=f"{inspector.threshold:.4g}",
         )
         with live_view(tally, shown=not machine) as show, _stops_on_signals() as arm:
             summary = watch_source(
                 inspector,
                 source,
-                WatchOptions(place, _save(save), max_frames, max_seconds),
+                WatchOptions(place, _save(save), max_frames, max_seconds, frozen_after),
                 on_ready=arm,
                 on_event=_print_line if machine else show,
                 tally=tally,
@@ -106,6 +120,8 @@ def watch(
     _print_summary(summary, place)
     if fail_on_ng and not _all_ok(summary):
         raise typer.Exit(NOT_ALL_OK)
+    if summary.sink_faults:
+        raise typer.Exit(PARTLY_DONE)
 
 
 def _source(camera: str | None, folder: Path | None, once: bool) -> "Source":
@@ -147,21 +163,31 @@ def _stops_on_signals() -> "Iterator[Callable[[Stream], None]]":
 
 
 def _print_line(event: "Event", _frame: "Frame", _inspection: "Inspection") -> None:
-    print(event.to_json(), flush=True)
+    try:
+        print(event.to_json(), flush=True)
+    except OSError as error:  # whoever listened is gone; the inspection and its files go on
+        from .console import say
+
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+        say("[yellow]Standard output is gone ({reason}); events go to the file only.[/]", reason=error)
 
 
 def _print_summary(summary: "Summary", place: Path) -> None:
-    from .console import err
+    from .console import err, say
     from .live import summary_table
 
     err.print(summary_table(summary, f"Results in {place}"))
+    if not summary.frames:
+        say("[yellow]Nothing was judged: no picture came.[/]")
     if summary.sink_faults:
-        err.print(
-            f"[bold red]{summary.sink_faults} results could not be written;[/] "
-            f"the last: {summary.last_sink_fault}",
-            soft_wrap=True,
+        say(
+            "[bold red]{count} results could not be written;[/] the last: {fault}",
+            count=summary.sink_faults,
+            fault=summary.last_sink_fault,
         )
 
 
 def _all_ok(summary: "Summary") -> bool:
-    return all(not count or verdict.passes for verdict, count in summary.verdicts.items())
+    return summary.frames > 0 and all(
+        not count or verdict.passes for verdict, count in summary.verdicts.items()
+    )

@@ -1,4 +1,5 @@
 import ctypes
+import fcntl
 import os
 import random
 import signal
@@ -180,8 +181,13 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path, 
     for name in others:
         _fill(tmp_path / name, "kept")
     (tmp_path / f".part.{dead}.filefile").write_text("a file")
+    at_work = os.open(tmp_path / others[0], os.O_RDONLY)
+    fcntl.flock(at_work, fcntl.LOCK_EX)  # as a process does, in whatever container, while it is at work
 
+    recover(target, remove=False)
+    assert len(_names(tmp_path)) == len(others) + 4, "those who only read remove nothing"
     recover(target)
+    os.close(at_work)
 
     assert _names(tmp_path) == sorted([*others, "part", f".part.{dead}.filefile"])
     assert (target / "file").read_text() == "current"

@@ -1,0 +1,167 @@
+"""The benchmarks anyone can run, on data so small that their times mean nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[1]
+CORESET_KEYS = {
+    *("ours_s", "plain_s", "reference_s", "plain_over_ours", "reference_over_ours"),
+    *("plain_extrapolated", "reference_extrapolated", "plain_picks_made", "reference_picks_made"),
+    *("identical", "identical_picks_checked", "ties", "first_difference", "picks_in_common"),
+    *("radius_ours", "radius_plain", "radius_reference", "radius_picks", "radius_full"),
+    *("ours_peak_mb", "plain_peak_mb", "reference_peak_mb"),
+    *("rows", "dims", "picks", "source", "seed", "device", "versions", "cpu_count", "load_average"),
+}
+
+
+def _benchmark(name: str, *arguments: str | Path, returns: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=240,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == returns, done.stderr
+    return done
+
+
+def _result(name: str, *arguments: str | Path) -> Any:
+    return json.loads(_benchmark(name, *arguments, "--json").stdout)
+
+
+def _rows(*shape: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+@pytest.fixture
+def from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """The patches of three pictures, wide enough to be projected."""
+    np.save(tmp_path / "rows.npy", _rows(3, 400, 160))
+    return tmp_path / "rows.npy"
+
+
+def test_the_coreset_is_compared_on_the_rows_of_a_file(stored: Path) -> None:
+    found = _result("coreset", "--features", stored, "--fraction", "0.05")
+
+    assert set(found) >= CORESET_KEYS
+    assert (found["rows"], found["dims"], found["dims_before_projection"]) == (1200, 128, 160)
+    assert found["picks"] == found["identical_picks_checked"] == found["radius_picks"] == 60
+    assert not found["plain_extrapolated"]
+    assert not found["reference_extrapolated"]
+    assert found["identical"] is True
+    assert found["first_difference"] is None
+    assert found["radius_ours"] == found["radius_plain"] == found["radius_full"]
+    assert found["radius_full_as_reported"] == pytest.approx(found["radius_full"], rel=1e-4)
+    assert found["plain_over_ours"] == pytest.approx(found["plain_s"] / found["ours_s"])
+
+
+def test_a_long_run_is_extrapolated_and_says_so(stored: Path) -> None:
+    found = _result("coreset", "--features", stored, "--fraction", "300", "--limit-s", "0")
+
+    assert found["plain_extrapolated"]
+    assert found["reference_extrapolated"]
+    assert found["picks"] == 300
+    assert found["plain_picks_made"] == found["reference_picks_made"] == 200
+    assert found["identical"] is True
+    assert found["identical_picks_checked"] == found["radius_picks"] == 200
+    assert found["radius_full"] < found["radius_ours"] == found["radius_plain"]
+
+
+def test_without_a_file_rendered_parts_are_compared_in_a_table() -> None:
+    done = _benchmark("coreset", "--rows", "500", "--fraction", "10%")
+
+    assert "50 of 500 rows, 128 dims (rendered parts, filter bank)" in done.stdout
+    assert "identical to plain greedy: yes" in done.stdout
+    assert "Rendering" in done.stderr
+
+
+def test_a_file_that_holds_no_rows_is_refused_in_words(tmp_path: Path) -> None:
+    np.save(tmp_path / "wrong.npy", np.arange(5))
+
+    done = _benchmark("coreset", "--features", tmp_path / "wrong.npy", returns=1)
+
+    assert "holds int64 [5], not rows" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_embedding_is_compared_on_the_shapes_of_two_backbones() -> None:
+    found = _result("embedding", "--repeats", "1")
+
+    assert set(found["shapes"]) == {"wide_resnet50_2", "resnet18"}
+    for shape in found["shapes"].values():
+        assert shape["largest_difference"] < 1e-5
+        assert shape["reference_over_ours"] == pytest.approx(shape["reference_ms"] / shape["ours_ms"])
+
+
+def test_a_fit_is_split_by_stage_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    from pcedge.camera import write_dataset
+
+    write_dataset(tmp_path / "line", train=5, test_good=0, per_defect=0, size=128)
+
+    found = _result("fit", tmp_path / "line", "--backbone", "filterbank", "--coreset", "1%")
+
+    assert found["images"] == 5
+    assert found["bank_rows"] == int(5 * 784 * 0.01)
+    assert {"load", "embed", "coreset", "calibrate", "write"} <= set(found["seconds"])
+    assert found["total_s"] >= sum(found["seconds"].values())
+    assert found["images_per_s"] == pytest.approx(5 / found["total_s"])
+    assert "peak_mb" in found
+    assert [path.name for path in tmp_path.iterdir()] == ["line"]
+
+
+@pytest.mark.usefixtures("from_the_checkout")
+def test_the_radius_is_the_farthest_row_s_distance() -> None:
+    from benchmarks.coverage import coverage_radius
+
+    rows = _rows(700, 9)
+    picks = np.array([3, 99, 650])
+
+    found = coverage_radius(rows, picks, lambda done, total: None)
+
+    distances = np.linalg.norm(rows[:, None].astype(float) - rows[picks], axis=2)
+    assert found == pytest.approx(distances.min(axis=1).max(), rel=1e-6)
+
+
+@pytest.mark.usefixtures("from_the_checkout")
+def test_plain_greedy_follows_another_selection_through_ties_only() -> None:
+    from benchmarks.baselines import PlainGreedy
+
+    # Row 0 is nearest to the mean; 1 and 2 are at the same distance but for rounding, 3 and 4 are not.
+    rows = np.array([[0, 0], [2, 0], [-2.0000002, 0], [0, 1], [0, -1.1]], np.float32)
+
+    alike, apart = PlainGreedy(rows, np.array([0, 1, 2])), PlainGreedy(rows, np.array([0, 1, 2, 3, 4]))
+
+    assert [alike.pick() for _ in range(3)] == [0, 1, 2]
+    assert [apart.pick() for _ in rows] == [0, 1, 2, 4, 3]
+    assert alike.ties == apart.ties == [(1, 1, 2)]
+    assert (alike.parted, apart.parted) == (None, (3, 3, 4))
+
+
+@pytest.mark.usefixtures("from_the_checkout")
+def test_plain_greedy_and_the_reference_pick_the_farthest_row() -> None:
+    from benchmarks.baselines import PlainGreedy, ReferenceSampler
+
+    rows = np.array([[0], [1], [2], [3.5], [9]], np.float32)
+
+    plain, reference = PlainGreedy(rows), ReferenceSampler(rows)
+
+    # From 3.5, the row nearest to the mean; then 9 (5.5 away), 0 (3.5), 2 (1.5), 1 (1).
+    assert [plain.pick() for _ in rows] == [3, 4, 0, 2, 1]
+    # From the mean distances to all five: 9 is the farthest from the others.
+    assert [reference.pick() for _ in range(2)] == [4, 0]
