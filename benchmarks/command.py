@@ -8,8 +8,9 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
-from pcedge.cli.console import facts, out, show_error
+from pcedge.cli.console import err, out, show_error
 from pcedge.errors import PcedgeError
 
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON instead of a table.")]
@@ -33,18 +34,29 @@ def environment() -> dict[str, Any]:
     """Return what a time depends on: versions, processors, threads, and how busy the machine is."""
     import torch
 
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    if load is not None and load > (os.cpu_count() or 1) / 2:
+        err.print(f"[yellow]The machine is busy (load average {load}):[/] the ratios below may be far off.")
     return {
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
-        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "load_average": load,
     }
 
 
 def print_json(result: Mapping[str, Any]) -> None:
     """Print a result as one JSON document."""
     print(json.dumps(result, indent=2))
+
+
+def facts(title: str) -> Table:
+    """Return an empty table of names and values."""
+    table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
 
 
 def print_environment(found: Mapping[str, Any]) -> None:

@@ -1,9 +1,10 @@
 """A whole fit, split by stage: seconds, pictures a second, peak memory.
 
-The bundle goes to a temporary directory and is removed. Peak memory is that above the loaded libraries, the
-backbone and its weights included.
+The bundle and the feature cache go to a temporary directory and are removed: every picture is embedded.
+Peak memory is that above the loaded libraries, the backbone and its weights included.
 """
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pcedge.banks import CoresetSize
-from pcedge.cli.console import facts, out, progress_bars
+from pcedge.cli.console import out, progress_bars
 from pcedge.errors import OptionError
 
-from .command import Json, Seed, environment, print_environment, print_json, run
+from .command import Json, Seed, environment, facts, print_environment, print_json, run
 from .memory import peak_memory
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def main(
     from pcedge.fitting import FitOptions
 
     where = environment()
-    with tempfile.TemporaryDirectory(prefix="pcedge-benchmark-") as models, progress_bars() as progress:
+    with tempfile.TemporaryDirectory(prefix="pcedge-benchmark-") as directory, progress_bars() as progress:
+        os.environ["PCEDGE_CACHE"] = str(Path(directory, "cache"))
         options = FitOptions(
             backbone=backbone,
             weights=weights,
@@ -100,7 +102,7 @@ def main(
             memory_gb=memory_gb,
             device=device,
             seed=seed,
-            models=Path(models),
+            models=Path(directory, "models"),
             name="benchmark",
         )
         result = {**measure(dataset, options, progress), "memory_gb": memory_gb, "device": device, **where}

@@ -4,3 +4,4 @@ from pathlib import Path
 
 DEFAULT_MODELS = Path("models")
 DEFAULT_DEMO = Path("demo")
+DEFAULT_CACHE_GB = 8.0

@@ -82,8 +82,10 @@ def export_bundle(bundle: Bundle, *, trt: bool = False, progress: Progress = sil
         ExportError: The exported network is invalid or differs above ``TOLERANCE``.
         MissingExtraError: PyTorch or onnx is not installed.
     """
-    parity: tuple[Parity, ...] = ()
-    if not (trt and bundle.has(EMBEDDER_FILE)):
+    if trt and bundle.has(EMBEDDER_FILE):
+        with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as runtime:
+            parity: tuple[Parity, ...] = (_prove(bundle, runtime),)
+    else:
         bundle, parity = _export_onnx(bundle, progress)
     if not trt:
         return ExportResult(bundle, parity)

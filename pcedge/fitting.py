@@ -14,12 +14,13 @@ from pcedge.banks import PROJECTION_DIMS, CoresetSize
 from pcedge.bundle import BACKBONE_FILE, Bundle, check_name, seal, set_current, write_bundle
 from pcedge.camera import read_image
 from pcedge.datasets import Dataset, open_dataset, training_images
-from pcedge.defaults import DEFAULT_MODELS
+from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 from pcedge.embedder import EmbeddingKind, build_embedder, save_backbone
 from pcedge.embedding import PatchEmbedder
 from pcedge.errors import DatasetError, ImageError
 from pcedge.export import TorchRuntime
-from pcedge.features import Features, embed_images
+from pcedge.feature_cache import FeatureCache, default_cache_directory, embedder_key
+from pcedge.features import BATCH, Features, embed_images
 from pcedge.golden import with_fault, write_golden
 from pcedge.inspector import Inspector
 from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
@@ -32,7 +33,7 @@ from pcedge.manifest import (
     MapInfo,
     ThresholdInfo,
 )
-from pcedge.memory import plan_memory
+from pcedge.memory import GIGA, plan_memory
 from pcedge.preprocessing import PRESETS, Preprocessing
 from pcedge.progress import Progress, silent
 from pcedge.scoring import SIGMA
@@ -65,6 +66,7 @@ class FitOptions:
         device: ``auto``, ``cpu``, ``cuda``.
         memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free.
             Where the embeddings do not fit, the bank is chosen in stages and the manifest states the bound.
+        cache_gb: How much disk the cache of features may use, in GB; 0 for no cache.
         models: Directory of bundles.
         name: Of the bundle; None for the dataset's folder name.
     """
@@ -79,6 +81,7 @@ class FitOptions:
     seed: int = 0
     device: str = "auto"
     memory_gb: float | None = None
+    cache_gb: float = DEFAULT_CACHE_GB
     models: Path = DEFAULT_MODELS
     name: str | None = None
 
@@ -92,11 +95,15 @@ class FitResult:
         seconds: Time taken by each stage.
         outliers: Training images whose held-out score stands far out, the worst first, with that score: look
             at them, one may show a defect.
+        cached: Images whose features came from the cache.
+        cache_problem: Why the cache could not be used to the end; empty otherwise.
     """
 
     bundle: Bundle
     seconds: dict[str, float]
     outliers: dict[str, float]
+    cached: int
+    cache_problem: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +140,8 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     plan = plan_memory(len(paths), *task.shape, options.coreset, options.memory_gb)
     # Opened before the long work, so that a directory that cannot be written is found at once.
     with write_bundle(directory) as staging:
-        embed = _embed_with(network, options)
+        cache = _open_cache(network, options)
+        embed = _embed_with(network, options, cache)
         if plan.exact:
             learned = learn_exactly(task, embed, watch, progress)
         else:
@@ -147,7 +155,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     progress("write", 1, 1)
     scores = learned.held_out.scores
     found = {task.names[learned.held_out_paths[i]]: float(scores[i]) for i in outliers(scores)}
-    return FitResult(Bundle(directory, manifest), watch.seconds, found)
+    return FitResult(Bundle(directory, manifest), watch.seconds, found, learned.cached, cache.problem)
 
 
 def _load_network(options: FitOptions) -> _Network:
@@ -170,12 +178,37 @@ def _task(dataset: Dataset, paths: tuple[Path, ...], network: _Network, options:
     )
 
 
-def _embed_with(network: _Network, options: FitOptions) -> Embed:
+def _open_cache(network: _Network, options: FitOptions) -> FeatureCache:
+    backbone = network.backbone
+    key = embedder_key(
+        backbone=backbone.name,
+        layers=backbone.layers,
+        weights_sha256=backbone.weights_sha256,
+        embedding=options.embedding,
+        preprocessing=options.preprocessing,
+        runtime=network.runtime.name,
+        batch=BATCH,
+    )
+    return FeatureCache(
+        default_cache_directory(),
+        int(options.cache_gb * GIGA),
+        key,
+        (network.embedder.patches, network.embedder.dims),
+    )
+
+
+def _embed_with(network: _Network, options: FitOptions, cache: FeatureCache) -> Embed:
     shape = (network.embedder.patches, network.embedder.dims)
 
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
         return embed_images(
-            paths, network.runtime, options.preprocessing, shape, at_least=0, progress=progress
+            paths,
+            network.runtime,
+            options.preprocessing,
+            shape,
+            at_least=0,
+            progress=progress,
+            cache=cache,
         )
 
     return embed

@@ -74,6 +74,7 @@ class Learned:
         bank: The memory bank.
         images: How many images were learned from.
         skipped: Path to reason of those that could not be read.
+        cached: How many images' features came from the cache.
         held_out: Scores of good images that the bank they were scored against had not seen.
         held_out_paths: Those images.
         radius: Distance, in the projection, within which every patch has a bank row.
@@ -84,6 +85,7 @@ class Learned:
     bank: Bank
     images: int
     skipped: dict[Path, str]
+    cached: int
     held_out: HeldOut
     held_out_paths: tuple[Path, ...]
     radius: float
@@ -124,6 +126,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
         bank,
         images,
         features.skipped,
+        features.cached,
         results,
         features.paths,
         coreset.radius,
@@ -156,6 +159,7 @@ def learn_in_stages(
     count = task.size.rows(total_patches)
     names: list[str] = []
     skipped: dict[Path, str] = {}
+    cached = 0
     with tempfile.TemporaryFile(dir=directory) as file:
         stages = StagedSelection(file, task.shape[1], count / total_patches, task.seed)
         with watch.stage("embed"):
@@ -163,6 +167,7 @@ def learn_in_stages(
                 chunk = used[start : start + plan.chunk_images]
                 features = embed(chunk, _shifted(progress, start, len(task.paths)))
                 skipped |= features.skipped
+                cached += features.cached
                 if features.paths:
                     stages.add(features.embeddings.reshape(-1, task.shape[1]), len(names) * task.shape[0])
                     names += [task.names[path] for path in features.paths]
@@ -179,6 +184,7 @@ def learn_in_stages(
         bank,
         len(names),
         skipped,
+        cached,
         results,
         scored,
         radius,

@@ -25,7 +25,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def _run(
-    *arguments: str | Path, cwd: Path | None = None, torch: bool = True, timeout_s: float = 240
+    *arguments: str | Path,
+    cwd: Path | None = None,
+    torch: bool = True,
+    timeout_s: float = 240,
+    env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     start = [str(COMMAND)] if torch else [sys.executable, "-c", WITHOUT_TORCH]
     return subprocess.run(
@@ -35,8 +39,14 @@ def _run(
         check=False,
         cwd=cwd,
         timeout=timeout_s,
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200"} | (env or {}),
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep tests out of the user's cache, and each run out of the one before."""
+    os.environ["PCEDGE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

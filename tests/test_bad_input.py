@@ -4,8 +4,11 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +130,9 @@ def test_a_defect_among_the_good_images_is_listed(pcedge: Any, tmp_path: Path) -
         (("--false-reject-rate", "0.001"), ("6 good images cannot support", "999")),
         (("--device", "cuda:7"), ("'cuda:7'", "--device cpu")),
         (("--name", "../elsewhere"), ("'../elsewhere'",)),
+        (("--name", "current"), ("'current'",)),
+        (("--name", "n" * 300), ("nnn",)),
+        (("--image-size", "99999999"), ("99999999", "4096")),
         (("--weights", "nowhere.pth", "--backbone", "resnet18"), ("nowhere.pth",)),
     ],
 )
@@ -168,7 +174,7 @@ def test_missing_pretrained_weights_say_how_to_get_them(pcedge: Any, tmp_path: P
         text=True,
         check=False,
         cwd=tmp_path,
-        env={**os.environ, "PATH": f"{Path(os.sys.executable).parent}:{os.environ['PATH']}"},  # type: ignore[attr-defined]
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
     )
 
     _assert_clear(done, "wide_resnet50_2", "--weights FILE", str(tmp_path / "hub"), "--backbone filterbank")
@@ -249,6 +255,9 @@ def test_export_does_not_vouch_for_a_damaged_bundle(pcedge: Any, line: Any) -> N
         (("--camera", "synthetic:", "--runtime", "tensorrt"), ("TensorRT", "pcedge export --trt")),
         (("--camera", "synthetic:", "--runtime", "torch"), ("torch", "pcedge[fit]")),
         (("--camera", "synthetic:", "--save", "some"), ("'some'", "flagged")),
+        (("--camera", "synthetic:", "--threshold", "nan"), ("nan", "--threshold")),
+        (("--camera", "synthetic:", "--threshold", "inf"), ("inf", "--threshold")),
+        (("--camera", "synthetic:", "--max-seconds", "nan"), ("nan", "--max-seconds")),
     ],
 )
 def test_watch_says_what_is_wrong_with_its_source_or_options(
@@ -275,23 +284,123 @@ def test_a_directory_that_cannot_be_written_changes_nothing(pcedge: Any, tmp_pat
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Any:
-    """A file system of 600 kB, mounted for real."""
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Makes a file system of so many kilobytes, mounted for real."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = shutil.which("mount") and os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], capture_output=True, check=False
-    ).returncode == 0  # fmt: skip
-    if not mounted:
-        pytest.skip("needs the right to mount a small file system")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+
+    def mount(kilobytes: int) -> Path:
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)]
+        if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("needs the right to mount a small file system")
+        return disk
+
+    yield mount
+    subprocess.run(["umount", str(disk)], check=False, capture_output=True)
 
 
-def test_a_full_disk_leaves_nothing_half_written(pcedge: Any, tmp_path: Path, small_disk: Path) -> None:
+@pytest.mark.parametrize("kilobytes", [100, 300, 600, 1500])
+def test_a_full_disk_leaves_nothing_half_written(
+    pcedge: Any, tmp_path: Path, small_disk: Callable[[int], Path], kilobytes: int
+) -> None:
     folder = _good_images(tmp_path / "data")
+    disk = small_disk(kilobytes)
 
-    done = pcedge("fit", folder, *FIT, "--models", small_disk)
+    done = pcedge("fit", folder, *FIT, "--models", disk)
 
-    _assert_clear(done, "cannot be written", "No space left")
-    assert list(small_disk.iterdir()) == []
+    _assert_clear(done, "cannot be written")
+    assert list(disk.iterdir()) == []
+
+
+def test_brackets_in_names_are_printed_as_they_are(pcedge: Any, tmp_path: Path) -> None:
+    folder = _good_images(tmp_path / "br[bottle][/x]")
+    models = tmp_path / "models"
+
+    done = pcedge("fit", folder, *FIT, "--models", models)
+    assert done.returncode == 0, done.stderr
+    assert "br[bottle][/x]" in done.stdout
+    assert "br[bottle][/x]" in pcedge("models", "--models", models).stdout
+    assert "models/x]" in pcedge("export", "--models", models).stdout
+    out = tmp_path / "out[/x]"
+    watched = pcedge("watch", "--folder", folder, "--once", "--models", models, "--output", out)
+    assert watched.returncode == 0, watched.stderr
+    assert "out[/x]" in watched.stderr
+
+
+def test_nothing_judged_is_not_all_ok(pcedge: Any, exported_line: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    done = pcedge(
+        "watch", "--folder", tmp_path / "empty", "--once", "--fail-on-ng", "--models", exported_line.models,
+        cwd=tmp_path,
+    )  # fmt: skip
+
+    _assert_clear(done, "Nothing was judged", code=4)
+
+
+def test_results_that_could_not_be_written_show_in_the_exit_code(
+    pcedge: Any, exported_line: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "pictures").write_text("in the way")
+
+    done = pcedge(
+        "watch", "--camera", "synthetic:?frames=2", "--threshold", "0", "--models", exported_line.models,
+        "--output", tmp_path / "out",
+    )  # fmt: skip
+
+    _assert_clear(done, "2 results could not be written", code=3)
+    assert len((tmp_path / "out" / "events.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_folder_of_the_same_name_does_not_hide_a_bundle(pcedge: Any, line: Any, tmp_path: Path) -> None:
+    assert (tmp_path / "line").is_dir(), "the dataset, in the working directory"
+
+    done = pcedge("evaluate", "line", "line", "--json", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_demo_replaces_only_an_earlier_demo(pcedge: Any, line: Any) -> None:
+    done = pcedge("demo", "--output", line.models.parent)
+
+    _assert_clear(done, "--output")
+    assert (line.models / "line" / "manifest.json").is_file()
+
+
+def test_only_a_bundle_of_the_models_directory_becomes_current(pcedge: Any, line: Any) -> None:
+    done = pcedge("models", "--use", line.models / "line", "--models", line.models)
+
+    _assert_clear(done, "There is no bundle", "line")
+
+
+def test_a_defect_with_an_unusable_mask_still_counts(pcedge: Any, line: Any) -> None:
+    masks = sorted(line.dataset.glob("ground_truth/*/*.png"))
+    masks[0].write_bytes(b"broken")
+    write_image(masks[1], np.zeros((10, 10, 3), np.uint8))
+
+    done = pcedge("evaluate", line.models / "line", line.dataset, "--json")
+    result = json.loads(done.stdout)
+
+    assert result["defective"] == 12
+    assert len(result["unusable_masks"]) == result["defects_without_mask"] == 2
+
+
+def test_fit_can_be_stopped(pcedge: Any, tmp_path: Path) -> None:
+    folder = _good_images(tmp_path / "data", 60)
+    command = ["fit", str(folder), *FIT, "--models", str(tmp_path / "models")]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with subprocess.Popen(
+            [str(Path(sys.executable).with_name("pcedge")), *command], stderr=subprocess.PIPE, text=True
+        ) as process:
+            while not list(tmp_path.glob("models/.data.*")):
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=60)
+
+        assert process.returncode == 130, errors
+        assert "Stopped" in errors
+        assert "Traceback" not in errors
+        assert not list(tmp_path.glob("models/*"))
+        assert not list(tmp_path.glob("models/.data.*"))

@@ -291,3 +291,24 @@ def test_a_fit_in_little_memory_goes_in_stages_and_says_what_that_means(
     )
     assert judged["image_auroc"] == pytest.approx(exact["image_auroc"], abs=0.08)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_second_fit_computes_only_what_is_new(pcedge: Any, exported_line: Any, tmp_path: Path) -> None:
+    options = ("--backbone", "filterbank", "--embedding", "mean", "--json")
+    env = {"PCEDGE_CACHE": str(tmp_path / "cache")}
+    folder = tmp_path / "line"
+    shutil.copytree(exported_line.dataset / "train" / "good", folder)
+
+    def fit(name: str, *more: str) -> dict[str, Any]:
+        done = pcedge("fit", folder, *options, "--models", tmp_path / "m", "--name", name, *more, env=env)
+        assert done.returncode == 0, done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        return report
+
+    assert fit("cold")["cached"] == 0
+    assert fit("warm")["cached"] == 24
+    write_image(folder / "new.png", render_part(31337).image_rgb)
+    assert fit("grown")["cached"] == 24
+    assert fit("off", "--cache-gb", "0")["cached"] == 0
+    banks = [(tmp_path / "m" / name / "bank.faiss").read_bytes() for name in ("cold", "warm")]
+    assert banks[0] == banks[1]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from pcedge.defaults import DEFAULT_MODELS
+from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 from pcedge.errors import MissingExtraError, OptionError
 
 from . import options
@@ -94,6 +94,14 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    cache_gb: Annotated[
+        float,
+        typer.Option(
+            help="Disk that cached features may use, in GB; 0 for no cache. A second fit of the same images, "
+            "with another --coreset or more images, does not compute them again.",
+            min=0,
+        ),
+    ] = DEFAULT_CACHE_GB,
     models: options.ModelsDir = DEFAULT_MODELS,
     name: Annotated[
         str | None,
@@ -128,6 +136,7 @@ def fit(
         seed=seed,
         device=device,
         memory_gb=memory_gb,
+        cache_gb=cache_gb,
         models=models,
         name=name,
     )
@@ -164,6 +173,7 @@ def _print_json(result: "FitResult") -> None:
                 "bundle": str(result.bundle.directory),
                 "images": manifest.images,
                 "skipped": manifest.skipped,
+                "cached": result.cached,
                 "patches": manifest.bank.patches,
                 "bank_rows": manifest.bank.rows,
                 "radius": manifest.bank.radius,
@@ -184,8 +194,7 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     manifest = result.bundle.manifest
     limit = manifest.threshold
     table = Facts(f"Fitted {manifest.dataset}")
-    skipped = f" ({len(manifest.skipped)} skipped)" if manifest.skipped else ""
-    table.add("images", f"{manifest.images}{skipped}")
+    table.add("images", f"{manifest.images}, {result.cached} from the cache, {len(manifest.skipped)} skipped")
     table.add("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}")
     table.add("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
     table.add("bank rows", f"{manifest.bank.rows:,}")
@@ -212,6 +221,8 @@ def _print_notes(result: "FitResult", chosen: "FitOptions") -> None:
     manifest, limit = result.bundle.manifest, result.bundle.manifest.threshold
     for name, reason in list(manifest.skipped.items())[:5]:
         say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
+    if result.cache_problem:
+        say("[yellow]The cache of features was switched off:[/] {problem}", problem=result.cache_problem)
     if result.outliers:
         worst = ", ".join(f"{name} ({score:.4g})" for name, score in list(result.outliers.items())[:5])
         say("[yellow]Look at these training images, they stand far out:[/] {worst}", worst=worst)

@@ -168,7 +168,7 @@ def _print_line(event: "Event", _frame: "Frame", _inspection: "Inspection") -> N
     except OSError as error:  # whoever listened is gone; the inspection and its files go on
         from .console import say
 
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
         say("[yellow]Standard output is gone ({reason}); events go to the file only.[/]", reason=error)
 
 
