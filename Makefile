@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := pcedge export banks camera tests
+CODE := pcedge export banks camera benchmarks tests
 
-.PHONY: help demo test check format lint types wheel clean
+.PHONY: help demo test check format lint types bench wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ lint: $(READY) ## Check the rules of pyproject.toml
 
 types: $(READY) ## Check the types, strictly
 	$(BIN)/mypy
+
+bench: $(READY) ## Measure the coreset and the patch embedding against plain and reference versions
+	$(BIN)/python -m benchmarks.coreset
+	$(BIN)/python -m benchmarks.embedding
 
 wheel: $(READY) ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build
