@@ -18,8 +18,8 @@ from torch.nn import functional
 # Fewer picks, or less time, would not tell what one costs.
 EXTRAPOLATE_FROM_PICKS, EXTRAPOLATE_FROM_S = 200, 4.0
 _RANDOM_STARTS = 10
-# |x|^2 - 2 x.p + |p|^2 in float32 was found wrong by up to 3 epsilon times (|x| + |p|)^2 (16 million pairs of real
-# rows, 128 dims, OpenBLAS); the difference of two of them by twice that.
+# |x|^2 - 2 x.p + |p|^2 in float32 was found wrong by up to 3 epsilon times (|x| + |p|)^2 (16 million pairs of
+# real rows, 128 dims, OpenBLAS); the difference of two of them by twice that.
 _ROUNDING = 6 * float(np.finfo(np.float32).eps)
 
 
@@ -176,9 +176,11 @@ def sample(
         made += 1
         now = time.perf_counter()
         seconds = (started - began) + (now - started) * count / made
-        enough = made >= EXTRAPOLATE_FROM_PICKS and now - started >= min(EXTRAPOLATE_FROM_S, limit_s or 0.0)
-        if limit_s is not None and enough and seconds > limit_s:
-            break
+        if limit_s is not None and made >= EXTRAPOLATE_FROM_PICKS:
+            if seconds > limit_s and now - started >= min(EXTRAPOLATE_FROM_S, limit_s):
+                break
+            if now - started >= EXTRAPOLATE_FROM_S:
+                limit_s = None  # near enough to its end
         if now - reported > 0.2:
             progress(made, count)
             reported = now

@@ -4,7 +4,7 @@
 choose from the same rows in a random projection to 128 dims, each warmed up on a few rows first. Where
 plain or the reference would take longer than ``--limit-s``, only 200 picks or four seconds of them are
 made, whichever is more, and their time is extrapolated and marked so; ``identical`` (ties within float32
-rounding aside) and the radii then speak of the picks that all three made. ``--full`` makes them all.
+rounding aside) and the radii then speak of the picks that were made. ``--full`` makes them all.
 """
 
 import statistics
@@ -171,16 +171,22 @@ def _radii(
     reference: "Sampled[Any]",
     progress: Progress,
 ) -> dict[str, Any]:
-    """Radii after as many picks as all three made, and of all picks of ours."""
-    count = min(len(plain.picks), len(reference.picks))
-    found = {
-        f"radius_{name}": coverage_radius(rows, picks[:count], _stage(progress, f"radius of {name}"))
-        for name, picks in (("ours", ours.picks), ("plain", plain.picks), ("reference", reference.picks))
+    """Radii of ours and plain after the picks that both made, and beside the reference after its picks."""
+
+    def radius(picks: NDArray[np.int64], count: int, name: str) -> float:
+        return coverage_radius(rows, picks[:count], _stage(progress, f"radius of {name}"))
+
+    both, fewer, every = len(plain.picks), len(reference.picks), len(ours.picks)
+    after = {count: radius(ours.picks, count, f"ours, {count:,} picks") for count in {both, fewer, every}}
+    return {
+        "radius_ours": after[both],
+        "radius_plain": radius(plain.picks, both, "plain greedy"),
+        "radius_picks": both,
+        "radius_reference": radius(reference.picks, fewer, "the reference's picks"),
+        "radius_ours_beside_reference": after[fewer],
+        "radius_full": after[every],
+        "radius_full_as_reported": ours.radius,
     }
-    whole = found["radius_ours"]
-    if count < len(ours.picks):
-        whole = coverage_radius(rows, ours.picks, _stage(progress, "radius of all of ours"))
-    return {**found, "radius_picks": count, "radius_full": whole, "radius_full_as_reported": ours.radius}
 
 
 def _stage(progress: Progress, name: str) -> Callable[[int, int], None]:
@@ -261,24 +267,23 @@ def _print_table(result: dict[str, Any]) -> None:
         title_justify="left",
         title_style="bold",
     )
-    for heading in (
-        "sampler",
-        "seconds",
-        "times ours",
-        "peak MB",
-        f"radius, {result['radius_picks']:,} picks",
-    ):
+    for heading in ("sampler", "seconds", "times ours", "peak MB", "radius", "after picks"):
         table.add_column(heading, justify="left" if heading == "sampler" else "right")
     for name in ("ours", "plain", "reference"):
         about = "~" if result.get(f"{name}_extrapolated") else ""
         peak = result[f"{name}_peak_mb"]
+        made = result["reference_picks_made" if name == "reference" else "radius_picks"]
         table.add_row(
             name,
             f"{about}{result[f'{name}_s']:.2f}",
             f"{about}{result.get(f'{name}_over_ours', 1.0):.1f}",
             "-" if peak is None else f"{peak:,.0f}",
             f"{result[f'radius_{name}']:.6g}",
+            f"{made:,}",
         )
+    if result["reference_picks_made"] != result["radius_picks"]:
+        radius = result["radius_ours_beside_reference"]
+        table.add_row("ours", "", "", "", f"{radius:.6g}", f"{result['reference_picks_made']:,}")
     out.print(table)
     out.print(_verdict(result))
     if result["plain_extrapolated"] or result["reference_extrapolated"]:

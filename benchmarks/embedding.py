@@ -1,8 +1,9 @@
 """pcedge's closed-form patch embedding against the reference's unfolding and pooling.
 
 Both start from the same feature maps of one layer2 and one layer3 as the backbones give them for a 224 x
-224 picture; the network itself is not run. Runs of the two alternate; the times are medians, and the best
-of all: what others run on the machine at the same time never makes a call faster.
+224 picture; the network itself is not run. Runs of the two alternate, each after an untimed one of its own;
+the times are medians, and the best of all: what others run on the machine at the same time never makes a
+call faster.
 """
 
 import statistics
@@ -62,6 +63,7 @@ def compare(name: str, images: int, repeats: int, seed: int, progress: Progress)
         seconds: dict[str, list[float]] = {call: [] for call in calls}
         for done in range(repeats):
             for call, compute in calls.items():
+                compute()  # what the other left behind in caches and in the allocator is not this one's cost
                 seconds[call].append(_timed(compute))
             progress(name, done + 1, repeats)
     ours_ms, reference_ms = (1000 * statistics.median(seconds[call]) / images for call in calls)

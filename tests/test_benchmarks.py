@@ -16,7 +16,8 @@ CORESET_KEYS = {
     *("ours_s", "plain_s", "reference_s", "plain_over_ours", "reference_over_ours"),
     *("plain_extrapolated", "reference_extrapolated", "plain_picks_made", "reference_picks_made"),
     *("identical", "identical_picks_checked", "ties", "first_difference", "picks_in_common"),
-    *("radius_ours", "radius_plain", "radius_reference", "radius_picks", "radius_full"),
+    *("radius_ours", "radius_plain", "radius_reference", "radius_ours_beside_reference"),
+    *("radius_picks", "radius_full", "radius_full_as_reported"),
     *("ours_peak_mb", "plain_peak_mb", "reference_peak_mb"),
     *("rows", "dims", "picks", "source", "seed", "device", "versions", "cpu_count", "load_average"),
 }
