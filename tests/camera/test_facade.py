@@ -21,8 +21,9 @@ def test_the_list_of_public_names_is_what_is_there() -> None:
 
 def test_every_public_name_is_documented() -> None:
     things = [getattr(pcedge.camera, name) for name in NAMES]
+    things = [thing for thing in things if inspect.isclass(thing) or inspect.isfunction(thing)]
 
-    assert [t.__name__ for t in things if callable(t) and not inspect.getdoc(t)] == []
+    assert [t.__name__ for t in things if not inspect.getdoc(t)] == []
 
 
 def test_importing_it_needs_no_network_library_and_no_other_part_of_the_product() -> None:
