@@ -257,7 +257,7 @@ def test_export_does_not_vouch_for_a_damaged_bundle(pcedge: Any, line: Any) -> N
         (("--camera", "synthetic:", "--save", "some"), ("'some'", "flagged")),
         (("--camera", "synthetic:", "--threshold", "nan"), ("nan", "--threshold")),
         (("--camera", "synthetic:", "--threshold", "inf"), ("inf", "--threshold")),
-        (("--camera", "synthetic:", "--max-seconds", "nan"), ("nan", "--max-seconds")),
+        (("--camera", "synthetic:", "--max-seconds", "inf"), ("inf", "--max-seconds")),
     ],
 )
 def test_watch_says_what_is_wrong_with_its_source_or_options(
