@@ -1,6 +1,6 @@
 import random
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -240,7 +240,9 @@ def test_a_failed_write_keeps_the_file_that_was_there(tmp_path: Path) -> None:
     assert (read_image(tmp_path / "a.png") == 9).all()
 
 
-def test_a_disk_without_room_is_an_output_error(tmp_path: Path, no_room: None) -> None:
-    with pytest.raises(OutputError, match=r"a\.png: cannot be written: File too large"):
+def test_a_disk_without_room_is_an_output_error(
+    tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
+) -> None:
+    with no_room(), pytest.raises(OutputError, match=r"a\.png: cannot be written: File too large"):
         write_image(tmp_path / "a.png", np.zeros((2000, 2000, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -155,9 +156,11 @@ def test_a_source_that_fails_for_good_is_raised_after_the_sinks_are_closed() -> 
     assert memory.closed
 
 
-def test_a_failing_sink_or_picture_is_counted_and_inspection_goes_on(tmp_path: Path, no_room: None) -> None:
+def test_a_failing_sink_or_picture_is_counted_and_inspection_goes_on(
+    tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
+) -> None:
     failing, sound = _Memory(fail_at=2), _Memory()
-    with Stream(_Frames(map(_frame, range(4)))) as stream:
+    with no_room(), Stream(_Frames(map(_frame, range(4)))) as stream:
         summary = inspect_stream(stream, _by_index, sinks=[failing, sound], pictures=Pictures(tmp_path))
 
     assert [event.frame for event in failing.events] == [0, 1, 3]

@@ -1,5 +1,7 @@
 import json
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -80,11 +82,11 @@ def test_events_are_appended_and_there_at_once(tmp_path: Path) -> None:
 
 
 def test_a_disk_without_room_fails_every_line_and_never_writes_one_late(
-    tmp_path: Path, no_room: None
+    tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
 ) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"x" * 3999 + b"\n")
-    with JsonLines(path) as sink:
+    with no_room(), JsonLines(path) as sink:
         for _ in range(3):
             with pytest.raises(OutputError, match=r"events\.jsonl: cannot be written"):
                 sink.write(EVENT)
@@ -92,11 +94,11 @@ def test_a_disk_without_room_fails_every_line_and_never_writes_one_late(
 
 
 def test_a_line_that_fits_only_in_part_is_a_failure_and_spoils_no_later_line(
-    tmp_path: Path, no_room: None
+    tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
 ) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"x" * 3949 + b"\n")
-    with JsonLines(path) as sink:
+    with no_room(), JsonLines(path) as sink:
         with pytest.raises(OutputError):
             sink.write(EVENT)
         path.write_bytes(path.read_bytes()[3950:])  # somebody makes room
@@ -189,10 +191,12 @@ def test_a_frame_without_picture_leaves_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_that_cannot_be_kept_are_an_output_error(tmp_path: Path, no_room: None) -> None:
+def test_pictures_that_cannot_be_kept_are_an_output_error(
+    tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
+) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(OutputError, match="File too large"):
+    with no_room(), pytest.raises(OutputError, match="File too large"):
         Pictures(tmp_path).write(FRAME, NG)
     with pytest.raises(OutputError, match="cannot be made"):
         Pictures(tmp_path / "file").write(FRAME, NG)
