@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from pcedge.errors import PcedgeError
 
 from .demo import demo
+from .distill import distill
 from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
 from .export import export
@@ -75,6 +76,7 @@ app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("models")(models)
 app.command("demo")(demo)
+app.command("distill")(distill)
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ _LABELS = {
     "engine": "Building the engine",
     "evaluate": "Evaluating",
     "watch": "Watching the line",
+    "components": "Looking at the teacher",
+    "distill": "Training",
 }
 
 

@@ -1,0 +1,9 @@
+"""How the compact network is trained: it imitates a pretrained teacher on made-up or given pictures."""
+
+from .batches import BatchSettings
+from .distill import DistillResult, distill
+from .objective import Measurement
+from .options import DistillOptions
+from .scenes import render
+
+__all__ = ["BatchSettings", "DistillOptions", "DistillResult", "Measurement", "distill", "render"]
