@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from pcedge.errors import BundleError
 
+from .exact_search import ExactSearch
+
 if TYPE_CHECKING:
     import faiss
 
@@ -53,6 +55,7 @@ class Bank:
 
     def __init__(self, index: "faiss.IndexFlatL2", sources: RowSources) -> None:
         self._index = index
+        self._search = ExactSearch(index)
         self.sources = sources
 
     @classmethod
@@ -126,13 +129,10 @@ class Bank:
             embeddings: float32 [n, dims].
 
         Returns:
-            Squared distances, float32 [n], never negative, and row numbers, int64 [n]. An embedding that is
-            not finite has no nearest row: its distance is NaN and its row -1.
+            Squared distances, float32 [n], and row numbers, int64 [n]. An embedding that is not finite has no
+            nearest row: its distance is NaN and its row -1.
         """
-        distances, rows = self._index.search(np.ascontiguousarray(embeddings, np.float32), 1)
-        nearest = np.maximum(distances[:, 0], 0.0)
-        nearest[rows[:, 0] < 0] = np.nan
-        return nearest, rows[:, 0]
+        return self._search.search(np.ascontiguousarray(embeddings, np.float32))
 
 
 def _read_sources(path: Path) -> RowSources:

@@ -1,0 +1,86 @@
+"""The nearest row of each embedding, exactly: pruned where that pays, a plain product where not."""
+
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import faiss
+
+    from .pruned_search import PrunedSearch
+
+# Smaller banks are searched by the plain product before the pruned search has looked at its leaves.
+_LEAST_ROWS = 1024
+# Sums of squares of smaller values are finite in float32, for any number of dims that an embedding has.
+_LARGEST = 1e16
+
+
+class ExactSearch:
+    """Searches the rows of a FAISS index, which must not change any more.
+
+    Distances are sums of squared differences, whichever way the row was found: FAISS's own, |q|^2 + |b|^2 -
+    2 q.b, lose digits where q and b are close.
+
+    Args:
+        index: Holds the rows.
+    """
+
+    def __init__(self, index: "faiss.IndexFlatL2") -> None:
+        self._index = index
+        self._preparing = Lock()
+
+    def search(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Squared distance and number of the nearest row of each embedding [n, dims], C-contiguous.
+
+        An embedding that is not finite has no nearest row: its distance is NaN and its row -1.
+        """
+        distances = np.full(len(embeddings), np.nan, np.float32)
+        rows = np.full(len(embeddings), -1, np.int64)
+        left = np.ones(len(embeddings), np.bool_)
+        with self._preparing:
+            pruned = self._pruned
+        if pruned is not None and _has_finite_squares(embeddings):
+            distances, rows, found = pruned.search(embeddings)
+            left = ~found
+        if left.any():
+            distances[left], rows[left] = self._search_plainly(embeddings[left])
+        return distances, rows
+
+    def _search_plainly(
+        self, embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        _, rows = self._index.search(embeddings, 1)
+        rows = rows[:, 0]
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite, or not a number, is what it then is
+            difference = embeddings - self._rows[rows]
+            distances: NDArray[np.float32] = np.einsum("nd,nd->n", difference, difference)
+        distances[rows < 0] = np.nan
+        return distances, rows
+
+    @cached_property
+    def _rows(self) -> NDArray[np.float32]:
+        """The index's own memory, which lives as long as the index does."""
+        import faiss
+
+        count, dims = self._index.ntotal, self._index.d
+        rows: NDArray[np.float32] = faiss.rev_swig_ptr(self._index.get_xb(), count * dims).reshape(
+            count, dims
+        )
+        return rows
+
+    @cached_property
+    def _pruned(self) -> "PrunedSearch | None":
+        """Prepared at the first search, which is after the index is complete."""
+        from .pruned_layout import LEAST_DIMS
+        from .pruned_search import PrunedSearch
+
+        if self._index.ntotal < _LEAST_ROWS or self._index.d < LEAST_DIMS:
+            return None
+        return PrunedSearch(self._rows)
+
+
+def _has_finite_squares(embeddings: NDArray[np.float32]) -> bool:
+    return bool(np.abs(embeddings).max(initial=0.0) < _LARGEST)

@@ -1,0 +1,122 @@
+"""The bank as the pruned search reads it: rotated, cut into leaves of rows that lie close together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .pruned_kernel import BOX_DIMS, LEAF_ROWS, LEVELS
+
+# Leading coordinates that bound a single row.
+HEAD_DIMS = 256
+# Fewer than this many values cannot be bounded by fewer.
+LEAST_DIMS = LEVELS[-1]
+_SAMPLE_ROWS = 4096
+# How much may be missing from a square found by subtraction, relative to what it was subtracted from.
+_SUBTRACTION = np.float32(2e-6)
+
+
+@dataclass(frozen=True, eq=False)
+class Heads:
+    """The leading coordinates of rows in a basis.
+
+    Attributes:
+        coordinates: float32 [n, head dims].
+        rests: float32 [n, levels], the length of what each level leaves out, or a little more.
+        squared_lengths: float32 [n], of the whole rows.
+    """
+
+    coordinates: NDArray[np.float32]
+    rests: NDArray[np.float32]
+    squared_lengths: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, centered: NDArray[np.float32], basis: NDArray[np.float32]) -> "Heads":
+        """Find those of centred rows [n, dims] in a basis [dims, head dims]."""
+        coordinates = centered @ basis
+        squared_lengths = np.einsum("nd,nd->n", centered, centered)
+        leading = coordinates[:, : LEVELS[-1]]
+        within = np.add.reduceat(leading * leading, (0, *LEVELS[:-1]), axis=1).cumsum(axis=1)
+        rests = np.sqrt(np.maximum(squared_lengths[:, None] * (1 + _SUBTRACTION) - within, 0.0))
+        return cls(coordinates, rests, squared_lengths)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """What the kernel reads; see there for the shapes.
+
+    Attributes:
+        center: float32 [dims], subtracted from every row and query.
+        basis: float32 [dims, head dims], orthonormal columns.
+        largest: Largest length of a centred row.
+        lows: Smallest coordinates of each leaf's rows.
+        highs: Largest coordinates of each leaf's rows.
+        tiles: Coordinates and rests of each leaf's rows, level by level.
+        heads: Coordinates of single rows.
+        order: int64, row numbers in the order of the leaves; what fills up the last leaf has -1.
+    """
+
+    center: NDArray[np.float32]
+    basis: NDArray[np.float32]
+    largest: np.float32
+    lows: NDArray[np.float32]
+    highs: NDArray[np.float32]
+    tiles: NDArray[np.float32]
+    heads: NDArray[np.float32]
+    order: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: NDArray[np.float32]) -> "Layout":
+        """Arrange rows [n, dims], with at least LEAST_DIMS dims."""
+        center = rows.mean(axis=0)
+        centered = rows - center
+        basis = _leading_directions(centered)
+        heads = Heads.of(centered, basis)
+        order = np.concatenate(_leaves(np.arange(len(rows)), heads.coordinates[:, :BOX_DIMS]))
+        leaves = -(-len(rows) // LEAF_ROWS)
+        padding = leaves * LEAF_ROWS - len(rows)
+        filled = np.concatenate((order, np.repeat(order[-1:], padding)))
+        in_leaves = heads.coordinates[filled].reshape(leaves, LEAF_ROWS, -1)
+        boxes = in_leaves[:, :, :BOX_DIMS]
+        return cls(
+            center,
+            basis,
+            np.sqrt(heads.squared_lengths.max()),
+            np.ascontiguousarray(boxes.min(axis=1).T),
+            np.ascontiguousarray(boxes.max(axis=1).T),
+            _tiles(in_leaves, heads, filled, padding),
+            in_leaves.reshape(len(filled), -1),
+            np.concatenate((order, np.full(padding, -1))),
+        )
+
+
+def _tiles(
+    in_leaves: NDArray[np.float32], heads: Heads, filled: NDArray[np.int64], padding: int
+) -> NDArray[np.float32]:
+    """|q - b|^2 >= |q|^2 + [1, q_k, |q_rest|] . [|b|^2, -2 b_k, -2 |b_rest|]: the second factor, by level."""
+    leaves = len(in_leaves)
+    squared_lengths = heads.squared_lengths[filled].reshape(leaves, 1, LEAF_ROWS)
+    if padding:  # far away from everything
+        squared_lengths[-1, 0, -padding:] = np.inf
+    parts = [squared_lengths]
+    rests = heads.rests[filled].reshape(leaves, LEAF_ROWS, -1).transpose(0, 2, 1)
+    for level, (start, stop) in enumerate(zip((0, *LEVELS), LEVELS, strict=False)):
+        parts += [-2 * in_leaves[:, :, start:stop].transpose(0, 2, 1), -2 * rests[:, level : level + 1]]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1))
+
+
+def _leading_directions(centered: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Principal directions of a sample. Any orthonormal basis gives true bounds, a good one tight ones."""
+    sample = centered[:: max(1, len(centered) // _SAMPLE_ROWS)].astype(np.float64)
+    _, directions = np.linalg.eigh(sample.T @ sample)
+    return np.ascontiguousarray(directions[:, ::-1][:, :HEAD_DIMS], np.float32)
+
+
+def _leaves(rows: NDArray[np.int64], coordinates: NDArray[np.float32]) -> list[NDArray[np.int64]]:
+    """Cut rows in two where they are spread widest, and again, into full leaves and a last one."""
+    if len(rows) <= LEAF_ROWS:
+        return [rows]
+    widest = np.argmax(coordinates[rows].var(axis=0))
+    half = -(-len(rows) // (2 * LEAF_ROWS)) * LEAF_ROWS
+    parted = rows[np.argpartition(coordinates[rows, widest], half - 1)]
+    return [*_leaves(parted[:half], coordinates), *_leaves(parted[half:], coordinates)]
