@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import count
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -61,12 +60,7 @@ class CameraSource:
             raise CameraError(f"{self.name}: cannot be opened.", self._hint)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._release()
 
     def read(self, timeout_s: float) -> Frame | NoFrame:

@@ -25,7 +25,9 @@ class Event:
         threshold: The score above which the verdict is NG; None when not judged.
         latency_ms: From the frame's hand-over to its verdict.
         reason: Why the verdict is INVALID; empty otherwise.
-        files: Pictures kept of this frame: kind (``picture``, ``heatmap``) to file name.
+        files: Pictures kept of this frame: kind (``picture``, ``heatmap``) to path, relative to the directory
+            that :class:`~pcedge.camera.Pictures` was given; ``watch`` gives it the events file's own, so
+            that directory and path joined open the picture.
     """
 
     time: str

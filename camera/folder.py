@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from stat import S_ISREG
-from types import TracebackType
 
 from pcedge.errors import CameraError, ImageError
 
@@ -65,12 +64,7 @@ class FolderSource:
         self._look()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ready.clear()
 
     def read(self, timeout_s: float) -> Frame | NoFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, Literal, Protocol
 
@@ -71,12 +71,7 @@ class JsonLines:
             raise self._failed(error) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -113,25 +108,29 @@ class Pictures:
     ``20261122T101530.123456-cam0-000012-NG.png`` and ``...-NG-heatmap.jpg``.
 
     Args:
-        directory: The folder; made with the first picture if it is missing.
+        directory: What the names given out are relative to.
         save: Of which frames: ``flagged`` (every verdict but OK), ``all`` or ``none``.
+        folder: The folder in ``directory`` that the pictures go to, such as ``pictures``; empty for
+            ``directory`` itself. Made with the first picture if it is missing.
 
     Raises:
         OptionError: ``save`` is none of these.
     """
 
-    def __init__(self, directory: str | Path, save: Save = "flagged") -> None:
+    def __init__(self, directory: str | Path, save: Save = "flagged", *, folder: str = "") -> None:
         if save not in {"flagged", "all", "none"}:
             raise OptionError(f"Cannot save '{save}' pictures.", "Use flagged, all or none.")
         self._directory = Path(directory)
+        self._folder = PurePosixPath(folder)
         self._save = save
 
     def write(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
         """Keep a frame's pictures if they are to be kept.
 
         Returns:
-            Names of the files in the folder by kind, ``picture`` and ``heatmap``; no heatmap for a
-            frame that was not judged, nothing for one that is not kept or has no picture.
+            Files by kind, ``picture`` and ``heatmap``, as paths relative to ``directory`` with forward
+            slashes; no heatmap for a frame that was not judged, nothing for one that is not kept or
+            has no picture.
 
         Raises:
             OutputError: A picture could not be written.
@@ -140,25 +139,26 @@ class Pictures:
         if frame.image_rgb is None or not wanted:
             return {}
         stem = self._free_stem(frame, inspection)
-        files = {"picture": f"{stem}.png"}
+        files = {"picture": str(self._folder / f"{stem}.png")}
         write_image(self._directory / files["picture"], frame.image_rgb)
         if inspection.score_map_hw is not None:
-            files["heatmap"] = f"{stem}-heatmap.jpg"
+            files["heatmap"] = str(self._folder / f"{stem}-heatmap.jpg")
             drawn = draw_findings(frame.image_rgb, inspection)
             write_image(self._directory / files["heatmap"], drawn)
         return files
 
     def _free_stem(self, frame: Frame, inspection: Inspection) -> str:
+        folder = self._directory / self._folder
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"{self._directory}: cannot be made: {error.strerror}.",
+                f"{folder}: cannot be made: {error.strerror}.",
                 "Name a folder that may be written to.",
             ) from error
         stem = f"{_moment(frame)}-{_plain(frame.source)}-{frame.index:06d}"
         free, number = f"{stem}-{inspection.verdict.value}", 1
-        while (self._directory / f"{free}.png").exists():
+        while (folder / f"{free}.png").exists():
             number += 1
             free = f"{stem}-{number}-{inspection.verdict.value}"
         return free

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 
@@ -46,12 +45,7 @@ class VideoSource:
         self._capture = capture
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._capture is not None:
             self._capture.release()
             self._capture = None

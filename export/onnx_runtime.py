@@ -1,7 +1,6 @@
 """An ONNX file as a runtime, through ONNX Runtime."""
 
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,12 +72,7 @@ class OnnxRuntime:
     def __enter__(self) -> "OnnxRuntime":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release the session's memory."""
         del self._session
 

@@ -3,7 +3,6 @@
 import ctypes
 import re
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -95,12 +94,7 @@ class TensorrtRuntime:
     def __enter__(self) -> "TensorrtRuntime":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Free the engine's device memory."""
         self._runner.deactivate()
 

@@ -1,6 +1,5 @@
 """A PyTorch module as a runtime: the float32 reference that the others are compared with."""
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,12 +48,7 @@ class TorchRuntime:
     def __enter__(self) -> "TorchRuntime":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Nothing to release: the module belongs to the caller."""
 
 

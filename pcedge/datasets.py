@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcedge.camera import IMAGE_SUFFIXES, list_images
-from pcedge.errors import DatasetError
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.camera import IMAGE_SUFFIXES, list_images, read_image, without_content
+from pcedge.errors import DatasetError, ImageError
 
 GOOD = "good"
 
@@ -105,6 +108,18 @@ def labelled_images(dataset: Dataset) -> tuple[Sample, ...]:
             "Evaluation needs test/good and test/<kind of defect> in the folder.",
         )
     return dataset.test
+
+
+def read_content(path: Path) -> NDArray[np.uint8]:
+    """Read an image to learn from or to measure on, as uint8 [height, width, 3].
+
+    Raises:
+        ImageError: It cannot be read, or shows nothing: watch would not judge it either.
+    """
+    image = read_image(path)
+    if reason := without_content(image):
+        raise ImageError(f"{path}: shows nothing to judge: {reason}.")
+    return image
 
 
 def _samples(root: Path, folder: Path) -> list[Sample]:

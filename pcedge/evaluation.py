@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import read_image, read_mask, without_content
-from pcedge.datasets import Dataset, Sample, labelled_images
+from pcedge.camera import read_mask
+from pcedge.datasets import Dataset, Sample, labelled_images, read_content
 from pcedge.errors import DatasetError, ImageError
 from pcedge.inspector import Inspector
 from pcedge.metrics import aupro, auroc, pixel_auroc
@@ -77,7 +77,7 @@ def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent
         progress: Told of images judged, as the stage ``evaluate``.
 
     Raises:
-        DatasetError: There are no test images, or none can be read.
+        DatasetError: There are no test images, or none can be used.
     """
     samples = labelled_images(dataset)
     judged: list[_Judged] = []
@@ -90,16 +90,14 @@ def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent
         progress("evaluate", done, len(samples))
     if not judged:
         raise DatasetError(
-            f"None of the {len(samples)} test images in {dataset.root} could be read.",
+            f"None of the {len(samples)} test images in {dataset.root} can be used.",
             f"First problem: {next(iter(skipped.values()))}",
         )
     return _summarise(dataset, inspector, judged, skipped)
 
 
 def _judge(sample: Sample, inspector: Inspector) -> _Judged:
-    image = read_image(sample.path)
-    if reason := without_content(image):
-        raise ImageError(f"{sample.path} cannot be judged: {reason}.")
+    image = read_content(sample.path)
     mask, problem = None, ""
     try:
         mask = _mask(sample, image.shape[:2], inspector)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import read_image
-from pcedge.errors import DatasetError, ImageError
+from pcedge.datasets import read_content
+from pcedge.errors import ImageError
 from pcedge.export import Runtime
 from pcedge.feature_cache import FeatureCache, content_digest
 from pcedge.preprocessing import Preprocessing
@@ -25,7 +25,7 @@ _READ_AHEAD = 3 * BATCH
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Patch embeddings of the images that could be read, and why the others could not.
+    """Patch embeddings of the images that could be used, and why the others could not.
 
     Attributes:
         paths: The images, in order.
@@ -117,7 +117,6 @@ def embed_images(
     preprocessing: Preprocessing,
     shape: tuple[int, int],
     *,
-    at_least: int,
     progress: Progress = silent,
     cache: FeatureCache | None = None,
 ) -> Features:
@@ -130,13 +129,9 @@ def embed_images(
         runtime: Runs the embedder.
         preprocessing: How a picture becomes the network's input.
         shape: Patches an image and values a patch.
-        at_least: How many images must be readable.
         progress: Told of images done with, as the stage ``embed``.
         cache: Where embeddings are looked up first and kept afterwards. With it, an image that changes while
             it is read is noticed, and skipped.
-
-    Raises:
-        DatasetError: Fewer than ``at_least`` images could be read.
     """
     embeddings = np.empty((len(paths), *shape), np.float32)
     used: list[Path] = []
@@ -159,13 +154,22 @@ def embed_images(
                 batch.run()
             progress("embed", done - len(batch), len(paths))
         batch.finish()
-    if len(used) < at_least:
-        raise DatasetError(
-            f"Only {len(used)} of {len(paths)} images could be read; at least {at_least} are needed. "
-            f"First problem: {next(iter(skipped.values()))}",
-            "Replace the unreadable files.",
-        )
     return Features(tuple(used), embeddings[: len(used)], skipped, cached)
+
+
+def unusable(paths: Sequence[Path]) -> dict[Path, str]:
+    """Which of these images would be skipped, and why; reads all of them."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        problems = dict(zip(paths, pool.map(_problem, paths), strict=True))
+    return {path: problem for path, problem in problems.items() if problem}
+
+
+def _problem(path: Path) -> str:
+    try:
+        read_content(path)
+    except ImageError as error:
+        return error.what
+    return ""
 
 
 def _load_ahead(
@@ -189,7 +193,7 @@ def _load(
 ) -> _Known | _Picture | ImageError:
     try:
         if cache is None or not cache.active:
-            return _Picture(preprocessing.apply(read_image(path)))
+            return _Picture(preprocessing.apply(read_content(path)))
         return _look_up(path, preprocessing, cache)
     except ImageError as error:
         return error
@@ -199,12 +203,13 @@ def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _
     """Read an image unless the cache knows it.
 
     Raises:
-        ImageError: It cannot be read, or changed while it was: the digest would be another picture's.
+        ImageError: It cannot be read or shows nothing, or changed while it was read: the digest would be
+            another picture's.
     """
     digest = _digest(path)
     if (embeddings := cache.load(digest)) is not None:
         return _Known(embeddings)
-    picture = _Picture(preprocessing.apply(read_image(path)), digest)
+    picture = _Picture(preprocessing.apply(read_content(path)), digest)
     if _digest(path) != digest:
         raise ImageError(f"{path}: changed while it was read.")
     return picture

@@ -169,6 +169,7 @@ def _task(dataset: Dataset, paths: tuple[Path, ...], network: _Network, options:
         paths=paths,
         names={path: dataset.relative(path) for path in paths},
         at_least=MIN_IMAGES,
+        false_reject_rate=options.false_reject_rate,
         shape=(network.embedder.patches, network.embedder.dims),
         grid_hw=network.embedder.grid_hw,
         preprocessing=options.preprocessing,
@@ -206,7 +207,6 @@ def _embed_with(network: _Network, options: FitOptions, cache: FeatureCache) -> 
             network.runtime,
             options.preprocessing,
             shape,
-            at_least=0,
             progress=progress,
             cache=cache,
         )

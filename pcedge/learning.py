@@ -21,11 +21,12 @@ from pcedge.banks import (
 )
 from pcedge.calibration import HeldOut, held_out, score_images
 from pcedge.errors import DatasetError
-from pcedge.features import Features
+from pcedge.features import Features, unusable
 from pcedge.memory import MemoryPlan
 from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress
 from pcedge.stopwatch import Stopwatch
+from pcedge.threshold import check_rate
 
 # Held out of a staged fit: enough for false-reject rates down to 0.5 %, few beside thousands of images.
 _HELD_OUT_IMAGES = 200
@@ -46,7 +47,8 @@ class Task:
     Attributes:
         paths: Training images.
         names: Their names in the dataset.
-        at_least: How many of them must be readable.
+        at_least: How many of them must be usable.
+        false_reject_rate: What was asked for, if anything was: the images must support it.
         shape: Patches an image and values a patch.
         grid_hw: The grid of patches.
         preprocessing: Gives the map's size.
@@ -58,6 +60,7 @@ class Task:
     paths: tuple[Path, ...]
     names: dict[Path, str]
     at_least: int
+    false_reject_rate: float | None
     shape: tuple[int, int]
     grid_hw: tuple[int, int]
     preprocessing: Preprocessing
@@ -73,7 +76,7 @@ class Learned:
     Attributes:
         bank: The memory bank.
         images: How many images were learned from.
-        skipped: Path to reason of those that could not be read.
+        skipped: Path to reason of those that could not be used.
         cached: How many images' features came from the cache.
         held_out: Scores of good images that the bank they were scored against had not seen.
         held_out_paths: Those images.
@@ -99,11 +102,15 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
     Every image is scored against a bank chosen without its fold.
 
     Raises:
-        DatasetError: Too few images could be read.
+        DatasetError: Too few images can be used.
+        OptionError: Too few for the false-reject rate.
     """
     with watch.stage("embed"):
         features = embed(task.paths, progress)
         _check_enough(task, len(features.paths), features.skipped)
+        if task.false_reject_rate is not None:
+            called = "good images" + _without(features.skipped)
+            check_rate(task.false_reject_rate, len(features.paths), called=called)
     with watch.stage("coreset"):
         images, patches, dims = features.embeddings.shape
         rows = features.embeddings.reshape(-1, dims)
@@ -151,10 +158,13 @@ def learn_in_stages(
         progress: Told of the stages.
 
     Raises:
-        DatasetError: Too few images could be read.
+        DatasetError: Too few images can be used.
+        OptionError: Too few are held out for the false-reject rate.
     """
     assert plan.chunk_images is not None
     held, used = _split(task)
+    if task.false_reject_rate is not None:
+        _check_held_out(held, task.false_reject_rate)
     total_patches = len(used) * task.shape[0]
     count = task.size.rows(total_patches)
     names: list[str] = []
@@ -216,7 +226,7 @@ def _score_held_out(
         progress("calibrate", min(start + step, len(held)), len(held))
     if not scored:
         raise DatasetError(
-            "None of the images held out for the threshold could be read.", "Replace the unreadable files."
+            "None of the images held out for the threshold can be used.", "Replace those that were skipped."
         )
     return HeldOut(np.concatenate(scores), np.concatenate(peaks), 1), tuple(scored)
 
@@ -241,13 +251,31 @@ def _select(task: Task, projected: NDArray[np.float32], progress: Progress) -> C
     return greedy_coreset(projected, count, progress=report)
 
 
-def _check_enough(task: Task, readable: int, skipped: dict[Path, str]) -> None:
-    if readable < task.at_least:
+def _check_enough(task: Task, usable: int, skipped: dict[Path, str]) -> None:
+    if usable < task.at_least:
         raise DatasetError(
-            f"Only {readable} of {len(task.paths)} images could be read; at least {task.at_least} are "
+            f"Only {usable} of {len(task.paths)} images can be used; at least {task.at_least} are "
             f"needed. First problem: {next(iter(skipped.values()))}",
-            "Replace the unreadable files.",
+            "Replace the images that cannot be used.",
         )
+
+
+def _check_held_out(held: Sequence[Path], rate: float) -> None:
+    """Check before the long work what is scored after it: whether these images support the rate."""
+    skipped = unusable(held)
+    check_rate(
+        rate,
+        len(held) - len(skipped),
+        called="good images held out by a fit in stages" + _without(skipped),
+        remedy="Give the fit more --memory-gb, so that every good image counts",
+    )
+
+
+def _without(skipped: dict[Path, str]) -> str:
+    if not skipped:
+        return ""
+    first = next(iter(skipped.values())).rstrip(".")
+    return f" (without {len(skipped)} that cannot be used; first problem: {first})"
 
 
 def _shifted(progress: Progress, start: int, total: int) -> Progress:

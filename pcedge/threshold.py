@@ -22,8 +22,16 @@ def images_needed(rate: float) -> int:
     return ceil(1.0 / rate - 1.0 - _ROUNDING)
 
 
-def check_rate(rate: float, images: int) -> float:
+def check_rate(
+    rate: float, images: int, *, called: str = "good images", remedy: str = "Add good images"
+) -> float:
     """Return ``rate`` if so many images support it.
+
+    Args:
+        rate: The false-reject rate.
+        images: How many held-out good images there are.
+        called: What the error calls these.
+        remedy: How to get more of them.
 
     Raises:
         OptionError: It lies outside 0 to 1, or needs more images.
@@ -35,9 +43,9 @@ def check_rate(rate: float, images: int) -> float:
         )
     if images < images_needed(rate):
         raise OptionError(
-            f"{images} good images cannot support a false-reject rate of {rate:g}: "
+            f"{images} {called} cannot support a false-reject rate of {rate:g}: "
             f"that takes at least {images_needed(rate)}.",
-            f"Add good images, or ask for --false-reject-rate {_round_up(smallest_rate(images))}.",
+            f"{remedy}, or ask for --false-reject-rate {_round_up(smallest_rate(images))}.",
         )
     return rate
 

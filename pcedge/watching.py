@@ -36,7 +36,8 @@ class WatchOptions:
     """What watching can be told.
 
     Attributes:
-        output: Directory for ``events.jsonl`` (appended to) and ``pictures/``.
+        output: Directory for ``events.jsonl`` (appended to) and ``pictures/``; an event's ``files`` are
+            relative to it.
         save: Which frames' pictures are kept: ``flagged`` (every verdict but OK), ``all`` or ``none``.
         max_frames: End after so many frames.
         max_seconds: End after so much time.
@@ -86,7 +87,7 @@ def watch(
             stream,
             lambda frame: _inspect(inspector, frame),
             sinks=[JsonLines(options.output / EVENTS_FILE)],
-            pictures=Pictures(options.output / PICTURES_FOLDER, options.save),
+            pictures=Pictures(options.output, options.save, folder=PICTURES_FOLDER),
             gate=FrameGate(frozen_after=options.frozen_after if stream.live else 0),
             on_event=on_event,
             tally=tally,

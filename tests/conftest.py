@@ -93,3 +93,30 @@ def shared() -> Path:
     if not (SHARED / "weights" / "resnet18.pth").is_file():
         pytest.skip(f"needs the real images and weights in {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def good_images() -> Callable[..., Path]:
+    """Make a folder of so many pictures of good parts."""
+    from pcedge.camera import render_part, write_image
+
+    def make(folder: Path, count: int = 6) -> Path:
+        folder.mkdir(parents=True)
+        for seed in range(count):
+            write_image(folder / f"{seed}.png", render_part(seed, size=128).image_rgb)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def assert_clear() -> Callable[..., None]:
+    """Check that a command ended with an exit code and a message with these words, not a traceback."""
+
+    def check(done: subprocess.CompletedProcess[str], *words: str, code: int = 1) -> None:
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+        for word in words:
+            assert word in done.stderr.replace("\n", " "), f"{word!r} is not in: {done.stderr}"
+
+    return check

@@ -80,7 +80,8 @@ def watch(
 ) -> None:
     """Watch a camera or a folder, judge every frame, and keep heatmaps of what is flagged.
 
-    Every frame becomes one JSON line in events.jsonl: time, source, frame, score, verdict, latency, files.
+    Every frame becomes one JSON line in events.jsonl: time, source, frame, score, verdict, latency, files
+    (pictures kept, relative to the folder of events.jsonl).
     A frame that cannot be judged is INVALID, never OK. Ctrl-C stops and prints a summary.
     """
     from pcedge.bundle import find_bundle

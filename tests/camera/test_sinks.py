@@ -144,6 +144,19 @@ def test_kept_pictures_are_the_original_and_its_heatmap(tmp_path: Path) -> None:
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 
+@pytest.mark.parametrize("folder", ["pictures", "kept/of today"])
+def test_pictures_in_a_folder_are_named_with_it(tmp_path: Path, folder: str) -> None:
+    pictures = Pictures(tmp_path / "new", folder=folder)
+
+    first, second = pictures.write(FRAME, NG), pictures.write(FRAME, NG)
+
+    assert first["picture"] == f"{folder}/20261122T101530.123456-cam0-000012-NG.png"
+    assert first["heatmap"] == f"{folder}/20261122T101530.123456-cam0-000012-NG-heatmap.jpg"
+    named = {tmp_path / "new" / file for file in (*first.values(), *second.values())}
+    assert named == set((tmp_path / "new" / folder).iterdir())
+    assert len(named) == 4
+
+
 @pytest.mark.parametrize(
     ("save", "kept"),
     [

@@ -1,6 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle, seal, write_bundle
 from pcedge.export import Runtime
+from pcedge.feature_cache import FeatureCache
 from pcedge.golden import with_fault, write_golden
 from pcedge.inspector import Inspector
 from pcedge.manifest import (
@@ -47,12 +48,7 @@ class BlockRuntime:
     def __enter__(self) -> "BlockRuntime":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         return None
 
 
@@ -136,3 +132,51 @@ def make_bundle(
         return Bundle(directory, sealed)
 
     return make
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A feature cache of small entries, and what lies in its folder; images are known by numbers."""
+
+    folder: Path
+    shape: tuple[int, int] = (5, 7)
+    key: str = "0" * 32
+    entry_bytes: int = 20 + 4 * 5 * 7
+
+    def open(
+        self, entries: float = 100, *, key: str | None = None, shape: tuple[int, int] | None = None
+    ) -> FeatureCache:
+        """Open the cache with a limit of so many entries."""
+        limit = int(entries * self.entry_bytes)
+        return FeatureCache(self.folder, limit, key or self.key, shape or self.shape)
+
+    def fill(self, numbers: Iterable[int], entries: float = 100) -> FeatureCache:
+        cache = self.open(entries)
+        for number in numbers:
+            cache.store(self.digest(number), self.rows(number))
+        assert cache.problem == ""
+        return cache
+
+    def rows(self, number: int) -> NDArray[np.float32]:
+        return np.random.default_rng(number).normal(size=self.shape).astype(np.float32)
+
+    def digest(self, number: int) -> str:
+        return f"{number:040x}"
+
+    def known(self) -> set[int]:
+        """Which images are there, found without a cache that could remove or date anything."""
+        return {int(path.name[:40], 16) for path in self.folder.glob("features/*.f32")}
+
+    def bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.folder.glob("features/*"))
+
+    def entry(self) -> Path:
+        """The only entry's file."""
+        [path] = self.folder.glob("features/*.f32")
+        return path
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    """A feature cache in a folder that does not exist yet."""
+    return Shelf(tmp_path / "cache")

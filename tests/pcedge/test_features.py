@@ -17,14 +17,23 @@ from pcedge import features
 from pcedge.backbones import load_backbone
 from pcedge.camera import read_image, write_image
 from pcedge.embedder import build_embedder
-from pcedge.errors import DatasetError
 from pcedge.export import Runtime, TorchRuntime
 from pcedge.feature_cache import FeatureCache
-from pcedge.features import BATCH, Features, embed_images
+from pcedge.features import BATCH, Features, embed_images, unusable
 from pcedge.preprocessing import Preprocessing
 
 SMALL = Preprocessing(image_size=32)
 SHAPE = (16, 6)  # of the blocks of ``make_runtime``
+# What ``_spoil`` makes of the pictures, and a part of the reason for which they are then skipped.
+UNUSABLE = {
+    0: "does not exist",
+    3: "is empty",
+    5: "black",
+    9: "cannot be decoded",
+    12: "blank",
+    13: "overexposed",
+    19: "is not an image",
+}
 
 # Embeds a folder with the filter bank; prints the digest of the result and how many images were known.
 EMBEDDER = """
@@ -45,7 +54,7 @@ shape = (embedder.patches, embedder.dims)
 cache = FeatureCache(Path(sys.argv[2]), 10**8, "0" * 32, shape)
 paths = list_images(sys.argv[1])
 found = embed_images(
-    paths, TorchRuntime(embedder, "cpu"), preprocessing, shape, at_least=1, cache=cache,
+    paths, TorchRuntime(embedder, "cpu"), preprocessing, shape, cache=cache,
     progress=lambda stage, done, total: print(done, flush=True),
 )
 print(sha256(found.embeddings.tobytes()).hexdigest(), found.cached, cache.problem)
@@ -72,9 +81,16 @@ def open_cache(tmp_path: Path) -> Callable[[], FeatureCache]:
 def _embed(
     paths: list[Path], runtime: Runtime, cache: FeatureCache | None = None, **options: Any
 ) -> Features:
-    return embed_images(
-        paths, runtime, SMALL, SHAPE, at_least=options.pop("at_least", 1), cache=cache, **options
-    )
+    return embed_images(paths, runtime, SMALL, SHAPE, cache=cache, **options)
+
+
+def _spoil(paths: list[Path]) -> None:
+    paths[0].unlink()
+    paths[3].write_bytes(b"")
+    paths[9].write_bytes(paths[9].read_bytes()[:400])
+    paths[19].write_bytes(b"hello")
+    for number, grey in ((5, 0), (12, 128), (13, 255)):
+        write_image(paths[number], np.full((40, 50, 3), grey, np.uint8))
 
 
 def _no_network(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -183,33 +199,38 @@ def test_a_damaged_entry_is_computed_again(
 
 
 @pytest.mark.parametrize("with_cache", [True, False])
-def test_images_that_cannot_be_read_are_skipped_with_their_reason(
+def test_images_that_cannot_be_used_are_skipped_with_their_reason(
     paths: list[Path], make_runtime: Any, open_cache: Any, with_cache: bool
 ) -> None:
-    expected = _embed([paths[number] for number in range(20) if number not in (0, 3, 9, 19)], make_runtime())
-    paths[0].unlink()
-    paths[3].write_bytes(b"")
-    paths[9].write_bytes(paths[9].read_bytes()[:400])
-    paths[19].write_bytes(b"hello")
+    expected = _embed([paths[number] for number in range(20) if number not in UNUSABLE], make_runtime())
+    _spoil(paths)
     for _ in range(2):
         found = _embed(paths, make_runtime(), open_cache() if with_cache else None)
 
         assert found.paths == expected.paths
         assert found.embeddings.tobytes() == expected.embeddings.tobytes()
-        assert list(found.skipped) == [paths[0], paths[3], paths[9], paths[19]]
-        reasons = ("does not exist", "is empty", "cannot be decoded", "is not an image")
-        for (path, said), reason in zip(found.skipped.items(), reasons, strict=True):
+        assert list(found.skipped) == [paths[number] for number in UNUSABLE]
+        for (path, said), reason in zip(found.skipped.items(), UNUSABLE.values(), strict=True):
             assert said.startswith(str(path))
             assert reason in said
-    assert found.cached == (16 if with_cache else 0)
+    assert found.cached == (13 if with_cache else 0)
 
 
-def test_too_few_readable_images_are_an_error(paths: list[Path], make_runtime: Any, open_cache: Any) -> None:
-    for path in paths[2:]:
-        path.write_bytes(b"hello")
+def test_what_would_be_skipped_is_known_without_the_network(paths: list[Path], make_runtime: Any) -> None:
+    _spoil(paths)
 
-    with pytest.raises(DatasetError, match=r"Only 2 of 20 .* at least 3 .*02\.png"):
-        _embed(paths, make_runtime(), open_cache(), at_least=3)
+    assert unusable(paths) == _embed(paths, make_runtime()).skipped
+
+
+def test_images_that_show_nothing_can_all_be_skipped(paths: list[Path], make_runtime: Any) -> None:
+    for path in paths:
+        write_image(path, np.zeros((40, 50, 3), np.uint8))
+
+    found = _embed(paths, make_runtime(_no_network))
+
+    assert found.paths == ()
+    assert found.embeddings.shape == (0, *SHAPE)
+    assert len(found.skipped) == 20
 
 
 def _vanish(path: Path) -> NDArray[np.uint8]:
@@ -255,7 +276,7 @@ def test_an_image_that_changes_while_it_is_read_is_skipped_and_poisons_nothing(
     expected = _embed(paths, make_runtime())
     with monkeypatch.context() as patch:
         patch.setattr(
-            features, "read_image", lambda path: event(path) if path == paths[4] else read_image(path)
+            features, "read_content", lambda path: event(path) if path == paths[4] else read_image(path)
         )
         found = _embed(paths, make_runtime(), open_cache())
 
@@ -371,7 +392,7 @@ def test_a_real_network_gives_the_same_bytes_in_any_company(
     runtime, shape = TorchRuntime(embedder, "cpu"), (embedder.patches, embedder.dims)
 
     def embed(some: list[Path], cache: FeatureCache | None = None) -> Features:
-        return embed_images(some, runtime, preprocessing, shape, at_least=1, cache=cache)
+        return embed_images(some, runtime, preprocessing, shape, cache=cache)
 
     def open_cache() -> FeatureCache:
         return FeatureCache(tmp_path, 10**9, "0" * 32, shape)
