@@ -3,6 +3,7 @@
 from .bank import INDEX_FILE, ROWS_FILE, Bank, RowSources
 from .coreset import Coreset, greedy_coreset
 from .coreset_torch import greedy_coreset_torch
+from .exact_search import ExactSearch
 from .projection import PROJECTION_DIMS, project
 from .size import CoresetSize
 from .staged import CANDIDATES_PER_ROW, StagedCoreset, StagedSelection
@@ -15,6 +16,7 @@ __all__ = [
     "Bank",
     "Coreset",
     "CoresetSize",
+    "ExactSearch",
     "RowSources",
     "StagedCoreset",
     "StagedSelection",

@@ -2,20 +2,31 @@
 
 from functools import cached_property
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    import faiss
-
     from .pruned_search import PrunedSearch
 
 # Smaller banks are searched by the plain product before the pruned search has looked at its leaves.
 _LEAST_ROWS = 1024
 # Sums of squares of smaller values are finite in float32, for any number of dims that an embedding has.
 _LARGEST = 1e16
+
+
+class FlatIndex(Protocol):
+    """What is used of ``faiss.IndexFlatL2``."""
+
+    ntotal: int
+    d: int
+
+    def search(self, x: NDArray[np.float32], k: int, /) -> Any:
+        """Squared distances and numbers of the k nearest rows."""
+
+    def get_xb(self) -> Any:
+        """Where the rows lie in memory."""
 
 
 class ExactSearch:
@@ -28,7 +39,7 @@ class ExactSearch:
         index: Holds the rows.
     """
 
-    def __init__(self, index: "faiss.IndexFlatL2") -> None:
+    def __init__(self, index: FlatIndex) -> None:
         self._index = index
         self._preparing = Lock()
 

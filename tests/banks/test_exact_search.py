@@ -5,26 +5,38 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.banks import Bank, RowSources
-from pcedge.banks.exact_search import ExactSearch
-from pcedge.banks.pruned_layout import LEAST_DIMS, Heads, Layout
-from pcedge.banks.pruned_search import PrunedSearch
+from pcedge.banks import Bank, ExactSearch, RowSources
 
 Rows = NDArray[np.float32]
+# With fewer dims, banks are searched by the plain product.
+LEAST_DIMS = 96
 
 
-def _features(count: int, dims: int, seed: int, *, decay: float = 0.03) -> Rows:
+class _Index:
+    """A FAISS index that counts the queries which reach its own search, the plain product."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._index = faiss.IndexFlatL2(rows.shape[1])
+        self._index.add(rows)
+        self.ntotal, self.d = self._index.ntotal, self._index.d
+        self.searched = 0
+
+    def search(self, queries: Rows, k: int) -> tuple[Rows, NDArray[np.int64]]:
+        self.searched += len(queries)
+        distances, rows = self._index.search(queries, k)
+        return distances, rows
+
+    def get_xb(self) -> object:
+        return self._index.get_xb()
+
+
+def _features(count: int, dims: int, seed: int) -> Rows:
     """Rows whose variance falls off from one direction to the next, as that of patch embeddings does."""
     generator = np.random.default_rng(seed)
     rotation, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((dims, dims)))
-    hidden = generator.standard_normal((count, dims)) * np.exp(-decay * np.arange(dims))
-    return (hidden @ rotation + 3.0).astype(np.float32)
-
-
-def _index(rows: Rows) -> faiss.IndexFlatL2:
-    index = faiss.IndexFlatL2(rows.shape[1])
-    index.add(rows)
-    return index
+    hidden = generator.standard_normal((count, dims)) * np.exp(-0.03 * np.arange(dims))
+    rows: Rows = (hidden @ rotation + 3.0).astype(np.float32)
+    return rows
 
 
 def _squared_distances(queries: Rows, rows: Rows) -> NDArray[np.float64]:
@@ -38,17 +50,12 @@ def test_pruned_search_finds_the_nearest_row_of_every_query(count: int, dims: in
     rows, queries = _features(count, dims, 2), _features(211, dims, 3)
     everything = _squared_distances(queries, rows)
 
-    distances, nearest, found = PrunedSearch(rows).search(queries)
+    index = _Index(rows)
+    distances, nearest = ExactSearch(index).search(queries)
 
-    assert found.all()
+    assert index.searched == 0
     assert (nearest == everything.argmin(axis=1)).all()
     np.testing.assert_allclose(distances, everything.min(axis=1), rtol=2e-6)
-
-
-def test_pruned_search_passes_over_nearly_all_rows() -> None:
-    """Where it does not, `found` is false: a budget of a quarter of the rows is all it may spend."""
-    rows = _features(4000, 384, 4)
-    assert PrunedSearch(rows).search(_features(300, 384, 5))[2].all()
 
 
 def test_rows_without_leading_directions_are_searched_plainly() -> None:
@@ -56,9 +63,10 @@ def test_rows_without_leading_directions_are_searched_plainly() -> None:
     rows = generator.standard_normal((2048, 256), dtype=np.float32)
     queries = generator.standard_normal((50, 256), dtype=np.float32)
 
-    assert not PrunedSearch(rows).search(queries)[2].any()
-    _, nearest = ExactSearch(_index(rows)).search(queries)
+    index = _Index(rows)
+    _, nearest = ExactSearch(index).search(queries)
 
+    assert index.searched == len(queries)
     assert (nearest == _squared_distances(queries, rows).argmin(axis=1)).all()
 
 
@@ -66,7 +74,7 @@ def test_a_row_of_the_bank_is_at_distance_zero_and_of_repeats_the_first_is_found
     rows = _features(1500, 128, 7)
     rows[700], rows[1400] = rows[3], rows[3]
 
-    distances, nearest, _ = PrunedSearch(rows).search(rows)
+    distances, nearest = ExactSearch(_Index(rows)).search(rows)
 
     assert (distances == 0).all()
     expected = np.arange(1500)
@@ -83,7 +91,7 @@ def test_rounding_never_rules_out_the_nearest_row(scale: float, offset: float) -
     queries = (rows + step).astype(np.float32)[::7]
     everything = _squared_distances(queries, rows)
 
-    distances, nearest = ExactSearch(_index(rows)).search(queries)
+    distances, nearest = ExactSearch(_Index(rows)).search(queries)
 
     chosen = everything[np.arange(len(queries)), nearest]
     np.testing.assert_allclose(chosen, everything.min(axis=1), rtol=1e-5)
@@ -97,16 +105,17 @@ def test_rows_in_fewer_directions_than_the_head_has_coordinates() -> None:
     rows[:, :5] = generator.standard_normal((1200, 5))
     queries = rows[:100] + generator.standard_normal((100, 300), dtype=np.float32)
 
-    _, nearest, found = PrunedSearch(rows).search(queries)
+    index = _Index(rows)
+    _, nearest = ExactSearch(index).search(queries)
 
-    assert found.all()
+    assert index.searched == 0
     assert (nearest == _squared_distances(queries, rows).argmin(axis=1)).all()
 
 
 def test_every_row_alike() -> None:
     rows = np.ones((1100, 100), np.float32)
 
-    distances, nearest = ExactSearch(_index(rows)).search(np.zeros((3, 100), np.float32))
+    distances, nearest = ExactSearch(_Index(rows)).search(np.zeros((3, 100), np.float32))
 
     np.testing.assert_allclose(distances, 100.0, rtol=1e-6)
     assert (rows[nearest] == 1).all()
@@ -116,7 +125,7 @@ def test_every_row_alike() -> None:
 def test_small_banks_and_few_dims_are_searched_plainly(count: int, dims: int) -> None:
     rows, queries = _features(count, dims, 11), _features(64, dims, 12)
 
-    distances, nearest = ExactSearch(_index(rows)).search(queries)
+    distances, nearest = ExactSearch(_Index(rows)).search(queries)
 
     everything = _squared_distances(queries, rows)
     assert (nearest == everything.argmin(axis=1)).all()
@@ -130,7 +139,7 @@ def test_what_is_not_finite_has_no_nearest_row(value: float, count: int) -> None
     queries = rows[:4].copy()
     queries[2, 5] = value
 
-    distances, nearest = ExactSearch(_index(rows)).search(queries)
+    distances, nearest = ExactSearch(_Index(rows)).search(queries)
 
     assert np.isnan(distances).tolist() == [False, False, True, False]
     assert nearest.tolist() == [0, 1, -1, 3]
@@ -139,16 +148,18 @@ def test_what_is_not_finite_has_no_nearest_row(value: float, count: int) -> None
 def test_values_whose_squares_overflow_never_look_near() -> None:
     rows = _features(1200, 128, 14)
 
-    distances, _ = ExactSearch(_index(rows)).search(np.full((1, 128), 1e30, np.float32))
+    distances, _ = ExactSearch(_Index(rows)).search(np.full((1, 128), 1e30, np.float32))
 
     assert not distances[0] < 1e30
 
 
 def test_distances_do_not_depend_on_the_way_the_row_was_found() -> None:
     rows, queries = _features(1300, 200, 15), _features(90, 200, 16)
-    pruned, nearest, _ = PrunedSearch(rows).search(queries)
+    index = _Index(rows)
+    pruned, nearest = ExactSearch(index).search(queries)
+    assert index.searched == 0
 
-    plain = np.einsum("nd,nd->n", queries - rows[nearest], queries - rows[nearest])
+    plain, _ = ExactSearch(_Index(rows[nearest])).search(queries)
 
     np.testing.assert_allclose(pruned, plain, rtol=1e-6)
 
@@ -166,18 +177,5 @@ def test_one_bank_serves_several_threads() -> None:
 
 
 def test_no_queries() -> None:
-    distances, nearest = ExactSearch(_index(_features(1100, 128, 19))).search(np.empty((0, 128), np.float32))
+    distances, nearest = ExactSearch(_Index(_features(1100, 128, 19))).search(np.empty((0, 128), np.float32))
     assert distances.shape == nearest.shape == (0,)
-
-
-def test_what_a_level_leaves_out_is_never_understated() -> None:
-    rows = _features(500, 150, 20)
-    layout = Layout.of(rows)
-    centered = rows.astype(np.float64) - layout.center
-    heads = Heads.of(rows - layout.center, layout.basis)
-
-    for level, dims in enumerate((24, 48, 96)):
-        coordinates = centered @ layout.basis[:, :dims].astype(np.float64)
-        left = np.sqrt(((centered - coordinates @ layout.basis[:, :dims].T) ** 2).sum(axis=1))
-        assert (heads.rests[:, level] >= left * (1 - 1e-7)).all()
-        np.testing.assert_allclose(heads.rests[:, level], left, rtol=5e-3)
