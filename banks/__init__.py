@@ -3,7 +3,7 @@
 from .bank import INDEX_FILE, ROWS_FILE, Bank, RowSources
 from .coreset import Coreset, greedy_coreset
 from .coreset_torch import greedy_coreset_torch
-from .exact_search import ExactSearch
+from .exact_search import ExactSearch, search_bytes
 from .projection import PROJECTION_DIMS, project
 from .size import CoresetSize
 from .staged import CANDIDATES_PER_ROW, StagedCoreset, StagedSelection
@@ -23,4 +23,5 @@ __all__ = [
     "greedy_coreset",
     "greedy_coreset_torch",
     "project",
+    "search_bytes",
 ]

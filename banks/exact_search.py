@@ -85,12 +85,22 @@ class ExactSearch:
     @cached_property
     def _pruned(self) -> "PrunedSearch | None":
         """Prepared at the first search, which is after the index is complete."""
-        from .pruned_layout import LEAST_DIMS
         from .pruned_search import PrunedSearch
 
-        if self._index.ntotal < _LEAST_ROWS or self._index.d < LEAST_DIMS:
-            return None
-        return PrunedSearch(self._rows)
+        return PrunedSearch(self._rows) if _prunable(self._index.ntotal, self._index.d) else None
+
+
+def search_bytes(rows: int, dims: int) -> int:
+    """Memory that searching so many rows takes beside the rows, most while it is prepared."""
+    from .pruned_layout import layout_bytes
+
+    return layout_bytes(rows, dims) if _prunable(rows, dims) else 0
+
+
+def _prunable(rows: int, dims: int) -> bool:
+    from .pruned_layout import LEAST_DIMS
+
+    return rows >= _LEAST_ROWS and dims >= LEAST_DIMS
 
 
 def _has_finite_squares(embeddings: NDArray[np.float32]) -> bool:

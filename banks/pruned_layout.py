@@ -69,9 +69,8 @@ class Layout:
     def of(cls, rows: NDArray[np.float32]) -> "Layout":
         """Arrange rows [n, dims], with at least LEAST_DIMS dims."""
         center = rows.mean(axis=0)
-        centered = rows - center
-        basis = _leading_directions(centered)
-        heads = Heads.of(centered, basis)
+        basis = _leading_directions(rows, center)
+        heads = _measure(rows, center, basis)
         order = np.concatenate(_leaves(np.arange(len(rows)), heads.coordinates[:, :BOX_DIMS]))
         leaves = -(-len(rows) // LEAF_ROWS)
         padding = leaves * LEAF_ROWS - len(rows)
@@ -90,25 +89,51 @@ class Layout:
         )
 
 
+def layout_bytes(rows: int, dims: int) -> int:
+    """Memory that a layout takes while it is made, the rows themselves aside."""
+    head = min(HEAD_DIMS, dims)
+    return 4 * (rows * (2 * head + LEVELS[-1] + 16) + (_SAMPLE_ROWS + 6 * dims) * dims)
+
+
+def _measure(rows: NDArray[np.float32], center: NDArray[np.float32], basis: NDArray[np.float32]) -> Heads:
+    """The heads of all rows, without a centred copy of them all."""
+    heads = Heads(
+        np.empty((len(rows), basis.shape[1]), np.float32),
+        np.empty((len(rows), len(LEVELS)), np.float32),
+        np.empty(len(rows), np.float32),
+    )
+    for start in range(0, len(rows), _SAMPLE_ROWS):
+        part = slice(start, start + _SAMPLE_ROWS)
+        found = Heads.of(rows[part] - center, basis)
+        heads.coordinates[part] = found.coordinates
+        heads.rests[part] = found.rests
+        heads.squared_lengths[part] = found.squared_lengths
+    return heads
+
+
 def _tiles(
     in_leaves: NDArray[np.float32], heads: Heads, filled: NDArray[np.int64], padding: int
 ) -> NDArray[np.float32]:
     """|q - b|^2 >= |q|^2 + [1, q_k, |q_rest|] . [|b|^2, -2 b_k, -2 |b_rest|]: the second factor, by level."""
     leaves = len(in_leaves)
-    squared_lengths = heads.squared_lengths[filled].reshape(leaves, 1, LEAF_ROWS)
+    tiles = np.empty((leaves, 1 + LEVELS[-1] + len(LEVELS), LEAF_ROWS), np.float32)
+    tiles[:, 0] = heads.squared_lengths[filled].reshape(leaves, LEAF_ROWS)
     if padding:  # far away from everything
-        squared_lengths[-1, 0, -padding:] = np.inf
-    parts = [squared_lengths]
-    rests = heads.rests[filled].reshape(leaves, LEAF_ROWS, -1).transpose(0, 2, 1)
+        tiles[-1, 0, -padding:] = np.inf
+    rests = heads.rests[filled].reshape(leaves, LEAF_ROWS, -1)
     for level, (start, stop) in enumerate(zip((0, *LEVELS), LEVELS, strict=False)):
-        parts += [-2 * in_leaves[:, :, start:stop].transpose(0, 2, 1), -2 * rests[:, level : level + 1]]
-    return np.ascontiguousarray(np.concatenate(parts, axis=1))
+        line = 1 + level
+        np.multiply(
+            in_leaves[:, :, start:stop].transpose(0, 2, 1), -2, out=tiles[:, line + start : line + stop]
+        )
+        np.multiply(rests[:, :, level], -2, out=tiles[:, line + stop])
+    return tiles
 
 
-def _leading_directions(centered: NDArray[np.float32]) -> NDArray[np.float32]:
+def _leading_directions(rows: NDArray[np.float32], center: NDArray[np.float32]) -> NDArray[np.float32]:
     """Principal directions of a sample. Any orthonormal basis gives true bounds, a good one tight ones."""
-    sample = centered[:: max(1, len(centered) // _SAMPLE_ROWS)].astype(np.float64)
-    _, directions = np.linalg.eigh(sample.T @ sample)
+    sample = rows[:: -(-len(rows) // _SAMPLE_ROWS)] - center
+    _, directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))
     return np.ascontiguousarray(directions[:, ::-1][:, :HEAD_DIMS], np.float32)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pcedge.banks import CANDIDATES_PER_ROW, PROJECTION_DIMS, CoresetSize
+from pcedge.banks import CANDIDATES_PER_ROW, PROJECTION_DIMS, CoresetSize, search_bytes
 from pcedge.errors import OptionError
 
 GIGA = 10**9
@@ -85,10 +85,10 @@ def _projected(dims: int) -> int:
 
 
 def _exact_bytes(total: int, dims: int, rows: int) -> int:
-    """Embeddings, their projection, the selection's own copy for the whole and for a fold, two banks."""
-    selection = 2 * (_projected(dims) + 1) * _FLOAT + _ROW_OVERHEAD
-    embeddings = (dims + _projected(dims)) * _FLOAT
-    return _FIXED + total * (embeddings + selection) + 3 * rows * dims * _FLOAT
+    """Embeddings and their projection, three banks, and a selection of all or, later, a search."""
+    selection = total * (2 * (_projected(dims) + 1) * _FLOAT + _ROW_OVERHEAD)
+    embeddings = total * (dims + _projected(dims)) * _FLOAT
+    return _FIXED + embeddings + 3 * rows * dims * _FLOAT + max(selection, search_bytes(rows, dims))
 
 
 def _chunk_bytes_per_row(dims: int) -> int:
@@ -100,10 +100,11 @@ def _candidates_bytes(total: int, rows: int) -> int:
 
 
 def _staged_end_bytes(total: int, dims: int, rows: int) -> int:
-    """The last selection, or the bank and FAISS's copy of it, whichever is larger."""
+    """The last selection; or the bank and FAISS's copy of it; or FAISS's and what searching it takes."""
     candidates = min(CANDIDATES_PER_ROW * rows, total)
     selection = candidates * (3 * (_projected(dims) + 1) * _FLOAT + _ROW_OVERHEAD)
-    return _FIXED + max(selection, 2 * rows * dims * _FLOAT)
+    bank = rows * dims * _FLOAT
+    return _FIXED + max(selection, 2 * bank, bank + search_bytes(rows, dims))
 
 
 def _round_up(size: int) -> float:
