@@ -176,11 +176,12 @@ def _pick_lazily(
     candidates: _Candidates, picks: _Picks, floor: np.float32, working_sets: tuple[int, ...]
 ) -> None:
     """Pick from ``candidates``, whose bounds may be stale, for as long as their best reaches ``floor``."""
-    if not working_sets or len(candidates.bounds) <= working_sets[0]:
+    smaller = [size for size in working_sets if size < len(candidates.bounds)]
+    if not smaller:
         candidates.refresh(picks)
         _pick_plainly(candidates, picks, floor)
         return
-    size = working_sets[0]
+    size = smaller[0]
     while not picks.full:
         order = np.argpartition(candidates.bounds, -size - 1)
         outside = candidates.bounds[order[-size - 1]]
@@ -188,7 +189,7 @@ def _pick_lazily(
         if candidates.bounds[chosen].max() < floor:
             return
         subset = candidates.take(chosen)
-        _pick_lazily(subset, picks, max(floor, outside), working_sets[1:])
+        _pick_lazily(subset, picks, max(floor, outside), tuple(smaller[1:]))
         candidates.put_back(chosen, subset)
         picks.report()
 
