@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from pcedge.errors import ExportError, MissingExtraError
 
+from .graph_file import check_file, require_onnx
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -26,11 +28,11 @@ def write_onnx(module: "nn.Module", example: "Tensor", path: Path) -> None:
         ExportError: ONNX has no such operator, or the file does not pass ONNX's checker with full shape
             inference.
     """
+    require_onnx("Writing ONNX files")
     try:
-        import onnx
         import torch
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "fit", "Writing ONNX files") from None
+    except ImportError:
+        raise MissingExtraError("torch", "fit", "Writing ONNX files") from None
     path.unlink(missing_ok=True)
     with warnings.catch_warnings(), torch.inference_mode():
         # The TorchScript exporter writes opset 17 itself; its successor starts at 18 and converts down,
@@ -52,7 +54,4 @@ def write_onnx(module: "nn.Module", example: "Tensor", path: Path) -> None:
                 f"This network cannot be written as ONNX: {str(error).splitlines()[0]}.",
                 "Choose another --backbone or other --layers; watch runs it with --runtime torch.",
             ) from error
-    try:
-        onnx.checker.check_model(path, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"The exported network is invalid: {error}.") from error
+    check_file(path)

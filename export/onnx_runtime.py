@@ -77,6 +77,19 @@ class OnnxRuntime:
         del self._session
 
 
+def onnx_devices() -> list[str]:
+    """Where this build of ONNX Runtime can run, the fastest first: ``cuda`` if it has it, and ``cpu``.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError("onnxruntime", "cpu", "Running an exported network") from None
+    return [device for device, name in _PROVIDERS.items() if name in onnxruntime.get_available_providers()]
+
+
 def _providers(device: str, available: list[str]) -> list[str | tuple[str, dict[str, str]]]:
     wanted, _, number = device.partition(":")
     if wanted not in ("auto", *_PROVIDERS):

@@ -1,137 +1,162 @@
 """TensorRT engines: built on the device they run on, through NVIDIA's Polygraphy."""
 
-import ctypes
-import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
 from pcedge.errors import ExportError, RuntimeUnavailableError
 
-from .onnx_file import INPUT, OUTPUT
-
-_NAME_BYTES = 256
-_INSTALL = (
-    "On the device run: pip install 'pcedge[trt]' (on a Jetson TensorRT comes with JetPack: "
-    "pip install polygraphy), then: pcedge export --trt"
+from .engine_file import EngineInfo, file_sha256, write_engine
+from .onnx_file import INPUT
+from .search_graph import BANK, BANK_SQUARED_NORMS
+from .tensorrt_library import (
+    first_line,
+    polygraphy_backend,
+    quiet_output,
+    tensorrt_gpu,
+    tensorrt_major,
+    tensorrt_version,
 )
 
+if TYPE_CHECKING:
+    import tensorrt
 
-def engine_name() -> str:
-    """File name of an engine for this machine: engines are tied to the GPU and the TensorRT version.
+# Smallest, usual and largest shape of an input. An engine is tuned for the usual one.
+Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+# The first in which the ONNX file alone decides every layer's precision.
+_STRONGLY_TYPED = 10
+
+
+def build_engine(
+    onnx_path: Path,
+    engine_path: Path,
+    *,
+    image_size: int,
+    max_batch: int = 8,
+    usual_batch: int = 1,
+    largest_bank: tuple[int, int] | None = None,
+    workspace_bytes: int | None = None,
+    timing_cache: Path | None = None,
+) -> EngineInfo:
+    """Build an engine from an ONNX file; takes minutes.
+
+    The precision is the file's: float32 (never TF32), float16 or int8. From TensorRT 10 on the network is
+    strongly typed; TensorRT 8.6 is told which types it may use, and chooses for itself where.
+
+    Args:
+        onnx_path: An embedder, or the fused network, in any precision.
+        engine_path: Where to write; an existing file is replaced.
+        image_size: Side in pixels of the network's input.
+        max_batch: Most images a call.
+        usual_batch: How many images a call usually has.
+        largest_bank: For the fused network: the most rows of a bank, for which it is tuned, and its dims.
+        workspace_bytes: Most device memory that TensorRT may use while it works; None for all there is.
+        timing_cache: Measurements of earlier builds on this machine, read and added to; a minute saved.
+
+    Returns:
+        What the file says of itself.
 
     Raises:
-        RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
-    """
-    tensorrt, _ = _libraries()
-    return f"embedder.{_slug(_gpu_name())}.trt{_slug(tensorrt.__version__)}.engine"
-
-
-def build_engine(onnx_path: Path, engine_path: Path, *, image_size: int, max_batch: int = 8) -> None:
-    """Build a float32 engine, without TF32, from an ONNX file; takes minutes.
-
-    Raises:
-        RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
+        RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing, or this TensorRT is too old.
         ExportError: TensorRT could not build it.
     """
-    tensorrt, backend = _libraries()
-    _gpu_name()
-    one, most = (1, 3, image_size, image_size), (max_batch, 3, image_size, image_size)
-    profile = backend.Profile().add(INPUT, min=one, opt=one, max=most)
-    config = backend.CreateConfig(profiles=[profile], tf32=False)
-    network = backend.NetworkFromOnnxPath(str(onnx_path))
+    backend = polygraphy_backend()
+    info = EngineInfo(
+        gpu=tensorrt_gpu(),
+        tensorrt=tensorrt_version(),
+        source=onnx_path.name,
+        source_sha256=file_sha256(onnx_path),
+        inputs=_input_shapes(image_size, max_batch, usual_batch, largest_bank),
+        device_memory_bytes=None,
+        built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    if timing_cache is not None:
+        timing_cache.parent.mkdir(parents=True, exist_ok=True)
     try:
-        engine = backend.EngineFromNetwork(network, config)()
+        with quiet_output():
+            engine = _build(backend, onnx_path, info.inputs, workspace_bytes, timing_cache)
+            plan = bytes(engine.serialize())
+    except RuntimeUnavailableError:
+        raise
     except Exception as error:  # Polygraphy and TensorRT raise classes of their own
         raise ExportError(
-            f"TensorRT {tensorrt.__version__} could not build an engine from {onnx_path.name} "
-            f"({str(error).splitlines()[0]}).",
-            "The ONNX file is unaffected: watch runs on it with --runtime onnx.",
+            f"TensorRT {info.tensorrt} could not build an engine from {onnx_path.name} "
+            f"({first_line(error)}).",
+            "The ONNX file is unaffected: watch runs on it with --runtime onnx. If memory was short, a "
+            "smaller --batch needs less.",
         ) from error
-    engine_path.unlink(missing_ok=True)
-    engine_path.write_bytes(bytes(engine.serialize()))
+    info = msgspec.structs.replace(info, device_memory_bytes=_device_memory(engine))
+    write_engine(engine_path, info, plan)
+    return info
 
 
-class TensorrtRuntime:
-    """Runs an engine that was built on this device.
+def _input_shapes(
+    image_size: int, max_batch: int, usual_batch: int, largest_bank: tuple[int, int] | None
+) -> dict[str, Shapes]:
+    image = (3, image_size, image_size)
+    shapes: dict[str, Shapes] = {
+        INPUT: ((1, *image), (min(usual_batch, max_batch), *image), (max_batch, *image))
+    }
+    if largest_bank is not None:
+        rows, dims = largest_bank
+        shapes[BANK] = ((1, dims), (rows, dims), (rows, dims))
+        shapes[BANK_SQUARED_NORMS] = ((1,), (rows,), (rows,))
+    return shapes
 
-    Raises:
-        RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
-        ExportError: The engine was built for another GPU or TensorRT version, or is damaged.
-    """
 
-    def __init__(self, engine_path: Path) -> None:
-        tensorrt, backend = _libraries()
-        self._version = str(tensorrt.__version__)
-        try:
-            self._runner = backend.TrtRunner(backend.EngineFromBytes(engine_path.read_bytes()))
-            self._runner.activate()
-        except Exception as error:  # Polygraphy and TensorRT raise classes of their own
-            raise ExportError(
-                f"{engine_path.name} cannot be loaded by TensorRT {self._version} on this GPU.",
-                "Build it again on this device with: pcedge export --trt",
-            ) from error
+def _build(
+    backend: Any,
+    onnx_path: Path,
+    inputs: Mapping[str, Shapes],
+    workspace_bytes: int | None,
+    timing_cache: Path | None,
+) -> "tensorrt.ICudaEngine":
+    import tensorrt
 
-    @property
-    def name(self) -> str:
-        """``tensorrt`` and its version."""
-        return f"tensorrt {self._version}"
-
-    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map images float32 [n, 3, s, s] to embeddings float32 [n, patches, dims]."""
-        try:
-            outputs: dict[str, Any] = self._runner.infer({INPUT: images})
-        except Exception as error:  # Polygraphy and TensorRT raise classes of their own
+    strong = tensorrt_major() >= _STRONGLY_TYPED
+    network: Any = backend.NetworkFromOnnxPath(str(onnx_path), strongly_typed=strong)
+    types: dict[str, bool] = {}
+    if not strong:
+        network = network()
+        types = _types_allowed(network[1])
+        if types["fp16"] and BANK in inputs:
             raise RuntimeUnavailableError(
-                f"TensorRT could not run the network ({str(error).splitlines()[0]}).",
-                "Check the free memory of the device, or use --runtime onnx.",
-            ) from error
-        # Polygraphy hands out its own buffer, overwritten by the next call.
-        return np.array(outputs[OUTPUT], np.float32)
-
-    def __enter__(self) -> "TensorrtRuntime":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Free the engine's device memory."""
-        self._runner.deactivate()
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        import tensorrt
-        from polygraphy.backend import trt as backend
-    except ImportError as error:
-        raise RuntimeUnavailableError(
-            f"TensorRT cannot be used on this machine: {error.name or 'a library'} is missing.",
-            _INSTALL,
-        ) from None
-    if not hasattr(tensorrt, "Builder"):  # the package of type stubs has the name, not the library
-        raise RuntimeUnavailableError(
-            "TensorRT cannot be used on this machine: its library is missing.", _INSTALL
-        )
-    return tensorrt, backend
-
-
-def _gpu_name() -> str:
-    """The GPU's name, asked of the driver itself, which exists wherever TensorRT does."""
-    name = ctypes.create_string_buffer(_NAME_BYTES)
-    device = ctypes.c_int()
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        raise RuntimeUnavailableError("This machine has no NVIDIA driver.", _INSTALL) from None
-    failed = (
-        driver.cuInit(0)
-        or driver.cuDeviceGet(ctypes.byref(device), 0)
-        or driver.cuDeviceGetName(name, _NAME_BYTES, device)
+                f"TensorRT {tensorrt_version()} may compute distances in half precision, which is wrong.",
+                "Use TensorRT 10 or later, or the float32 file.",
+            )
+    profile = backend.Profile()
+    for name, (least, usual, most) in inputs.items():
+        profile.add(name, min=least, opt=usual, max=most)
+    limits = None if workspace_bytes is None else {tensorrt.MemoryPoolType.WORKSPACE: workspace_bytes}
+    cache = None if timing_cache is None else str(timing_cache)
+    config = backend.CreateConfig(
+        profiles=[profile], tf32=False, memory_pool_limits=limits, load_timing_cache=cache, **types
     )
-    if failed:
-        raise RuntimeUnavailableError(f"No NVIDIA GPU can be used (error {failed}).", _INSTALL)
-    return name.value.decode(errors="replace")
+    engine: tensorrt.ICudaEngine = backend.EngineFromNetwork(network, config, save_timing_cache=cache)()
+    return engine
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
+def _types_allowed(network: "tensorrt.INetworkDefinition") -> dict[str, bool]:
+    """What the parsed ONNX file uses, as TensorRT 8.6 must be told."""
+    import tensorrt
+
+    layers = [network.get_layer(i) for i in range(network.num_layers)]
+    half = any(
+        layer.get_output_type(i) == tensorrt.DataType.HALF
+        for layer in layers
+        for i in range(layer.num_outputs)
+    )
+    return {"fp16": half, "int8": any(layer.type == tensorrt.LayerType.QUANTIZE for layer in layers)}
+
+
+def _device_memory(engine: "tensorrt.ICudaEngine") -> int | None:
+    # TensorRT 10.1 brought the second name, 11 dropped the first.
+    for name in ("device_memory_size_v2", "device_memory_size"):
+        size: int | None = getattr(engine, name, None)
+        if size is not None:
+            return size
+    return None

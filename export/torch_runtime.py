@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.errors import RuntimeUnavailableError
+from pcedge.errors import MissingExtraError, RuntimeUnavailableError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,11 +52,24 @@ class TorchRuntime:
         """Nothing to release: the module belongs to the caller."""
 
 
+def torch_device() -> str:
+    """Where PyTorch runs if nothing else is asked for: ``cuda`` if there is any, otherwise ``cpu``.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("torch", "fit", "The torch runtime") from None
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _device(name: str) -> str:
     import torch
 
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return torch_device()
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:

@@ -1,4 +1,3 @@
-import csv
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +12,22 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from pcedge.backbones import FILTER_BANK, _truncated
+from pcedge.backbones import _truncated
+from pcedge.compact import COMPACT
 from pcedge.embedder import build_embedder
 from pcedge.errors import ExportError, MissingExtraError, RuntimeUnavailableError
-from pcedge.export import OPSET, OnnxRuntime, Runtime, TorchRuntime, write_onnx
+from pcedge.export import (
+    OPSET,
+    OnnxRuntime,
+    Runtime,
+    TorchRuntime,
+    check_operators,
+    fixed_shapes,
+    write_onnx,
+)
 from pcedge.preprocessing import Preprocessing
 
 SIZE = 16
-OPERATORS = (
-    Path(__file__).resolve().parents[2].parent / "shared" / "reference" / "tensorrt10_onnx_operators.csv"
-)
 
 
 class _Tiny(nn.Module):
@@ -133,8 +138,8 @@ class _Exported:
         ("resnet18", "reference", ()),
         ("resnet18", "mean", ("layer1", "layer2", "layer3")),
         ("squeezenet1_0", "reference", ("features.5", "features.10")),
-        (FILTER_BANK, "reference", ()),
-        (FILTER_BANK, "mean", ()),
+        (COMPACT, "reference", ()),
+        (COMPACT, "mean", ()),
     ],
     ids=lambda spec: "-".join((*spec[:2], *spec[2])),
 )
@@ -158,19 +163,11 @@ def test_a_real_embedder_survives_the_way_to_onnx_runtime(exported: _Exported) -
     np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
 
 
-@pytest.mark.shared
-@pytest.mark.skipif(not OPERATORS.is_file(), reason=f"{OPERATORS} is not on this machine")
 def test_tensorrt_has_every_operator_of_an_embedder(exported: _Exported) -> None:
-    with OPERATORS.open(newline="", encoding="utf-8") as file:
-        supported = {r["operator"] for r in csv.DictReader(file) if r["supported"] == "Y"}
-    nodes = onnx.load(exported.path).graph.node
+    operators = check_operators(exported.path)
 
-    assert {node.op_type for node in nodes} <= supported
-    for resize in (node for node in nodes if node.op_type == "Resize"):
-        options = {a.name: onnx.helper.get_attribute_value(a) for a in resize.attribute}
-        assert options["mode"] == b"linear"
-        assert options["coordinate_transformation_mode"] in {b"half_pixel", b"pytorch_half_pixel"}
-        assert not options.get("antialias")
+    assert operators["Conv"] == ("FP32",)
+    assert fixed_shapes(exported.path, batch=3)["embeddings"][0] == 3
 
 
 def _nothing(path: Path) -> None:
