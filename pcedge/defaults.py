@@ -5,3 +5,4 @@ from pathlib import Path
 DEFAULT_MODELS = Path("models")
 DEFAULT_DEMO = Path("demo")
 DEFAULT_CACHE_GB = 8.0
+DEFAULT_BATCH = 8

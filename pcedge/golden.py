@@ -17,11 +17,12 @@ _STAGES_FILE = "stages.npz"
 
 @dataclass(frozen=True, eq=False)
 class GoldenFrame:
-    """A picture, its name, and the reference's stages for it."""
+    """A picture, its name, the reference's stages for it, and the map, float32 [s, s]."""
 
     name: str
     image_rgb: NDArray[np.uint8]
     stages: Stages
+    score_map: NDArray[np.float32]
 
 
 def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDArray[np.uint8]]:
@@ -64,6 +65,7 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
                     stored["rows"][i],
                     float(stored["score"][i]),
                 ),
+                stored["score_map"][i],
             )
             for i, name in enumerate(stored["names"].tolist())
         ]

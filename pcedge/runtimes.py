@@ -2,15 +2,32 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
 from pcedge.errors import BundleError, MissingExtraError, OptionError, RuntimeUnavailableError
-from pcedge.export import OnnxRuntime, Runtime, TensorrtRuntime, TorchRuntime, engine_name
+from pcedge.export import (
+    OnnxRuntime,
+    Runtime,
+    TensorrtRuntime,
+    TorchRuntime,
+    engine_name,
+    onnx_devices,
+    torch_device,
+)
 from pcedge.inspector import Inspector
 
 RuntimeKind = Literal["auto", "torch", "onnx", "tensorrt"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A runtime and where it runs, neither of them ``auto``."""
+
+    runtime: RuntimeKind
+    device: str
 
 
 @contextmanager
@@ -54,6 +71,26 @@ def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto
     return OnnxRuntime(_exported(bundle), device)
 
 
+def candidates(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto") -> list[Candidate]:
+    """What could run a bundle's embedder here, the one that is fastest as a rule first.
+
+    PyTorch is only named where it was asked for: an edge device has none.
+
+    Raises:
+        BundleError: The bundle was not exported, and nothing but PyTorch can run it.
+    """
+    if kind == "torch":
+        return [Candidate("torch", torch_device() if device == "auto" else device)]
+    if kind == "tensorrt":
+        return [Candidate("tensorrt", "cuda")]
+    found = []
+    if kind == "auto" and device != "cpu" and _has_engine_for_this_gpu(bundle):
+        found.append(Candidate("tensorrt", "cuda"))
+    _exported(bundle)
+    devices = onnx_devices() if device == "auto" else [device]
+    return [*found, *(Candidate("onnx", one) for one in devices)]
+
+
 def is_exported(bundle: Bundle) -> bool:
     """Whether the bundle has a network that runs without PyTorch."""
     return bundle.has(EMBEDDER_FILE)
@@ -76,13 +113,13 @@ def _has_engine_for_this_gpu(bundle: Bundle) -> bool:
     if not _engines(bundle):
         return False
     try:
-        return bundle.has(engine_name())
+        return bundle.has(engine_name(bundle.file(EMBEDDER_FILE)))
     except RuntimeUnavailableError:  # built on another machine
         return False
 
 
 def _engine(bundle: Bundle) -> Path:
-    name = engine_name()
+    name = engine_name(bundle.file(EMBEDDER_FILE))
     if not bundle.has(name):
         raise BundleError(
             f"The bundle {bundle.directory} has no TensorRT engine for this GPU and TensorRT version "

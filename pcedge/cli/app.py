@@ -16,6 +16,7 @@ from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
 from .models import models
+from .verify import verify
 from .watch import watch
 
 
@@ -72,6 +73,7 @@ def _root(
 
 app.command("fit")(fit)
 app.command("export")(export)
+app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("models")(models)

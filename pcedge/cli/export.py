@@ -1,11 +1,10 @@
 """``pcedge export``."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.defaults import DEFAULT_MODELS
+from pcedge.defaults import DEFAULT_BATCH, DEFAULT_MODELS
 
 from . import options
 from .exit_codes import PARTLY_DONE
@@ -18,6 +17,9 @@ def export(
     trt: Annotated[
         bool, typer.Option("--trt", help="Also build a TensorRT engine, for this machine's GPU.")
     ] = False,
+    batch: Annotated[
+        int, typer.Option(help="With --trt: the largest batch of frames the engine is to take.", min=1)
+    ] = DEFAULT_BATCH,
     model: options.Model = None,
     models: options.ModelsDir = DEFAULT_MODELS,
     json: options.Json = False,
@@ -33,7 +35,7 @@ def export(
 
     bundle = find_bundle(model, models)
     with progress_bars() as progress:
-        result = export_bundle(bundle, trt=trt, progress=progress)
+        result = export_bundle(bundle, trt=trt, batch=batch, progress=progress)
     if json:
         _print_json(result)
     else:
@@ -46,11 +48,13 @@ def export(
 def _print_json(result: "ExportResult") -> None:
     import json
 
+    import msgspec
+
     print(
         json.dumps(
             {
                 "bundle": str(result.bundle.directory),
-                "parity": [asdict(parity) for parity in result.parity],
+                "certificates": [msgspec.to_builtins(certificate) for certificate in result.certificates],
                 "engine": result.engine,
                 "engine_problem": str(result.engine_problem) if result.engine_problem else None,
             }
@@ -60,7 +64,7 @@ def _print_json(result: "ExportResult") -> None:
 
 def _print_summary(result: "ExportResult") -> None:
     from pcedge.bundle import EMBEDDER_FILE
-    from pcedge.exporting import TOLERANCE
+    from pcedge.parity import TOLERANCE, show_error
 
     from .console import Facts, out, say
 
@@ -70,12 +74,14 @@ def _print_summary(result: "ExportResult") -> None:
         if name is not None:
             size = result.bundle.manifest.files[name].size
             table.add("file", f"{directory / name} ({size / 1e6:,.1f} MB)")
-    for parity in result.parity:
+    for certificate in result.certificates:
+        parity = certificate.parity
         table.add(
             parity.runtime,
             f"equals PyTorch on {parity.frames} golden frames: embeddings differ by at most "
-            f"{parity.embedding_difference:.1e}, scores by {parity.score_difference:.1e} relative "
-            f"(accepted: {TOLERANCE:.0e}), verdict flips: {parity.flips}",
+            f"{show_error(parity.stage('embedding').largest)}, scores by "
+            f"{show_error(parity.stage('score').largest)} relative (accepted: {TOLERANCE:.0e}), verdict "
+            f"flips: {parity.flips}; {certificate.frame_ms:.1f} ms a frame",
         )
     out.print(table)
     say("Next: [bold]pcedge watch --camera 0[/]")

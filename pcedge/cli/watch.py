@@ -19,7 +19,9 @@ from .exit_codes import NOT_ALL_OK, PARTLY_DONE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pcedge.bundle import Bundle
     from pcedge.camera import Event, Frame, Inspection, Save, Source, Stream, Summary
+    from pcedge.runtimes import Candidate
 
 
 def watch(
@@ -73,6 +75,13 @@ def watch(
             help="Exit with 4 unless every frame was OK (INVALID is not OK, and nothing judged is not OK).",
         ),
     ] = False,
+    unverified: Annotated[
+        bool,
+        typer.Option(
+            "--unverified",
+            help="Run without proof that this machine scores like the reference; a warning is printed.",
+        ),
+    ] = False,
     json: Annotated[
         bool,
         typer.Option("--json", help="Print one JSON line a frame; the default when not on a terminal."),
@@ -83,10 +92,13 @@ def watch(
     Every frame becomes one JSON line in events.jsonl: time, source, frame, score, verdict, latency, files
     (pictures kept, relative to the folder of events.jsonl).
     A frame that cannot be judged is INVALID, never OK. Ctrl-C stops and prints a summary.
+
+    Before the first frame this machine proves, in seconds, that it scores like the reference the bundle was
+    made with, unless it has done so before (pcedge verify); if it does not, nothing is judged.
     """
     from pcedge.bundle import find_bundle
     from pcedge.camera import Tally
-    from pcedge.runtimes import open_inspector, runtime_kind
+    from pcedge.runtimes import open_inspector
     from pcedge.watching import WatchOptions
     from pcedge.watching import watch as watch_source
 
@@ -98,8 +110,9 @@ def watch(
     place = output or Path("inspections") / bundle.directory.resolve().name
     tally = Tally()
     machine = json or not sys.stdout.isatty()
+    chosen = _choose_runtime(bundle, runtime, device, unverified=unverified)
     with open_inspector(
-        bundle, runtime=runtime_kind(runtime), device=device, threshold=threshold
+        bundle, runtime=chosen.runtime, device=chosen.device, threshold=threshold
     ) as inspector:
         say(
             "Watching [bold]{source}[/] with [bold]{bundle}[/] on {runtime}, threshold {threshold}. "
@@ -123,6 +136,24 @@ def watch(
         raise typer.Exit(NOT_ALL_OK)
     if summary.sink_faults:
         raise typer.Exit(PARTLY_DONE)
+
+
+def _choose_runtime(bundle: "Bundle", runtime: str, device: str, *, unverified: bool) -> "Candidate":
+    """Take the fastest runtime that is proved on this machine, or any that can be had without proof."""
+    from pcedge.runtimes import candidates, runtime_kind
+    from pcedge.verifying import choose_runtime
+
+    from .console import say
+
+    kind = runtime_kind(runtime)
+    if unverified:
+        say("[bold yellow]Warning:[/] not verified: scores on this machine may differ from those at fit.")
+        return candidates(bundle, kind, device)[0]
+    choice = choose_runtime(bundle, kind, device)
+    say("Runtime {runtime}: {reason}.", runtime=choice.certificate.parity.runtime, reason=choice.reason)
+    if choice.unsaved is not None:
+        say("[yellow]{what}[/] {hint}", what=choice.unsaved.what, hint=choice.unsaved.hint)
+    return choice.candidate
 
 
 def _source(camera: str | None, folder: Path | None, once: bool) -> "Source":

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from pcedge.bundle import Bundle
 from pcedge.camera import Verdict
 from pcedge.errors import BundleError, OptionError
 from pcedge.export import Runtime
-from pcedge.exporting import TOLERANCE, measure_parity
 from pcedge.golden import read_golden, with_fault
 from pcedge.inspector import Inspector
 from pcedge.runtimes import open_runtime, runtime_kind
@@ -119,52 +117,6 @@ def test_the_golden_fault_is_a_square_of_noise_in_the_middle(shape: tuple[int, i
     centre = (changed.min(axis=0) + changed.max(axis=0)) / 2
     assert np.abs(centre - (np.array(shape[:2]) - 1) / 2).max() <= 1
     assert np.ptp(changed, axis=0).tolist() == [max(8, min(shape[:2]) // 8) - 1] * 2
-
-
-def _shifted(by: float) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    return lambda embeddings: (embeddings * (1 + by)).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("change", "holds"),
-    [
-        (_shifted(0), True),
-        (_shifted(1e-7), True),
-        (_shifted(0.05), False),
-        (_one_value(np.nan), False),
-        (_one_value(np.inf), False),
-        (_one_value(30), False),
-    ],
-)
-def test_parity_holds_for_equal_runtimes_only(
-    tmp_path: Path,
-    make_bundle: Callable[..., Bundle],
-    make_runtime: MakeRuntime,
-    change: Any,
-    holds: bool,
-) -> None:
-    parity = measure_parity(make_bundle(tmp_path / "part"), make_runtime(change))
-
-    assert parity.holds == holds
-    assert (parity.runtime, parity.frames) == ("blocks", 4)
-    assert (parity.score_difference <= TOLERANCE) == holds
-
-
-def test_a_changed_verdict_breaks_parity_however_small_the_difference(
-    tmp_path: Path, make_bundle: Callable[..., Bundle], make_runtime: MakeRuntime
-) -> None:
-    bundle = make_bundle(tmp_path / "part")
-    highest = max(frame.stages.score for frame in read_golden(bundle))
-    at_the_edge = type(bundle.manifest.threshold)(
-        score=highest, map=1.0, false_reject_rate=0.1, method="stated", held_out={}
-    )
-    moved = make_bundle(tmp_path / "part", threshold=at_the_edge)
-
-    parity = measure_parity(moved, make_runtime(_shifted(1e-5)))
-
-    assert parity.score_difference <= TOLERANCE
-    assert parity.flips > 0
-    assert not parity.holds
 
 
 def test_a_bundle_that_was_not_exported_says_how_to_export_it(

@@ -1,0 +1,122 @@
+"""``pcedge verify``."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pcedge.defaults import DEFAULT_MODELS
+
+from . import options
+from .exit_codes import ERROR, PARTLY_DONE
+
+if TYPE_CHECKING:
+    from pcedge.certificate import Certificate
+
+
+def verify(
+    model: options.Model = None,
+    models: options.ModelsDir = DEFAULT_MODELS,
+    runtime: options.Runtime = "auto",
+    device: options.Device = "auto",
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Verify every runtime that there is, not only the one watch would use."),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Prove that what runs on this machine scores like the float32 reference the bundle was made with.
+
+    The golden frames in the bundle pass every stage: preprocessing, embedding, search, map, score, verdict.
+    Each is compared with what the reference made of the same input, so that a difference shows where it
+    arises. The result is kept in the bundle as certificate.json, which watch asks for.
+
+    Exit codes: 0 verified; 1 a stage differs or a verdict changes; 3 verified, but the certificate could not
+    be written.
+    """
+    from pcedge.bundle import find_bundle
+    from pcedge.certificate import write_certificate
+    from pcedge.errors import BundleError
+    from pcedge.runtimes import candidates, runtime_kind
+    from pcedge.verifying import verify as verify_candidate
+
+    from .console import say, show_error
+
+    bundle = find_bundle(model, models)
+    found = candidates(bundle, runtime_kind(runtime), device)
+    certificates: list[Certificate] = []
+    unsaved: BundleError | None = None
+    for candidate in found if every else found[:1]:
+        say(
+            "Verifying {bundle} on {runtime}, {device} ...",
+            bundle=bundle.directory,
+            runtime=candidate.runtime,
+            device=candidate.device,
+        )
+        certificate = verify_candidate(bundle, candidate)
+        certificates.append(certificate)
+        try:
+            write_certificate(bundle, certificate)
+        except BundleError as error:
+            unsaved = error
+    if json:
+        _print_json(str(bundle.directory), certificates)
+    else:
+        for certificate in certificates:
+            _print_table(certificate)
+    if unsaved is not None:
+        show_error(unsaved)
+    if not all(certificate.parity.holds for certificate in certificates):
+        raise typer.Exit(ERROR)
+    if unsaved is not None:
+        raise typer.Exit(PARTLY_DONE)
+
+
+def _print_json(directory: str, certificates: "list[Certificate]") -> None:
+    import json
+
+    import msgspec
+
+    entries = [
+        {"holds": certificate.parity.holds, **msgspec.to_builtins(certificate)}
+        for certificate in certificates
+    ]
+    print(json.dumps({"bundle": directory, "certificates": entries}))
+
+
+def _print_table(certificate: "Certificate") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from pcedge.parity import show_error
+
+    from .console import out, say
+
+    parity = certificate.parity
+    table = Table(title=Text(f"{parity.runtime} against the float32 reference"), title_justify="left")
+    for heading in ("stage", "largest error", "mean error", "accepted", ""):
+        table.add_column(heading, justify="left" if heading in ("stage", "") else "right")
+    for stage in parity.stages:
+        verdict = Text("ok", "green") if stage.holds else Text("differs", "bold red")
+        table.add_row(
+            stage.stage, show_error(stage.largest), show_error(stage.mean), f"{stage.tolerance:.0e}", verdict
+        )
+    flips = Text("ok", "green") if not parity.flips else Text("differs", "bold red")
+    table.add_row("verdict", f"{parity.flips} of {parity.frames} flip", "", "0", flips)
+    out.print(table)
+    if parity.holds:
+        say(
+            "[green]Verified[/] on {machine}: {ms} ms a frame.",
+            machine=_machine(certificate),
+            ms=f"{certificate.frame_ms:.1f}",
+        )
+    else:
+        say(
+            "[bold red]Not verified[/] on {machine}: {why}.",
+            machine=_machine(certificate),
+            why=parity.failure(),
+        )
+
+
+def _machine(certificate: "Certificate") -> str:
+    machine = certificate.machine
+    return machine.gpu if certificate.device != "cpu" and machine.gpu else machine.processor or machine.system

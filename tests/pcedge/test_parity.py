@@ -1,0 +1,185 @@
+"""Parity: a runtime, a changed pixel rule, a changed bank or map is caught, and the stage is named."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pcedge.banks import Bank, RowSources
+from pcedge.bundle import Bundle
+from pcedge.export import Runtime
+from pcedge.golden import GoldenFrame, read_golden
+from pcedge.inspector import Inspector
+from pcedge.parity import Parity, StageError, measure_frame_ms, measure_parity
+from pcedge.preprocessing import Preprocessing
+
+MakeRuntime = Callable[..., Runtime]
+Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+STAGES = ["preprocessing", "embedding", "search", "map", "score"]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Bundle:
+    return make_bundle(tmp_path / "part")
+
+
+@pytest.fixture
+def frames(bundle: Bundle) -> list[GoldenFrame]:
+    return read_golden(bundle)
+
+
+def _inspector(bundle: Bundle, runtime: Runtime, **changes: Any) -> Inspector:
+    inspector = Inspector.of(bundle.manifest, runtime, bundle.open_bank())
+    for name, value in changes.items():
+        setattr(inspector, name, value)
+    return inspector
+
+
+def _failing(parity: Parity) -> list[str]:
+    return [stage.stage for stage in parity.stages if not stage.holds]
+
+
+def _shifted(by: float) -> Change:
+    return lambda embeddings: (embeddings * (1 + by)).astype(np.float32)
+
+
+def _one_value(value: float) -> Change:
+    def change(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        embeddings[0, 3, 2] = value
+        return embeddings
+
+    return change
+
+
+@pytest.mark.parametrize("change", [_shifted(0), _shifted(1e-7)])
+def test_an_equal_runtime_holds_at_every_stage(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime, change: Change
+) -> None:
+    parity = measure_parity(_inspector(bundle, make_runtime(change)), frames)
+
+    assert parity.holds
+    assert [stage.stage for stage in parity.stages] == STAGES
+    assert (parity.runtime, parity.frames, parity.flips) == ("blocks", 4, 0)
+    assert parity.failure() == ""
+
+
+@pytest.mark.parametrize(
+    "change", [_shifted(0.05), _one_value(np.nan), _one_value(np.inf), _one_value(30), _one_value(-30)]
+)
+def test_another_network_is_caught_at_the_embedding(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime, change: Change
+) -> None:
+    parity = measure_parity(_inspector(bundle, make_runtime(change)), frames)
+
+    assert not parity.holds
+    assert _failing(parity) == ["embedding", "score"]
+    assert parity.failure().startswith("the embedding differs by")
+
+
+class _Swapped(Preprocessing):
+    """Red and blue exchanged, as OpenCV reads pictures."""
+
+    def apply(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return super().apply(np.ascontiguousarray(image_rgb[:, :, ::-1]))
+
+
+class _PlainlyResized(Preprocessing):
+    """Resized without antialiasing, as OpenCV's default does."""
+
+    def apply(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        size = (self.image_size, self.image_size)
+        return super().apply(
+            np.asarray(cv2.resize(image_rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        _Swapped(image_size=32),
+        _PlainlyResized(image_size=32),
+        Preprocessing(image_size=40, crop=32),
+    ],
+    ids=["BGR", "plain resize", "a crop that was not there"],
+)
+def test_a_changed_pixel_rule_is_caught_at_the_preprocessing(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime, changed: Preprocessing
+) -> None:
+    parity = measure_parity(_inspector(bundle, make_runtime(), preprocessing=changed), frames)
+
+    assert not parity.holds
+    assert _failing(parity)[0] == "preprocessing"
+    # Every other stage got the reference's input, so the fault is not blamed on it.
+    assert {"embedding", "search", "map"}.isdisjoint(_failing(parity))
+    assert parity.failure().startswith("the preprocessing differs by")
+
+
+def test_another_bank_is_caught_at_the_search(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime
+) -> None:
+    rows = bundle.open_bank().rows
+    unnamed = np.zeros(len(rows) // 2, np.int32)
+    half = Bank.build(rows[::2], RowSources((), unnamed, unnamed, unnamed))
+
+    parity = measure_parity(_inspector(bundle, make_runtime(), bank=half), frames)
+
+    assert not parity.holds
+    assert _failing(parity)[0] == "search"
+
+
+def test_another_map_is_caught_at_the_map(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime
+) -> None:
+    doubled = [replace(frame, score_map=frame.score_map * 2) for frame in frames]
+
+    parity = measure_parity(_inspector(bundle, make_runtime()), doubled)
+
+    assert _failing(parity) == ["map"]
+
+
+def test_a_changed_verdict_breaks_parity_however_small_the_difference(
+    tmp_path: Path, make_bundle: Callable[..., Bundle], make_runtime: MakeRuntime, frames: list[GoldenFrame]
+) -> None:
+    highest = max(frame.stages.score for frame in frames)
+    bundle = make_bundle(tmp_path / "edge")
+    inspector = _inspector(bundle, make_runtime(_shifted(1e-5)), threshold=highest)
+
+    parity = measure_parity(inspector, frames)
+
+    assert _failing(parity) == []
+    assert parity.flips > 0
+    assert not parity.holds
+    assert "verdicts change" in parity.failure()
+
+
+def test_no_golden_frames_prove_nothing(bundle: Bundle, make_runtime: MakeRuntime) -> None:
+    assert not measure_parity(_inspector(bundle, make_runtime()), []).holds
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_a_number_survives_json_and_does_not_hold(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime, value: float
+) -> None:
+    parity = measure_parity(_inspector(bundle, make_runtime(_one_value(value))), frames)
+
+    again = msgspec.json.decode(msgspec.json.encode(parity), type=Parity)
+
+    assert again == parity
+    assert again.stage("embedding").largest is None
+    assert not again.holds
+
+
+def test_an_error_at_the_tolerance_is_accepted_and_one_above_is_not() -> None:
+    at = StageError(stage="map", largest=1e-4, mean=0.0, scale=1.0)
+    assert at.holds
+    assert not msgspec.structs.replace(at, largest=1.01e-4).holds
+
+
+def test_a_frame_takes_time(bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime) -> None:
+    assert 0 < measure_frame_ms(_inspector(bundle, make_runtime()), frames) < 60_000

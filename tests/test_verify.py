@@ -1,0 +1,161 @@
+"""Verify and watch by the real commands: what is proved, what is refused, and what is said."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+def _certificate(line: Any) -> Path:
+    path: Path = line.models / "line" / "certificate.json"
+    return path
+
+
+def _change_manifest(line: Any, **preprocessing: Any) -> None:
+    path = line.models / "line" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["preprocessing"] |= preprocessing
+    path.write_text(json.dumps(manifest))
+
+
+def _watch(pcedge: Any, line: Any, tmp_path: Path, *options: str) -> Any:
+    return pcedge(
+        "watch", "--folder", line.dataset / "test" / "good", "--once", "--max-frames", "1",
+        "--models", line.models, "--output", tmp_path / "out", *options,
+    )  # fmt: skip
+
+
+def test_verify_proves_every_stage_without_torch(pcedge: Any, line: Any) -> None:
+    _certificate(line).unlink()
+
+    done = pcedge("verify", "--models", line.models, "--json", torch=False)
+
+    assert done.returncode == 0, done.stderr
+    (certificate,) = json.loads(done.stdout)["certificates"]
+    stages = [stage["stage"] for stage in certificate["parity"]["stages"]]
+    assert certificate["holds"] is True
+    assert stages == ["preprocessing", "embedding", "search", "map", "score"]
+    assert all(stage["largest"] <= stage["tolerance"] for stage in certificate["parity"]["stages"])
+    assert certificate["frame_ms"] > 0
+    assert certificate["machine"]["cores"] >= 1
+    assert {"python", "numpy", "onnxruntime"} <= set(certificate["versions"])
+    (kept,) = json.loads(_certificate(line).read_text())["certificates"]
+    assert {"holds": True, **kept} == certificate
+
+
+def test_verify_prints_a_table(pcedge: Any, line: Any) -> None:
+    done = pcedge("verify", "--models", line.models, "--runtime", "torch")
+
+    assert done.returncode == 0
+    for word in ("preprocessing", "embedding", "search", "map", "score", "0 of 4 flip"):
+        assert word in done.stdout
+    assert "Verified" in done.stderr
+    kept = json.loads(_certificate(line).read_text())["certificates"]
+    assert sorted(one["runtime"] for one in kept) == ["onnx", "torch"]
+
+
+@pytest.mark.parametrize("changed", [{"image_size": 256, "crop": 224}, {"mean": [0.406, 0.456, 0.485]}])
+def test_a_changed_pixel_rule_fails_verify_and_watch_and_is_named(
+    pcedge: Any, line: Any, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    _change_manifest(line, **changed)
+
+    verified = pcedge("verify", "--models", line.models)
+    watched = _watch(pcedge, line, tmp_path)
+
+    assert verified.returncode == 1
+    assert "Not verified" in verified.stderr
+    assert "the preprocessing differs" in verified.stderr
+    assert watched.returncode == 1
+    assert "the preprocessing differs" in watched.stderr
+    assert "pcedge verify" in watched.stderr
+    assert not (tmp_path / "out" / "events.jsonl").exists()
+
+
+def test_unverified_runs_with_a_warning(pcedge: Any, line: Any, tmp_path: Path) -> None:
+    _change_manifest(line, image_size=256, crop=224)
+
+    done = _watch(pcedge, line, tmp_path, "--unverified")
+
+    assert done.returncode == 0, done.stderr
+    assert "not verified" in done.stderr
+    assert len((tmp_path / "out" / "events.jsonl").read_text().splitlines()) == 1
+
+
+def test_watch_proves_what_was_not_proved_here_and_keeps_the_proof(
+    pcedge: Any, line: Any, tmp_path: Path
+) -> None:
+    path = _certificate(line)
+    stored = json.loads(path.read_text())
+    stored["certificates"][0]["machine"]["processor"] = "another one"
+    path.write_text(json.dumps(stored))
+
+    first = _watch(pcedge, line, tmp_path)
+    renewed = path.read_bytes()
+    second = _watch(pcedge, line, tmp_path)
+
+    assert first.returncode == second.returncode == 0
+    assert "verified" in first.stderr
+    assert json.loads(renewed)["certificates"][0]["machine"]["processor"] != "another one"
+    assert path.read_bytes() == renewed, "a valid certificate is used, not made again"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"certificates": 3}', b"\xff\xfe"])
+def test_a_damaged_certificate_proves_nothing_and_is_made_again(
+    pcedge: Any, line: Any, tmp_path: Path, content: bytes
+) -> None:
+    _certificate(line).write_bytes(content)
+
+    assert _watch(pcedge, line, tmp_path).returncode == 0
+    assert json.loads(_certificate(line).read_text())["certificates"]
+
+
+def test_a_forged_certificate_does_not_speak_for_other_files(pcedge: Any, line: Any, tmp_path: Path) -> None:
+    """A certificate of this machine, but of another manifest: it is not valid, and the fault is found."""
+    _change_manifest(line, image_size=256, crop=224)
+
+    assert json.loads(_certificate(line).read_text())["certificates"]
+    assert _watch(pcedge, line, tmp_path).returncode == 1
+
+
+def test_a_bundle_that_cannot_be_written_to_is_verified_but_not_kept(
+    pcedge: Any, line: Any, tmp_path: Path
+) -> None:
+    _certificate(line).unlink()
+    _certificate(line).mkdir()  # nothing can be written under that name, even by root
+
+    verified = pcedge("verify", "--models", line.models)
+    watched = _watch(pcedge, line, tmp_path)
+
+    assert verified.returncode == 3
+    assert "certificate.json cannot be written" in verified.stderr
+    assert watched.returncode == 0
+    assert "certificate.json cannot be written" in watched.stderr
+
+
+def test_a_changed_golden_frame_is_an_error_that_names_the_file(pcedge: Any, line: Any) -> None:
+    stages = line.models / "line" / "golden" / "stages.npz"
+    with np.load(stages) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    arrays["score"] = arrays["score"] * 2
+    np.savez(stages, **arrays)
+
+    done = pcedge("verify", "--models", line.models)
+
+    assert done.returncode == 1
+    assert os.fspath(Path("golden") / "stages.npz") in done.stderr
+
+
+def test_a_bundle_that_was_not_exported_says_how(pcedge: Any, line: Any) -> None:
+    path = line.models / "line" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["files"]["embedder.onnx"]
+    path.write_text(json.dumps(manifest))
+
+    done = pcedge("verify", "--models", line.models)
+
+    assert done.returncode == 1
+    assert "pcedge export" in done.stderr
