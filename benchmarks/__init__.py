@@ -1,5 +1,5 @@
 """Benchmarks anyone can run from a checkout; not installed.
 
-``python -m benchmarks.coreset``, ``python -m benchmarks.embedding`` and ``python -m benchmarks.fit DATASET``
+``python -m benchmarks.coreset``, ``.embedding``, ``.fit DATASET`` and ``.compact DATASET... --weights FILE``
 print a table, or JSON with ``--json``. Progress goes to standard error.
 """

@@ -1,4 +1,4 @@
-"""What the three commands share: options, printing, errors in words, and where a number was measured."""
+"""What the commands share: options, printing, errors in words, and where a number was measured."""
 
 import json
 import os

@@ -202,7 +202,7 @@ def main(
         Path | None,
         typer.Option(
             help="A .npy file of float32 rows [rows, dims] or [images, patches, dims]. Without it, rendered "
-            "parts through the embedded filter bank.",
+            "parts through pcedge-s.",
             show_default=False,
         ),
     ] = None,
@@ -248,7 +248,7 @@ def main(
         "dims": projected.shape[1],
         "dims_before_projection": dims_before,
         "picks": size.rows(len(projected)),
-        "source": features.name if features else "rendered parts, filter bank",
+        "source": features.name if features else "rendered parts, pcedge-s",
         "seed": seed,
         **found,
         **where,

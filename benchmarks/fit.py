@@ -65,7 +65,7 @@ def main(
     dataset: Annotated[
         Path, typer.Argument(help="A folder in MVTec layout or of good images.", show_default=False)
     ],
-    backbone: Annotated[str, typer.Option(help="A torchvision network, or filterbank.")] = "wide_resnet50_2",
+    backbone: Annotated[str, typer.Option(help="A torchvision network, or pcedge-s.")] = "wide_resnet50_2",
     weights: Annotated[
         Path | None, typer.Option(help="A state dict for the backbone.", show_default=False)
     ] = None,
@@ -74,8 +74,12 @@ def main(
     ] = None,
     preset: Annotated[str, typer.Option(help="How pictures are prepared.")] = "whole",
     embedding: Annotated[
-        Literal["reference", "mean"], typer.Option(help="Values a patch has.")
-    ] = "reference",
+        Literal["reference", "mean"] | None,
+        typer.Option(
+            help="Values a patch has; without it, mean for pcedge-s, reference for others.",
+            show_default=False,
+        ),
+    ] = None,
     coreset: Annotated[
         str, typer.Option(help="Patches the bank keeps: a fraction (0.1), 10%, or a number of rows.")
     ] = "0.1",

@@ -1,4 +1,4 @@
-"""The rows a coreset is chosen from: a file of them, or rendered parts through the filter bank."""
+"""The rows a coreset is chosen from: a file of them, or rendered parts through pcedge-s."""
 
 from pathlib import Path
 
@@ -14,9 +14,32 @@ _BATCH = 4
 def load_rows(path: Path) -> NDArray[np.float32]:
     """Open float32 rows, [n, dims] or [images, patches, dims], of a ``.npy`` file without reading all.
 
+    Returns:
+        The rows, [n, dims].
+
     Raises:
         OptionError: There is no such file, or it holds something else.
     """
+    stored = _open(path)
+    return stored.reshape(-1, stored.shape[-1])
+
+
+def load_pictures(path: Path) -> NDArray[np.float32]:
+    """Open the rows of pictures, float32 [images, patches, dims], of a ``.npy`` file without reading all.
+
+    Raises:
+        OptionError: There is no such file, or it holds something else.
+    """
+    stored = _open(path)
+    if stored.ndim != 3:
+        raise OptionError(
+            f"{path} holds rows without their pictures: {list(stored.shape)}.",
+            "Expected float32 [images, patches, dims].",
+        )
+    return stored
+
+
+def _open(path: Path) -> NDArray[np.float32]:
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -31,25 +54,26 @@ def load_rows(path: Path) -> NDArray[np.float32]:
         )
     if not stored.size:
         raise OptionError(f"{path} holds no rows.", "Give a file with at least one row to --features.")
-    rows: NDArray[np.float32] = stored.reshape(-1, stored.shape[-1])
-    return rows
+    checked: NDArray[np.float32] = stored
+    return checked
 
 
 def render_rows(count: int, seed: int, progress: Progress = silent) -> NDArray[np.float32]:
-    """Embed rendered good parts by the filter bank, 784 patches a part, until there are ``count`` rows.
+    """Embed rendered good parts by ``pcedge-s``, 784 patches a part, until there are ``count`` rows.
 
     Real patch embeddings in the ways that matter here: far from isotropic, many nearly equal patches of
     background, few of each edge. Deterministic on one machine.
     """
     import torch
 
-    from pcedge.backbones import FILTER_BANK, load_backbone
+    from pcedge.backbones import load_backbone
     from pcedge.camera import render_part
+    from pcedge.compact import COMPACT
     from pcedge.embedder import build_embedder
     from pcedge.preprocessing import PRESETS
 
     preprocessing = PRESETS["whole"]
-    embedder = build_embedder(load_backbone(FILTER_BANK).module, preprocessing, "mean")
+    embedder = build_embedder(load_backbone(COMPACT).module, preprocessing, "mean")
     parts = -(-count // embedder.patches)
     rows = np.empty((parts, embedder.patches, embedder.dims), np.float32)
     for first in range(0, parts, _BATCH):

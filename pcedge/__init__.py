@@ -17,19 +17,24 @@ if TYPE_CHECKING:
     from .banks import CoresetSize
     from .bundle import Bundle, find_bundle
     from .camera import read_image
+    from .certificate import Certificate, write_certificate
     from .datasets import Dataset, open_dataset
     from .evaluation import Evaluation, evaluate
     from .exporting import ExportResult, export_bundle
     from .fitting import FitOptions, FitResult, fit
     from .inspector import Inspector
     from .preprocessing import PRESETS, Preprocessing
-    from .runtimes import open_inspector
+    from .runtimes import Candidate, candidates, open_inspector
+    from .verifying import Choice, choose_runtime, verify
     from .watching import WatchOptions, watch
 
 # Nothing is imported before it is used: a device has no torch, and `pcedge --help` has no time.
 _HOMES = {
     "PRESETS": "preprocessing",
     "Bundle": "bundle",
+    "Candidate": "runtimes",
+    "Certificate": "certificate",
+    "Choice": "verifying",
     "CoresetSize": "banks",
     "Dataset": "datasets",
     "Evaluation": "evaluation",
@@ -39,6 +44,8 @@ _HOMES = {
     "Inspector": "inspector",
     "Preprocessing": "preprocessing",
     "WatchOptions": "watching",
+    "candidates": "runtimes",
+    "choose_runtime": "verifying",
     "evaluate": "evaluation",
     "export_bundle": "exporting",
     "find_bundle": "bundle",
@@ -46,12 +53,17 @@ _HOMES = {
     "open_dataset": "datasets",
     "open_inspector": "runtimes",
     "read_image": "camera",
+    "verify": "verifying",
     "watch": "watching",
+    "write_certificate": "certificate",
 }
 
 __all__ = [
     "PRESETS",
     "Bundle",
+    "Candidate",
+    "Certificate",
+    "Choice",
     "CoresetSize",
     "Dataset",
     "Evaluation",
@@ -61,6 +73,8 @@ __all__ = [
     "Inspector",
     "Preprocessing",
     "WatchOptions",
+    "candidates",
+    "choose_runtime",
     "evaluate",
     "export_bundle",
     "find_bundle",
@@ -68,7 +82,9 @@ __all__ = [
     "open_dataset",
     "open_inspector",
     "read_image",
+    "verify",
     "watch",
+    "write_certificate",
 ]
 
 

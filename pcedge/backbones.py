@@ -1,21 +1,25 @@
-"""Backbones: a torchvision network, cut off after the last layer used, with weights that were checked."""
+"""Backbones: a network, cut off after the last layer used, with weights that were checked.
+
+The network is one of torchvision's, or the compact one that ships with the package.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
-from pcedge.errors import OptionError, WeightsError
-from pcedge.filterbank import FilterBank
+from pcedge.compact import COMPACT, COMPACT_LAYERS, CompactNet
+from pcedge.errors import OptionError, WeightsError, WeightsUnavailableError
+from pcedge.hub import TORCHVISION_WEIGHTS, hub_file
+from pcedge.progress import Progress, silent
 
-FILTER_BANK = "filterbank"
 DEFAULT_BACKBONE = "wide_resnet50_2"
-# The reference's V1 weights, not torchvision's DEFAULT (V2): the published numbers belong to V1.
-TORCHVISION_WEIGHTS = "IMAGENET1K_V1"
 RESNET_LAYERS = ("layer2", "layer3")
 
 
@@ -25,7 +29,7 @@ class Backbone:
 
     Attributes:
         module: Maps [n, 3, s, s] to one feature map a layer, in the order of ``layers``.
-        name: Architecture, as torchvision names it.
+        name: Architecture: ``pcedge-s``, or as torchvision names it.
         layers: The layers whose outputs are used, the finest grid first.
         weights: Where the weights came from, for people.
         weights_sha256: Digest of the used tensors.
@@ -55,32 +59,55 @@ class _Features(nn.Module):
         return tuple(outputs[layer] for layer in self.layers)
 
 
-def load_backbone(name: str, layers: Sequence[str] = (), weights_file: Path | None = None) -> Backbone:
+def load_backbone(
+    name: str, layers: Sequence[str] = (), weights_file: Path | None = None, progress: Progress = silent
+) -> Backbone:
     """Load a pretrained backbone, truncated after the deepest of ``layers``.
 
     Args:
-        name: A torchvision architecture, or ``filterbank`` (embedded, untrained).
+        name: A torchvision architecture, or ``pcedge-s``.
         layers: Names of modules, such as ``layer2`` or ``features.7``; empty for the network's default.
-        weights_file: A state dict to use instead of torchvision's hub cache.
+        weights_file: A state dict to use instead of torchvision's hub cache or the shipped weights.
+        progress: Told of the stage ``download``, where weights have to be downloaded.
 
     Raises:
         OptionError: Unknown network or layer.
-        WeightsError: The weights cannot be had, are not a plain state dict, or are another network's.
+        WeightsUnavailableError: No file is named, and the weights can neither be found nor downloaded.
+        WeightsError: The weights cannot be used: no plain state dict, not finite, or another network's.
     """
     network, chosen = _truncated(name, layers)
-    if name == FILTER_BANK:
-        if weights_file is not None:
-            raise OptionError(
-                f"The backbone {FILTER_BANK!r} has fixed filters and takes no --weights.",
-                "Leave --weights out, or name the --backbone the weights are for.",
-            )
-        return _describe(network, name, chosen, "fixed filters, untrained")
-    if weights_file is None:
-        state, source = _hub_state(name), f"torchvision {TORCHVISION_WEIGHTS}"
-    else:
+    if weights_file is not None:
         state, source = read_state(weights_file), weights_file.name
+    elif name == COMPACT:
+        state, source = _shipped_state(), f"shipped with pcedge {version('pcedge')}"
+    else:
+        state, source = read_state(hub_file(name, progress)), f"torchvision {TORCHVISION_WEIGHTS}"
     load_state(network, state, source=source, name=name)
-    return _describe(network, name, chosen, source)
+    return Backbone(network, name, chosen, source, state_digest(used_state(network)))
+
+
+def load_default_backbone(
+    layers: Sequence[str] = (), weights_file: Path | None = None, progress: Progress = silent
+) -> tuple[Backbone, WeightsUnavailableError | None]:
+    """Load what is used when nobody names a backbone: ``wide_resnet50_2``, without its weights ``pcedge-s``.
+
+    Damaged weights and wrong options stay errors; so do missing weights where layers are named, since these
+    are not those of ``pcedge-s``.
+
+    Args:
+        layers: As for ``load_backbone``.
+        weights_file: As for ``load_backbone``.
+        progress: As for ``load_backbone``.
+
+    Returns:
+        The backbone, and why it is ``pcedge-s`` if it is.
+    """
+    try:
+        return load_backbone(DEFAULT_BACKBONE, layers, weights_file, progress), None
+    except WeightsUnavailableError as error:
+        if layers:
+            raise
+        return load_backbone(COMPACT), error
 
 
 def restore_backbone(name: str, layers: Sequence[str], state: dict[str, Tensor]) -> nn.Module:
@@ -128,10 +155,17 @@ def load_state(network: _Features, state: dict[str, Tensor], *, source: str, nam
     optional = {key for key in wanted if key.endswith("num_batches_tracked")}
     missing = sorted(set(wanted) - set(state) - optional)
     unknown = sorted(set(state) - network.all_names)
-    misshapen = sorted(k for k in wanted if k in state and state[k].shape != wanted[k].shape)
+    given = [key for key in wanted if key in state]
+    misshapen = sorted(key for key in given if state[key].shape != wanted[key].shape)
+    infinite = sorted(key for key in given if not bool(state[key].isfinite().all()))
     problems = [
         f"{label} {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
-        for label, keys in [("missing", missing), ("unknown", unknown), ("wrong shape", misshapen)]
+        for label, keys in [
+            ("missing", missing),
+            ("unknown", unknown),
+            ("wrong shape", misshapen),
+            ("not finite", infinite),
+        ]
         if keys
     ]
     if problems:
@@ -170,18 +204,17 @@ def _truncated(name: str, layers: Sequence[str]) -> tuple[_Features, tuple[str, 
 
 
 def _full_network(name: str) -> nn.Module:
-    if name == FILTER_BANK:
-        return FilterBank()
     from torchvision import models
 
-    known = models.list_models(module=models)
-    if name not in known:
+    if name != COMPACT and name not in models.list_models(module=models):
         raise OptionError(
             f"There is no backbone {name!r}.",
-            f"Use {FILTER_BANK} (embedded) or a torchvision network such as {DEFAULT_BACKBONE}, "
+            f"Use {COMPACT} (shipped with pcedge) or a torchvision network such as {DEFAULT_BACKBONE}, "
             "resnet18, resnet50, squeezenet1_0, vgg16 or efficientnet_b0.",
         )
     with torch.random.fork_rng(devices=[]):  # building a network must not move the caller's generator
+        if name == COMPACT:
+            return CompactNet()
         network: nn.Module = models.get_model(name, weights=None, **_constructor_options(name))
     return network
 
@@ -192,6 +225,8 @@ def _constructor_options(name: str) -> dict[str, bool]:
 
 
 def _default_layers(network: nn.Module, name: str) -> tuple[str, ...]:
+    if name == COMPACT:
+        return COMPACT_LAYERS
     children = dict(network.named_children())
     if all(layer in children for layer in RESNET_LAYERS):
         return RESNET_LAYERS
@@ -201,33 +236,13 @@ def _default_layers(network: nn.Module, name: str) -> tuple[str, ...]:
     )
 
 
-def _hub_state(name: str) -> dict[str, Tensor]:
-    from torchvision import models
-
+def _shipped_state() -> dict[str, Tensor]:
     try:
-        weights = getattr(models.get_model_weights(name), TORCHVISION_WEIGHTS)
-    except AttributeError:
+        return load((files("pcedge") / "weights" / f"{COMPACT}.safetensors").read_bytes())
+    except FileNotFoundError as error:
         raise WeightsError(
-            f"torchvision has no {TORCHVISION_WEIGHTS} weights for {name}.",
-            "Give the weights as a file: --weights FILE",
-        ) from None
-    cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-    try:
-        if cache.is_file():
-            return read_state(cache)
-        state: dict[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"The pretrained weights of {name} are not on this machine and could not be downloaded "
-            f"({error}).",
-            f"Download {weights.url} elsewhere and put it at {cache}, or give it with --weights FILE. "
-            f"To try the product offline: --backbone {FILTER_BANK}",
+            f"The weights of {COMPACT} that belong to this package are missing.", "Install pcedge again."
         ) from error
-    return state
-
-
-def _describe(network: _Features, name: str, layers: tuple[str, ...], source: str) -> Backbone:
-    return Backbone(network, name, layers, source, state_digest(used_state(network)))
 
 
 def state_digest(state: dict[str, Tensor]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pcedge.banks import CoresetSize
 from pcedge.bundle import Bundle
 from pcedge.camera import DEFECT_KINDS, Summary, SyntheticCamera, read_image, write_dataset
+from pcedge.compact import COMPACT
 from pcedge.datasets import GOOD, Dataset, open_dataset
 from pcedge.errors import OptionError
 from pcedge.evaluation import Evaluation, evaluate
@@ -21,14 +22,13 @@ from pcedge.watching import WatchOptions, watch
 LINE, MODELS, INSPECTIONS = "line", "models", "inspections"
 # Only a directory with this file in it is an earlier demo, whose contents may be replaced.
 _MARKER = ".pcedge-demo"
-BACKBONE = "filterbank"
 TRAIN, TEST_GOOD, PER_DEFECT, FRAMES = 100, 20, 6, 40
 SHOWN_PER_KIND = 2
 
 _INTRODUCTION = (
     "Left: the picture. Right: the anomaly map on it, coloured only above the threshold that was found on "
-    "good parts; the ring marks the highest value. The parts are rendered. The backbone is a fixed bank of "
-    "untrained filters, so that all of this works offline: pretrained backbones see more."
+    "good parts; the ring marks the highest value. The parts are rendered. The backbone is the small network "
+    "that comes with pcedge, so that all of this works offline."
 )
 
 
@@ -69,12 +69,7 @@ def run_demo(directory: Path, progress: Progress = silent) -> DemoResult:
     dataset = _render_line(directory / LINE, progress)
     fitted = fit(
         dataset.root,
-        FitOptions(
-            backbone=BACKBONE,
-            embedding="mean",
-            coreset=CoresetSize(fraction=0.1),
-            models=directory / MODELS,
-        ),
+        FitOptions(backbone=COMPACT, coreset=CoresetSize(fraction=0.1), models=directory / MODELS),
         progress,
     )
     exported = export_bundle(fitted.bundle, progress=progress)

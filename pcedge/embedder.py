@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 
 from pcedge.backbones import Backbone, read_state, restore_backbone, state_digest, used_state
+from pcedge.compact import COMPACT
 from pcedge.embedding import REFERENCE_DIMS, PatchEmbedder
 from pcedge.errors import BundleError, OptionError
 from pcedge.manifest import Manifest
@@ -13,6 +14,11 @@ from pcedge.preprocessing import Preprocessing
 
 EmbeddingKind = Literal["reference", "mean"]
 _DIMS = {"reference": REFERENCE_DIMS, "mean": None}
+
+
+def default_embedding(backbone: str) -> EmbeddingKind:
+    """The embedding for a backbone where none is named: for ``pcedge-s`` the one it was trained for."""
+    return "mean" if backbone == COMPACT else "reference"
 
 
 def build_embedder(
@@ -47,9 +53,10 @@ def build_embedder(
 
 def save_backbone(backbone: Backbone, path: Path) -> None:
     """Store the truncated backbone's tensors as safetensors."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    save_file({k: v.contiguous() for k, v in used_state(backbone.module).items()}, path)
+    # Not its save_file, whose error on a full disk is none of the system's.
+    path.write_bytes(save({name: value.contiguous() for name, value in used_state(backbone.module).items()}))
 
 
 def restore_embedder(manifest: Manifest, backbone_file: Path) -> PatchEmbedder:

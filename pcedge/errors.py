@@ -54,6 +54,10 @@ class WeightsError(PcedgeError):
     """A weights file is missing, unsafe or belongs to another network."""
 
 
+class WeightsUnavailableError(WeightsError):
+    """Pretrained weights are not on this machine and cannot be downloaded."""
+
+
 class BundleError(PcedgeError):
     """A bundle is missing, damaged, incomplete or from another version."""
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.backbones import DEFAULT_BACKBONE, Backbone, load_backbone
+from pcedge.backbones import Backbone, load_backbone, load_default_backbone
 from pcedge.banks import PROJECTION_DIMS, CoresetSize
 from pcedge.bundle import BACKBONE_FILE, Bundle, check_name, seal, set_current, write_bundle
 from pcedge.camera import read_image
+from pcedge.compact import COMPACT
 from pcedge.datasets import Dataset, open_dataset, training_images
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
-from pcedge.embedder import EmbeddingKind, build_embedder, save_backbone
+from pcedge.embedder import EmbeddingKind, build_embedder, default_embedding, save_backbone
 from pcedge.embedding import PatchEmbedder
-from pcedge.errors import DatasetError, ImageError
+from pcedge.errors import DatasetError, ImageError, WeightsUnavailableError
 from pcedge.export import TorchRuntime
 from pcedge.feature_cache import FeatureCache, default_cache_directory, embedder_key
 from pcedge.features import BATCH, Features, embed_images
@@ -54,11 +55,13 @@ class FitOptions:
     """What a fit can be told.
 
     Attributes:
-        backbone: A torchvision architecture, or ``filterbank``.
-        weights: A state dict to use instead of torchvision's hub cache.
+        backbone: A torchvision architecture or ``pcedge-s``; None for ``wide_resnet50_2`` or, where its
+            weights are neither on this machine nor to be downloaded, ``pcedge-s``.
+        weights: A state dict to use instead of torchvision's hub cache or the shipped weights.
         layers: Module names, finest grid first; empty for the backbone's default.
         preprocessing: How a picture becomes the network's input.
-        embedding: ``reference`` (1,024 pooled values) or ``mean`` (plain 3x3 means).
+        embedding: ``reference`` (1,024 pooled values) or ``mean`` (plain 3x3 means); None for ``mean`` with
+            ``pcedge-s`` and ``reference`` with others.
         coreset: How many patches the bank keeps.
         false_reject_rate: Share of good parts that may be called NG; None for 1 % or the smallest rate that
             the number of images supports, whichever is larger.
@@ -71,11 +74,11 @@ class FitOptions:
         name: Of the bundle; None for the dataset's folder name.
     """
 
-    backbone: str = DEFAULT_BACKBONE
+    backbone: str | None = None
     weights: Path | None = None
     layers: tuple[str, ...] = ()
     preprocessing: Preprocessing = PRESETS["whole"]
-    embedding: EmbeddingKind = "reference"
+    embedding: EmbeddingKind | None = None
     coreset: CoresetSize = field(default_factory=lambda: CoresetSize(fraction=0.1))
     false_reject_rate: float | None = None
     seed: int = 0
@@ -97,6 +100,8 @@ class FitResult:
             at them, one may show a defect.
         cached: Images whose features came from the cache.
         cache_problem: Why the cache could not be used to the end; empty otherwise.
+        offline_default: Why no backbone being named led to ``pcedge-s``, and how to get the larger one; None
+            if it did not.
     """
 
     bundle: Bundle
@@ -104,6 +109,7 @@ class FitResult:
     outliers: dict[str, float]
     cached: int
     cache_problem: str
+    offline_default: WeightsUnavailableError | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +117,10 @@ class _Network:
     """The network of a fit, ready to run."""
 
     backbone: Backbone
+    embedding: EmbeddingKind
     embedder: PatchEmbedder
     runtime: TorchRuntime
+    offline_default: WeightsUnavailableError | None
 
 
 def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progress = silent) -> FitResult:
@@ -121,7 +129,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     Args:
         dataset_path: A folder in MVTec layout, or a plain folder of good images.
         options: What differs from the defaults.
-        progress: Told of the stages ``embed``, ``coreset``, ``calibrate`` and ``write``.
+        progress: Told of the stages ``download``, ``embed``, ``coreset``, ``calibrate`` and ``write``.
 
     Raises:
         PcedgeError: With what was wrong and what to do; nothing was written or changed.
@@ -135,7 +143,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     directory = options.models / name
     watch = Stopwatch()
     with watch.stage("load"):
-        network = _load_network(options)
+        network = _load_network(options, progress)
     task = _task(dataset, paths, network, options)
     plan = plan_memory(len(paths), *task.shape, options.coreset, options.memory_gb)
     # Opened before the long work, so that a directory that cannot be written is found at once.
@@ -155,13 +163,34 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     progress("write", 1, 1)
     scores = learned.held_out.scores
     found = {task.names[learned.held_out_paths[i]]: float(scores[i]) for i in outliers(scores)}
-    return FitResult(Bundle(directory, manifest), watch.seconds, found, learned.cached, cache.problem)
+    return FitResult(
+        bundle=Bundle(directory, manifest),
+        seconds=watch.seconds,
+        outliers=found,
+        cached=learned.cached,
+        cache_problem=cache.problem,
+        offline_default=network.offline_default,
+    )
 
 
-def _load_network(options: FitOptions) -> _Network:
-    backbone = load_backbone(options.backbone, options.layers, options.weights)
-    embedder = build_embedder(backbone.module, options.preprocessing, options.embedding)
-    return _Network(backbone, embedder, TorchRuntime(embedder, options.device))
+def _load_network(options: FitOptions, progress: Progress) -> _Network:
+    backbone, missing = _load_backbone(options, progress)
+    embedding = options.embedding or default_embedding(backbone.name)
+    embedder = build_embedder(backbone.module, options.preprocessing, embedding)
+    return _Network(backbone, embedding, embedder, TorchRuntime(embedder, options.device), missing)
+
+
+def _load_backbone(
+    options: FitOptions, progress: Progress
+) -> tuple[Backbone, WeightsUnavailableError | None]:
+    if options.backbone is None:
+        return load_default_backbone(options.layers, options.weights, progress)
+    try:
+        return load_backbone(options.backbone, options.layers, options.weights, progress), None
+    except WeightsUnavailableError as error:
+        raise WeightsUnavailableError(
+            error.what, f"{error.hint} Without a download: --backbone {COMPACT}"
+        ) from error
 
 
 def _task(dataset: Dataset, paths: tuple[Path, ...], network: _Network, options: FitOptions) -> Task:
@@ -185,7 +214,7 @@ def _open_cache(network: _Network, options: FitOptions) -> FeatureCache:
         backbone=backbone.name,
         layers=backbone.layers,
         weights_sha256=backbone.weights_sha256,
-        embedding=options.embedding,
+        embedding=network.embedding,
         preprocessing=options.preprocessing,
         runtime=network.runtime.name,
         batch=BATCH,
@@ -250,7 +279,7 @@ def _manifest(
             weights=backbone.weights,
             weights_sha256=backbone.weights_sha256,
         ),
-        embedding=EmbeddingInfo(kind=options.embedding, dims=embedder.dims, grid_hw=embedder.grid_hw),
+        embedding=EmbeddingInfo(kind=network.embedding, dims=embedder.dims, grid_hw=embedder.grid_hw),
         bank=BankInfo(
             rows=len(learned.bank),
             patches=learned.images * embedder.patches,

@@ -71,7 +71,7 @@ def exported_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     root = tmp_path_factory.mktemp("exported")
     line = Line(root / "line", root / "models")
     write_dataset(line.dataset, train=24, test_good=6, per_defect=2)
-    options = ("--backbone", "filterbank", "--embedding", "mean", "--models", line.models)
+    options = ("--backbone", "pcedge-s", "--models", line.models)
     for arguments in (("fit", line.dataset, *options), ("export", "--models", line.models)):
         done = _run(*arguments)
         assert done.returncode == 0, done.stderr

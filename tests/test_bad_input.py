@@ -24,7 +24,7 @@ def test_watch_before_export_names_it(
     pcedge: Any, good_images: Any, assert_clear: Any, tmp_path: Path
 ) -> None:
     folder = good_images(tmp_path / "data")
-    options = ("--backbone", "filterbank", "--coreset", "200", "--models", tmp_path / "models")
+    options = ("--backbone", "pcedge-s", "--coreset", "200", "--models", tmp_path / "models")
     assert pcedge("fit", folder, *options).returncode == 0
 
     done = pcedge("watch", "--camera", "synthetic:", "--models", tmp_path / "models", cwd=tmp_path)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from pcedge.camera import render_part, write_image
 
-FIT = ("--backbone", "filterbank", "--embedding", "mean", "--coreset", "200")
+FIT = ("--backbone", "pcedge-s", "--coreset", "200")
 
 
 def _missing(_: Path, good_images: Any) -> None:
@@ -188,21 +188,43 @@ def test_weights_that_would_have_to_be_unpickled_are_refused(
     assert not (tmp_path / "ran").exists()
 
 
-def test_missing_pretrained_weights_say_how_to_get_them(
-    pcedge: Any, good_images: Any, assert_clear: Any, tmp_path: Path
+@pytest.fixture
+def offline(tmp_path: Path) -> dict[str, str]:
+    """The environment of a machine that has no pretrained weights and reaches nothing."""
+    return {"TORCH_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"}
+
+
+def test_missing_weights_of_a_named_backbone_say_how_to_get_them(
+    pcedge: Any, good_images: Any, assert_clear: Any, tmp_path: Path, offline: dict[str, str]
 ) -> None:
     folder = good_images(tmp_path / "data")
 
-    done = subprocess.run(
-        ["env", f"TORCH_HOME={tmp_path}", "https_proxy=http://127.0.0.1:9", "pcedge", "fit", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-    )
+    done = pcedge("fit", folder, "--backbone", "wide_resnet50_2", cwd=tmp_path, env=offline)
 
-    assert_clear(done, "wide_resnet50_2", "--weights FILE", str(tmp_path / "hub"), "--backbone filterbank")
+    assert_clear(done, "wide_resnet50_2", "--weights FILE", str(tmp_path / "hub"), "--backbone pcedge-s")
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_without_a_backbone_and_weights_fit_takes_the_shipped_one_and_says_so(
+    pcedge: Any, good_images: Any, tmp_path: Path, offline: dict[str, str], as_json: bool
+) -> None:
+    folder = good_images(tmp_path / "data")
+    options = ("--coreset", "200", *(["--json"] if as_json else []))
+
+    done = pcedge("fit", folder, *options, cwd=tmp_path, env=offline)
+
+    assert done.returncode == 0, done.stderr
+    if as_json:
+        report = json.loads(done.stdout)
+        assert report["backbone"] == "pcedge-s"
+        said = report["offline_default"]
+    else:
+        assert "pcedge-s, shipped with pcedge" in done.stdout
+        assert "the offline default" in done.stdout
+        said = done.stderr
+    for words in ("No --backbone was named", "wide_resnet50_2", str(tmp_path / "hub"), "--weights FILE"):
+        assert words in said
 
 
 def test_fit_without_torch_names_the_extra(
@@ -239,7 +261,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     subprocess.run(["umount", str(disk)], check=False, capture_output=True)
 
 
-@pytest.mark.parametrize("kilobytes", [100, 300, 600, 1500])
+@pytest.mark.parametrize("kilobytes", [50, 300, 1500, 4500])
 def test_a_full_disk_leaves_nothing_half_written(
     pcedge: Any,
     good_images: Any,
@@ -274,7 +296,9 @@ def test_brackets_in_names_are_printed_as_they_are(pcedge: Any, good_images: Any
 
 def test_fit_can_be_stopped(pcedge: Any, good_images: Any, tmp_path: Path) -> None:
     folder = good_images(tmp_path / "data", 60)
-    command = ["fit", str(folder), *FIT, "--models", str(tmp_path / "models")]
+    # Large and without a cache, so that the fit takes longer than the way of the signal.
+    slow = ("--image-size", "448", "--cache-gb", "0")
+    command = ["fit", str(folder), *FIT, *slow, "--models", str(tmp_path / "models")]
     for number in (signal.SIGINT, signal.SIGTERM):
         with subprocess.Popen(
             [str(Path(sys.executable).with_name("pcedge")), *command], stderr=subprocess.PIPE, text=True

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_a_long_run_is_extrapolated_and_says_so(stored: Path) -> None:
 def test_without_a_file_rendered_parts_are_compared_in_a_table() -> None:
     done = _benchmark("coreset", "--rows", "500", "--fraction", "10%")
 
-    assert "50 of 500 rows, 128 dims (rendered parts, filter bank)" in done.stdout
+    assert "50 of 500 rows, 128 dims (rendered parts, pcedge-s)" in done.stdout
     assert "identical to plain greedy: yes" in done.stdout
     assert "Rendering" in done.stderr
 
@@ -115,7 +116,7 @@ def test_a_fit_is_split_by_stage_and_leaves_nothing_behind(tmp_path: Path) -> No
 
     write_dataset(tmp_path / "line", train=5, test_good=0, per_defect=0, size=128)
 
-    found = _result("fit", tmp_path / "line", "--backbone", "filterbank", "--coreset", "1%")
+    found = _result("fit", tmp_path / "line", "--backbone", "pcedge-s", "--coreset", "1%")
 
     assert found["images"] == 5
     assert found["bank_rows"] == int(5 * 784 * 0.01)
@@ -124,6 +125,69 @@ def test_a_fit_is_split_by_stage_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert found["images_per_s"] == pytest.approx(5 / found["total_s"])
     assert "peak_mb" in found
     assert [path.name for path in tmp_path.iterdir()] == ["line"]
+
+
+@pytest.fixture
+def resnet18(tmp_path: Path) -> Path:
+    """ResNet-18 with random weights."""
+    import torch
+    from torchvision import models
+
+    torch.manual_seed(0)
+    torch.save(models.resnet18(weights=None).state_dict(), tmp_path / "resnet18.pth")
+    return tmp_path / "resnet18.pth"
+
+
+def test_the_shipped_network_is_compared_and_the_card_filled(tmp_path: Path, resnet18: Path) -> None:
+    from pcedge.camera import write_dataset
+
+    write_dataset(tmp_path / "line", train=4, test_good=2, per_defect=1, size=128)
+    card = tmp_path / "card.md"
+    shutil.copy(ROOT / "docs" / "pcedge-s.md", card)
+    quick = ("--untrained-seeds", "2", "--threads", "1", "--runs", "2")
+
+    found = _result("compact", tmp_path / "line", "--weights", resnet18, *quick, "--card", card)
+
+    rows = found["quality"]["line"]
+    assert list(rows) == ["pcedge-s", "resnet18 mean", "resnet18 reference", "untrained 0", "untrained 1"]
+    assert [row["dims"] for row in rows.values()] == [128, 384, 1024, 128, 128]
+    assert all(0 <= row[key] <= 1 for row in rows.values() for key in ("image_auroc", "pixel_auroc"))
+    assert set(found["gap_closed"]["line"]) == {"resnet18 mean", "resnet18 reference"}
+    times = found["latency_ms"]["1"]
+    assert found["times_faster"]["1"]["float32"] == times["resnet18 mean"] / times["pcedge-s"]
+    assert found["times_faster"]["1"]["int8"] == times["resnet18 mean int8"] / times["pcedge-s int8"]
+    assert found["sizes"]["pcedge-s"]["parameters"] == 947_040
+    assert found["sizes"]["pcedge-s"]["multiply_adds"] == pytest.approx(374.4e6, rel=1e-3)
+    text = card.read_text(encoding="utf-8")
+    assert f"| line | image | {rows['pcedge-s']['image_auroc']:.3f} |" in text
+    assert text.count("| dataset | AUROC |") == 1, "the earlier results are gone"
+    assert text.startswith("# Model card: pcedge-s")
+    assert "## Licence" in text
+
+
+def test_a_card_without_a_place_for_results_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "card.md").write_text("nothing here")
+
+    card = tmp_path / "card.md"
+
+    done = _benchmark("compact", tmp_path, "--weights", "no.pth", "--card", card, returns=1)
+
+    assert "has no place for results" in done.stderr
+
+
+@pytest.mark.usefixtures("from_the_checkout")
+def test_the_gap_is_counted_from_the_untrained_networks() -> None:
+    from benchmarks.compact import gap_closed
+
+    rows = {
+        "pcedge-s": {"image_auroc": 0.8},
+        "resnet18 mean": {"image_auroc": 0.9},
+        "untrained 0": {"image_auroc": 0.5},
+        "untrained 1": {"image_auroc": 0.6},
+    }
+
+    assert gap_closed(rows, "resnet18 mean") == pytest.approx(0.25 / 0.35)
+    assert gap_closed({**rows, "resnet18 mean": {"image_auroc": 0.55}}, "resnet18 mean") is None
 
 
 @pytest.mark.usefixtures("from_the_checkout")
@@ -166,3 +230,43 @@ def test_plain_greedy_and_the_reference_pick_the_farthest_row() -> None:
     assert [plain.pick() for _ in rows] == [3, 4, 0, 2, 1]
     # From the mean distances to all five: 9 is the farthest from the others.
     assert [reference.pick() for _ in range(2)] == [4, 0]
+
+
+def test_search_compares_with_the_flat_index(tmp_path: Path) -> None:
+    """Enough rows for the pruned search; the rows named are the same, and each picture is searched for."""
+    generator = np.random.default_rng(3)
+    fading = np.exp(-0.03 * np.arange(128))
+    np.save(tmp_path / "rows.npy", (generator.standard_normal((8, 300, 128)) * fading).astype(np.float32))
+
+    found = _result("search", "--features", tmp_path / "rows.npy", "--fraction", "0.6", "--pictures", "2")
+
+    assert (found["bank_rows"], found["dims"], found["pictures"]) == (1080, 128, 2)
+    assert (found["identical"], found["different"], found["queries"]) == (True, 0, 600)
+    assert found["flat_over_ours"] == pytest.approx(found["flat_ms"] / found["ours_ms"])
+    assert len(found["ours_runs_ms"]) == len(found["flat_runs_ms"]) == 10
+
+
+def test_search_notices_a_row_that_is_not_the_nearest(from_the_checkout: None) -> None:
+    from benchmarks.search import _excess
+
+    bank, queries = np.split(_rows(55, 8), [50])
+    nearest = ((queries[:, None] - bank[None]) ** 2).sum(axis=2).argmin(axis=1)
+    distances = ((queries - bank[nearest]) ** 2).sum(axis=1)
+    assert _excess(bank, queries, distances, nearest, nearest).max() < 1e-5
+
+    wrong = (nearest + 1) % 50
+    away = ((queries - bank[wrong]) ** 2).sum(axis=1)
+
+    assert (_excess(bank, queries, away, wrong, nearest) > 1e-3).all()
+    assert (_excess(bank, queries, distances * 1.01, nearest, nearest) > 1e-3).all()
+
+
+def test_search_needs_pictures_and_something_to_search(tmp_path: Path) -> None:
+    np.save(tmp_path / "flat.npy", _rows(100, 8))
+    np.save(tmp_path / "one.npy", _rows(1, 100, 8))
+
+    flat = _benchmark("search", "--features", tmp_path / "flat.npy", returns=1)
+    one = _benchmark("search", "--features", tmp_path / "one.npy", returns=1)
+
+    assert "rows without their pictures" in flat.stderr
+    assert "nothing to search" in one.stderr

@@ -1,4 +1,4 @@
-"""The README tells the truth: its commands exist with the options it gives them, its links lead somewhere."""
+"""The documents tell the truth: their commands exist with these options, their links lead somewhere."""
 
 import ast
 import re
@@ -15,7 +15,15 @@ from pcedge.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted({line.split("#")[0].strip() for line in README.splitlines() if line.startswith("pcedge ")})
+DOCUMENTS = (README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))))
+COMMANDS = sorted(
+    {
+        line.split("#")[0].strip()
+        for document in DOCUMENTS
+        for line in document.splitlines()
+        if line.startswith("pcedge ")
+    }
+)
 
 
 def test_the_readme_has_the_three_commands_of_a_working_day() -> None:
@@ -36,7 +44,7 @@ def _usage_error(line: str) -> str:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_in_the_readme_parses(line: str) -> None:
+def test_every_command_in_the_documents_parses(line: str) -> None:
     assert _usage_error(line) == ""
 
 

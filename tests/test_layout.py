@@ -4,8 +4,10 @@ import ast
 import importlib
 import importlib.metadata
 import inspect
+import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,8 +40,8 @@ WORKSTATION = {
     "pcedge.distillation.weights",
     "pcedge.embedder",
     "pcedge.embedding",
-    "pcedge.filterbank",
     "pcedge.fitting",
+    "pcedge.hub",
 }
 HEAVY = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tensorrt", "polygraphy")
 # Common in this field, whether or not they are installed here.
@@ -145,6 +147,29 @@ def test_every_package_is_listed_for_the_wheel_and_mapped_to_its_folder() -> Non
     assert sorted(setuptools["packages"]) == sorted(folders)
     assert setuptools["package-dir"] == folders
     assert all((path.parent / "__init__.py").is_file() for f in FOLDERS for path in _sources(f))
+
+
+def test_the_wheel_holds_the_network_that_ships_and_is_small(tmp_path: Path) -> None:
+    pytest.importorskip("setuptools", minversion="77", reason="building without a network needs setuptools")
+    source = tmp_path / "source"
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)],
+        check=True,
+        capture_output=True,
+    )
+
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 6_000_000
+    with zipfile.ZipFile(wheel) as archive:
+        files = {info.filename: info.file_size for info in archive.infolist()}
+    assert 1_000_000 < files["pcedge/weights/pcedge-s.safetensors"] < 4_000_000
+    assert {f"{name.replace('.', '/')}/__init__.py" for name in ("pcedge", *FACADES)} <= set(files)
+    assert not [name for name in files if name.endswith((".pyi", ".pth")) or name.startswith(PARTS)]
 
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:

@@ -38,7 +38,7 @@ def test_fit_writes_a_bundle_that_others_can_read(exported_line: Any) -> None:
     on_disk = {
         path.relative_to(bundle).as_posix(): path.stat().st_size
         for path in bundle.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name not in ("manifest.json", "certificate.json")
     }
     assert {name: file["size"] for name, file in manifest["files"].items()} == on_disk
     assert {"bank.faiss", "bank_rows.npz", "embedder.onnx", "golden/stages.npz"} <= set(on_disk)
@@ -46,7 +46,7 @@ def test_fit_writes_a_bundle_that_others_can_read(exported_line: Any) -> None:
 
 def test_fit_reports_in_json(pcedge: Any, exported_line: Any, tmp_path: Path) -> None:
     done = pcedge(
-        "fit", exported_line.dataset, "--backbone", "filterbank", "--embedding", "mean",
+        "fit", exported_line.dataset, "--backbone", "pcedge-s",
         "--coreset", "500", "--models", tmp_path / "m", "--name", "flange", "--json",
     )  # fmt: skip
     report = json.loads(done.stdout)
@@ -63,7 +63,7 @@ def test_fit_reports_in_json(pcedge: Any, exported_line: Any, tmp_path: Path) ->
 def test_the_same_fit_gives_the_same_bank_byte_for_byte(
     pcedge: Any, exported_line: Any, tmp_path: Path
 ) -> None:
-    options = ("--backbone", "filterbank", "--embedding", "mean", "--models", tmp_path)
+    options = ("--backbone", "pcedge-s", "--models", tmp_path)
 
     assert pcedge("fit", exported_line.dataset, *options).returncode == 0
 
@@ -76,7 +76,7 @@ def test_a_plain_folder_of_good_images_is_enough(pcedge: Any, exported_line: Any
     plain = tmp_path / "plain"
     shutil.copytree(exported_line.dataset / "train" / "good", plain)
 
-    done = pcedge("fit", plain, "--backbone", "filterbank", "--models", tmp_path / "m", "--coreset", "1%")
+    done = pcedge("fit", plain, "--backbone", "pcedge-s", "--models", tmp_path / "m", "--coreset", "1%")
 
     assert done.returncode == 0, done.stderr
     assert "bank rows" in done.stdout
@@ -85,12 +85,13 @@ def test_a_plain_folder_of_good_images_is_enough(pcedge: Any, exported_line: Any
 
 def test_export_proves_parity_in_json(pcedge: Any, line: Any) -> None:
     done = pcedge("export", "--models", line.models, "--json")
-    (parity,) = json.loads(done.stdout)["parity"]
+    (certificate,) = json.loads(done.stdout)["certificates"]
+    parity = certificate["parity"]
 
     assert done.returncode == 0
-    assert parity["frames"] == 4
-    assert parity["flips"] == 0
-    assert 0 <= parity["score_difference"] < 1e-4
+    assert [certificate[key] for key in ("runtime", "device", "precision")] == ["onnx", "cpu", "fp32"]
+    assert (parity["frames"], parity["flips"]) == (4, 0)
+    assert all(0 <= stage["largest"] <= stage["tolerance"] for stage in parity["stages"])
 
 
 def test_export_to_tensorrt_without_tensorrt_is_partly_done(pcedge: Any, line: Any) -> None:
@@ -272,7 +273,7 @@ def test_models_lists_bundles_and_chooses_the_current_one(pcedge: Any, line: Any
 def test_a_fit_in_little_memory_goes_in_stages_and_says_what_that_means(
     pcedge: Any, exported_line: Any, tmp_path: Path
 ) -> None:
-    options = ("--backbone", "filterbank", "--embedding", "mean", "--models", tmp_path, "--memory-gb")
+    options = ("--backbone", "pcedge-s", "--models", tmp_path, "--memory-gb")
 
     refused = pcedge("fit", exported_line.dataset, *options, "0.05")
     named = re.search(r"--memory-gb ([\d.]*\d)", refused.stderr)
@@ -295,7 +296,7 @@ def test_a_fit_in_little_memory_goes_in_stages_and_says_what_that_means(
 
 
 def test_a_second_fit_computes_only_what_is_new(pcedge: Any, exported_line: Any, tmp_path: Path) -> None:
-    options = ("--backbone", "filterbank", "--embedding", "mean", "--json")
+    options = ("--backbone", "pcedge-s", "--json")
     env = {"PCEDGE_CACHE": str(tmp_path / "cache")}
     folder = tmp_path / "line"
     shutil.copytree(exported_line.dataset / "train" / "good", folder)

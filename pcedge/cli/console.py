@@ -27,6 +27,7 @@ err = Console(stderr=True, highlight=False)
 
 _LABELS = {
     "render": "Rendering the line",
+    "download": "Downloading weights (MB)",
     "embed": "Embedding images",
     "coreset": "Choosing the coreset",
     "calibrate": "Calibrating on good images",

@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Take a made-up production line through fit, export, evaluate and watch, offline.
 
-    Leaves heatmaps and a contact sheet to look at. The backbone is an embedded, untrained filter bank.
+    Leaves heatmaps and a contact sheet to look at. The backbone is pcedge-s, which comes with pcedge.
     """
     from .console import progress_bars
 
@@ -63,7 +63,7 @@ def _print_summary(result: "DemoResult") -> None:
     say("Look at [bold]{page}[/], or at {sheet}.", page=result.page, sheet=result.sheet)
     say("Heatmaps of what was flagged: {place}/pictures", place=result.inspections)
     say(
-        "The backbone is the embedded, untrained filter bank; with pretrained weights: "
+        "The backbone is pcedge-s, which comes with pcedge; with a larger one: "
         "pcedge fit {line} --backbone wide_resnet50_2",
         line=result.page.parent / "line",
     )

@@ -41,6 +41,15 @@ def distill(
             show_default=False,
         ),
     ] = None,
+    procedural: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of made-up pictures among those of --images, 0 to 1.",
+            min=0,
+            max=1,
+            show_default=False,
+        ),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Length of the training in steps.", min=1, show_default=False)
     ] = None,
@@ -61,7 +70,7 @@ def distill(
             "float32."
         ),
     ] = "bfloat16",
-    device: Annotated[str, typer.Option(help="Where PyTorch trains: cpu, cuda, cuda:1.")] = "cpu",
+    device: options.Device = "auto",
     out: Annotated[
         Path, typer.Option(help="Directory for the checkpoint, the weights and the report.")
     ] = Path("distilled"),
@@ -88,6 +97,7 @@ def distill(
         weights=weights,
         layers=tuple(layer.strip() for layer in layers.split(",")) if layers else (),
         images=tuple(images or ()),
+        procedural=procedural,
         steps=steps,
         minutes=minutes,
         seed=seed,
@@ -131,13 +141,14 @@ def _print_json(result: "DistillResult") -> None:
                 "parameters": result.parameters,
                 "as_written": result.as_written,
                 "last": asdict(result.last),
+                "unreadable": result.unreadable,
             }
         )
     )
 
 
 def _print_summary(result: "DistillResult") -> None:
-    from .console import Facts, out
+    from .console import Facts, out, say
 
     table = Facts("Distilled pcedge-s")
     table.add("teacher", f"{result.settings['teacher']} ({', '.join(result.settings['teacher_layers'])})")
@@ -151,3 +162,10 @@ def _print_summary(result: "DistillResult") -> None:
     table.add("weights", f"{result.weights} ({result.weights.stat().st_size / 1e6:.1f} MB)")
     table.add("report", str(result.report))
     out.print(table)
+    if result.unreadable:
+        say(
+            "[yellow]{count} of the image files could not be read[/] and were passed over; the first: {name}",
+            count=len(result.unreadable),
+            name=result.unreadable[0],
+        )
+    say("Next: [bold]pcedge fit DATASET --backbone pcedge-s --weights {weights}[/]", weights=result.weights)

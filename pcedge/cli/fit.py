@@ -25,17 +25,19 @@ def fit(
         ),
     ],
     backbone: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="A torchvision network (wide_resnet50_2, resnet18, squeezenet1_0, ...), or filterbank: "
-            "embedded, untrained, needs no download."
+            help="A torchvision network (wide_resnet50_2, resnet18, squeezenet1_0, ...), or pcedge-s: small, "
+            "fast, comes with pcedge. Without it, wide_resnet50_2; where its weights are not on this machine "
+            "and cannot be downloaded, pcedge-s.",
+            show_default=False,
         ),
-    ] = "wide_resnet50_2",
+    ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="A state dict (.pth, .safetensors) for the backbone. Without it, torchvision's "
-            "IMAGENET1K_V1 weights.",
+            help="A state dict (.pth, .safetensors) for the backbone, also one that pcedge distill wrote. "
+            "Without it, torchvision's IMAGENET1K_V1 weights, or those of pcedge-s that come with pcedge.",
             show_default=False,
         ),
     ] = None,
@@ -65,12 +67,14 @@ def fit(
         typer.Option(help="Cut out the central square of this size; 0 for none.", show_default=False),
     ] = None,
     embedding: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="reference: 1,024 pooled values a patch, as in the paper's code; mean: the plain 3x3 mean "
-            "of each channel, smaller for small networks."
+            "of each channel, smaller for small networks. Without it, mean for pcedge-s, reference for the "
+            "others.",
+            show_default=False,
         ),
-    ] = "reference",
+    ] = None,
     coreset: Annotated[
         str,
         typer.Option(help="Patches the bank keeps: a fraction (0.1), 10%, or a number of rows."),
@@ -123,14 +127,14 @@ def fit(
         from pcedge.embedder import EmbeddingKind
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "fit", "Fitting") from None
-    if embedding not in get_args(EmbeddingKind):
+    if embedding not in (None, *get_args(EmbeddingKind)):
         raise OptionError(f"There is no embedding {embedding!r}.", "Choose --embedding reference or mean.")
     chosen = fitting.FitOptions(
         backbone=backbone,
         weights=weights,
         layers=tuple(layer.strip() for layer in layers.split(",")) if layers else (),
         preprocessing=_preprocessing(preset, image_size, crop),
-        embedding="mean" if embedding == "mean" else "reference",
+        embedding="mean" if embedding == "mean" else "reference" if embedding else None,
         coreset=CoresetSize.parse(coreset),
         false_reject_rate=false_reject_rate,
         seed=seed,
@@ -171,6 +175,9 @@ def _print_json(result: "FitResult") -> None:
         json.dumps(
             {
                 "bundle": str(result.bundle.directory),
+                "backbone": manifest.backbone.name,
+                "backbone_weights": manifest.backbone.weights,
+                "offline_default": _offline_default(result),
                 "images": manifest.images,
                 "skipped": manifest.skipped,
                 "cached": result.cached,
@@ -195,7 +202,8 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     limit = manifest.threshold
     table = Facts(f"Fitted {manifest.dataset}")
     table.add("images", f"{manifest.images}, {result.cached} from the cache, {len(manifest.skipped)} skipped")
-    table.add("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}")
+    note = "; the offline default, see below" if result.offline_default else ""
+    table.add("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}{note}")
     table.add("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
     table.add("bank rows", f"{manifest.bank.rows:,}")
     table.add("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")
@@ -219,6 +227,8 @@ def _print_notes(result: "FitResult", chosen: "FitOptions") -> None:
     from .console import say
 
     manifest, limit = result.bundle.manifest, result.bundle.manifest.threshold
+    if result.offline_default:
+        say("[yellow]{reason}[/]", reason=_offline_default(result))
     for name, reason in list(manifest.skipped.items())[:5]:
         say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
     if result.cache_problem:
@@ -240,6 +250,16 @@ def _print_notes(result: "FitResult", chosen: "FitOptions") -> None:
             needed=images_needed(DEFAULT_FALSE_REJECT_RATE),
             wanted=f"{DEFAULT_FALSE_REJECT_RATE:.0%}",
         )
+
+
+def _offline_default(result: "FitResult") -> str:
+    """Why ``pcedge-s`` was used without being asked for, and how to get the larger network; or nothing."""
+    if result.offline_default is None:
+        return ""
+    return (
+        f"No --backbone was named, and {result.bundle.manifest.backbone.name} was used: "
+        f"{result.offline_default.what} For the larger network: {result.offline_default.hint}"
+    )
 
 
 def _bytes(result: "FitResult") -> int:

@@ -7,6 +7,7 @@ a dozen times, never twice alike.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -49,8 +50,21 @@ class BatchSettings:
         return round(self.size * _PICTURE_OVER_CUT)
 
 
-class Batches(IterableDataset[Tensor]):
-    """Batches uint8 [distinct + twins, size, size, 3] from a step on, without end.
+class Batch(NamedTuple):
+    """What one training step gets.
+
+    Attributes:
+        images: uint8 [distinct + twins, size, size, 3].
+        unreadable: Files that could not be read so far and were passed over: where batches are made by a
+            process of their own, this is how the others learn of them.
+    """
+
+    images: Tensor
+    unreadable: tuple[str, ...]
+
+
+class Batches(IterableDataset[Batch]):
+    """Batches from a step on, without end.
 
     Args:
         pictures: What to cut from.
@@ -63,13 +77,14 @@ class Batches(IterableDataset[Tensor]):
         self._settings = settings
         self._first_step = first_step
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Batch]:
         settings, step = self._settings, self._first_step
         low = step * settings.fresh
         pool = {index: self._picture(index) for index in range(low, low + settings.pool)}
         while True:
             rng = np.random.default_rng([settings.seed, _BATCH, step])
-            yield torch.from_numpy(_batch(rng, pool, settings))
+            images = torch.from_numpy(_batch(rng, pool, settings))
+            yield Batch(images, tuple(sorted(self._pictures.unreadable)))
             for index in range(low, low + settings.fresh):
                 del pool[index]
                 pool[index + settings.pool] = self._picture(index + settings.pool)
@@ -80,7 +95,7 @@ class Batches(IterableDataset[Tensor]):
         return self._pictures.picture(index, self._settings.picture_size)
 
 
-def stream(batches: Batches, *, worker: bool) -> Iterator[Tensor]:
+def stream(batches: Batches, *, worker: bool) -> Iterator[Batch]:
     """The batches, made ahead by a process of their own if ``worker``."""
     if not worker:
         return iter(batches)

@@ -32,6 +32,7 @@ class DistillResult:
         last: Measurement of the finished network.
         as_written: Shares missed by the network as read back from the half-precision file: plain, weighted as
             in the loss, and of the twins' differences.
+        unreadable: Image files that could not be read and were passed over, sorted.
     """
 
     weights: Path
@@ -40,6 +41,7 @@ class DistillResult:
     parameters: int
     last: Measurement
     as_written: tuple[float, float, float]
+    unreadable: tuple[str, ...]
 
 
 def distill(
@@ -55,6 +57,7 @@ def distill(
 
     Raises:
         OptionError: The options do not fit each other, or another training is in the directory.
+        RuntimeUnavailableError: The device does not exist here.
         WeightsError: The teacher's weights or the checkpoint cannot be used, or the training diverged.
         DatasetError: There are too few images.
     """
@@ -76,11 +79,13 @@ def distill(
         parameters=sum(value.numel() for value in network.parameters()),
         last=training.history[-1],
         as_written=training.evaluate(network.to(training.device)),
+        unreadable=tuple(sorted(training.unreadable)),
     )
     report = {
         "settings": result.settings,
         "parameters": result.parameters,
         "as_written": result.as_written,
+        "unreadable": result.unreadable,
         "history": [asdict(measurement) for measurement in training.history],
     }
     replace_file(result.report, (json.dumps(report, indent=1) + "\n").encode())

@@ -13,6 +13,8 @@ from pcedge.embedding import MeanPooling
 WHITENING = 0.5
 # Weight of the twins' differences: what a small local change does to the descriptors is what gets detected.
 TWIN_WEIGHT = 0.5
+# Twins may be alike, where a change happens to show nowhere: then nothing is missed, and 0 / 0 is no number.
+_TINY = 1e-12
 
 _pool = MeanPooling()
 
@@ -65,8 +67,8 @@ class Objective:
         if not self.twins:
             return missed
         made = _difference(target, self.twins)
-        missed_of_twins = _weighted(_difference(found, self.twins) - made, weights) / _weighted(made, weights)
-        return missed + TWIN_WEIGHT * missed_of_twins
+        missed_of_twins = _weighted(_difference(found, self.twins) - made, weights)
+        return missed + TWIN_WEIGHT * missed_of_twins / _weighted(made, weights).clamp(min=_TINY)
 
     def shares(self, student: Tensor, target: Tensor) -> tuple[float, float, float]:
         """Shares missed: plain, weighted as in the loss, and of the twins' differences."""
@@ -77,7 +79,7 @@ class Objective:
         return (
             float(_weighted(found - target, even) / _weighted(target, even)),
             float(_weighted(found - target, weights) / _weighted(target, weights)),
-            float(_weighted(remade - made, weights) / _weighted(made, weights)),
+            float(_weighted(remade - made, weights) / _weighted(made, weights).clamp(min=_TINY)),
         )
 
 

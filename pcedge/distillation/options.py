@@ -21,12 +21,13 @@ class DistillOptions:
         weights: A state dict for it; None for torchvision's hub cache.
         layers: Module names, finest grid first; empty for the teacher's default.
         images: Folders of images to train on; empty for procedural ones.
+        procedural: Share of procedural pictures beside ``images``, 0 to 1; None for none.
         steps: Steps of the training; exactly one of this and ``minutes``.
         minutes: Length of the training. How many steps that gives depends on the machine.
         seed: Of everything random.
         learning_rate: Its highest value; it rises for a fiftieth of the training and then falls to 0.
         precision: Of the convolutions while training; the weights stay float32.
-        device: Where PyTorch trains, such as ``cpu`` or ``cuda``.
+        device: Where PyTorch trains: ``auto`` (CUDA if there is any), ``cpu``, ``cuda``, ``cuda:1``.
         resume: Go on from the checkpoint in ``out``.
         worker: Make the batches in a process of their own.
         held_out: Pictures for the held-out loss.
@@ -41,12 +42,13 @@ class DistillOptions:
     weights: Path | None = None
     layers: tuple[str, ...] = ()
     images: tuple[Path, ...] = ()
+    procedural: float | None = None
     steps: int | None = None
     minutes: float | None = None
     seed: int = 0
     learning_rate: float = 1.2e-3
     precision: Precision = "bfloat16"
-    device: str = "cpu"
+    device: str = "auto"
     resume: bool = False
     worker: bool = True
     held_out: int = 128

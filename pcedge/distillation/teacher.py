@@ -84,8 +84,9 @@ class Teacher(nn.Module):
     def fit(self, batches: Iterable[Tensor]) -> None:
         """Find the principal components of the embedding of some normalised images."""
         (embedder,) = self._embedders
-        total = torch.zeros(embedder.dims, dtype=torch.float64)
-        products = torch.zeros(embedder.dims, embedder.dims, dtype=torch.float64)
+        device = self.offset.device
+        total = torch.zeros(embedder.dims, dtype=torch.float64, device=device)
+        products = torch.zeros(embedder.dims, embedder.dims, dtype=torch.float64, device=device)
         count = 0
         for images in batches:
             rows = embedder(images).flatten(0, 1)

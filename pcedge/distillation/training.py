@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pcedge.compact import COMPACT_DIMS, CompactNet
 from pcedge.errors import WeightsError
+from pcedge.export import TorchRuntime
 from pcedge.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pcedge.progress import Progress, silent
 
@@ -42,9 +43,11 @@ class Training:
         step: Steps taken.
         seconds: Time they took, over all resumptions; waiting for the first batch does not count.
         history: Measurements on held-out pictures, the last one of the finished network.
+        unreadable: Image files that could not be read and were passed over.
 
     Raises:
         OptionError: The options do not fit each other or the checkpoint.
+        RuntimeUnavailableError: The device does not exist here.
         WeightsError: The teacher's weights cannot be had or used.
         DatasetError: There are too few images.
     """
@@ -55,8 +58,9 @@ class Training:
         self.options = options
         self.batches = replace(options.batches, seed=options.seed)
         self.progress = progress
-        self.device = torch.device(options.device)
-        self.pictures = open_pictures(options.images, options.seed)
+        # A runtime knows which devices there are, and says so.
+        self.device = torch.device(TorchRuntime(nn.Identity(), options.device).device)
+        self.pictures = open_pictures(options.images, options.seed, options.procedural)
         self.teacher = Teacher(
             options.teacher, options.layers, options.weights, size=self.batches.size, dims=COMPACT_DIMS
         )
@@ -64,13 +68,13 @@ class Training:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             self.student = CompactNet(folded=False)
+        self.teacher.to(self.device)
         if checkpoint is None:
             self.teacher.fit(self._pictures_for_components())
         else:
             checkpoint.check_settings(self.settings)
             self.teacher.restore(checkpoint.components)
             self.student.load_state_dict(checkpoint.student)
-        self.teacher.to(self.device)
         self.student.to(self.device)
         for parameter in (*self.teacher.parameters(), *self.student.parameters()):
             if parameter.ndim == 4:
@@ -85,6 +89,7 @@ class Training:
             self.step, self.seconds = checkpoint.step, checkpoint.seconds
             self.history = [Measurement.of(values) for values in checkpoint.history]
         self.objective = Objective(self.teacher.variance, self.batches.twins)
+        self.unreadable: set[str] = set()
         self.held_out = held_out(self.pictures, self.batches, options.held_out)
         with torch.inference_mode():
             self.held_out_targets = torch.cat(
@@ -98,15 +103,15 @@ class Training:
             WeightsError: The loss is no number any more.
         """
         batches = stream(Batches(self.pictures, self.batches, self.step), worker=self.options.worker)
-        images = next(batches)
+        batch = next(batches)
         saved = time.monotonic()
         # With a time limit, what filling the pool takes would be lost for training.
         began = saved - self.seconds
         losses: list[float] = []
         while (done := self._done()) < 1:
-            losses.append(self._train_on(images, done))
+            losses.append(self._train_on(batch.images, done))
             self.step += 1
-            images = next(batches)
+            batch = next(batches)
             self.seconds = time.monotonic() - began
             self._report()
             finished = self._done() >= 1
@@ -119,6 +124,7 @@ class Training:
             if finished or time.monotonic() - saved > self.options.save_every_s:
                 self._checkpoint().save(self.options.checkpoint_file)
                 saved = time.monotonic()
+        self.unreadable.update(batch.unreadable, self.pictures.unreadable)
 
     def evaluate(self, network: nn.Module) -> tuple[float, float, float]:
         """Shares of the held-out targets that a network in evaluation mode misses, see ``Objective``."""
@@ -168,7 +174,7 @@ class Training:
         settings = replace(self.batches, distinct=_CHUNK, twins=0, pool=_CHUNK, fresh=_CHUNK)
         batches = iter(Batches(self.pictures, settings))
         for done in range(total):
-            yield self._normalised(next(batches))
+            yield self._normalised(next(batches).images)
             self.progress("components", done + 1, total)
 
     def _normalised(self, images: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from pcedge.backbones import (
     state_digest,
     used_state,
 )
-from pcedge.embedder import build_embedder, restore_embedder, save_backbone
+from pcedge.compact import CompactNet
+from pcedge.embedder import build_embedder, default_embedding, restore_embedder, save_backbone
 from pcedge.errors import BundleError, OptionError, WeightsError
 from pcedge.manifest import BackboneInfo, Manifest
 from pcedge.preprocessing import Preprocessing
@@ -102,21 +104,49 @@ def test_layers_of_many_networks_can_be_chosen(
         ("resnet18", ("layer2", "layer2"), "named twice"),
         ("squeezenet1_1", (), r"(?s)Which layers of squeezenet1_1.*--layers features\.7"),
         ("googlenet", ("aux1",), "aux1"),
-        ("filterbank", ("layer4",), r"(?s)no layer 'layer4'.*layer2, layer3"),
+        ("pcedge-s", ("layer4",), r"(?s)no layer 'layer4'.*descriptors.*stage3"),
     ],
 )
 def test_unknown_networks_and_layers_are_errors_that_say_what_there_is(
     name: str, layers: tuple[str, ...], words: str
 ) -> None:
     with pytest.raises(OptionError, match=words) as caught:
-        load_backbone(name, layers, Path("not-read.pth") if name != "filterbank" else None)
+        load_backbone(name, layers, Path("not-read.pth"))
 
     assert caught.value.hint
 
 
-def test_the_filter_bank_takes_no_weights(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="takes no --weights"):
-        load_backbone("filterbank", (), tmp_path / "weights.pth")
+def test_the_compact_network_comes_with_its_weights() -> None:
+    backbone = load_backbone("pcedge-s")
+
+    (descriptors,) = backbone.module(torch.zeros(1, 3, 224, 224))
+    assert (backbone.name, backbone.layers) == ("pcedge-s", ("descriptors",))
+    assert backbone.weights == f"shipped with pcedge {version('pcedge')}"
+    assert descriptors.shape == (1, 128, 28, 28)
+    assert {value.dtype for value in used_state(backbone.module).values()} == {torch.float32}
+    assert default_embedding("pcedge-s") == "mean"
+    assert default_embedding("resnet18") == "reference"
+
+
+def test_the_compact_network_takes_weights_of_one_s_own(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    half = {name: value.half() for name, value in CompactNet().state_dict().items()}
+    save_file(half, tmp_path / "own.safetensors")
+
+    own, shipped = load_backbone("pcedge-s", (), tmp_path / "own.safetensors"), load_backbone("pcedge-s")
+
+    assert own.weights == "own.safetensors"
+    assert own.weights_sha256 != shipped.weights_sha256
+    for name, value in used_state(own.module).items():
+        assert torch.equal(value, half[name].float()), name
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    state = {**CompactNet().state_dict(), "detail.bias": torch.full((128,), value)}
+
+    with pytest.raises(WeightsError, match=r"not finite detail\.bias"):
+        load_backbone("pcedge-s", (), _saved(tmp_path, state))
 
 
 def _no_head(state: State) -> State:
@@ -250,7 +280,7 @@ def _stored(backbone: Backbone, directory: Path, manifest: Manifest) -> tuple[Ma
     return msgspec.structs.replace(manifest, backbone=info), directory / "backbone.safetensors"
 
 
-@pytest.mark.parametrize("name", ["resnet18", "filterbank"])
+@pytest.mark.parametrize("name", ["resnet18", "pcedge-s"])
 def test_an_embedder_restored_from_its_file_is_the_one_that_was_stored(
     tmp_path: Path, state: State, manifest: Manifest, name: str
 ) -> None:
@@ -267,7 +297,7 @@ def test_an_embedder_restored_from_its_file_is_the_one_that_was_stored(
 def test_stored_weights_that_the_manifest_does_not_name_are_refused(
     tmp_path: Path, manifest: Manifest
 ) -> None:
-    backbone = load_backbone("filterbank")
+    backbone = load_backbone("pcedge-s")
     _, path = _stored(backbone, tmp_path, manifest)
 
     with pytest.raises(BundleError, match="does not hold the weights"):

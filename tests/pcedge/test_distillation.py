@@ -15,6 +15,7 @@ from torchvision import models
 from pcedge.compact import CompactNet
 from pcedge.distillation import BatchSettings, DistillOptions, distill
 from pcedge.distillation.batches import Batches
+from pcedge.distillation.objective import Objective
 from pcedge.distillation.sources import Procedural, open_pictures
 from pcedge.distillation.teacher import Teacher
 from pcedge.distillation.training import Training
@@ -195,6 +196,19 @@ def test_a_loss_that_is_no_number_ends_the_training(options: Options) -> None:
         training.run()
 
 
+def test_twins_that_are_alike_leave_the_loss_a_number() -> None:
+    variance, target = torch.ones(3), torch.randn(4, 3, 8, 8)
+    target[-1] = target[0]
+    student = target.clone().requires_grad_()
+
+    loss = Objective(variance, twins=1).loss(student, target)
+    loss.backward()  # type: ignore[no-untyped-call]
+
+    assert student.grad is not None
+    assert bool(torch.isfinite(loss))
+    assert bool(torch.isfinite(student.grad).all())
+
+
 def test_layers_of_another_stride_are_refused(options: Options) -> None:
     with pytest.raises(OptionError, match="stride 8"):
         distill(options(layers=("layer1", "layer2")))
@@ -208,7 +222,8 @@ def test_folders_give_cuts_and_keep_some_files_back(tmp_path: Path) -> None:
 
     assert pictures.description.startswith("60 images from ")
     batch = next(iter(Batches(pictures, BatchSettings(size=56, distinct=2, twins=1, pool=3, fresh=1))))
-    assert batch.shape == (3, 56, 56, 3)
+    assert batch.images.shape == (3, 56, 56, 3)
+    assert batch.unreadable == ()
     assert isinstance(open_pictures([], seed=0), Procedural)
 
 

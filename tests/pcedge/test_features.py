@@ -35,7 +35,7 @@ UNUSABLE = {
     19: "is not an image",
 }
 
-# Embeds a folder with the filter bank; prints the digest of the result and how many images were known.
+# Embeds a folder with the compact network; prints the digest of the result and how many images were known.
 EMBEDDER = """
 import sys
 from hashlib import sha256
@@ -49,7 +49,7 @@ from pcedge.features import embed_images
 from pcedge.preprocessing import Preprocessing
 
 preprocessing = Preprocessing(image_size=64)
-embedder = build_embedder(load_backbone("filterbank").module, preprocessing, "mean")
+embedder = build_embedder(load_backbone("pcedge-s").module, preprocessing, "mean")
 shape = (embedder.patches, embedder.dims)
 cache = FeatureCache(Path(sys.argv[2]), 10**8, "0" * 32, shape)
 paths = list_images(sys.argv[1])

@@ -63,12 +63,12 @@ def test_a_twin_differs_in_a_few_places() -> None:
 def test_batches_are_the_same_from_any_step_on() -> None:
     from_the_start = iter(Batches(Procedural(2), SMALL))
     later = iter(Batches(Procedural(2), SMALL, first_step=3))
-    skipped = [next(from_the_start) for _ in range(3)]
+    skipped = [next(from_the_start).images for _ in range(3)]
 
     for _ in range(3):
-        expected = next(from_the_start)
+        expected = next(from_the_start).images
         assert expected.shape == (6, 56, 56, 3)
-        assert torch.equal(next(later), expected)
+        assert torch.equal(next(later).images, expected)
     assert not torch.equal(skipped[0], skipped[1])
 
 
@@ -76,7 +76,7 @@ def test_a_worker_makes_the_same_batches() -> None:
     ahead = stream(Batches(Procedural(2), SMALL), worker=True)
     here = stream(Batches(Procedural(2), SMALL), worker=False)
 
-    assert all(torch.equal(next(ahead), next(here)) for _ in range(3))
+    assert all(torch.equal(next(ahead).images, next(here).images) for _ in range(3))
 
 
 def test_held_out_pictures_are_fixed_and_end_with_twins() -> None:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torchvision import models
 
-from pcedge.backbones import load_backbone, read_state, used_state
-from pcedge.errors import WeightsError
+from pcedge.backbones import load_backbone, load_default_backbone, read_state, used_state
+from pcedge.errors import WeightsError, WeightsUnavailableError
 
 HUB_FILE = "resnet18-f37072fd.pth"
 
@@ -122,7 +122,34 @@ def test_without_pretrained_weights_and_network_the_error_says_where_to_put_them
 
     assert f"https://download.pytorch.org/models/{HUB_FILE}" in caught.value.hint
     assert str(hub / HUB_FILE) in caught.value.hint
-    assert "--backbone filterbank" in caught.value.hint
+    assert "--weights FILE" in caught.value.hint
+
+
+def test_without_a_name_and_without_pretrained_weights_the_shipped_network_is_used(hub: Path) -> None:
+    backbone, missing = load_default_backbone()
+
+    assert backbone.name == "pcedge-s"
+    assert missing is not None
+    assert "wide_resnet50_2 are not on this machine" in missing.what
+    assert str(hub) in missing.hint
+
+
+@pytest.mark.parametrize("write", [_write_garbage, _write_truncated, _write_intruder_by_torch])
+def test_damaged_pretrained_weights_are_no_reason_for_another_network(
+    hub: Path, tmp_path: Path, write: Callable[[Path, Path], None]
+) -> None:
+    write(hub / "wide_resnet50_2-95faca4d.pth", tmp_path / "code-was-run")
+
+    with pytest.raises(WeightsError, match="wide_resnet50_2-95faca4d"):
+        load_default_backbone()
+
+
+@pytest.mark.usefixtures("hub")
+def test_layers_or_a_file_stand_for_the_larger_network(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnavailableError):
+        load_default_backbone(("layer2",))
+    with pytest.raises(WeightsError, match="no weights file"):
+        load_default_backbone((), tmp_path / "no.pth")
 
 
 def test_cached_pretrained_weights_are_used(hub: Path) -> None:
