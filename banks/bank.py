@@ -132,7 +132,7 @@ class Bank:
             Squared distances, float32 [n], and row numbers, int64 [n]. An embedding that is not finite has no
             nearest row: its distance is NaN and its row -1.
         """
-        return self._search.search(np.ascontiguousarray(embeddings, np.float32))
+        return self._search.search(embeddings)
 
 
 def _read_sources(path: Path) -> RowSources:

@@ -1,11 +1,14 @@
 """The nearest row of each embedding, exactly: pruned where that pays, a plain product where not."""
 
+import warnings
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .pruned_layout import LEAST_DIMS, layout_bytes
 
 if TYPE_CHECKING:
     from .pruned_search import PrunedSearch
@@ -47,7 +50,14 @@ class ExactSearch:
         """Squared distance and number of the nearest row of each embedding [n, dims], C-contiguous.
 
         An embedding that is not finite has no nearest row: its distance is NaN and its row -1.
+
+        Raises:
+            ValueError: The embeddings have another number of dims than the rows.
         """
+        if embeddings.ndim != 2 or embeddings.shape[1] != self._index.d:
+            raise ValueError(f"embeddings {list(embeddings.shape)} in a bank of {self._index.d} dims")
+        # Arrays that may not be written to are a kind of their own to the kernel, and compile it again.
+        embeddings = np.require(embeddings, np.float32, ["C", "W"])
         distances = np.full(len(embeddings), np.nan, np.float32)
         rows = np.full(len(embeddings), -1, np.int64)
         left = np.ones(len(embeddings), np.bool_)
@@ -85,21 +95,23 @@ class ExactSearch:
     @cached_property
     def _pruned(self) -> "PrunedSearch | None":
         """Prepared at the first search, which is after the index is complete."""
-        from .pruned_search import PrunedSearch
+        if not _prunable(self._index.ntotal, self._index.d) or not _has_finite_squares(self._rows):
+            return None
+        try:
+            from .pruned_search import PrunedSearch
 
-        return PrunedSearch(self._rows) if _prunable(self._index.ntotal, self._index.d) else None
+            return PrunedSearch(self._rows)
+        except ImportError as error:
+            warnings.warn(f"searching plainly, which is slower: {error}", RuntimeWarning, stacklevel=2)
+            return None
 
 
 def search_bytes(rows: int, dims: int) -> int:
     """Memory that searching so many rows takes beside the rows, most while it is prepared."""
-    from .pruned_layout import layout_bytes
-
     return layout_bytes(rows, dims) if _prunable(rows, dims) else 0
 
 
 def _prunable(rows: int, dims: int) -> bool:
-    from .pruned_layout import LEAST_DIMS
-
     return rows >= _LEAST_ROWS and dims >= LEAST_DIMS
 
 

@@ -3,6 +3,7 @@
 Written for one thread without the interpreter's lock: the caller gives each thread its own queries.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -10,26 +11,28 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# Rows of a leaf: enough to fill a processor's vectors, few enough to lie close together.
-LEAF_ROWS = 64
-# How many leading coordinates bound a leaf, and its rows at one level after the other. All of these are
-# compiled in: they stay in this file, whose time stamp the compiled code on disk is kept by.
-BOX_DIMS, LEVELS = 24, (24, 48, 96)
+from .pruned_layout import BOX_DIMS, LEAF_ROWS, LEVELS
+
 # Leaves looked at first for a good guess, those with the lowest bounds.
 _PROBES = 4
 # What a comparison in full costs, in comparisons by head.
 _FULL_COST = 8
 
+# Set in the environment, this keeps compiled code from being written to disk and read from there.
+NO_CACHE = "PCEDGE_NO_KERNEL_CACHE"
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _compile(function: _F) -> _F:
-    """Compile for this machine, and keep the result on disk where there is a place for it."""
+    """Compile for this machine, and keep the result on disk where there is a place and nothing forbids it."""
     options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
-    try:
-        return cast(_F, njit(cache=True, **options)(function))
-    except RuntimeError:  # nowhere to write the cache
-        return cast(_F, njit(**options)(function))
+    if not os.environ.get(NO_CACHE):
+        try:
+            return cast(_F, njit(cache=True, **options)(function))
+        except RuntimeError:  # no place
+            pass
+    return cast(_F, njit(**options)(function))
 
 
 @_compile

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .pruned_kernel import BOX_DIMS, LEAF_ROWS, LEVELS
-
+# Rows of a leaf: enough to fill a processor's vectors, few enough to lie close together.
+LEAF_ROWS = 64
+# How many leading coordinates bound a leaf, and its rows at one level after the other. Both are compiled into
+# the kernel: whoever changes them here touches that file, by whose time the compiled code on disk is kept.
+BOX_DIMS, LEVELS = 24, (24, 48, 96)
 # Leading coordinates that bound a single row.
 HEAD_DIMS = 256
 # Fewer than this many values cannot be bounded by fewer.

@@ -8,15 +8,18 @@ k the leading coordinates in an orthonormal basis and r the rest,
 which rules out most rows of the bank, whole leaves of a tree at a time. Nothing is approximated.
 """
 
+import importlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .pruned_kernel import find_nearest
-from .pruned_layout import Heads, Layout
+from .pruned_layout import LEAST_DIMS, Heads, Layout
+
+Kernel = Callable[..., bool]
 
 # The rounding error of a bound, relative to the square of the lengths in it; that of float32 products of a
 # few thousand terms is ten times smaller.
@@ -35,12 +38,20 @@ class PrunedSearch:
         rows: float32 [n, dims], C-contiguous, with at least ``LEAST_DIMS`` dims. Not copied: they must stay
             as they are.
         threads: How many to use; by default one for every core this process may use.
+
+    Raises:
+        ImportError: Numba cannot be used here.
     """
 
     def __init__(self, rows: NDArray[np.float32], threads: int | None = None) -> None:
+        self._find_nearest = _kernel()
         self._rows = rows
         self._layout = Layout.of(rows)
-        self._pool = ThreadPoolExecutor(threads or _cores(), "search")
+        self._threads = threads or _cores()
+        self._start_threads()
+
+    def _start_threads(self) -> None:
+        self._pool, self._process = ThreadPoolExecutor(self._threads, "search"), os.getpid()
 
     def search(
         self, queries: NDArray[np.float32]
@@ -62,9 +73,17 @@ class PrunedSearch:
         found = np.empty(len(queries), np.bool_)
         parts = [slice(start, start + _CHUNK) for start in range(0, len(queries), _CHUNK)]
         search = partial(self._search_part, queries, heads, margins, distances, nearest)
-        for part, done in zip(parts, self._pool.map(search, parts), strict=True):
+        for part, done in zip(parts, self._over_threads(search, parts), strict=True):
             found[part] = done
         return distances, nearest, found
+
+    def _over_threads(self, search: Callable[[slice], bool], parts: list[slice]) -> list[bool]:
+        if self._process != os.getpid():  # a fork takes no threads along
+            self._start_threads()
+        try:
+            return list(self._pool.map(search, parts))
+        except RuntimeError:  # the interpreter is shutting down, and takes no new work
+            return [search(part) for part in parts]
 
     def _search_part(
         self,
@@ -76,7 +95,7 @@ class PrunedSearch:
         part: slice,
     ) -> bool:
         layout = self._layout
-        return find_nearest(
+        return self._find_nearest(
             queries[part],
             heads.coordinates[part],
             heads.rests[part],
@@ -92,6 +111,43 @@ class PrunedSearch:
             distances[part],
             nearest[part],
         )
+
+
+@lru_cache
+def _kernel() -> Kernel:
+    """The compiled kernel, tried out; where what lies on disk is damaged or cannot be written, without it."""
+    from . import pruned_kernel
+
+    try:
+        _try_out(pruned_kernel.find_nearest)
+    except Exception:  # whatever reading a torn file or writing to a full disk raises
+        os.environ[pruned_kernel.NO_CACHE] = "1"
+        importlib.reload(pruned_kernel)
+        _try_out(pruned_kernel.find_nearest)
+    return pruned_kernel.find_nearest
+
+
+def _try_out(find_nearest: Kernel) -> None:
+    """Search once, which compiles; arrays are of the kinds that a search has."""
+    rows = np.eye(2, LEAST_DIMS, dtype=np.float32)
+    layout = Layout.of(rows)
+    heads = Heads.of(rows - layout.center, layout.basis)
+    find_nearest(
+        rows,
+        heads.coordinates,
+        heads.rests,
+        heads.squared_lengths,
+        heads.squared_lengths,
+        layout.lows,
+        layout.highs,
+        layout.tiles,
+        layout.heads,
+        layout.order,
+        rows,
+        100,
+        np.empty(2, np.float32),
+        np.empty(2, np.int64),
+    )
 
 
 def _cores() -> int:

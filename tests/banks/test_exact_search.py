@@ -1,4 +1,10 @@
+import multiprocessing
+import os
+import subprocess
+import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -179,3 +185,81 @@ def test_one_bank_serves_several_threads() -> None:
 def test_no_queries() -> None:
     distances, nearest = ExactSearch(_Index(_features(1100, 128, 19))).search(np.empty((0, 128), np.float32))
     assert distances.shape == nearest.shape == (0,)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e19])
+def test_a_row_that_cannot_be_bounded_leaves_the_others_to_the_plain_product(value: float) -> None:
+    rows, queries = _features(1500, 128, 21), _features(40, 128, 22)
+    expected = _squared_distances(queries, rows[1:]).argmin(axis=1) + 1
+    rows[0] = value
+
+    index = _Index(rows)
+    _, nearest = ExactSearch(index).search(queries)
+
+    assert index.searched == 40
+    assert (nearest == expected).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (5, 127), (128,)])
+def test_embeddings_of_another_width_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="a bank of 128 dims"):
+        ExactSearch(_Index(_features(1100, 128, 23))).search(np.zeros(shape, np.float32))
+
+
+def test_a_search_works_on_in_a_forked_process() -> None:
+    search = ExactSearch(_Index(_features(1100, 128, 24)))
+    queries = _features(250, 128, 25)
+    _, expected = search.search(queries)
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe()
+
+    child = context.Process(target=lambda: sender.send(search.search(queries)[1].tolist()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking a process with threads
+        child.start()
+    answered = receiver.poll(60)
+    found = receiver.recv() if answered else None
+    child.kill()
+    child.join()
+
+    assert found == expected.tolist()
+
+
+_SEARCH = """
+import numpy as np, faiss, warnings
+from pcedge.banks import ExactSearch
+rows = (np.random.default_rng(0).standard_normal((1100, 128)) * np.exp(-0.03 * np.arange(128))).astype("f")
+index = faiss.IndexFlatL2(128)
+index.add(rows)
+assert (ExactSearch(index).search(rows)[1] == np.arange(1100)).all()
+"""
+
+
+def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+
+
+def test_damaged_compiled_code_on_disk_is_passed_over(tmp_path: Path) -> None:
+    assert _run(_SEARCH, NUMBA_CACHE_DIR=str(tmp_path)).returncode == 0
+    files = list(tmp_path.rglob("*.nb?"))
+    assert files
+    for path in files:
+        path.write_bytes(b"")
+
+    done = _run(_SEARCH, NUMBA_CACHE_DIR=str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_numba_the_search_is_plain_and_says_so() -> None:
+    done = _run("import sys; sys.modules['numba'] = None\n" + _SEARCH)
+
+    assert done.returncode == 0, done.stderr
+    assert "searching plainly" in done.stderr
