@@ -10,16 +10,17 @@ from pcedge.atomic import replace_file
 from pcedge.bundle import Bundle
 from pcedge.errors import BundleError
 from pcedge.machine import Machine, describe_machine, library_versions, power_mode
-from pcedge.manifest import MANIFEST_FILE
 from pcedge.parity import Parity
 
 CERTIFICATE_FILE = "certificate.json"
+SCHEME = 1  # raised when search, preprocessing or parity change what is proved
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """Parity as it was measured on one machine.
 
     Attributes:
+        scheme: What was proved and how, see ``SCHEME``.
         created: When, in UTC.
         runtime: The kind of runtime, ``onnx``.
         device: Where it ran, ``cpu`` or ``cuda``.
@@ -27,12 +28,15 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         machine: What it ran on.
         power_mode: Of that machine, where it is known.
         versions: Of Python and the libraries.
-        manifest_sha256: Of the bundle's manifest: thresholds, preprocessing, every file's digest.
+        manifest_sha256: Of the bundle's manifest as it was used: thresholds, preprocessing, every file's
+            digest.
         files: Digest of every file of the bundle.
         parity: What was measured.
-        frame_ms: Median time from a golden frame to its verdict, in milliseconds.
+        frame_ms: Median time from a golden frame to its verdict, in milliseconds; None where parity does not
+            hold.
     """
 
+    scheme: int
     created: str
     runtime: str
     device: str
@@ -43,7 +47,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     manifest_sha256: str
     files: dict[str, str]
     parity: Parity
-    frame_ms: float
+    frame_ms: float | None
 
 
 class _Certificates(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +56,10 @@ class _Certificates(msgspec.Struct, frozen=True, kw_only=True):
     certificates: tuple[Certificate, ...] = ()
 
 
-def certify(bundle: Bundle, runtime: str, device: str, parity: Parity, frame_ms: float) -> Certificate:
+def certify(bundle: Bundle, runtime: str, device: str, parity: Parity, frame_ms: float | None) -> Certificate:
     """State what was measured here and now."""
     return Certificate(
+        scheme=SCHEME,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         runtime=runtime,
         device=device,
@@ -96,9 +101,11 @@ def valid_certificate(bundle: Bundle, runtime: str, device: str) -> Certificate 
         if (certificate.runtime, certificate.device) != (runtime, device):
             continue
         same = (
-            certificate.manifest_sha256 == _manifest_digest(bundle)
+            certificate.scheme == SCHEME
+            and certificate.manifest_sha256 == _manifest_digest(bundle)
             and certificate.versions == library_versions()
             and certificate.machine == describe_machine()
+            and certificate.power_mode == power_mode()  # else its time would be another
         )
         return certificate if same else None
     return None
@@ -113,4 +120,5 @@ def _read(path: Path) -> tuple[Certificate, ...]:
 
 
 def _manifest_digest(bundle: Bundle) -> str:
-    return sha256((bundle.directory / MANIFEST_FILE).read_bytes()).hexdigest()
+    """Of the manifest that was read, not of the file: that may have been replaced since."""
+    return sha256(bundle.manifest.to_json()).hexdigest()

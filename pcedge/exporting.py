@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle, edit_bundle, seal
 from pcedge.certificate import Certificate, certify, write_certificate
 from pcedge.defaults import DEFAULT_BATCH
-from pcedge.errors import ExportError, MissingExtraError, RuntimeUnavailableError
+from pcedge.errors import BundleError, ExportError, MissingExtraError, RuntimeUnavailableError
 from pcedge.export import (
     OnnxRuntime,
     Runtime,
@@ -35,12 +35,14 @@ class ExportResult:
         certificates: What was proved, one entry a runtime.
         engine: File name of the TensorRT engine, if one was built.
         engine_problem: Why no engine was built although one was asked for.
+        unsaved: Why a certificate could not be kept, if it could not; what was exported is in place.
     """
 
     bundle: Bundle
     certificates: tuple[Certificate, ...]
     engine: str | None = None
     engine_problem: RuntimeUnavailableError | None = None
+    unsaved: BundleError | None = None
 
 
 def export_bundle(
@@ -78,7 +80,8 @@ def export_bundle(
             proofs.append(proof)
         except RuntimeUnavailableError as error:
             engine, problem = None, error
-    return ExportResult(bundle, tuple(_certify(bundle, proof) for proof in proofs), engine, problem)
+    certificates = tuple(certify(bundle, *proof) for proof in proofs)
+    return ExportResult(bundle, certificates, engine, problem, _keep(bundle, certificates))
 
 
 class _Proof(NamedTuple):
@@ -123,11 +126,14 @@ def _export_engine(bundle: Bundle, name: str, batch: int, progress: Progress) ->
     return Bundle(bundle.directory, manifest), proof
 
 
-def _certify(bundle: Bundle, proof: _Proof) -> Certificate:
+def _keep(bundle: Bundle, certificates: tuple[Certificate, ...]) -> BundleError | None:
     """Keep what was proved with the bundle, so that watch on this machine need not prove it again."""
-    certificate = certify(bundle, *proof)
-    write_certificate(bundle, certificate)
-    return certificate
+    try:
+        for certificate in certificates:
+            write_certificate(bundle, certificate)
+    except BundleError as error:
+        return error
+    return None
 
 
 def _write_embedder(bundle: Bundle, path: Path) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pcedge.bundle import Bundle
 from pcedge.camera import read_image, write_image
+from pcedge.errors import BundleError
 from pcedge.inspector import Inspector, Stages
 
 FOLDER = "golden"
@@ -51,13 +52,22 @@ def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspecto
 
 
 def read_golden(bundle: Bundle) -> list[GoldenFrame]:
-    """Read a bundle's golden frames, every file checked."""
-    paths = {path.stem: path for path in bundle.files_in(FOLDER)}
-    with np.load(paths.pop("stages"), allow_pickle=False) as stored:
+    """Read a bundle's golden frames, every file checked.
+
+    Raises:
+        BundleError: There are none, or a file is missing or changed.
+    """
+    paths = {path.name: path for path in bundle.files_in(FOLDER)}
+    if _STAGES_FILE not in paths:
+        raise _no_frames(bundle)
+    with np.load(paths[_STAGES_FILE], allow_pickle=False) as stored:
+        names: list[str] = stored["names"].tolist()
+        if not names or not {f"{name}.png" for name in names} <= paths.keys():
+            raise _no_frames(bundle)
         return [
             GoldenFrame(
                 name,
-                read_image(paths[name]),
+                read_image(paths[f"{name}.png"]),
                 Stages(
                     stored["network_input"][i],
                     stored["embeddings"][i],
@@ -67,8 +77,15 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
                 ),
                 stored["score_map"][i],
             )
-            for i, name in enumerate(stored["names"].tolist())
+            for i, name in enumerate(names)
         ]
+
+
+def _no_frames(bundle: Bundle) -> BundleError:
+    return BundleError(
+        f"The bundle {bundle.directory} has no golden frames, so nothing can be proved of it.",
+        "Fit it again, or get it whole from its source.",
+    )
 
 
 def _with_noise(image_rgb: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:

@@ -17,13 +17,19 @@ _LIBRARIES = (
     "numpy",
     "opencv-python",
     "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
     "pillow",
     "faiss-cpu",
     "numba",
+    "llvmlite",
     "onnxruntime",
     "onnxruntime-gpu",
     "torch",
+    "torchvision",
     "tensorrt",
+    "nvidia-cudnn-cu12",
+    "nvidia-cudnn-cu13",
 )
 _DEVICE_TREE = Path("/proc/device-tree/model")
 _PROCESSORS = Path("/proc/cpuinfo")

@@ -2,21 +2,25 @@
 
 import time
 from collections.abc import Iterable
-from math import isfinite
+from math import isfinite, prod
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.errors import RuntimeUnavailableError
 from pcedge.golden import GoldenFrame
-from pcedge.inspector import Inspector
-from pcedge.scoring import image_score
+from pcedge.inspector import Inspector, Stages
 
+# In the order in which a frame passes them.
+STAGES = ("preprocessing", "embedding", "search", "map", "score")
 # Largest error accepted of any stage, relative to the stage's scale. Float32 agrees to about 1e-6 on one
 # machine, 1e-5 across processors; the smallest mistake in the preprocessing is above 1e-2.
 TOLERANCE = 1e-4
 _TINY = float(np.finfo(np.float32).tiny)
 _TIMED_ROUNDS = 5
+_Values: TypeAlias = NDArray[np.float32] | float
 
 
 class StageError(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +29,8 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         stage: ``preprocessing``, ``embedding``, ``search`` and ``map`` are given the reference's input, so
             that a mistake shows where it is made; ``score`` is that of the whole way from the picture.
-        largest: Largest error of any value, relative to the scale; None where one is not a number.
+        largest: Largest error of any value, relative to the scale; None where one is not a number, or where
+            there is nothing to compare because the shapes differ.
         mean: Mean error, likewise.
         scale: What errors are divided by, in the stage's unit: 1 for the preprocessed picture (normalised
             grey values), the largest value of the reference for embeddings; for distances, maps and scores
@@ -42,8 +47,11 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether the error is accepted; one that is not a number is not."""
-        return self.largest is not None and self.largest <= self.tolerance
+        """Whether the error is accepted; one that is not a number is not.
+
+        What was read from a file can be stricter than this version is, never laxer.
+        """
+        return self.largest is not None and 0 <= self.largest <= min(self.tolerance, TOLERANCE)
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,20 +59,32 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         runtime: What was compared with the reference, ``onnxruntime (CPU)``.
-        stages: In the order in which a frame passes them.
+        stages: Those of ``STAGES``, in that order.
+        rows_changed: Patches of the reference for which the search finds another bank row at another
+            distance; of rows at the same distance, any will do.
         flips: Golden frames whose verdict changed.
         frames: Golden frames compared.
     """
 
     runtime: str
     stages: tuple[StageError, ...]
+    rows_changed: int
     flips: int
     frames: int
 
     @property
     def holds(self) -> bool:
         """Whether the runtime may stand in for the reference."""
-        return self.flips == 0 and self.frames > 0 and all(stage.holds for stage in self.stages)
+        return (
+            self.flips == 0
+            and self.frames > 0
+            and self._is_complete
+            and all(stage.holds for stage in self.stages)
+        )
+
+    @property
+    def _is_complete(self) -> bool:
+        return tuple(stage.stage for stage in self.stages) == STAGES
 
     def stage(self, name: str) -> StageError:
         """The stage of that name."""
@@ -72,44 +92,50 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     def failure(self) -> str:
         """What does not hold, in words: the first stage that is off, and the verdicts that change."""
-        off = [stage for stage in self.stages if not stage.holds]
-        reasons = [
-            f"the {stage.stage} differs by {show_error(stage.largest)} (accepted: {stage.tolerance:.0e})"
-            for stage in off[:1]
-        ]
+        if self.frames <= 0:
+            return "there is no golden frame to compare"
+        reasons = [] if self._is_complete else ["not every stage was compared"]
+        reasons += [_difference(stage) for stage in self.stages if not stage.holds][:1]
         if self.flips:
             reasons.append(f"{self.flips} of {self.frames} verdicts change")
         return " and ".join(reasons)
 
 
 def measure_parity(inspector: Inspector, frames: list[GoldenFrame]) -> Parity:
-    """Run the golden frames through an inspector and compare with what the reference made of them."""
+    """Run the golden frames through an inspector and compare with what the reference made of them.
+
+    A stage whose result has another shape than the reference's, or that cannot be computed because an
+    earlier one has, is reported as off and not raised.
+
+    Raises:
+        RuntimeUnavailableError: The network cannot be run.
+    """
     errors: dict[str, list[tuple[NDArray[np.float64], float]]] = {}
 
-    def note(
-        stage: str, found: NDArray[np.float32] | float, expected: NDArray[np.float32] | float, scale: float
-    ) -> None:
-        with np.errstate(invalid="ignore"):  # infinity less infinity is not a number, and is reported so
-            difference = np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64))
-        errors.setdefault(stage, []).append((difference.ravel() / scale, scale))
+    def note(stage: str, found: _Values | None, expected: _Values, scale: float) -> None:
+        errors.setdefault(stage, []).append((_difference_of(found, expected) / scale, scale))
 
-    flips = 0
+    flips = rows_changed = 0
     for frame in frames:
         reference = frame.stages
-        found = inspector.stages(frame.image_rgb)
+        found = _stages(inspector, frame)
         score_scale = max(reference.score, inspector.threshold, _TINY)
-        embeddings = inspector.runtime.infer(reference.network_input[np.newaxis])[0]
-        distances, _ = inspector.bank.search(reference.embeddings)
-        note("preprocessing", found.network_input, reference.network_input, 1.0)
         embedding_scale = max(float(np.abs(reference.embeddings).max()), _TINY)
+        distances, rows = inspector.bank.search(reference.embeddings)
+        note("preprocessing", None if found is None else found.network_input, reference.network_input, 1.0)
+        embeddings = _embeddings(inspector, reference, must=found is not None)
         note("embedding", embeddings, reference.embeddings, embedding_scale)
         note("search", distances, reference.squared_distances, score_scale)
-        note("map", inspector.score_map(reference), frame.score_map, score_scale)
-        note("score", image_score(found.squared_distances), reference.score, score_scale)
-        flips += (found.score > inspector.threshold) != (reference.score > inspector.threshold)
+        note("map", _score_map(inspector, reference), frame.score_map, score_scale)
+        note("score", None if found is None else found.score, reference.score, score_scale)
+        tied = _difference_of(distances, reference.squared_distances) <= TOLERANCE * score_scale
+        rows_changed += int(((rows != reference.rows) & ~tied).sum())
+        if found is not None:
+            flips += (found.score > inspector.threshold) != (reference.score > inspector.threshold)
     return Parity(
         runtime=inspector.runtime.name,
         stages=tuple(_summary(stage, values) for stage, values in errors.items()),
+        rows_changed=rows_changed,
         flips=flips,
         frames=len(frames),
     )
@@ -117,11 +143,22 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame]) -> Parity:
 
 def show_error(error: float | None) -> str:
     """An error for people."""
-    return "not a number" if error is None else f"{error:.1e}"
+    return "no number" if error is None else f"{error:.1e}"
+
+
+def show_ms(frame_ms: float | None) -> str:
+    """A time for people."""
+    return "not timed" if frame_ms is None else f"{frame_ms:.1f} ms"
 
 
 def measure_frame_ms(inspector: Inspector, frames: list[GoldenFrame]) -> float:
-    """Median time in milliseconds from a picture to its verdict and map, the first run left out."""
+    """Median time in milliseconds from a picture to its verdict and map, the first run left out.
+
+    Raises:
+        ValueError: There are no frames.
+    """
+    if not frames:
+        raise ValueError("no frames to take the time of")
     times = []
     for _ in range(_TIMED_ROUNDS + 1):
         for frame in frames:
@@ -129,6 +166,46 @@ def measure_frame_ms(inspector: Inspector, frames: list[GoldenFrame]) -> float:
             inspector.inspect(frame.image_rgb)
             times.append(time.perf_counter() - began)
     return float(np.median(times[len(frames) :]) * 1000)
+
+
+def _stages(inspector: Inspector, frame: GoldenFrame) -> Stages | None:
+    """What the inspector makes of a picture; None if its network takes another size than the reference's."""
+    size = inspector.preprocessing.input_size
+    if frame.stages.network_input.shape[1:] != (size, size):
+        return None
+    return inspector.stages(frame.image_rgb)
+
+
+def _embeddings(inspector: Inspector, reference: Stages, *, must: bool) -> NDArray[np.float32] | None:
+    """Embeddings of the reference's input; None if they need not be had and the network refuses its size."""
+    try:
+        embeddings: NDArray[np.float32] = inspector.runtime.infer(reference.network_input[np.newaxis])[0]
+    except RuntimeUnavailableError:
+        if must:
+            raise
+        return None
+    return embeddings
+
+
+def _score_map(inspector: Inspector, reference: Stages) -> NDArray[np.float32] | None:
+    if prod(inspector.grid_hw) != reference.squared_distances.size:
+        return None
+    return inspector.score_map(reference)
+
+
+def _difference(stage: StageError) -> str:
+    if stage.largest is None:
+        return f"the {stage.stage} differs: it has another shape, or is not a number"
+    accepted = min(stage.tolerance, TOLERANCE)
+    return f"the {stage.stage} differs by {show_error(stage.largest)} (accepted: {accepted:.0e})"
+
+
+def _difference_of(found: _Values | None, expected: _Values) -> NDArray[np.float64]:
+    """Absolute differences, flat; NaN where the shapes differ."""
+    if found is None or np.shape(found) != np.shape(expected):
+        return np.full(1, np.nan)
+    with np.errstate(invalid="ignore"):  # infinity less infinity is not a number, and is reported so
+        return np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64)).ravel()
 
 
 def _summary(stage: str, values: Iterable[tuple[NDArray[np.float64], float]]) -> StageError:

@@ -20,6 +20,7 @@ from pcedge.export import (
 from pcedge.inspector import Inspector
 
 RuntimeKind = Literal["auto", "torch", "onnx", "tensorrt"]
+_ENGINE_DEVICES = ("auto", "cuda")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto
     """Load a bundle's embedder; the files it is loaded from are checked first."""
     if kind == "torch":
         return _torch(bundle, device)
-    if kind == "tensorrt" or (kind == "auto" and device != "cpu" and _has_engine_for_this_gpu(bundle)):
+    if kind == "tensorrt":
+        _check_engine_device(device)
+    if kind == "tensorrt" or (kind == "auto" and _has_engine_for(bundle, device)):
         return TensorrtRuntime(_engine(bundle))
     return OnnxRuntime(_exported(bundle), device)
 
@@ -78,17 +81,33 @@ def candidates(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto")
 
     Raises:
         BundleError: The bundle was not exported, and nothing but PyTorch can run it.
+        OptionError: An engine is to run on something else than the GPU it was built for.
     """
     if kind == "torch":
         return [Candidate("torch", torch_device() if device == "auto" else device)]
     if kind == "tensorrt":
+        _check_engine_device(device)
         return [Candidate("tensorrt", "cuda")]
-    found = []
-    if kind == "auto" and device != "cpu" and _has_engine_for_this_gpu(bundle):
-        found.append(Candidate("tensorrt", "cuda"))
+    engines = [Candidate("tensorrt", "cuda")] if kind == "auto" and _has_engine_for(bundle, device) else []
     _exported(bundle)
-    devices = onnx_devices() if device == "auto" else [device]
-    return [*found, *(Candidate("onnx", one) for one in devices)]
+    try:
+        devices = onnx_devices() if device == "auto" else [device]
+    except MissingExtraError:
+        if not engines:
+            raise
+        devices = ["cpu"]  # named all the same, so that whoever tries it says what is missing
+    return [*engines, *(Candidate("onnx", one) for one in devices)]
+
+
+def runtime_file(bundle: Bundle, runtime: RuntimeKind) -> Path:
+    """The file that a runtime loads, checked.
+
+    Raises:
+        PcedgeError: It is missing or changed, or its name cannot be known without TensorRT.
+    """
+    if runtime == "torch":
+        return bundle.file(BACKBONE_FILE)
+    return _engine(bundle) if runtime == "tensorrt" else _exported(bundle)
 
 
 def is_exported(bundle: Bundle) -> bool:
@@ -109,8 +128,17 @@ def _engines(bundle: Bundle) -> list[str]:
     return [name for name in bundle.manifest.files if name.endswith(".engine")]
 
 
-def _has_engine_for_this_gpu(bundle: Bundle) -> bool:
-    if not _engines(bundle):
+def _check_engine_device(device: str) -> None:
+    if device not in _ENGINE_DEVICES:
+        raise OptionError(
+            f"A TensorRT engine cannot run on the device {device!r}, only on the GPU it was built for.",
+            "Use --device auto or cuda, or --runtime onnx.",
+        )
+
+
+def _has_engine_for(bundle: Bundle, device: str) -> bool:
+    """Whether there is an engine for the GPU here, and the device that was asked for is that GPU."""
+    if device not in _ENGINE_DEVICES or not _engines(bundle):
         return False
     try:
         return bundle.has(engine_name(bundle.file(EMBEDDER_FILE)))

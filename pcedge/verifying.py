@@ -1,13 +1,37 @@
 """Verify: the device itself proves that what it runs scores like the float32 reference."""
 
 from dataclasses import dataclass
+from math import inf
 
 from pcedge.bundle import Bundle
 from pcedge.certificate import Certificate, certify, valid_certificate, write_certificate
-from pcedge.errors import BundleError, ExportError, RuntimeUnavailableError
+from pcedge.errors import BundleError, ExportError, MissingExtraError, PcedgeError, RuntimeUnavailableError
 from pcedge.golden import read_golden
-from pcedge.parity import measure_frame_ms, measure_parity
-from pcedge.runtimes import Candidate, RuntimeKind, candidates, open_inspector
+from pcedge.parity import measure_frame_ms, measure_parity, show_ms
+from pcedge.runtimes import (
+    Candidate,
+    RuntimeKind,
+    candidates,
+    open_inspector,
+    open_runtime,
+    runtime_file,
+)
+
+# What keeps one runtime from being used while another may do: not installed, no such device, a file that
+# cannot be loaded or was changed. (What is wrong with the whole bundle keeps all of them.)
+UNUSABLE = (RuntimeUnavailableError, MissingExtraError, ExportError, BundleError)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A runtime that cannot be used here, and why."""
+
+    candidate: Candidate
+    error: PcedgeError
+
+    def __str__(self) -> str:
+        what = self.error.what.rstrip(".")
+        return f"{self.candidate.runtime} on {self.candidate.device} cannot be used: {what}"
 
 
 @dataclass(frozen=True)
@@ -37,13 +61,9 @@ def verify(bundle: Bundle, candidate: Candidate) -> Certificate:
     """
     frames = read_golden(bundle)
     with open_inspector(bundle, runtime=candidate.runtime, device=candidate.device) as inspector:
-        return certify(
-            bundle,
-            candidate.runtime,
-            candidate.device,
-            measure_parity(inspector, frames),
-            measure_frame_ms(inspector, frames),
-        )
+        parity = measure_parity(inspector, frames)
+        frame_ms = measure_frame_ms(inspector, frames) if parity.holds else None
+    return certify(bundle, candidate.runtime, candidate.device, parity, frame_ms)
 
 
 def choose_runtime(bundle: Bundle, runtime: RuntimeKind = "auto", device: str = "auto") -> Choice:
@@ -60,26 +80,45 @@ def choose_runtime(bundle: Bundle, runtime: RuntimeKind = "auto", device: str = 
     """
     proved: list[Choice] = []
     failed: list[Certificate] = []
-    unavailable: list[RuntimeUnavailableError] = []
+    skipped: list[Skipped] = []
     for candidate in candidates(bundle, runtime, device):
         try:
             choice = _prove(bundle, candidate)
-        except RuntimeUnavailableError as error:
-            unavailable.append(error)
+        except UNUSABLE as error:
+            skipped.append(Skipped(candidate, error))
             continue
         if choice.certificate.parity.holds:
             proved.append(choice)
         else:
             failed.append(choice.certificate)
     if not proved:
-        raise _refusal(bundle, failed) if failed else unavailable[0]
-    best = min(proved, key=lambda choice: choice.certificate.frame_ms)
-    return Choice(best.candidate, best.certificate, _reason(best, proved, failed), best.unsaved)
+        raise _refusal(bundle, failed, skipped) if failed else skipped[0].error
+    best = min(proved, key=lambda choice: choice.certificate.frame_ms or inf)
+    return Choice(best.candidate, best.certificate, _reason(best, proved, failed, skipped), best.unsaved)
+
+
+def first_that_opens(
+    bundle: Bundle, runtime: RuntimeKind = "auto", device: str = "auto"
+) -> tuple[Candidate, list[Skipped]]:
+    """Take the first runtime that can be had, without proof, and say which ones could not be.
+
+    Raises:
+        PcedgeError: None of them can be opened.
+    """
+    skipped: list[Skipped] = []
+    for candidate in candidates(bundle, runtime, device):
+        try:
+            with open_runtime(bundle, candidate.runtime, candidate.device):
+                return candidate, skipped
+        except UNUSABLE as error:
+            skipped.append(Skipped(candidate, error))
+    raise skipped[0].error
 
 
 def _prove(bundle: Bundle, candidate: Candidate) -> Choice:
     known = valid_certificate(bundle, candidate.runtime, candidate.device)
     if known is not None and known.parity.holds:
+        runtime_file(bundle, candidate.runtime)  # the certificate says what it was, not that it still is
         return Choice(candidate, known, "")
     certificate = verify(bundle, candidate)
     try:
@@ -89,21 +128,23 @@ def _prove(bundle: Bundle, candidate: Candidate) -> Choice:
     return Choice(candidate, certificate, "")
 
 
-def _refusal(bundle: Bundle, failed: list[Certificate]) -> ExportError:
+def _refusal(bundle: Bundle, failed: list[Certificate], skipped: list[Skipped]) -> ExportError:
     worst = failed[0]
+    others = "".join(f" {one}." for one in skipped)
     return ExportError(
         f"{worst.parity.runtime} does not score like the float32 reference on this machine: "
-        f"{worst.parity.failure()}.",
+        f"{worst.parity.failure()}.{others}",
         f"Look at every stage with: pcedge verify --model {bundle.directory}, or try another --runtime.",
     )
 
 
-def _reason(best: Choice, proved: list[Choice], failed: list[Certificate]) -> str:
+def _reason(best: Choice, proved: list[Choice], failed: list[Certificate], skipped: list[Skipped]) -> str:
     others = [
-        f"{choice.certificate.parity.runtime} takes {choice.certificate.frame_ms:.1f} ms"
+        f"{choice.certificate.parity.runtime} takes {show_ms(choice.certificate.frame_ms)}"
         for choice in proved
         if choice is not best
     ]
     others += [f"{certificate.parity.runtime} differs from the reference" for certificate in failed]
-    took = f"verified, {best.certificate.frame_ms:.1f} ms a frame"
+    others += [str(one) for one in skipped]
+    took = f"verified, {show_ms(best.certificate.frame_ms)} a frame"
     return f"{took}; {'; '.join(others)}" if others else took

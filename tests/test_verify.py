@@ -50,14 +50,17 @@ def test_verify_prints_a_table(pcedge: Any, line: Any) -> None:
     done = pcedge("verify", "--models", line.models, "--runtime", "torch")
 
     assert done.returncode == 0
-    for word in ("preprocessing", "embedding", "search", "map", "score", "0 of 4 flip"):
+    for word in ("preprocessing", "embedding", "search", "map", "score", "bank rows", "0 of 4 flip"):
         assert word in done.stdout
     assert "Verified" in done.stderr
     kept = json.loads(_certificate(line).read_text())["certificates"]
     assert sorted(one["runtime"] for one in kept) == ["onnx", "torch"]
 
 
-@pytest.mark.parametrize("changed", [{"image_size": 256, "crop": 224}, {"mean": [0.406, 0.456, 0.485]}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"image_size": 256, "crop": 224}, {"mean": [0.406, 0.456, 0.485]}, {"image_size": 256}],
+)
 def test_a_changed_pixel_rule_fails_verify_and_watch_and_is_named(
     pcedge: Any, line: Any, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
@@ -134,6 +137,41 @@ def test_a_bundle_that_cannot_be_written_to_is_verified_but_not_kept(
     assert "certificate.json cannot be written" in verified.stderr
     assert watched.returncode == 0
     assert "certificate.json cannot be written" in watched.stderr
+
+
+def test_export_into_a_bundle_whose_certificate_cannot_be_written_is_partly_done(
+    pcedge: Any, line: Any
+) -> None:
+    _certificate(line).unlink()
+    _certificate(line).mkdir()
+
+    done = pcedge("export", "--trt", "--models", line.models, "--json")
+
+    assert done.returncode == 3
+    assert "certificate.json cannot be written" in done.stderr
+    assert "certificate.json cannot be written" in json.loads(done.stdout)["unsaved"]
+
+
+def test_a_bundle_without_golden_frames_says_so(pcedge: Any, line: Any) -> None:
+    path = line.models / "line" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"] = {
+        name: info for name, info in manifest["files"].items() if not name.startswith("golden/")
+    }
+    path.write_text(json.dumps(manifest))
+
+    done = pcedge("verify", "--models", line.models)
+
+    assert done.returncode == 1
+    assert "has no golden frames" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_engine_runs_on_no_processor(pcedge: Any, line: Any) -> None:
+    done = pcedge("verify", "--models", line.models, "--runtime", "tensorrt", "--device", "cpu")
+
+    assert done.returncode == 1
+    assert "cannot run on the device 'cpu'" in done.stderr
 
 
 def test_a_changed_golden_frame_is_an_error_that_names_the_file(pcedge: Any, line: Any) -> None:

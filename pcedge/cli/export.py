@@ -26,7 +26,8 @@ def export(
 ) -> None:
     """Export the bundle's network to ONNX, and prove on the golden frames that it scores the same.
 
-    Exit code 3: the ONNX file is there, but TensorRT is not on this machine.
+    Exit code 3: the ONNX file is there, but TensorRT is not on this machine, or the certificate of what was
+    proved could not be written.
     """
     from pcedge.bundle import find_bundle
     from pcedge.exporting import export_bundle
@@ -40,8 +41,10 @@ def export(
         _print_json(result)
     else:
         _print_summary(result)
-    if result.engine_problem is not None:
-        show_error(result.engine_problem)
+    problems = [problem for problem in (result.engine_problem, result.unsaved) if problem is not None]
+    for problem in problems:
+        show_error(problem)
+    if problems:
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -57,6 +60,7 @@ def _print_json(result: "ExportResult") -> None:
                 "certificates": [msgspec.to_builtins(certificate) for certificate in result.certificates],
                 "engine": result.engine,
                 "engine_problem": str(result.engine_problem) if result.engine_problem else None,
+                "unsaved": str(result.unsaved) if result.unsaved else None,
             }
         )
     )
@@ -64,7 +68,7 @@ def _print_json(result: "ExportResult") -> None:
 
 def _print_summary(result: "ExportResult") -> None:
     from pcedge.bundle import EMBEDDER_FILE
-    from pcedge.parity import TOLERANCE, show_error
+    from pcedge.parity import TOLERANCE, show_error, show_ms
 
     from .console import Facts, out, say
 
@@ -81,7 +85,7 @@ def _print_summary(result: "ExportResult") -> None:
             f"equals PyTorch on {parity.frames} golden frames: embeddings differ by at most "
             f"{show_error(parity.stage('embedding').largest)}, scores by "
             f"{show_error(parity.stage('score').largest)} relative (accepted: {TOLERANCE:.0e}), verdict "
-            f"flips: {parity.flips}; {certificate.frame_ms:.1f} ms a frame",
+            f"flips: {parity.flips}; {show_ms(certificate.frame_ms)} a frame",
         )
     out.print(table)
     say("Next: [bold]pcedge watch --camera 0[/]")

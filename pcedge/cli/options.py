@@ -22,7 +22,8 @@ Runtime = Annotated[
     str,
     typer.Option(
         help="What runs the network: auto, torch, onnx or tensorrt. "
-        "auto takes a TensorRT engine if one was built here, otherwise the ONNX file."
+        "auto: watch takes the fastest that is proved here, verify the first that can be had, evaluate a "
+        "TensorRT engine if one was built here, otherwise the ONNX file."
     ),
 ]
 Device = Annotated[

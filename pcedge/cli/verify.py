@@ -11,6 +11,7 @@ from .exit_codes import ERROR, PARTLY_DONE
 
 if TYPE_CHECKING:
     from pcedge.certificate import Certificate
+    from pcedge.verifying import Skipped
 
 
 def verify(
@@ -20,7 +21,7 @@ def verify(
     device: options.Device = "auto",
     every: Annotated[
         bool,
-        typer.Option("--all", help="Verify every runtime that there is, not only the one watch would use."),
+        typer.Option("--all", help="Verify every runtime there is; without it, the first that can be had."),
     ] = False,
     json: options.Json = False,
 ) -> None:
@@ -30,13 +31,16 @@ def verify(
     Each is compared with what the reference made of the same input, so that a difference shows where it
     arises. The result is kept in the bundle as certificate.json, which watch asks for.
 
-    Exit codes: 0 verified; 1 a stage differs or a verdict changes; 3 verified, but the certificate could not
-    be written.
+    A runtime that cannot be used here is named and left out, as long as there is another.
+
+    Exit codes: 0 verified; 1 a stage differs or a verdict changes, or no runtime can be used; 3 verified, but
+    the certificate could not be written.
     """
     from pcedge.bundle import find_bundle
     from pcedge.certificate import write_certificate
     from pcedge.errors import BundleError
     from pcedge.runtimes import candidates, runtime_kind
+    from pcedge.verifying import UNUSABLE, Skipped
     from pcedge.verifying import verify as verify_candidate
 
     from .console import say, show_error
@@ -44,22 +48,34 @@ def verify(
     bundle = find_bundle(model, models)
     found = candidates(bundle, runtime_kind(runtime), device)
     certificates: list[Certificate] = []
+    skipped: list[Skipped] = []
     unsaved: BundleError | None = None
-    for candidate in found if every else found[:1]:
+    for candidate in found:
         say(
             "Verifying {bundle} on {runtime}, {device} ...",
             bundle=bundle.directory,
             runtime=candidate.runtime,
             device=candidate.device,
         )
-        certificate = verify_candidate(bundle, candidate)
+        try:
+            certificate = verify_candidate(bundle, candidate)
+        except UNUSABLE as error:
+            if len(found) == 1:
+                raise
+            skipped.append(Skipped(candidate, error))
+            say("[yellow]{what}.[/]", what=skipped[-1])
+            continue
         certificates.append(certificate)
         try:
             write_certificate(bundle, certificate)
         except BundleError as error:
             unsaved = error
+        if not every:
+            break
+    if not certificates:
+        raise skipped[0].error
     if json:
-        _print_json(str(bundle.directory), certificates)
+        _print_json(str(bundle.directory), certificates, skipped)
     else:
         for certificate in certificates:
             _print_table(certificate)
@@ -71,7 +87,7 @@ def verify(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _print_json(directory: str, certificates: "list[Certificate]") -> None:
+def _print_json(directory: str, certificates: "list[Certificate]", skipped: "list[Skipped]") -> None:
     import json
 
     import msgspec
@@ -80,14 +96,18 @@ def _print_json(directory: str, certificates: "list[Certificate]") -> None:
         {"holds": certificate.parity.holds, **msgspec.to_builtins(certificate)}
         for certificate in certificates
     ]
-    print(json.dumps({"bundle": directory, "certificates": entries}))
+    unusable = [
+        {"runtime": one.candidate.runtime, "device": one.candidate.device, "problem": str(one.error)}
+        for one in skipped
+    ]
+    print(json.dumps({"bundle": directory, "certificates": entries, "skipped": unusable}))
 
 
 def _print_table(certificate: "Certificate") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pcedge.parity import show_error
+    from pcedge.parity import show_error, show_ms
 
     from .console import out, say
 
@@ -100,14 +120,15 @@ def _print_table(certificate: "Certificate") -> None:
         table.add_row(
             stage.stage, show_error(stage.largest), show_error(stage.mean), f"{stage.tolerance:.0e}", verdict
         )
+    table.add_row("bank rows", f"{parity.rows_changed} change", "", "", "")
     flips = Text("ok", "green") if not parity.flips else Text("differs", "bold red")
     table.add_row("verdict", f"{parity.flips} of {parity.frames} flip", "", "0", flips)
     out.print(table)
     if parity.holds:
         say(
-            "[green]Verified[/] on {machine}: {ms} ms a frame.",
+            "[green]Verified[/] on {machine}: {ms} a frame.",
             machine=_machine(certificate),
-            ms=f"{certificate.frame_ms:.1f}",
+            ms=show_ms(certificate.frame_ms),
         )
     else:
         say(

@@ -140,15 +140,18 @@ def watch(
 
 def _choose_runtime(bundle: "Bundle", runtime: str, device: str, *, unverified: bool) -> "Candidate":
     """Take the fastest runtime that is proved on this machine, or any that can be had without proof."""
-    from pcedge.runtimes import candidates, runtime_kind
-    from pcedge.verifying import choose_runtime
+    from pcedge.runtimes import runtime_kind
+    from pcedge.verifying import choose_runtime, first_that_opens
 
     from .console import say
 
     kind = runtime_kind(runtime)
     if unverified:
         say("[bold yellow]Warning:[/] not verified: scores on this machine may differ from those at fit.")
-        return candidates(bundle, kind, device)[0]
+        candidate, skipped = first_that_opens(bundle, kind, device)
+        for one in skipped:
+            say("[yellow]{what}.[/]", what=one)
+        return candidate
     choice = choose_runtime(bundle, kind, device)
     say("Runtime {runtime}: {reason}.", runtime=choice.certificate.parity.runtime, reason=choice.reason)
     if choice.unsaved is not None:

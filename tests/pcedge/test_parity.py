@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle
+from pcedge.errors import RuntimeUnavailableError
 from pcedge.export import Runtime
 from pcedge.golden import GoldenFrame, read_golden
 from pcedge.inspector import Inspector
-from pcedge.parity import Parity, StageError, measure_frame_ms, measure_parity
+from pcedge.parity import STAGES, Parity, StageError, measure_frame_ms, measure_parity
 from pcedge.preprocessing import Preprocessing
 
 MakeRuntime = Callable[..., Runtime]
 Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-STAGES = ["preprocessing", "embedding", "search", "map", "score"]
 
 
 @pytest.fixture
@@ -64,7 +64,8 @@ def test_an_equal_runtime_holds_at_every_stage(
     parity = measure_parity(_inspector(bundle, make_runtime(change)), frames)
 
     assert parity.holds
-    assert [stage.stage for stage in parity.stages] == STAGES
+    assert tuple(stage.stage for stage in parity.stages) == STAGES
+    assert parity.rows_changed == 0
     assert (parity.runtime, parity.frames, parity.flips) == ("blocks", 4, 0)
     assert parity.failure() == ""
 
@@ -79,7 +80,7 @@ def test_another_network_is_caught_at_the_embedding(
 
     assert not parity.holds
     assert _failing(parity) == ["embedding", "score"]
-    assert parity.failure().startswith("the embedding differs by")
+    assert parity.failure().startswith("the embedding differs")
 
 
 class _Swapped(Preprocessing):
@@ -131,6 +132,7 @@ def test_another_bank_is_caught_at_the_search(
 
     assert not parity.holds
     assert _failing(parity)[0] == "search"
+    assert parity.rows_changed > 0
 
 
 def test_another_map_is_caught_at_the_map(
@@ -159,7 +161,126 @@ def test_a_changed_verdict_breaks_parity_however_small_the_difference(
 
 
 def test_no_golden_frames_prove_nothing(bundle: Bundle, make_runtime: MakeRuntime) -> None:
-    assert not measure_parity(_inspector(bundle, make_runtime()), []).holds
+    inspector = _inspector(bundle, make_runtime())
+    parity = measure_parity(inspector, [])
+
+    assert not parity.holds
+    assert "no golden frame" in parity.failure()
+    with pytest.raises(ValueError, match="no frames"):
+        measure_frame_ms(inspector, [])
+
+
+def test_another_row_at_the_same_distance_is_no_change(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime
+) -> None:
+    rows = bundle.open_bank().rows[::-1]
+    unnamed = np.zeros(len(rows), np.int32)
+    backwards = Bank.build(rows, RowSources((), unnamed, unnamed, unnamed))
+
+    parity = measure_parity(_inspector(bundle, make_runtime(), bank=backwards), frames)
+
+    assert parity.holds
+    assert parity.rows_changed == 0
+
+
+class _OneSize:
+    """A runtime that takes one size only, as an exported network does."""
+
+    name = "one size"
+
+    def __init__(self, runtime: Runtime, size: int) -> None:
+        self._runtime, self._size = runtime, size
+
+    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        if images.shape[2] != self._size:
+            raise RuntimeUnavailableError("wrong size")
+        return self._runtime.infer(images)
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("network_size", "failing"),
+    [(32, ["preprocessing", "map", "score"]), (48, ["preprocessing", "embedding", "map", "score"])],
+)
+def test_another_input_size_is_reported_and_not_raised(
+    bundle: Bundle,
+    frames: list[GoldenFrame],
+    make_runtime: MakeRuntime,
+    network_size: int,
+    failing: list[str],
+) -> None:
+    runtime = _OneSize(make_runtime(), network_size)
+    parity = measure_parity(_inspector(bundle, runtime, preprocessing=Preprocessing(image_size=48)), frames)
+
+    assert _failing(parity) == failing
+    assert [parity.stage(stage).largest for stage in failing] == [None] * len(failing)
+    assert parity.failure().startswith("the preprocessing differs: it has another shape")
+    assert msgspec.json.decode(msgspec.json.encode(parity), type=Parity) == parity
+
+
+def test_another_grid_is_caught_at_the_map(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime
+) -> None:
+    assert _failing(measure_parity(_inspector(bundle, make_runtime(), grid_hw=(5, 4)), frames)) == ["map"]
+
+
+def test_a_network_that_cannot_be_run_is_an_error_and_no_difference(
+    bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime
+) -> None:
+    with pytest.raises(RuntimeUnavailableError, match="wrong size"):
+        measure_parity(_inspector(bundle, _OneSize(make_runtime(), 48)), frames)
+
+
+_PROVED = {
+    "runtime": "onnxruntime (CPU)",
+    "stages": [{"stage": stage, "largest": 1e-6, "mean": 1e-7, "scale": 1.0} for stage in STAGES],
+    "rows_changed": 0,
+    "flips": 0,
+    "frames": 4,
+}
+
+
+def _read(**changes: Any) -> Parity:
+    return msgspec.convert(_PROVED | changes, Parity)
+
+
+def _with_last(**changes: Any) -> list[dict[str, Any]]:
+    *others, last = msgspec.to_builtins(_read().stages)
+    return [*others, last | changes]
+
+
+def test_what_was_proved_still_holds_when_read_again() -> None:
+    assert _read().holds
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stages": []},
+        {"stages": _with_last()[:-1]},
+        {"stages": _with_last()[::-1]},
+        {"stages": [*_with_last(), *_with_last()]},
+        {"stages": _with_last(stage="another")},
+        {"stages": _with_last(largest=0.5, tolerance=1.0)},
+        {"stages": _with_last(largest=-1.0)},
+        {"stages": _with_last(largest=None)},
+        {"stages": _with_last(tolerance=1e-7)},
+        {"frames": 0},
+        {"frames": -4},
+        {"flips": 1},
+        {"flips": -1},
+    ],
+)
+def test_a_file_cannot_say_that_less_is_enough(changes: dict[str, Any]) -> None:
+    parity = _read(**changes)
+
+    assert not parity.holds
+    assert parity.failure() != ""
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
