@@ -143,8 +143,12 @@ def test_metrics_that_are_not_defined_are_null(pcedge: Any, line: Any) -> None:
 
 def test_watch_judges_a_folder_without_torch(pcedge: Any, exported_line: Any, tmp_path: Path) -> None:
     folder = tmp_path / "incoming"
-    for number, kind in enumerate(("good", "missing_hole", "good")):
-        write_image(folder_file(folder, number), render_part(900 + number, kind, size=300).image_rgb)
+    learned = sorted(
+        (exported_line.dataset / "train" / "good").iterdir()
+    )  # of new ones, one in 25 is rejected
+    write_image(folder_file(folder, 0), read_image(learned[0]))
+    write_image(folder_file(folder, 1), render_part(901, "missing_hole", size=300).image_rgb)
+    write_image(folder_file(folder, 2), read_image(learned[1]))
     (folder / "9.png").write_bytes(b"not a picture")
 
     done = pcedge(
