@@ -95,6 +95,16 @@ def write_certificate(bundle: Bundle, certificate: Certificate) -> Path:
     return path
 
 
+def keep_certificates(bundle: Bundle, *certificates: Certificate) -> BundleError | None:
+    """Write certificates where that can be done; return why it could not, which is no reason to stop."""
+    try:
+        for certificate in certificates:
+            write_certificate(bundle, certificate)
+    except BundleError as error:
+        return error
+    return None
+
+
 def valid_certificate(bundle: Bundle, runtime: str, device: str) -> Certificate | None:
     """The certificate of a runtime that still speaks of this bundle, this machine and these libraries."""
     for certificate in _read(bundle.directory / CERTIFICATE_FILE):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle, edit_bundle, seal
-from pcedge.certificate import Certificate, certify, write_certificate
+from pcedge.certificate import Certificate, certify, keep_certificates
 from pcedge.defaults import DEFAULT_BATCH
 from pcedge.errors import BundleError, ExportError, MissingExtraError, RuntimeUnavailableError
 from pcedge.export import (
@@ -81,7 +81,7 @@ def export_bundle(
         except RuntimeUnavailableError as error:
             engine, problem = None, error
     certificates = tuple(certify(bundle, *proof) for proof in proofs)
-    return ExportResult(bundle, certificates, engine, problem, _keep(bundle, certificates))
+    return ExportResult(bundle, certificates, engine, problem, keep_certificates(bundle, *certificates))
 
 
 class _Proof(NamedTuple):
@@ -124,16 +124,6 @@ def _export_engine(bundle: Bundle, name: str, batch: int, progress: Progress) ->
         manifest = seal(staging, bundle.manifest)
     progress("engine", 2, 2)
     return Bundle(bundle.directory, manifest), proof
-
-
-def _keep(bundle: Bundle, certificates: tuple[Certificate, ...]) -> BundleError | None:
-    """Keep what was proved with the bundle, so that watch on this machine need not prove it again."""
-    try:
-        for certificate in certificates:
-            write_certificate(bundle, certificate)
-    except BundleError as error:
-        return error
-    return None
 
 
 def _write_embedder(bundle: Bundle, path: Path) -> None:

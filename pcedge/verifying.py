@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 
 from pcedge.bundle import Bundle
-from pcedge.certificate import Certificate, certify, valid_certificate, write_certificate
+from pcedge.certificate import Certificate, certify, keep_certificates, valid_certificate
 from pcedge.errors import BundleError, ExportError, MissingExtraError, PcedgeError, RuntimeUnavailableError
 from pcedge.golden import read_golden
 from pcedge.parity import measure_frame_ms, measure_parity, show_ms
@@ -121,11 +121,7 @@ def _prove(bundle: Bundle, candidate: Candidate) -> Choice:
         runtime_file(bundle, candidate.runtime)  # the certificate says what it was, not that it still is
         return Choice(candidate, known, "")
     certificate = verify(bundle, candidate)
-    try:
-        write_certificate(bundle, certificate)
-    except BundleError as error:
-        return Choice(candidate, certificate, "", error)
-    return Choice(candidate, certificate, "")
+    return Choice(candidate, certificate, "", keep_certificates(bundle, certificate))
 
 
 def _refusal(bundle: Bundle, failed: list[Certificate], skipped: list[Skipped]) -> ExportError:

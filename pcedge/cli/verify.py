@@ -37,7 +37,7 @@ def verify(
     the certificate could not be written.
     """
     from pcedge.bundle import find_bundle
-    from pcedge.certificate import write_certificate
+    from pcedge.certificate import keep_certificates
     from pcedge.errors import BundleError
     from pcedge.runtimes import candidates, runtime_kind
     from pcedge.verifying import UNUSABLE, Skipped
@@ -66,10 +66,7 @@ def verify(
             say("[yellow]{what}.[/]", what=skipped[-1])
             continue
         certificates.append(certificate)
-        try:
-            write_certificate(bundle, certificate)
-        except BundleError as error:
-            unsaved = error
+        unsaved = keep_certificates(bundle, certificate) or unsaved
         if not every:
             break
     if not certificates:
