@@ -12,7 +12,7 @@ from pcedge.banks import CoresetSize
 from pcedge.building import build
 from pcedge.bundle import EMBEDDER_FILE, Bundle, edit_bundle, seal
 from pcedge.datasets import Dataset, open_dataset, read_content, training_images
-from pcedge.errors import ExportError, ImageError, OptionError
+from pcedge.errors import DatasetError, ExportError, ImageError, MissingExtraError, OptionError
 from pcedge.evaluation import Evaluation, evaluate
 from pcedge.export import Int8Kind, OnnxRuntime, check_operators, write_fp16, write_int8
 from pcedge.fit_options import FitOptions
@@ -35,7 +35,7 @@ def find_images(bundle: Bundle, images: Path | None) -> Dataset:
 
     Raises:
         OptionError: They are not there, and nothing else was named.
-        DatasetError: The folder cannot be used.
+        DatasetError: The folder cannot be used, or holds other images.
     """
     place = images or Path(bundle.manifest.dataset)
     if images is None and not place.is_dir():
@@ -44,7 +44,14 @@ def find_images(bundle: Bundle, images: Path | None) -> Dataset:
             f"{bundle.manifest.name} was fitted on are needed; there is no folder {place} here.",
             "Name it: pcedge export --images DATASET",
         )
-    return open_dataset(place)
+    dataset = open_dataset(place)
+    known = {dataset.relative(path) for path in dataset.train}
+    if gone := [name for name in bundle.manifest.threshold.held_out if name not in known]:
+        raise DatasetError(
+            f"{place} is not what {bundle.manifest.name} was fitted on: it has no {gone[0]}.",
+            f"Name the folder that held {bundle.manifest.dataset}, or fit the bundle again on this one.",
+        )
+    return dataset
 
 
 def add_precisions(
@@ -69,8 +76,13 @@ def add_precisions(
 
     Raises:
         ExportError: The network cannot be written in that precision.
-        PcedgeError: The images cannot be used, or a library is missing.
+        MissingExtraError: onnx is not installed.
+        PcedgeError: The images cannot be used.
     """
+    try:
+        import onnx  # noqa: F401 (what is missing must be found before the long work)
+    except ImportError:
+        raise MissingExtraError("onnx", "fit", "Writing a network in another precision") from None
     own = None
     if dataset.test:
         own = _evaluate(bundle, dataset, _called(progress, bundle.manifest.precision))
