@@ -60,6 +60,7 @@ def _print_json(result: "ExportResult") -> None:
                 "certificates": [msgspec.to_builtins(certificate) for certificate in result.certificates],
                 "engine": result.engine,
                 "engine_problem": str(result.engine_problem) if result.engine_problem else None,
+                "without_search": str(result.without_search) if result.without_search else None,
                 "unsaved": str(result.unsaved) if result.unsaved else None,
             }
         )
@@ -88,4 +89,8 @@ def _print_summary(result: "ExportResult") -> None:
             f"flips: {parity.flips}; {show_ms(certificate.frame_ms)} a frame",
         )
     out.print(table)
+    if result.without_search is not None:
+        say(
+            "[yellow]The engine does not search, the processor does:[/] {why}", why=result.without_search.what
+        )
     say("Next: [bold]pcedge watch --camera 0[/]")
