@@ -37,7 +37,7 @@ class OnnxSearchingRuntime(OnnxRuntime):
         name = f"{embedder} with {part.name}"
         self._session: Any = open_session(fuse(embedder, part), name, device, tensorrt)
         self._device = ("cuda", device_number(device)) if self.on_gpu else ("cpu", 0)
-        dims = self._session.get_outputs()[0].shape[-1]
+        dims = next(one.shape[1] for one in self._session.get_inputs() if one.name == BANK)
         # The network asks for a bank even if only embeddings are wanted: the smallest there is.
         self._no_bank = {
             BANK: np.zeros((1, dims), np.float32),

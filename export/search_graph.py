@@ -65,7 +65,7 @@ def write_search(path: Path, dims: int) -> None:
         MissingExtraError: onnx is not installed.
     """
     require_onnx("Writing the search")
-    save_graph(_search(dims), path)
+    save_graph(search_model(dims), path)
 
 
 def write_search_part(path: Path, dims: int) -> None:
@@ -82,7 +82,7 @@ def write_search_part(path: Path, dims: int) -> None:
     from onnx import ModelProto
 
     part = ModelProto()
-    part.graph.CopyFrom(_search(dims).graph)
+    part.graph.CopyFrom(search_model(dims).graph)
     part.graph.ClearField("name")  # the embedder's stays
     del part.graph.input[0]  # the embeddings, which the embedder gives
     path.unlink(missing_ok=True)
@@ -134,7 +134,8 @@ def write_fused(embedder: Path, part: Path, target: Path) -> None:
         ) from error
 
 
-def _search(dims: int) -> "ModelProto":
+def search_model(dims: int) -> "ModelProto":
+    """The search as a graph in memory, as ``write_search`` writes it."""
     from onnx import parser
 
     text = _GRAPH.format(

@@ -54,7 +54,12 @@ class ExportResult:
 
 
 def export_bundle(
-    bundle: Bundle, *, trt: bool = False, batch: int = DEFAULT_BATCH, progress: Progress = silent
+    bundle: Bundle,
+    *,
+    trt: bool = False,
+    batch: int = DEFAULT_BATCH,
+    keep_onnx: bool = False,
+    progress: Progress = silent,
 ) -> ExportResult:
     """Write the embedder as ONNX into a bundle and prove that it scores like the reference.
 
@@ -69,13 +74,14 @@ def export_bundle(
         bundle: As ``fit`` made it; replaced whole, or not at all.
         trt: Whether to build a TensorRT engine.
         batch: Largest batch that the engine is to take.
+        keep_onnx: Whether an ONNX file already there is used as it is, also without ``trt``.
         progress: Told of the stage ``export``.
 
     Raises:
         ExportError: The exported network is invalid, or a stage differs above the tolerance.
         MissingExtraError: PyTorch or onnx is not installed.
     """
-    if trt and bundle.has(EMBEDDER_FILE):
+    if (trt or keep_onnx) and bundle.has(EMBEDDER_FILE):
         with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as runtime:
             proofs = [_prove(bundle, runtime, "onnx", "cpu")]
     else:

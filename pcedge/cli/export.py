@@ -1,5 +1,6 @@
 """``pcedge export``."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from .exit_codes import PARTLY_DONE
 
 if TYPE_CHECKING:
     from pcedge.exporting import ExportResult
+    from pcedge.triton_repository import TritonRepository
 
 
 def export(
@@ -18,29 +20,48 @@ def export(
         bool, typer.Option("--trt", help="Also build a TensorRT engine, for this machine's GPU.")
     ] = False,
     batch: Annotated[
-        int, typer.Option(help="With --trt: the largest batch of frames the engine is to take.", min=1)
+        int,
+        typer.Option(
+            help="With --trt and --triton: the largest batch of frames that a call is to take.", min=1
+        ),
     ] = DEFAULT_BATCH,
+    triton: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also put the product into this model repository of a Triton Inference Server: new, empty, "
+            "or written so before. With --trt the network there is a TensorRT engine.",
+            show_default=False,
+        ),
+    ] = None,
     model: options.Model = None,
     models: options.ModelsDir = DEFAULT_MODELS,
     json: options.Json = False,
 ) -> None:
     """Export the bundle's network to ONNX, and prove on the golden frames that it scores the same.
 
+    With --triton, an ONNX file that is there is used as it is.
+
     Exit code 3: the ONNX file is there, but TensorRT is not on this machine, or the certificate of what was
     proved could not be written.
     """
     from pcedge.bundle import find_bundle
     from pcedge.exporting import export_bundle
+    from pcedge.triton_repository import write_triton_repository
 
     from .console import progress_bars, show_error
 
     bundle = find_bundle(model, models)
+    repository: TritonRepository | None = None
     with progress_bars() as progress:
-        result = export_bundle(bundle, trt=trt, batch=batch, progress=progress)
+        result = export_bundle(bundle, trt=trt, batch=batch, keep_onnx=triton is not None, progress=progress)
+        if triton is not None:
+            repository = write_triton_repository(
+                result.bundle, triton, batch=batch, trt=result.engine is not None, progress=progress
+            )
     if json:
-        _print_json(result)
+        _print_json(result, repository)
     else:
-        _print_summary(result)
+        _print_summary(result, repository)
     problems = [problem for problem in (result.engine_problem, result.unsaved) if problem is not None]
     for problem in problems:
         show_error(problem)
@@ -48,7 +69,7 @@ def export(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _print_json(result: "ExportResult") -> None:
+def _print_json(result: "ExportResult", repository: "TritonRepository | None") -> None:
     import json
 
     import msgspec
@@ -62,12 +83,23 @@ def _print_json(result: "ExportResult") -> None:
                 "engine_problem": str(result.engine_problem) if result.engine_problem else None,
                 "without_search": str(result.without_search) if result.without_search else None,
                 "unsaved": str(result.unsaved) if result.unsaved else None,
+                "triton": _triton(repository) if repository is not None else None,
             }
         )
     )
 
 
-def _print_summary(result: "ExportResult") -> None:
+def _triton(repository: "TritonRepository") -> dict[str, object]:
+    return {
+        "directory": str(repository.directory),
+        "model": repository.model,
+        "models": repository.models,
+        "platform": repository.platform,
+        "products": repository.products,
+    }
+
+
+def _print_summary(result: "ExportResult", repository: "TritonRepository | None") -> None:
     from pcedge.bundle import EMBEDDER_FILE
     from pcedge.parity import TOLERANCE, show_error, show_ms
 
@@ -87,6 +119,11 @@ def _print_summary(result: "ExportResult") -> None:
             f"{show_error(parity.stage('embedding').largest)}, scores by "
             f"{show_error(parity.stage('score').largest)} relative (accepted: {TOLERANCE:.0e}), verdict "
             f"flips: {parity.flips}; {show_ms(certificate.frame_ms)} a frame",
+        )
+    if repository is not None:
+        table.add("Triton", f"{repository.directory}: ask for {repository.model}; {repository.platform}")
+        table.add(
+            "", f"products there: {', '.join(repository.products)}; see {repository.directory}/README.md"
         )
     out.print(table)
     if result.without_search is not None:
