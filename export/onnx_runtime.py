@@ -1,7 +1,7 @@
 """An ONNX file as a runtime, through ONNX Runtime."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from pcedge.errors import RuntimeUnavailableError
 
 from .onnx_file import INPUT, OUTPUT
 from .onnx_session import TensorrtOptions, first_line, open_session
+
+_Self = TypeVar("_Self", bound="OnnxRuntime")
 
 
 class OnnxRuntime:
@@ -50,7 +52,7 @@ class OnnxRuntime:
             ) from error
         return np.asarray(outputs[0], np.float32)
 
-    def __enter__(self) -> "OnnxRuntime":
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,7 @@
 """A TensorRT engine as a runtime, through NVIDIA's Polygraphy."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from pcedge.errors import ExportError, RuntimeUnavailableError
 from .engine_file import EngineInfo, read_engine, require_this_machine
 from .onnx_file import INPUT, OUTPUT
 from .tensorrt_library import first_line, polygraphy_backend, quiet_output
+
+_Self = TypeVar("_Self", bound="TensorrtRuntime")
 
 
 class TensorrtRuntime:
@@ -72,7 +74,7 @@ class TensorrtRuntime:
             ) from error
         return outputs
 
-    def __enter__(self) -> "TensorrtRuntime":
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -129,7 +129,7 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame]) -> Parity:
         note("search", distances, reference.squared_distances, score_scale)
         note("map", _score_map(inspector, reference), frame.score_map, score_scale)
         note("score", None if found is None else found.score, reference.score, score_scale)
-        if distances is not None and rows is not None:
+        if distances is not None and rows is not None and rows.shape == reference.rows.shape:
             tied = _difference_of(distances, reference.squared_distances) <= TOLERANCE * score_scale
             rows_changed += int(((rows != reference.rows) & ~tied).sum())
         if found is not None:

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import faiss
@@ -23,8 +24,8 @@ from pcedge.export import (
     write_onnx,
     write_search_part,
 )
-from pcedge.export.onnx_session import _providers
 
+_providers = import_module("pcedge.export.onnx_session")._providers
 DIMS, SIZE, PATCHES = 24, 16, 64
 
 

@@ -92,8 +92,6 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> _HostMemory:
     import polygraphy.backend.trt
     from polygraphy.cuda import cuda
 
-    from pcedge.export import tensorrt_runtime
-
     memory = _HostMemory()
     tensorrt = ModuleType("tensorrt")
     vars(tensorrt).update(__version__="8.6.1", Builder=object)
@@ -101,7 +99,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> _HostMemory:
     monkeypatch.setattr(cuda, "wrapper", lambda: memory)
     backend = SimpleNamespace(TrtRunner=_Runner, EngineFromBytes=lambda plan: plan)
     monkeypatch.setattr(polygraphy.backend, "trt", backend)
-    monkeypatch.setattr(tensorrt_runtime, "require_this_machine", lambda *_: None)
+    monkeypatch.setattr("pcedge.export.tensorrt_runtime.require_this_machine", lambda *_: None)
     return memory
 
 
@@ -194,11 +192,12 @@ def test_more_images_than_the_engine_takes_are_refused(engine: Path, memory: _Ho
 def test_an_engine_with_the_search_in_it_has_a_name_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pcedge.export import engine_file
-
-    monkeypatch.setattr(engine_file, "polygraphy_backend", lambda: None)
-    monkeypatch.setattr(engine_file, "tensorrt_gpu", lambda: "Orin")
-    monkeypatch.setattr(engine_file, "tensorrt_version", lambda: "10.3.0")
+    for name, value in (
+        ("polygraphy_backend", None),
+        ("tensorrt_gpu", "Orin"),
+        ("tensorrt_version", "10.3.0"),
+    ):
+        monkeypatch.setattr(f"pcedge.export.engine_file.{name}", lambda value=value: value)
     embedder, part, joined = (tmp_path / name for name in ("embedder.onnx", "part", "embedder.fused.onnx"))
     embedder.write_bytes(b"network ")
     part.write_bytes(b"search")
