@@ -1,11 +1,12 @@
 """The bundle: one directory per product, every file checked when opened, replaced whole."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import msgspec
 
@@ -16,8 +17,23 @@ from pcedge.errors import BundleError, OptionError, PcedgeError
 from pcedge.manifest import MANIFEST_FILE, FileInfo, Manifest, Precision, read_manifest
 
 EMBEDDER_FILE = "embedder.onnx"
+# Bytes which, after those of an embedder of any precision, make one network of embedder and search.
+SEARCH_PART_FILE = "search.onnxpart"
 BACKBONE_FILE = "backbone.safetensors"
 CURRENT_FILE = "current"
+
+
+_SETTLED_NS = 2 * 10**9
+
+
+class _State(NamedTuple):
+    """By what a file is known to be the one that was checked, without reading it again."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,7 @@ class Bundle:
 
     directory: Path
     manifest: Manifest
+    _checked: dict[str, _State] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, directory: Path) -> "Bundle":
@@ -43,7 +60,7 @@ class Bundle:
         return name in self.manifest.files
 
     def file(self, name: str) -> Path:
-        """Path of a file that was found to be just what the manifest says.
+        """Path of a file that was found to be just what the manifest says; it is read once, until it changes.
 
         Raises:
             BundleError: The file is not listed, missing, or differs in a single byte.
@@ -56,11 +73,17 @@ class Bundle:
             raise BundleError(
                 f"{path} is missing from its bundle.", "Restore the file, or fit the bundle again."
             )
+        before = _state(path)
+        if self._checked.get(name) == before:
+            return path
         if describe_file(path) != stated:
             raise BundleError(
                 f"{path} is not the file that the manifest describes: it was changed or damaged.",
                 "Restore the file, or fit the bundle again.",
             )
+        # A file may change twice within one tick of the file system's clock: a new one is looked at again.
+        if max(before.modified_ns, before.changed_ns) < time.time_ns() - _SETTLED_NS:
+            self._checked[name] = before
         return path
 
     def files_in(self, folder: str) -> list[Path]:
@@ -118,6 +141,11 @@ def check_name(name: str) -> str:
             "Choose a plain --name, such as bottle; --models chooses the directory.",
         )
     return name
+
+
+def _state(path: Path) -> _State:
+    stat = path.stat()
+    return _State(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def describe_file(path: Path) -> FileInfo:

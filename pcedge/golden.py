@@ -25,6 +25,12 @@ class GoldenFrame:
     stages: Stages
     score_map: NDArray[np.float32]
 
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """The reference's embeddings, float32 [patches, dims]."""
+        assert self.stages.embeddings is not None  # the reference does not search on a device
+        return self.stages.embeddings
+
 
 def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDArray[np.uint8]]:
     """Add the last picture with a square of noise in it, which no good part has."""
@@ -37,15 +43,19 @@ def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspecto
     folder = directory / FOLDER
     folder.mkdir()
     results = [inspector.stages(image) for image in frames.values()]
-    for name, image in frames.items():
-        write_image(folder / f"{name}.png", image)
+    golden = [
+        GoldenFrame(name, image, stages, inspector.score_map(stages))
+        for (name, image), stages in zip(frames.items(), results, strict=True)
+    ]
+    for frame in golden:
+        write_image(folder / f"{frame.name}.png", frame.image_rgb)
     arrays: dict[str, Any] = {
         "names": np.array(list(frames), np.str_),
         "network_input": np.stack([stages.network_input for stages in results]),
-        "embeddings": np.stack([stages.embeddings for stages in results]),
+        "embeddings": np.stack([frame.embeddings for frame in golden]),
         "squared_distances": np.stack([stages.squared_distances for stages in results]),
         "rows": np.stack([stages.rows for stages in results]),
-        "score_map": np.stack([inspector.score_map(stages) for stages in results]),
+        "score_map": np.stack([frame.score_map for frame in golden]),
         "score": np.array([stages.score for stages in results]),
     }
     np.savez(folder / _STAGES_FILE, **arrays)

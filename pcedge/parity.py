@@ -33,7 +33,8 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         stage: ``preprocessing``, ``embedding``, ``search`` and ``map`` are given the reference's input, so
-            that a mistake shows where it is made; ``score`` is that of the whole way from the picture.
+            that a mistake shows where it is made; ``score`` is that of the whole way from the picture. Of a
+            runtime that searches too, ``search`` begins with the reference's network input.
         largest: Largest error of any value, relative to the scale; None where one is not a number, or where
             there is nothing to compare because the shapes differ.
         mean: Mean error, likewise.
@@ -137,16 +138,17 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame], precision: P
         reference = frame.stages
         found = _stages(inspector, frame)
         score_scale = max(reference.score, inspector.threshold, _TINY)
-        embedding_scale = max(float(np.abs(reference.embeddings).max()), _TINY)
-        distances, rows = inspector.bank.search(reference.embeddings)
+        embedding_scale = max(float(np.abs(frame.embeddings).max()), _TINY)
+        distances, rows = _search(inspector, frame)
         note("preprocessing", None if found is None else found.network_input, reference.network_input, 1.0)
         embeddings = _embeddings(inspector, reference, must=found is not None)
-        note("embedding", embeddings, reference.embeddings, embedding_scale)
+        note("embedding", embeddings, frame.embeddings, embedding_scale)
         note("search", distances, reference.squared_distances, score_scale)
         note("map", _score_map(inspector, reference), frame.score_map, score_scale)
         note("score", None if found is None else found.score, reference.score, score_scale)
-        tied = _difference_of(distances, reference.squared_distances) <= TOLERANCE * score_scale
-        rows_changed += int(((rows != reference.rows) & ~tied).sum())
+        if distances is not None and rows is not None and rows.shape == reference.rows.shape:
+            tied = _difference_of(distances, reference.squared_distances) <= TOLERANCE * score_scale
+            rows_changed += int(((rows != reference.rows) & ~tied).sum())
         if found is not None:
             flips += (found.score > inspector.threshold) != (reference.score > inspector.threshold)
     return Parity(
@@ -203,6 +205,23 @@ def _embeddings(inspector: Inspector, reference: Stages, *, must: bool) -> NDArr
             raise
         return None
     return embeddings
+
+
+def _search(
+    inspector: Inspector, frame: GoldenFrame
+) -> tuple[NDArray[np.float32] | None, NDArray[np.int64] | None]:
+    """What the search finds for the reference's embeddings, or nothing.
+
+    Where embeddings stay on the device, they are those of the network there, of the reference's input: if
+    they are in order, a difference is that of the search.
+    """
+    if not inspector.searches_on_device:
+        return inspector.bank.search(frame.embeddings)
+    size = inspector.preprocessing.input_size
+    if frame.stages.network_input.shape[1:] != (size, size):
+        return None, None
+    found = inspector.stages_of(frame.stages.network_input)
+    return found.squared_distances, found.rows
 
 
 def _score_map(inspector: Inspector, reference: Stages) -> NDArray[np.float32] | None:

@@ -270,3 +270,15 @@ def test_search_needs_pictures_and_something_to_search(tmp_path: Path) -> None:
 
     assert "rows without their pictures" in flat.stderr
     assert "nothing to search" in one.stderr
+
+
+def test_a_bank_on_a_device_is_measured_beside_the_embedder_alone(exported_line: Any) -> None:
+    bundle = exported_line.models / "line"
+
+    done = _benchmark("device", bundle, "--device", "cpu", "--runs", "2", "--batch", "2", "--json")
+    result = json.loads(done.stdout)
+
+    assert result["runtime"] == "onnxruntime (CPU)"
+    assert result["bank rows"] > 0
+    assert all(value > 0 for name, value in result.items() if name.endswith("ms"))
+    assert "pcedge[gpu]" in _benchmark("device", bundle, returns=1).stderr
