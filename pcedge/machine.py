@@ -1,6 +1,5 @@
 """What a certificate says of the machine it was made on."""
 
-import os
 import platform
 import re
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from pcedge.banks import usable_cores
 from pcedge.export import gpu_name
 
 # Whose version may change a score.
@@ -60,7 +60,7 @@ def describe_machine() -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         board=_read(_DEVICE_TREE),
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         gpu=gpu_name(),
     )
 

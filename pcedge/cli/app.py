@@ -15,6 +15,7 @@ from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
+from .index import index
 from .models import models
 from .verify import verify
 from .watch import watch
@@ -76,6 +77,7 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
+app.command("index")(index)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)

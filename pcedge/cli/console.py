@@ -35,6 +35,8 @@ _LABELS = {
     "export": "Exporting and checking",
     "engine": "Building the engine",
     "evaluate": "Evaluating",
+    "index": "Building indexes",
+    "search": "Searching",
     "watch": "Watching the line",
     "components": "Looking at the teacher",
     "distill": "Training",

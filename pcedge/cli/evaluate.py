@@ -29,6 +29,7 @@ def evaluate(
     ],
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
+    index: options.Index = None,
     threshold: options.Threshold = None,
     models: options.ModelsDir = DEFAULT_MODELS,
     json: options.Json = False,
@@ -45,7 +46,7 @@ def evaluate(
 
     from .console import progress_bars
 
-    found = find_bundle(bundle, models)
+    found = find_bundle(bundle, models).searched_by(index)
     images = open_dataset(dataset)
     kind = runtime_kind(runtime)
     if kind == "auto" and not is_exported(found):

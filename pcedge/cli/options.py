@@ -29,6 +29,15 @@ Runtime = Annotated[
 Device = Annotated[
     str, typer.Option(help="Where it runs: auto, cpu or cuda. auto takes a GPU if there is one.")
 ]
+Index = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        help="How the bank is searched: exact, int8 (the same rows in less memory), or an index that "
+        "pcedge index has stored. Without it, as the bundle says.",
+        show_default=False,
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(help="Score above which a part is NG, instead of the bundle's own.", show_default=False),

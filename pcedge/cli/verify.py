@@ -19,6 +19,7 @@ def verify(
     models: options.ModelsDir = DEFAULT_MODELS,
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
+    index: options.Index = None,
     every: Annotated[
         bool,
         typer.Option("--all", help="Verify every runtime there is; without it, the first that can be had."),
@@ -45,7 +46,7 @@ def verify(
 
     from .console import say, show_error
 
-    bundle = find_bundle(model, models)
+    bundle = find_bundle(model, models).searched_by(index)
     found = candidates(bundle, runtime_kind(runtime), device)
     certificates: list[Certificate] = []
     skipped: list[Skipped] = []

@@ -44,6 +44,7 @@ def watch(
     models: options.ModelsDir = DEFAULT_MODELS,
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
+    index: options.Index = None,
     threshold: options.Threshold = None,
     output: Annotated[
         Path | None,
@@ -106,7 +107,7 @@ def watch(
     from .live import live_view
 
     source = _source(camera, folder, once)
-    bundle = find_bundle(model, models)
+    bundle = find_bundle(model, models).searched_by(index)
     place = output or Path("inspections") / bundle.directory.resolve().name
     tally = Tally()
     machine = json or not sys.stdout.isatty()
