@@ -159,11 +159,10 @@ def _train_quietly(index: Any) -> None:
     import faiss
 
     ivf: Any = faiss.try_extract_index_ivf(index)
-    parts: list[Any] = [index, ivf]
-    for part in parts:
+    for part in (index, ivf):
         for clustered in (part, getattr(part, "pq", None)):
-            if hasattr(clustered, "cp"):
-                clustered.cp.min_points_per_centroid = 1
+            if (settings := getattr(clustered, "cp", None)) is not None:
+                settings.min_points_per_centroid = 1
 
 
 def _unbuildable(factory: str, shape: tuple[int, ...], reason: str) -> OptionError:

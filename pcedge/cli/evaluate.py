@@ -45,8 +45,10 @@ def evaluate(
     from pcedge.runtimes import is_exported, open_inspector, runtime_kind
 
     from .console import progress_bars
+    from .index import note_index
 
     found = find_bundle(bundle, models).searched_by(index)
+    note_index(found)
     images = open_dataset(dataset)
     kind = runtime_kind(runtime)
     if kind == "auto" and not is_exported(found):

@@ -10,6 +10,8 @@ from pcedge.defaults import DEFAULT_MODELS
 from . import options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from pcedge.bundle import Bundle
     from pcedge.index_comparison import Frames, IndexReport
 
@@ -103,7 +105,28 @@ def index(
     if json:
         _print_json(bundle, reports)
     else:
-        _print_table(bundle, reports)
+        _print_result(bundle, reports)
+
+
+def note_index(bundle: "Bundle") -> None:
+    """Say how the bank is searched, where that is not the exact search in memory."""
+    from pcedge.manifest import EXACT, INT8
+
+    from .console import say
+
+    manifest = bundle.manifest
+    if manifest.index == INT8:
+        say("The bank is searched exactly by 8-bit codes; its rows stay on disk.")
+    elif manifest.index != EXACT and manifest.index in manifest.indexes:
+        cost = manifest.indexes[manifest.index].cost
+        say(
+            "[yellow]The bank is searched by {index}, not exactly:[/] nearest rows found {recall}, scores "
+            "up to {error} higher ({source}).",
+            index=manifest.index,
+            recall=f"{cost.recall:.2%}",
+            error=f"{cost.score_error_largest:.2%}",
+            source=cost.source,
+        )
 
 
 def _frames(bundle: "Bundle", images: Path | None, limit: int, runtime: str, device: str) -> "Frames":
@@ -138,11 +161,10 @@ def _print_json(bundle: "Bundle", reports: "list[IndexReport]") -> None:
     )
 
 
-def _print_table(bundle: "Bundle", reports: "list[IndexReport]") -> None:
+def index_table(bundle: "Bundle", reports: "list[IndexReport]") -> "Table":
+    """What each way to search takes and costs, as a table."""
     from rich.table import Table
     from rich.text import Text
-
-    from .console import out, say
 
     manifest = bundle.manifest
     title = (
@@ -156,17 +178,23 @@ def _print_table(bundle: "Bundle", reports: "list[IndexReport]") -> None:
         table.add_column(heading, justify="right")
     for report in reports:
         table.add_row(Text(report.name, "green" if report.name == manifest.index else ""), *_cells(report))
-    out.print(table)
+    return table
+
+
+def _print_result(bundle: "Bundle", reports: "list[IndexReport]") -> None:
+    from .console import out, say
+
+    out.print(index_table(bundle, reports))
     say(
         "memory: of rows and search; found: patches whose nearest row is found; score error: mean and "
         "largest, never downwards; flips: verdicts that change, and how many of them are of good parts.",
     )
-    kept = "; ".join(manifest.indexes) or "none"
-    say("{bundle} is searched by [bold]{used}[/]; indexes it keeps: {kept}.", **_names(bundle), kept=kept)
-
-
-def _names(bundle: "Bundle") -> dict[str, str]:
-    return {"bundle": str(bundle.directory), "used": bundle.manifest.index}
+    say(
+        "{bundle} is searched by [bold]{used}[/]; indexes it keeps: {kept}.",
+        bundle=bundle.directory,
+        used=bundle.manifest.index,
+        kept="; ".join(bundle.manifest.indexes) or "none",
+    )
 
 
 def _cells(report: "IndexReport") -> list[str]:

@@ -45,8 +45,10 @@ def verify(
     from pcedge.verifying import verify as verify_candidate
 
     from .console import say, show_error
+    from .index import note_index
 
     bundle = find_bundle(model, models).searched_by(index)
+    note_index(bundle)
     found = candidates(bundle, runtime_kind(runtime), device)
     certificates: list[Certificate] = []
     skipped: list[Skipped] = []

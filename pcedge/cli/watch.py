@@ -104,10 +104,12 @@ def watch(
     from pcedge.watching import watch as watch_source
 
     from .console import say
+    from .index import note_index
     from .live import live_view
 
     source = _source(camera, folder, once)
     bundle = find_bundle(model, models).searched_by(index)
+    note_index(bundle)
     place = output or Path("inspections") / bundle.directory.resolve().name
     tally = Tally()
     machine = json or not sys.stdout.isatty()
