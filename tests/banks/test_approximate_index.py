@@ -1,3 +1,4 @@
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,12 @@ def _rows(count: int, seed: int = 0) -> Rows:
 def _bank(rows: Rows) -> Bank:
     places = np.zeros(len(rows), np.int32)
     return Bank.build(rows, RowSources(("good/0.png",), places, places, places))
+
+
+@lru_cache
+def _built(factory: str) -> ApproximateIndex:
+    """An index of 600 rows that no test tunes; training some takes a second."""
+    return ApproximateIndex.build(_rows(600), factory)
 
 
 def _exact(rows: Rows, queries: Rows) -> NDArray[np.float64]:
@@ -49,7 +56,7 @@ def test_the_distance_is_that_of_the_row_named_and_never_too_small(
 
 def test_more_candidates_find_more() -> None:
     rows, queries = _rows(600), _rows(200, 1)
-    index, nearest = ApproximateIndex.build(rows, "PQ8x4"), _exact(rows, queries).argmin(axis=1)
+    index, nearest = _built("PQ8x4"), _exact(rows, queries).argmin(axis=1)
 
     few, many, all_of_them = (
         (_bank(rows).searched_by(index, count).search(queries)[1] == nearest).mean()
@@ -63,7 +70,7 @@ def test_more_candidates_find_more() -> None:
 @pytest.mark.parametrize("candidates", [1, 4, 600])
 def test_what_is_called_proved_is_the_nearest(factory: str, candidates: int) -> None:
     rows, queries = _rows(600), np.concatenate((_rows(150, 1), _rows(600)[:50] + np.float32(0.01)))
-    index = ApproximateIndex.build(rows, factory)
+    index = _built(factory)
     loss = index.loss(rows)
     if factory == "Flat":
         assert loss is None, "it is a search of its own; nothing is lost and nothing is claimed"
