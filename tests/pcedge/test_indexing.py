@@ -1,6 +1,6 @@
 """Ways to search a bundle's bank: compared, kept, chosen, and proved like everything else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def test_ways_to_search_are_compared_on_the_golden_frames(bundle: Bundle) -> Non
     assert coarse.to_dict()["cost"]["recall"] == coarse.cost.recall
 
 
-def _on_frames(bundle: Bundle, frames: list[tuple[bool | None, NDArray[np.float32]]]) -> list[IndexReport]:
+def _on_frames(bundle: Bundle, frames: Sequence[tuple[bool, NDArray[np.float32]]]) -> list[IndexReport]:
     return compare_indexes(bundle, _built(bundle, COARSE), Frames("noise", len(frames), frames))
 
 
