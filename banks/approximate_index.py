@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +140,7 @@ class ApproximateIndex:
             longest = max(longest, float(np.linalg.norm(block, axis=1).max()))
         return Loss(largest * (1 + _ROUNDING), longest)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Size as a file, which is that in memory but for a few kilobytes."""
         import faiss

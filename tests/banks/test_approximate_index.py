@@ -46,7 +46,7 @@ def test_the_distance_is_that_of_the_row_named_and_never_too_small(
 
     distances, found = _bank(rows).searched_by(index).search(queries)
 
-    assert (distances.dtype, found.dtype) == (np.float32, np.int64)
+    assert [distances.dtype.name, found.dtype.name] == ["float32", "int64"]
     np.testing.assert_allclose(distances, everything[np.arange(90), found], rtol=1e-5)
     assert (distances >= everything.min(axis=1) * (1 - 1e-5)).all()
     if factory in ("Flat", "SQ8", "SQfp16", "HNSW16", "IVF8,Flat"):
@@ -97,10 +97,11 @@ def test_indexes_that_do_not_look_at_every_row_prove_nothing() -> None:
     assert losses == [None, None, None]
 
 
-def test_an_embedding_that_is_not_finite_has_no_row_and_one_without_candidates_is_searched_exactly() -> None:
+@pytest.mark.parametrize("factory", ["HNSW16", "SQ8", "IVF8,Flat"])
+def test_an_embedding_that_is_not_finite_has_no_row(factory: str) -> None:
     rows, queries = _rows(600), _rows(4, 1)
     queries[1, 3] = np.nan
-    bank = _bank(rows).searched_by(ApproximateIndex.build(rows, "IVF8,Flat"))
+    bank = _bank(rows).searched_by(_built(factory))
 
     distances, found = bank.search(queries)
 
@@ -179,3 +180,15 @@ def test_another_number_of_dims_is_an_error_of_the_caller() -> None:
 
     with pytest.raises(ValueError, match="33"):
         bank.search(np.zeros((2, DIMS + 1), np.float32))
+
+
+def test_a_patch_without_candidates_is_searched_exactly() -> None:
+    """More candidates than a list has rows leave places empty; a list without rows leaves all of them."""
+    rows = np.concatenate((np.zeros((599, DIMS), np.float32), _rows(1) + 100))
+    index = ApproximateIndex.build(rows, "IVF8,Flat")
+    queries = _rows(40, 1) * np.float32(30)
+
+    distances, found = _bank(rows).searched_by(index, 3).search(queries)
+
+    assert (found >= 0).all()
+    np.testing.assert_allclose(distances, _exact(rows, queries)[np.arange(40), found], rtol=1e-5)
