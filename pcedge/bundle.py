@@ -11,10 +11,19 @@ from typing import NamedTuple, get_args
 import msgspec
 
 from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
-from pcedge.banks import INDEX_FILE, ROWS_FILE, Bank
+from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank
 from pcedge.defaults import DEFAULT_MODELS
 from pcedge.errors import BundleError, OptionError, PcedgeError
-from pcedge.manifest import MANIFEST_FILE, FileInfo, Manifest, Precision, read_manifest
+from pcedge.manifest import (
+    EXACT,
+    INT8,
+    MANIFEST_FILE,
+    FileInfo,
+    IndexInfo,
+    Manifest,
+    Precision,
+    read_manifest,
+)
 
 EMBEDDER_FILE = "embedder.onnx"
 # Bytes which, after those of an embedder of any precision, make one network of embedder and search.
@@ -115,18 +124,53 @@ class Bundle:
         self.file(f"{precision}/{MANIFEST_FILE}")
         return Bundle(self.directory / precision, read_manifest(self.directory / precision))
 
+    def searched_by(self, index: str | None) -> "Bundle":
+        """The same bundle with its bank searched in another way; None leaves the bundle's own.
+
+        Raises:
+            OptionError: It is neither ``exact`` nor ``int8`` nor an index that the bundle keeps.
+        """
+        if index is None:
+            return self
+        known = (EXACT, INT8, *self.manifest.indexes)
+        if index not in known:
+            raise OptionError(
+                f"The bundle {self.directory} keeps no index {index!r}, only: {'; '.join(known)}.",
+                f"Make it with: pcedge index '{index}' --keep --model {self.directory}",
+            )
+        return Bundle(self.directory, msgspec.structs.replace(self.manifest, index=index))
+
     def open_bank(self) -> Bank:
-        """Check and read the memory bank."""
+        """Check and read the memory bank, with the index by which it is searched.
+
+        Raises:
+            BundleError: A file is missing or changed, or the index was made for other rows.
+        """
         self.file(INDEX_FILE)
         self.file(ROWS_FILE)
-        bank = Bank.open(self.directory)
+        index = self.manifest.index
+        bank = Bank.open(self.directory, on_disk=index != EXACT)
         if bank.dims != self.manifest.embedding.dims:
             raise BundleError(
                 f"The bank of {self.directory} has {bank.dims} dims a row, its embedder gives "
                 f"{self.manifest.embedding.dims}.",
                 "The files do not belong together: fit the bundle again.",
             )
-        return bank
+        if index in (EXACT, INT8):
+            return bank
+        info = self.manifest.indexes.get(index)
+        if info is None or info.bank_sha256 != self.manifest.files[INDEX_FILE].sha256:
+            raise BundleError(
+                f"The bundle {self.directory} has no index {index!r} for the rows in its bank.",
+                f"Make it with: pcedge index '{index}' --use '{index}', or search exactly: --index exact",
+            )
+        return bank.searched_by(self._open_index(info, bank), info.candidates)
+
+    def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex:
+        path = self.file(info.file)
+        index = ApproximateIndex.open(path, info.factory, rows=len(bank), dims=bank.dims)
+        index.tune(info.parameters)
+        return index
 
 
 def check_name(name: str) -> str:

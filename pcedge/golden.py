@@ -1,5 +1,6 @@
 """Golden frames: a few pictures and what the float32 reference made of them at every stage."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import Bank
 from pcedge.bundle import Bundle
 from pcedge.camera import read_image, write_image
 from pcedge.errors import BundleError
 from pcedge.inspector import Inspector, Stages
+from pcedge.scoring import anomaly_map, image_score
 
 FOLDER = "golden"
 _STAGES_FILE = "stages.npz"
@@ -61,8 +64,25 @@ def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspecto
     np.savez(folder / _STAGES_FILE, **arrays)
 
 
+def write_searched(path: Path, bundle: Bundle, frames: list[GoldenFrame], bank: Bank) -> None:
+    """Store what a bank makes of the reference's embeddings where it is not searched exactly."""
+    manifest = bundle.manifest
+    grid_hw, size = manifest.embedding.grid_hw, manifest.preprocessing.input_size
+    found = [bank.search(frame.embeddings) for frame in frames]
+    arrays: dict[str, Any] = {
+        "squared_distances": np.stack([distances for distances, _ in found]),
+        "rows": np.stack([rows for _, rows in found]),
+        "score_map": np.stack([anomaly_map(distances, grid_hw, size) for distances, _ in found]),
+        "score": np.array([image_score(distances) for distances, _ in found]),
+    }
+    np.savez(path, **arrays)
+
+
 def read_golden(bundle: Bundle) -> list[GoldenFrame]:
     """Read a bundle's golden frames, every file checked.
+
+    Where the bank is searched by an approximate index, distances, map and score are what that index gave when
+    it was made: what is proved then is that it gives the same here.
 
     Raises:
         BundleError: There are none, or a file is missing or changed.
@@ -70,7 +90,12 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
     paths = {path.name: path for path in bundle.files_in(FOLDER)}
     if _STAGES_FILE not in paths:
         raise _no_frames(bundle)
-    with np.load(paths[_STAGES_FILE], allow_pickle=False) as stored:
+    index = bundle.manifest.indexes.get(bundle.manifest.index)
+    with ExitStack() as files:
+        stored = files.enter_context(np.load(paths[_STAGES_FILE], allow_pickle=False))
+        searched = stored
+        if index is not None:
+            searched = files.enter_context(np.load(bundle.file(index.golden), allow_pickle=False))
         names: list[str] = stored["names"].tolist()
         if not names or not {f"{name}.png" for name in names} <= paths.keys():
             raise _no_frames(bundle)
@@ -81,11 +106,11 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
                 Stages(
                     stored["network_input"][i],
                     stored["embeddings"][i],
-                    stored["squared_distances"][i],
-                    stored["rows"][i],
-                    float(stored["score"][i]),
+                    searched["squared_distances"][i],
+                    searched["rows"][i],
+                    float(searched["score"][i]),
                 ),
-                stored["score_map"][i],
+                searched["score_map"][i],
             )
             for i, name in enumerate(names)
         ]

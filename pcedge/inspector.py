@@ -69,7 +69,10 @@ class Inspector:
         self.grid_hw = grid_hw
         self.threshold = threshold
         self.map_threshold = map_threshold
-        self._on_device = runtime.bind(bank.rows) if isinstance(runtime, SearchingRuntime) else None
+        self._on_device = None
+        # Where an approximate index was asked for and measured, an exact search on the device is not that one.
+        if isinstance(runtime, SearchingRuntime) and bank.approximate is None:
+            self._on_device = runtime.bind(bank.rows)
 
     @classmethod
     def of(

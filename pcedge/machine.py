@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from pcedge.banks import usable_cores
 from pcedge.export import cuda_driver_version, device_number, gpu_name
 
 # Whose version may change a score.
@@ -78,7 +79,7 @@ def describe_machine(device: str = "cpu") -> Machine:
         system=f"{platform.system()} {platform.machine()}",
         board=_read(_DEVICE_TREE),
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=usable_cores(),
         gpu=gpu_name(device_number(device)) if _is_gpu(device) else None,
     )
 

@@ -16,6 +16,7 @@ from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
+from .index import index
 from .models import models
 from .verify import verify
 from .watch import watch
@@ -78,6 +79,7 @@ app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("bench")(bench)
+app.command("index")(index)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)

@@ -36,6 +36,8 @@ _LABELS = {
     "engine": "Building the engine",
     "triton": "Writing the Triton models",
     "evaluate": "Evaluating",
+    "index": "Building indexes",
+    "search": "Searching",
     "watch": "Watching the line",
     "components": "Looking at the teacher",
     "distill": "Training",

@@ -36,6 +36,15 @@ Precision = Annotated[
         "that lost no more than 0.5 points of AUROC when they were exported."
     ),
 ]
+Index = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        help="How the bank is searched: exact, int8 (the same rows in less memory), or an index that "
+        "pcedge index has stored. Without it, as the bundle says.",
+        show_default=False,
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(help="Score above which a part is NG, instead of the bundle's own.", show_default=False),

@@ -45,6 +45,7 @@ def watch(
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    index: options.Index = None,
     threshold: options.Threshold = None,
     output: Annotated[
         Path | None,
@@ -104,10 +105,12 @@ def watch(
     from pcedge.watching import watch as watch_source
 
     from .console import say
+    from .index import note_index
     from .live import live_view
 
     source = _source(camera, folder, once)
-    bundle = find_bundle(model, models)
+    bundle = find_bundle(model, models).searched_by(index)
+    note_index(bundle)
     place = output or Path("inspections") / bundle.directory.resolve().name
     tally = Tally()
     machine = json or not sys.stdout.isatty()
