@@ -1,35 +1,29 @@
 """Export: the bundle's embedder as ONNX, proven on the golden frames, and as a TensorRT engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
 from pcedge.certificate import Certificate, certify, keep_certificates
 from pcedge.defaults import DEFAULT_BATCH
-from pcedge.errors import BundleError, ExportError, MissingExtraError, PcedgeError, RuntimeUnavailableError
+from pcedge.engine_export import export_engine
+from pcedge.errors import BundleError, MissingExtraError, PcedgeError, RuntimeUnavailableError
 from pcedge.export import (
+    Int8Kind,
     OnnxRuntime,
     OnnxSearchingRuntime,
-    Runtime,
-    TensorrtRuntime,
-    TensorrtSearchingRuntime,
-    build_engine,
     check_operators,
-    engine_name,
     fixed_shapes,
-    fuse,
-    timing_cache_name,
     write_fused,
     write_onnx,
     write_search_part,
 )
-from pcedge.feature_cache import default_cache_directory
-from pcedge.golden import read_golden
-from pcedge.inspector import Inspector
-from pcedge.parity import Parity, measure_frame_ms, measure_parity
+from pcedge.export_proof import Proof, prove, require_parity
+from pcedge.manifest import Precision
+from pcedge.precision_export import add_precisions, find_images
 from pcedge.progress import Progress, silent
 
 # What a search without bounds may take on the processor: 2 GiB, twice four bytes each.
@@ -42,16 +36,16 @@ class ExportResult:
 
     Attributes:
         bundle: The bundle with the exported files.
-        certificates: What was proved, one entry a runtime.
-        engine: File name of the TensorRT engine, if one was built.
+        certificates: What was proved, one entry a runtime and precision.
+        engines: The TensorRT engines that were built, as names within the bundle.
         engine_problem: Why no engine was built although one was asked for.
-        without_search: Why the engine holds the embedder alone, if it does, so that the processor searches.
+        without_search: Why an engine holds the embedder alone, if one does, so that the processor searches.
         unsaved: Why a certificate could not be kept, if it could not; what was exported is in place.
     """
 
     bundle: Bundle
     certificates: tuple[Certificate, ...]
-    engine: str | None = None
+    engines: tuple[str, ...] = ()
     engine_problem: RuntimeUnavailableError | None = None
     without_search: PcedgeError | None = None
     unsaved: BundleError | None = None
@@ -62,6 +56,8 @@ def export_bundle(
     *,
     trt: bool = False,
     batch: int = DEFAULT_BATCH,
+    precisions: Sequence[Precision] = (),
+    images: Path | None = None,
     keep_onnx: bool = False,
     progress: Progress = silent,
 ) -> ExportResult:
@@ -70,55 +66,61 @@ def export_bundle(
     The file has operators and fixed shapes that TensorRT accepts, whether an engine is built or not. Beside
     it lies the search for GPUs, a few hundred bytes that make one network of the two.
 
-    With ``trt``, also build an engine for this machine; an ONNX file already there is used as it is, so that
-    the device needs no PyTorch. Where TensorRT is not present, the ONNX export still succeeds and the result
-    says what is missing.
+    With ``precisions``, also write the network in these, each with a bank and a threshold of its own. With
+    ``trt``, also build an engine for this machine: of these precisions, or of float32 where none is named.
+
+    An ONNX file already there is used as it is where something else is made of it, so that this needs no
+    PyTorch on the device; so is a precision already there where an engine is made of it and no images are
+    named. Where TensorRT is not present, the rest still succeeds and the result says what is missing.
 
     Args:
         bundle: As ``fit`` made it; replaced whole, or not at all.
         trt: Whether to build a TensorRT engine.
         batch: Largest batch that the engine is to take.
-        keep_onnx: Whether an ONNX file already there is used as it is, also without ``trt``.
-        progress: Told of the stage ``export``.
+        precisions: ``fp16``, ``int8``.
+        images: The good images that the bundle was fitted on, if they are not where its name says.
+        keep_onnx: Whether an ONNX file already there is used as it is in any case.
+        progress: Told of the stages ``export``, ``engine`` and those of a fit.
 
     Raises:
         ExportError: The exported network is invalid, or a stage differs above the tolerance.
         MissingExtraError: PyTorch or onnx is not installed.
+        OptionError: The images for another precision are not there.
     """
-    if (trt or keep_onnx) and bundle.has(EMBEDDER_FILE):
-        with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as runtime:
-            proofs = [_prove(bundle, runtime, "onnx", "cpu")]
+    int8_for: Int8Kind = "tensorrt" if trt else "cpu"
+    missing = [one for one in precisions if not (trt and images is None and _is_there(bundle, one, int8_for))]
+    dataset = find_images(bundle, images) if missing else None
+    if bundle.has(EMBEDDER_FILE) and (trt or precisions or keep_onnx):
+        proof = _prove_onnx(bundle)
     else:
         bundle, proof = _export_onnx(bundle, progress)
-        proofs = [proof]
-    built: _Engine | None = None
-    problem: RuntimeUnavailableError | None = None
+    if dataset is not None:
+        bundle = add_precisions(bundle, missing, dataset, int8_for=int8_for, progress=progress)
+    proofs = [proof, *(_prove_onnx(bundle.in_precision(one)) for one in precisions)]
+    engines: list[str] = []
+    problem = without_search = None
     if trt:
         try:
-            built = _export_engine(bundle, batch, progress)
-            bundle = built.bundle
-            proofs.append(built.proof)
+            for one in precisions or ("fp32",):
+                built = export_engine(bundle, one, batch, progress)
+                bundle = built.bundle
+                engines.append(built.name)
+                proofs.append(built.proof)
+                without_search = built.without_search or without_search
         except RuntimeUnavailableError as error:
             problem = error
-    certificates = tuple(certify(bundle, *proof) for proof in proofs)
-    return ExportResult(
-        bundle,
-        certificates,
-        engine=built.name if built is not None else None,
-        engine_problem=problem,
-        without_search=built.without_search if built is not None else None,
-        unsaved=keep_certificates(bundle, *certificates),
-    )
+    certificates, unsaved = _certify(bundle, proofs)
+    return ExportResult(bundle, certificates, tuple(engines), problem, without_search, unsaved)
 
 
-class _Proof(NamedTuple):
-    runtime: str
-    device: str
-    parity: Parity
-    frame_ms: float
+def _is_there(bundle: Bundle, precision: Precision, int8_for: Int8Kind) -> bool:
+    """Whether a bundle has a precision that an engine can be built of."""
+    if precision not in bundle.precisions:
+        return False
+    return bundle.in_precision(precision).manifest.embedding.int8_for in (None, int8_for)
 
 
-def _export_onnx(bundle: Bundle, progress: Progress) -> tuple[Bundle, _Proof]:
+def _export_onnx(bundle: Bundle, progress: Progress) -> tuple[Bundle, Proof]:
     with edit_bundle(bundle) as staging:
         progress("export", 0, 2)
         path = staging / EMBEDDER_FILE
@@ -130,7 +132,7 @@ def _export_onnx(bundle: Bundle, progress: Progress) -> tuple[Bundle, _Proof]:
         _check_fused(bundle, path, part)
         progress("export", 1, 2)
         with OnnxRuntime(path, "cpu") as runtime:
-            proof = _prove(bundle, runtime, "onnx", "cpu")
+            proof = prove(bundle, runtime, "onnx", "cpu")
         manifest = seal(staging, bundle.manifest)
     progress("export", 2, 2)
     return Bundle(bundle.directory, manifest), proof
@@ -146,51 +148,7 @@ def _check_fused(bundle: Bundle, embedder: Path, part: Path) -> None:
     if patches * bundle.manifest.bank.rows > _MOST_PRODUCTS:
         return  # the GPU's own proof is left, which watch asks for
     with OnnxSearchingRuntime(embedder, part, "cpu") as runtime:
-        _require_parity(bundle, Inspector.of(bundle.manifest, runtime, bundle.open_bank()))
-
-
-class _Engine(NamedTuple):
-    bundle: Bundle
-    name: str
-    proof: _Proof
-    without_search: PcedgeError | None = None
-
-
-def _export_engine(bundle: Bundle, batch: int, progress: Progress) -> _Engine:
-    """Build an engine with the search in it or, where TensorRT does not manage that, without."""
-    if not bundle.has(SEARCH_PART_FILE):  # exported by an earlier version
-        return _build(bundle, batch, progress, fused=False)
-    try:
-        return _build(bundle, batch, progress, fused=True)
-    except (ExportError, RuntimeUnavailableError) as error:
-        return _build(bundle, batch, progress, fused=False)._replace(without_search=error)
-
-
-def _build(bundle: Bundle, batch: int, progress: Progress, *, fused: bool) -> _Engine:
-    """Build an engine in a step of its own: should that fail, the ONNX file stays."""
-    manifest = bundle.manifest
-    name = engine_name(bundle.file(EMBEDDER_FILE), bundle.file(SEARCH_PART_FILE) if fused else None)
-    with edit_bundle(bundle) as staging, TemporaryDirectory() as folder:
-        progress("engine", 0, 2)
-        source = staging / EMBEDDER_FILE
-        if fused:
-            source = Path(folder) / f"{source.stem}.fused.onnx"
-            source.write_bytes(fuse(staging / EMBEDDER_FILE, staging / SEARCH_PART_FILE))
-        build_engine(
-            source,
-            staging / name,
-            image_size=manifest.preprocessing.input_size,
-            max_batch=batch,
-            largest_bank=(manifest.bank.rows, manifest.embedding.dims) if fused else None,
-            timing_cache=default_cache_directory() / "tensorrt" / timing_cache_name(),
-        )
-        progress("engine", 1, 2)
-        kind = TensorrtSearchingRuntime if fused else TensorrtRuntime
-        with kind(staging / name) as runtime:
-            proof = _prove(bundle, runtime, "tensorrt", "cuda")
-        manifest = seal(staging, manifest)
-    progress("engine", 2, 2)
-    return _Engine(Bundle(bundle.directory, manifest), name, proof)
+        require_parity(bundle, runtime)
 
 
 def _write_embedder(bundle: Bundle, path: Path) -> None:
@@ -205,22 +163,18 @@ def _write_embedder(bundle: Bundle, path: Path) -> None:
     write_onnx(embedder, torch.zeros(2, 3, size, size), path)
 
 
-def _prove(bundle: Bundle, runtime: Runtime, kind: str, device: str) -> _Proof:
-    """Compare a runtime with the reference, and take its time.
-
-    Raises:
-        ExportError: It differs above the tolerance, or changes a verdict.
-    """
-    inspector = Inspector.of(bundle.manifest, runtime, bundle.open_bank())
-    parity = _require_parity(bundle, inspector)
-    return _Proof(kind, device, parity, measure_frame_ms(inspector, read_golden(bundle)))
+def _prove_onnx(bundle: Bundle) -> Proof:
+    with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as runtime:
+        return prove(bundle, runtime, "onnx", "cpu")
 
 
-def _require_parity(bundle: Bundle, inspector: Inspector) -> Parity:
-    parity = measure_parity(inspector, read_golden(bundle))
-    if not parity.holds:
-        raise ExportError(
-            f"{parity.runtime} does not score like the reference on the golden frames: {parity.failure()}.",
-            "Nothing was written. Another version of the runtime, or another --backbone, may do better.",
-        )
-    return parity
+def _certify(bundle: Bundle, proofs: list[Proof]) -> tuple[tuple[Certificate, ...], BundleError | None]:
+    """State what was proved, of the bundle as it is now, and keep it where that can be done."""
+    certificates: list[Certificate] = []
+    unsaved = None
+    for proof in proofs:
+        variant = bundle.in_precision(proof.precision)
+        certificate = certify(variant, proof.runtime, proof.device, proof.parity, proof.frame_ms)
+        unsaved = keep_certificates(variant, certificate) or unsaved
+        certificates.append(certificate)
+    return tuple(certificates), unsaved

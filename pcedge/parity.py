@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from math import isfinite, prod
 from typing import TypeAlias
 
@@ -12,12 +13,17 @@ from numpy.typing import NDArray
 from pcedge.errors import RuntimeUnavailableError
 from pcedge.golden import GoldenFrame
 from pcedge.inspector import Inspector, Stages
+from pcedge.manifest import Precision
 
 # In the order in which a frame passes them.
 STAGES = ("preprocessing", "embedding", "search", "map", "score")
 # Largest error accepted of any stage, relative to the stage's scale. Float32 agrees to about 1e-6 on one
 # machine, 1e-5 across processors; the smallest mistake in the preprocessing is above 1e-2.
 TOLERANCE = 1e-4
+# Where the network computes in less than float32, runtimes round in other places and at other times, each as
+# right as the other. What depends on its output may differ by as much; all else may not.
+_ROUNDED = {"embedding", "score"}
+_ROUNDING: dict[Precision, float] = {"fp16": 1e-2, "int8": 5e-2}
 _TINY = float(np.finfo(np.float32).tiny)
 _TIMED_ROUNDS = 5
 _Values: TypeAlias = NDArray[np.float32] | float
@@ -29,7 +35,8 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         stage: ``preprocessing``, ``embedding``, ``search`` and ``map`` are given the reference's input, so
             that a mistake shows where it is made; ``score`` is that of the whole way from the picture. Of a
-            runtime that searches too, ``search`` begins with the reference's network input.
+            runtime that searches too, ``search`` is also what it finds against what the bank finds for the
+            same embeddings.
         largest: Largest error of any value, relative to the scale; None where one is not a number, or where
             there is nothing to compare because the shapes differ.
         mean: Mean error, likewise.
@@ -38,6 +45,7 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
             the score or, where that is larger, the threshold. (With the whole training set in the bank, a
             score is nothing but rounding.)
         tolerance: Largest error accepted.
+        precision: Of the network.
     """
 
     stage: str
@@ -45,14 +53,17 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
     mean: float | None
     scale: float
     tolerance: float = TOLERANCE
+    precision: Precision = "fp32"
+
+    @property
+    def accepted(self) -> float:
+        """Largest error accepted; a file that was read can be stricter than this version, never laxer."""
+        return min(self.tolerance, tolerance_of(self.stage, self.precision))
 
     @property
     def holds(self) -> bool:
-        """Whether the error is accepted; one that is not a number is not.
-
-        What was read from a file can be stricter than this version is, never laxer.
-        """
-        return self.largest is not None and 0 <= self.largest <= min(self.tolerance, TOLERANCE)
+        """Whether the error is accepted; one that is not a number is not."""
+        return self.largest is not None and 0 <= self.largest <= self.accepted
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +76,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
             distance; of rows at the same distance, any will do.
         flips: Golden frames whose verdict changed.
         frames: Golden frames compared.
+        precision: Of the network.
     """
 
     runtime: str
@@ -72,6 +84,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     rows_changed: int
     flips: int
     frames: int
+    precision: Precision = "fp32"
 
     @property
     def holds(self) -> bool:
@@ -85,7 +98,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _is_complete(self) -> bool:
-        return tuple(stage.stage for stage in self.stages) == STAGES
+        stages = tuple((stage.stage, stage.precision) for stage in self.stages)
+        return stages == tuple((name, self.precision) for name in STAGES)
 
     def stage(self, name: str) -> StageError:
         """The stage of that name."""
@@ -102,7 +116,12 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         return " and ".join(reasons)
 
 
-def measure_parity(inspector: Inspector, frames: list[GoldenFrame]) -> Parity:
+def tolerance_of(stage: str, precision: Precision) -> float:
+    """Largest error accepted of a stage behind a network of some precision."""
+    return _ROUNDING.get(precision, TOLERANCE) if stage in _ROUNDED else TOLERANCE
+
+
+def measure_parity(inspector: Inspector, frames: list[GoldenFrame], precision: Precision = "fp32") -> Parity:
     """Run the golden frames through an inspector and compare with what the reference made of them.
 
     A stage whose result has another shape than the reference's, or that cannot be computed because an
@@ -122,24 +141,28 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame]) -> Parity:
         found = _stages(inspector, frame)
         score_scale = max(reference.score, inspector.threshold, _TINY)
         embedding_scale = max(float(np.abs(frame.embeddings).max()), _TINY)
-        distances, rows = _search(inspector, frame)
+        distances, rows = inspector.bank.search(frame.embeddings)
         note("preprocessing", None if found is None else found.network_input, reference.network_input, 1.0)
         embeddings = _embeddings(inspector, reference, must=found is not None)
         note("embedding", embeddings, frame.embeddings, embedding_scale)
         note("search", distances, reference.squared_distances, score_scale)
         note("map", _score_map(inspector, reference), frame.score_map, score_scale)
         note("score", None if found is None else found.score, reference.score, score_scale)
-        if distances is not None and rows is not None and rows.shape == reference.rows.shape:
-            tied = _difference_of(distances, reference.squared_distances) <= TOLERANCE * score_scale
-            rows_changed += int(((rows != reference.rows) & ~tied).sum())
+        bank_found = replace(reference, squared_distances=distances, rows=rows)
+        rows_changed += _rows_changed(bank_found, reference, TOLERANCE * score_scale)
+        if (searched := _device_search(inspector, reference)) is not None:
+            there, here = searched
+            note("search", there.squared_distances, here.squared_distances, score_scale)
+            rows_changed += _rows_changed(there, here, TOLERANCE * score_scale)
         if found is not None:
             flips += (found.score > inspector.threshold) != (reference.score > inspector.threshold)
     return Parity(
         runtime=inspector.runtime.name,
-        stages=tuple(_summary(stage, values) for stage, values in errors.items()),
+        stages=tuple(_summary(stage, values, precision) for stage, values in errors.items()),
         rows_changed=rows_changed,
         flips=flips,
         frames=len(frames),
+        precision=precision,
     )
 
 
@@ -189,21 +212,22 @@ def _embeddings(inspector: Inspector, reference: Stages, *, must: bool) -> NDArr
     return embeddings
 
 
-def _search(
-    inspector: Inspector, frame: GoldenFrame
-) -> tuple[NDArray[np.float32] | None, NDArray[np.int64] | None]:
-    """What the search finds for the reference's embeddings, or nothing.
-
-    Where embeddings stay on the device, they are those of the network there, of the reference's input: if
-    they are in order, a difference is that of the search.
-    """
-    if not inspector.searches_on_device:
-        return inspector.bank.search(frame.embeddings)
+def _device_search(inspector: Inspector, reference: Stages) -> tuple[Stages, Stages] | None:
+    """What a runtime that searches too finds, and what the bank finds for the same runtime's embeddings."""
     size = inspector.preprocessing.input_size
-    if frame.stages.network_input.shape[1:] != (size, size):
-        return None, None
-    found = inspector.stages_of(frame.stages.network_input)
-    return found.squared_distances, found.rows
+    if not inspector.searches_on_device or reference.network_input.shape[1:] != (size, size):
+        return None
+    found = inspector.stages_of(reference.network_input)
+    distances, rows = inspector.bank.search(inspector.runtime.infer(reference.network_input[np.newaxis])[0])
+    return found, replace(found, squared_distances=distances, rows=rows)
+
+
+def _rows_changed(found: Stages, expected: Stages, tie: float) -> int:
+    """Patches with another row at another distance."""
+    if found.rows.shape != expected.rows.shape:
+        return expected.rows.size
+    tied = _difference_of(found.squared_distances, expected.squared_distances) <= tie
+    return int(((found.rows != expected.rows) & ~tied).sum())
 
 
 def _score_map(inspector: Inspector, reference: Stages) -> NDArray[np.float32] | None:
@@ -215,8 +239,7 @@ def _score_map(inspector: Inspector, reference: Stages) -> NDArray[np.float32] |
 def _difference(stage: StageError) -> str:
     if stage.largest is None:
         return f"the {stage.stage} differs: it has another shape, or is not a number"
-    accepted = min(stage.tolerance, TOLERANCE)
-    return f"the {stage.stage} differs by {show_error(stage.largest)} (accepted: {accepted:.0e})"
+    return f"the {stage.stage} differs by {show_error(stage.largest)} (accepted: {stage.accepted:.0e})"
 
 
 def _difference_of(found: _Values | None, expected: _Values) -> NDArray[np.float64]:
@@ -227,13 +250,17 @@ def _difference_of(found: _Values | None, expected: _Values) -> NDArray[np.float
         return np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64)).ravel()
 
 
-def _summary(stage: str, values: Iterable[tuple[NDArray[np.float64], float]]) -> StageError:
+def _summary(
+    stage: str, values: Iterable[tuple[NDArray[np.float64], float]], precision: Precision
+) -> StageError:
     pooled = np.concatenate([errors for errors, _ in values])
     return StageError(
         stage=stage,
         largest=_finite(pooled.max()),
         mean=_finite(pooled.mean()),
         scale=max(scale for _, scale in values),
+        tolerance=tolerance_of(stage, precision),
+        precision=precision,
     )
 
 

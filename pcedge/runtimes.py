@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -26,6 +26,8 @@ from pcedge.export import (
 )
 from pcedge.feature_cache import default_cache_directory
 from pcedge.inspector import Inspector
+from pcedge.manifest import Precision
+from pcedge.precision import PrecisionChoice, precisions_for
 
 RuntimeKind = Literal["auto", "torch", "onnx", "tensorrt"]
 _ENGINE_DEVICES = ("auto", "cuda")
@@ -33,10 +35,15 @@ _ENGINE_DEVICES = ("auto", "cuda")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A runtime and where it runs, neither of them ``auto``."""
+    """A runtime, where it runs and in which precision, none of them ``auto``."""
 
     runtime: RuntimeKind
     device: str
+    precision: Precision = "fp32"
+
+    def __str__(self) -> str:
+        precision = "" if self.precision == "fp32" else f" in {self.precision}"
+        return f"{self.runtime} on {self.device}{precision}"
 
 
 @contextmanager
@@ -45,6 +52,7 @@ def open_inspector(
     *,
     runtime: RuntimeKind = "auto",
     device: str = "auto",
+    precision: Precision = "fp32",
     threshold: float | None = None,
 ) -> Iterator[Inspector]:
     """Load a bundle's embedder and bank, ready to judge pictures.
@@ -54,12 +62,14 @@ def open_inspector(
         runtime: ``auto`` takes a TensorRT engine where one was built, otherwise the ONNX file.
         device: Where the runtime runs: ``auto``, ``cpu``, ``cuda``, ``cuda:1``; of the ONNX file also
             ``tensorrt``, by ONNX Runtime's TensorRT provider. On a GPU the bank is searched there.
+        precision: Of the network; it brings a bank and a threshold of its own.
         threshold: Used instead of the bundle's own.
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
         PcedgeError: The runtime is not installed or cannot load the file.
     """
+    bundle = bundle.in_precision(precision)
     bank = bundle.open_bank()
     with open_runtime(bundle, runtime, device) as opened:
         yield Inspector.of(bundle.manifest, opened, bank, threshold=threshold)
@@ -83,16 +93,35 @@ def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto
     return _onnx(bundle, device)
 
 
-def candidates(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto") -> list[Candidate]:
-    """What could run a bundle's embedder here, the one that is fastest as a rule first.
+def candidates(
+    bundle: Bundle,
+    kind: RuntimeKind = "auto",
+    device: str = "auto",
+    precision: PrecisionChoice = "auto",
+) -> list[Candidate]:
+    """What could run a bundle's embedder here: float32 first, and the one that is fastest as a rule first.
 
     PyTorch is only named where it was asked for: an edge device has none. So is ONNX Runtime's TensorRT
     provider, whose first start takes minutes, until it has made its engine for this bundle.
+
+    Args:
+        bundle: An exported bundle.
+        kind: ``auto`` for any runtime but PyTorch.
+        device: ``auto`` for any.
+        precision: ``auto`` for those that were measured to be as good as float32, ``all`` for all there are.
 
     Raises:
         BundleError: The bundle was not exported, and nothing but PyTorch can run it.
         OptionError: An engine is to run on something else than the GPU it was built for.
     """
+    return [
+        replace(candidate, precision=one)
+        for one in precisions_for(bundle, precision)
+        for candidate in _candidates(bundle.in_precision(one), kind, device)
+    ]
+
+
+def _candidates(bundle: Bundle, kind: RuntimeKind, device: str) -> list[Candidate]:
     if kind == "torch":
         return [Candidate("torch", torch_device() if device == "auto" else device)]
     if kind == "tensorrt":
@@ -143,26 +172,29 @@ def _onnx_devices(bundle: Bundle) -> list[str]:
 def _onnx(bundle: Bundle, device: str) -> OnnxRuntime:
     """On a GPU the search too, so that embeddings stay there; on a processor the bank's own is faster."""
     path = _exported(bundle)
-    if (
-        device == "cpu"
-        or not bundle.has(SEARCH_PART_FILE)
-        or (device == "auto" and onnx_devices()[0] == "cpu")
-    ):
+    if device == "cpu" or (device == "auto" and onnx_devices()[0] == "cpu"):
         return OnnxRuntime(path, device)
-    options = _provider_options(bundle) if device.startswith("tensorrt") else None
+    by_tensorrt = device.startswith("tensorrt")
+    # Where TensorRT may use half precision at all, it may use it for distances too, which is wrong.
+    fused = bundle.has(SEARCH_PART_FILE) and not (by_tensorrt and bundle.manifest.precision != "fp32")
+    options = _provider_options(bundle, fused=fused) if by_tensorrt else None
+    if not fused:
+        return OnnxRuntime(path, device, options)
     searching = OnnxSearchingRuntime(path, bundle.file(SEARCH_PART_FILE), device, options)
     return searching if searching.on_gpu else OnnxRuntime(path, "cpu")
 
 
-def _provider_options(bundle: Bundle) -> TensorrtOptions:
+def _provider_options(bundle: Bundle, *, fused: bool) -> TensorrtOptions:
     manifest = bundle.manifest
     return TensorrtOptions(
         _provider_cache(bundle),
         input_shapes(
             manifest.preprocessing.input_size,
             max_batch=DEFAULT_BATCH,
-            largest_bank=(manifest.bank.rows, manifest.embedding.dims),
+            largest_bank=(manifest.bank.rows, manifest.embedding.dims) if fused else None,
         ),
+        half=manifest.precision == "fp16",
+        quantised=manifest.precision == "int8",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pcedge import exporting
+from pcedge import engine_export
 from pcedge.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
 from pcedge.errors import ExportError, PcedgeError, RuntimeUnavailableError
 from pcedge.export import OnnxRuntime, OnnxSearchingRuntime
@@ -44,11 +44,11 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> Build:
                 engine.with_name(EMBEDDER_FILE), engine.with_name(SEARCH_PART_FILE), "cpu"
             )
 
-        monkeypatch.setattr(exporting, "build_engine", build)
-        monkeypatch.setattr(exporting, "engine_name", name)
-        monkeypatch.setattr(exporting, "timing_cache_name", lambda: "here.timing")
-        monkeypatch.setattr(exporting, "TensorrtSearchingRuntime", searching)
-        monkeypatch.setattr(exporting, "TensorrtRuntime", lambda path: OnnxRuntime(path, "cpu"))
+        monkeypatch.setattr(engine_export, "build_engine", build)
+        monkeypatch.setattr(engine_export, "engine_name", name)
+        monkeypatch.setattr(engine_export, "timing_cache_name", lambda: "here.timing")
+        monkeypatch.setattr(engine_export, "TensorrtSearchingRuntime", searching)
+        monkeypatch.setattr(engine_export, "TensorrtRuntime", lambda path: OnnxRuntime(path, "cpu"))
         return asked
 
     return pretend
@@ -59,11 +59,8 @@ def test_an_engine_holds_the_search_for_banks_of_this_size(bundle: Bundle, tenso
 
     result = export_bundle(bundle, trt=True, batch=5)
 
-    assert (result.engine, result.engine_problem, result.without_search) == (
-        "embedder.fused.engine",
-        None,
-        None,
-    )
+    assert result.engines == ("embedder.fused.engine",)
+    assert result.engine_problem is result.without_search is None
     assert [one.runtime for one in result.certificates] == ["onnx", "tensorrt"]
     (built,) = asked
     joined = bundle.file(EMBEDDER_FILE).read_bytes() + bundle.file(SEARCH_PART_FILE).read_bytes()
@@ -83,7 +80,7 @@ def test_where_tensorrt_cannot_build_the_search_the_processor_searches(
 
     result = export_bundle(bundle, trt=True)
 
-    assert (result.engine, result.without_search) == ("embedder.engine", error)
+    assert (result.engines, result.without_search) == (("embedder.engine",), error)
     assert [(one["source"], one["largest_bank"] is None) for one in asked] == [
         ("embedder.fused.onnx", False),
         (EMBEDDER_FILE, True),
@@ -100,5 +97,5 @@ def test_a_bundle_of_an_earlier_version_gets_an_engine_without_the_search(
 
     result = export_bundle(bundle, trt=True)
 
-    assert (result.engine, result.without_search) == ("embedder.engine", None)
+    assert (result.engines, result.without_search) == (("embedder.engine",), None)
     assert [one["source"] for one in asked] == [EMBEDDER_FILE]
