@@ -28,7 +28,7 @@ def device(
     """Measure ONNX Runtime with the bank on the device beside the embedder alone on the same device.
 
     Times are from the network's input on the processor to the result there, in milliseconds; preprocessing
-    and map are not in them. A product switch binds another bank, here of the same size, and loads nothing.
+    and map are not in them. A product switch binds another bank, here one of the same size.
     """
     found = {"environment": environment(), "device": where, **_measure(bundle, where, batch, runs, seed)}
     if json:

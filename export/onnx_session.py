@@ -18,7 +18,7 @@ _PROVIDERS = {
 # Those that run a network as it is; TensorRT builds an engine first, which takes minutes once.
 _AT_ONCE = ("cuda", "cpu")
 _NAMES = {"tensorrt": "TensorRT", "cuda": "CUDA"}
-_EXTRAS = {"tensorrt": "trt", "cuda": "gpu"}
+_INSTALL = {"tensorrt": "pip install 'pcedge[trt]'", "cuda": "pip install 'pcedge[gpu]'"}
 
 Provider = str | tuple[str, dict[str, str]]
 
@@ -62,7 +62,7 @@ def open_session(
     try:
         import onnxruntime
     except ImportError:
-        raise MissingExtraError("onnxruntime", _EXTRAS.get(wanted, "cpu"), f"Running {name}") from None
+        raise _missing(wanted, f"Running {name}") from None
     providers = _providers(device, onnxruntime.get_available_providers(), tensorrt)
     onnxruntime.set_default_logger_severity(3)
     options = onnxruntime.SessionOptions()
@@ -116,9 +116,17 @@ def _available() -> list[str]:
     try:
         import onnxruntime
     except ImportError:
-        raise MissingExtraError("onnxruntime", "cpu", "Running an exported network") from None
+        raise _missing("cpu", "Running an exported network") from None
     providers: list[str] = onnxruntime.get_available_providers()
     return providers
+
+
+def _missing(wanted: str, purpose: str) -> MissingExtraError:
+    if wanted == "tensorrt":
+        return MissingExtraError("onnxruntime", "trt", purpose)
+    if wanted == "cuda":
+        return MissingExtraError("onnxruntime", "gpu", purpose)
+    return MissingExtraError("onnxruntime", "cpu", purpose)
 
 
 def _providers(device: str, available: list[str], tensorrt: TensorrtOptions | None) -> list[Provider]:
@@ -130,7 +138,7 @@ def _providers(device: str, available: list[str], tensorrt: TensorrtOptions | No
     if wanted in _NAMES and _PROVIDERS[wanted] not in available:
         raise RuntimeUnavailableError(
             f"This build of ONNX Runtime has no {_NAMES[wanted]}.",
-            f"Install it with: pip uninstall onnxruntime; pip install 'pcedge[{_EXTRAS[wanted]}]'",
+            f"Install it with: pip uninstall onnxruntime; {_INSTALL[wanted]}",
         )
     chosen: list[Provider] = []
     if wanted == "tensorrt":

@@ -1,4 +1,4 @@
-"""TensorRT engines of a bundle, for this GPU: with the search in them where that can be had."""
+"""TensorRT engines of a bundle: with the search in them where TensorRT manages that, without it where not."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,20 +14,20 @@ from pcedge.export import (
     fuse,
     timing_cache_name,
 )
+from pcedge.export_proof import Proof, prove
 from pcedge.feature_cache import default_cache_directory
 from pcedge.manifest import Precision
 from pcedge.progress import Progress
-from pcedge.proof import Proof, prove
 
 
 class Engine(NamedTuple):
-    """An engine that was built and proved.
+    """An engine that was built.
 
     Attributes:
-        bundle: The bundle with the engine in it.
-        name: Its file, as a name within the bundle.
+        bundle: The bundle with it.
+        name: Its name within the bundle.
         proof: That it scores like the reference.
-        without_search: Why it holds the embedder alone, if it does, so that the processor searches.
+        without_search: Why it holds the embedder alone, if it does.
     """
 
     bundle: Bundle
@@ -37,37 +37,39 @@ class Engine(NamedTuple):
 
 
 def export_engine(bundle: Bundle, precision: Precision, batch: int, progress: Progress) -> Engine:
-    """Build an engine with the search in it or, where TensorRT does not manage that, without.
+    """Build an engine for this machine into a bundle, and prove it.
 
     Args:
-        bundle: Exported, with a network in that precision.
+        bundle: Exported; replaced whole, or left as it is.
         precision: Of the network.
-        batch: Most frames a call.
+        batch: Largest batch that the engine is to take.
         progress: Told of the stage ``engine``.
 
     Raises:
         RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
-        ExportError: TensorRT cannot build it, or it does not score like the reference.
+        ExportError: TensorRT could not build it, or it differs from the reference.
     """
     if not bundle.in_precision(precision).has(SEARCH_PART_FILE):  # exported by an earlier version
         return _build(bundle, precision, batch, progress, fused=False)
     try:
         return _build(bundle, precision, batch, progress, fused=True)
     except (ExportError, RuntimeUnavailableError) as error:
-        return _build(bundle, precision, batch, progress, fused=False)._replace(without_search=error)
+        built = _build(bundle, precision, batch, progress, fused=False)
+        return built._replace(without_search=error)
 
 
 def _build(bundle: Bundle, precision: Precision, batch: int, progress: Progress, *, fused: bool) -> Engine:
     """Build an engine in a step of its own: should that fail, the ONNX file stays."""
     variant = bundle.in_precision(precision)
     manifest = variant.manifest
-    name = engine_name(variant.file(EMBEDDER_FILE), variant.file(SEARCH_PART_FILE) if fused else None)
-    with edit_bundle(bundle) as staging, TemporaryDirectory() as scratch:
+    part = variant.file(SEARCH_PART_FILE) if fused else None
+    name = engine_name(variant.file(EMBEDDER_FILE), part)
+    with edit_bundle(bundle) as staging, TemporaryDirectory() as temporary:
         progress("engine", 0, 2)
         folder = staging / variant.directory.relative_to(bundle.directory)
         source = folder / EMBEDDER_FILE
-        if fused:
-            source = Path(scratch) / f"{source.stem}.fused.onnx"
+        if part is not None:
+            source = Path(temporary) / f"{source.stem}.fused.onnx"
             source.write_bytes(fuse(folder / EMBEDDER_FILE, folder / SEARCH_PART_FILE))
         build_engine(
             source,
@@ -78,12 +80,10 @@ def _build(bundle: Bundle, precision: Precision, batch: int, progress: Progress,
             timing_cache=default_cache_directory() / "tensorrt" / timing_cache_name(),
         )
         progress("engine", 1, 2)
-        kind = TensorrtSearchingRuntime if fused else TensorrtRuntime
-        with kind(folder / name) as runtime:
+        with (TensorrtSearchingRuntime if fused else TensorrtRuntime)(folder / name) as runtime:
             proof = prove(variant, runtime, "tensorrt", "cuda")
-        if variant is not bundle:
+        if folder != staging:
             seal(folder, manifest)
         sealed = seal(staging, bundle.manifest)
     progress("engine", 2, 2)
-    place = (folder / name).relative_to(staging).as_posix()
-    return Engine(Bundle(bundle.directory, sealed), place, proof)
+    return Engine(Bundle(bundle.directory, sealed), (folder / name).relative_to(staging).as_posix(), proof)

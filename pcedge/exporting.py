@@ -1,12 +1,13 @@
-"""Export: the bundle's embedder as ONNX, proven on the golden frames, and what is made of it."""
+"""Export: the bundle's embedder as ONNX, proven on the golden frames, and as a TensorRT engine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
-from pcedge.certificate import Certificate
+from pcedge.certificate import Certificate, certify, keep_certificates
 from pcedge.defaults import DEFAULT_BATCH
 from pcedge.engine_export import export_engine
 from pcedge.errors import BundleError, MissingExtraError, PcedgeError, RuntimeUnavailableError
@@ -20,11 +21,13 @@ from pcedge.export import (
     write_onnx,
     write_search_part,
 )
-from pcedge.inspector import Inspector
+from pcedge.export_proof import Proof, prove, require_parity
 from pcedge.manifest import Precision
 from pcedge.precision_export import add_precisions, find_images
 from pcedge.progress import Progress, silent
-from pcedge.proof import Proof, certify_proofs, prove, prove_onnx, require_parity
+
+# What a search without bounds may take on the processor: 2 GiB, twice four bytes each.
+_MOST_PRODUCTS = 2**28
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class ExportResult:
         certificates: What was proved, one entry a runtime and precision.
         engines: The TensorRT engines that were built, as names within the bundle.
         engine_problem: Why no engine was built although one was asked for.
-        without_search: Why the engine holds the embedder alone, if it does, so that the processor searches.
+        without_search: Why an engine holds the embedder alone, if one does, so that the processor searches.
         unsaved: Why a certificate could not be kept, if it could not; what was exported is in place.
     """
 
@@ -88,25 +91,25 @@ def export_bundle(
     missing = [one for one in precisions if not (trt and images is None and _is_there(bundle, one, int8_for))]
     dataset = find_images(bundle, images) if missing else None
     if bundle.has(EMBEDDER_FILE) and (trt or precisions or keep_onnx):
-        proof = prove_onnx(bundle)
+        proof = _prove_onnx(bundle)
     else:
         bundle, proof = _export_onnx(bundle, progress)
     if dataset is not None:
         bundle = add_precisions(bundle, missing, dataset, int8_for=int8_for, progress=progress)
-    proofs = [proof, *(prove_onnx(bundle.in_precision(one)) for one in precisions)]
+    proofs = [proof, *(_prove_onnx(bundle.in_precision(one)) for one in precisions)]
     engines: list[str] = []
-    problem: RuntimeUnavailableError | None = None
-    without_search: PcedgeError | None = None
+    problem = without_search = None
     if trt:
         try:
             for one in precisions or ("fp32",):
                 built = export_engine(bundle, one, batch, progress)
-                bundle, without_search = built.bundle, without_search or built.without_search
+                bundle = built.bundle
                 engines.append(built.name)
                 proofs.append(built.proof)
+                without_search = built.without_search or without_search
         except RuntimeUnavailableError as error:
             problem = error
-    certificates, unsaved = certify_proofs(bundle, proofs)
+    certificates, unsaved = _certify(bundle, proofs)
     return ExportResult(bundle, certificates, tuple(engines), problem, without_search, unsaved)
 
 
@@ -141,9 +144,11 @@ def _check_fused(bundle: Bundle, embedder: Path, part: Path) -> None:
         fused = Path(folder) / f"{embedder.stem}.fused.onnx"
         write_fused(embedder, part, fused)
         check_operators(fused)
-        fixed_shapes(fused, batch=1, bank_rows=bundle.manifest.bank.rows)
+    patches = prod(bundle.manifest.embedding.grid_hw)
+    if patches * bundle.manifest.bank.rows > _MOST_PRODUCTS:
+        return  # the GPU's own proof is left, which watch asks for
     with OnnxSearchingRuntime(embedder, part, "cpu") as runtime:
-        require_parity(bundle, Inspector.of(bundle.manifest, runtime, bundle.open_bank()))
+        require_parity(bundle, runtime)
 
 
 def _write_embedder(bundle: Bundle, path: Path) -> None:
@@ -156,3 +161,20 @@ def _write_embedder(bundle: Bundle, path: Path) -> None:
     embedder = restore_embedder(bundle.manifest, bundle.file(BACKBONE_FILE))
     size = bundle.manifest.preprocessing.input_size
     write_onnx(embedder, torch.zeros(2, 3, size, size), path)
+
+
+def _prove_onnx(bundle: Bundle) -> Proof:
+    with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as runtime:
+        return prove(bundle, runtime, "onnx", "cpu")
+
+
+def _certify(bundle: Bundle, proofs: list[Proof]) -> tuple[tuple[Certificate, ...], BundleError | None]:
+    """State what was proved, of the bundle as it is now, and keep it where that can be done."""
+    certificates: list[Certificate] = []
+    unsaved = None
+    for proof in proofs:
+        variant = bundle.in_precision(proof.precision)
+        certificate = certify(variant, proof.runtime, proof.device, proof.parity, proof.frame_ms)
+        unsaved = keep_certificates(variant, certificate) or unsaved
+        certificates.append(certificate)
+    return tuple(certificates), unsaved

@@ -70,7 +70,7 @@ class Inspector:
         self.threshold = threshold
         self.map_threshold = map_threshold
         self._on_device = None
-        # Where an approximate index was asked for and measured, an exact search on the device is not that one.
+        # An approximate index that was asked for was measured: an exact search on the device is not that one.
         if isinstance(runtime, SearchingRuntime) and bank.approximate is None:
             self._on_device = runtime.bind(bank.rows)
 

@@ -172,26 +172,29 @@ def _onnx_devices(bundle: Bundle) -> list[str]:
 def _onnx(bundle: Bundle, device: str) -> OnnxRuntime:
     """On a GPU the search too, so that embeddings stay there; on a processor the bank's own is faster."""
     path = _exported(bundle)
-    if (
-        device == "cpu"
-        or not bundle.has(SEARCH_PART_FILE)
-        or (device == "auto" and onnx_devices()[0] == "cpu")
-    ):
+    if device == "cpu" or (device == "auto" and onnx_devices()[0] == "cpu"):
         return OnnxRuntime(path, device)
-    options = _provider_options(bundle) if device.startswith("tensorrt") else None
+    by_tensorrt = device.startswith("tensorrt")
+    # Where TensorRT may use half precision at all, it may use it for distances too, which is wrong.
+    fused = bundle.has(SEARCH_PART_FILE) and not (by_tensorrt and bundle.manifest.precision != "fp32")
+    options = _provider_options(bundle, fused=fused) if by_tensorrt else None
+    if not fused:
+        return OnnxRuntime(path, device, options)
     searching = OnnxSearchingRuntime(path, bundle.file(SEARCH_PART_FILE), device, options)
     return searching if searching.on_gpu else OnnxRuntime(path, "cpu")
 
 
-def _provider_options(bundle: Bundle) -> TensorrtOptions:
+def _provider_options(bundle: Bundle, *, fused: bool) -> TensorrtOptions:
     manifest = bundle.manifest
     return TensorrtOptions(
         _provider_cache(bundle),
         input_shapes(
             manifest.preprocessing.input_size,
             max_batch=DEFAULT_BATCH,
-            largest_bank=(manifest.bank.rows, manifest.embedding.dims),
+            largest_bank=(manifest.bank.rows, manifest.embedding.dims) if fused else None,
         ),
+        half=manifest.precision == "fp16",
+        quantised=manifest.precision == "int8",
     )
 
 

@@ -30,6 +30,14 @@ def export(
             help="With --trt and --triton: the largest batch of frames that a call is to take.", min=1
         ),
     ] = DEFAULT_BATCH,
+    triton: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also put the product into this model repository of a Triton Inference Server: new, empty, "
+            "or written so before. With --trt the network there is a TensorRT engine.",
+            show_default=False,
+        ),
+    ] = None,
     fp16: Annotated[
         bool,
         typer.Option("--fp16", help="Also write the network in half precision, with a bank of its own."),
@@ -50,14 +58,6 @@ def export(
             show_default=False,
         ),
     ] = None,
-    triton: Annotated[
-        Path | None,
-        typer.Option(
-            help="Also put the product into this model repository of a Triton Inference Server: new, empty, "
-            "or written so before. With --trt the network there is a TensorRT engine.",
-            show_default=False,
-        ),
-    ] = None,
     model: options.Model = None,
     models: options.ModelsDir = DEFAULT_MODELS,
     json: options.Json = False,
@@ -68,7 +68,7 @@ def export(
     a table shows what it costs. Where it loses more than 0.5 points of AUROC, or there are no labelled images
     to tell, watch does not take it unless asked to (--precision int8).
 
-    With --trt, --triton or another precision, an ONNX file that is there is used as it is.
+    With --triton, an ONNX file that is there is used as it is; the models there are float32.
 
     Exit code 3: the ONNX file is there, but TensorRT is not on this machine, or the certificate of what was
     proved could not be written.
@@ -174,12 +174,12 @@ def _print_summary(result: "ExportResult", repository: "TritonRepository | None"
             "", f"products there: {', '.join(repository.products)}; see {repository.directory}/README.md"
         )
     out.print(table)
-    if len(result.bundle.precisions) > 1:
-        _print_precisions(result.bundle)
     if result.without_search is not None:
         say(
             "[yellow]The engine does not search, the processor does:[/] {why}", why=result.without_search.what
         )
+    if len(result.bundle.precisions) > 1:
+        _print_precisions(result.bundle)
     say("Next: [bold]pcedge watch --camera 0[/]")
 
 

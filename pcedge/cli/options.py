@@ -27,7 +27,11 @@ Runtime = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option(help="Where it runs: auto, cpu or cuda. auto takes a GPU if there is one.")
+    str,
+    typer.Option(
+        help="Where it runs: auto, cpu, cuda or cuda:1; onnx also on tensorrt, whose first start takes "
+        "minutes. auto takes a GPU if there is one."
+    ),
 ]
 Precision = Annotated[
     str,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pcedge import runtimes
 from pcedge.banks import Bank
 from pcedge.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
-from pcedge.export import OnnxRuntime, OnnxSearchingRuntime, Runtime
+from pcedge.export import OnnxRuntime, OnnxSearchingRuntime, Runtime, TensorrtOptions
 from pcedge.golden import read_golden
 from pcedge.inspector import Inspector
 from pcedge.manifest import FileInfo
@@ -191,6 +191,22 @@ def test_on_a_gpu_the_network_searches(
         assert options.shapes["bank"][2] == (rows, dims)
 
 
+@pytest.mark.parametrize(("precision", "half", "quantised"), [("fp16", True, False), ("int8", False, True)])
+def test_tensorrt_chooses_types_for_itself_so_that_it_does_not_search_in_half_precision(
+    exported_line: Any, monkeypatch: pytest.MonkeyPatch, precision: str, half: bool, quantised: bool
+) -> None:
+    told: list[TensorrtOptions] = []
+    monkeypatch.setattr(runtimes, "OnnxRuntime", lambda _, __, options: told.append(options))
+    bundle = Bundle.open(exported_line.models / "line")
+    manifest = msgspec.structs.replace(bundle.manifest, precision=precision)
+
+    open_runtime(Bundle(bundle.directory, manifest), "onnx", "tensorrt")
+
+    (options,) = told
+    assert (options.half, options.quantised) == (half, quantised)
+    assert set(options.shapes) == {"images"}
+
+
 def test_a_gpu_that_does_not_start_leaves_the_processor(
     exported_line: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,7 +222,7 @@ def test_a_bundle_of_an_earlier_version_is_searched_by_the_processor(
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr(runtimes, "onnx_devices", lambda: ["cuda", "cpu"])
-    monkeypatch.setattr(runtimes, "OnnxRuntime", lambda _, device: opened.append(device))
+    monkeypatch.setattr(runtimes, "OnnxRuntime", lambda _, device, __: opened.append(device))
     bundle = Bundle.open(exported_line.models / "line")
     files = {name: info for name, info in bundle.manifest.files.items() if name != SEARCH_PART_FILE}
 
