@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import read_mask
-from pcedge.datasets import Dataset, Sample, labelled_images, read_content
+from pcedge.datasets import Dataset, Sample, labelled_images, read_content, read_ground_truth
 from pcedge.errors import DatasetError, ImageError
 from pcedge.inspector import Inspector
 from pcedge.metrics import aupro, auroc, pixel_auroc
@@ -84,7 +83,7 @@ def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent
     skipped: dict[str, str] = {}
     for done, sample in enumerate(samples, 1):
         try:
-            judged.append(_judge(sample, inspector))
+            judged.append(_judge(dataset, sample, inspector))
         except ImageError as error:
             skipped[dataset.relative(sample.path)] = error.what
         progress("evaluate", done, len(samples))
@@ -96,33 +95,18 @@ def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent
     return _summarise(dataset, inspector, judged, skipped)
 
 
-def _judge(sample: Sample, inspector: Inspector) -> _Judged:
+def _judge(dataset: Dataset, sample: Sample, inspector: Inspector) -> _Judged:
     image = read_content(sample.path)
     mask, problem = None, ""
     try:
-        mask = _mask(sample, image.shape[:2], inspector)
+        truth = read_ground_truth(dataset, sample, image.shape)
+        mask = None if truth is None else inspector.preprocessing.apply_to_mask(truth)
     except ImageError as error:
         problem = error.what
     began = time.perf_counter()
     stages = inspector.stages(image)
     score_map = inspector.score_map(stages)
     return _Judged(sample, stages.score, time.perf_counter() - began, score_map, mask, problem)
-
-
-def _mask(sample: Sample, shape_hw: tuple[int, ...], inspector: Inspector) -> NDArray[np.bool_] | None:
-    """A defect's mask at the map's pixels, None for a defect without one, an empty one for good images."""
-    size = inspector.preprocessing.input_size
-    if not sample.is_defect:
-        return np.zeros((size, size), bool)
-    if sample.mask is None:
-        return None
-    mask = read_mask(sample.mask)
-    if mask.shape != shape_hw[:2]:
-        raise ImageError(
-            f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]}, but its image {sample.path.name} is "
-            f"{shape_hw[1]}x{shape_hw[0]}.",
-        )
-    return inspector.preprocessing.apply_to_mask(mask)
 
 
 def _summarise(

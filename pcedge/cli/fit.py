@@ -20,10 +20,12 @@ def fit(
     dataset: Annotated[
         Path,
         typer.Argument(
-            help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images.",
+            help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images; "
+            "pcedge datasets lists the layouts.",
             show_default=False,
         ),
     ],
+    layout: options.Layout = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -143,6 +145,7 @@ def fit(
         cache_gb=cache_gb,
         models=models,
         name=name,
+        layout=layout,
     )
     with progress_bars() as progress:
         result = fitting.fit(dataset, chosen, progress)
