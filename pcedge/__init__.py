@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .inspector import Inspector
     from .preprocessing import PRESETS, Preprocessing
     from .runtimes import Candidate, candidates, open_inspector
+    from .triton_repository import write_triton_repository
     from .verifying import Choice, choose_runtime, verify
     from .watching import WatchOptions, watch
 
@@ -57,6 +58,7 @@ _HOMES = {
     "verify": "verifying",
     "watch": "watching",
     "write_certificate": "certificate",
+    "write_triton_repository": "triton_repository",
 }
 
 __all__ = [
@@ -86,6 +88,7 @@ __all__ = [
     "verify",
     "watch",
     "write_certificate",
+    "write_triton_repository",
 ]
 
 
