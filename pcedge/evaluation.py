@@ -1,16 +1,14 @@
 """Evaluation: labelled images through the inspector that watch runs, and how well it did."""
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import read_mask
-from pcedge.datasets import Dataset, Sample, labelled_images, read_content
-from pcedge.errors import DatasetError, ImageError
+from pcedge.datasets import Dataset
 from pcedge.inspector import Inspector
+from pcedge.judging import Judgements, judge
 from pcedge.metrics import aupro, auroc, pixel_auroc
 from pcedge.progress import Progress, silent
 
@@ -26,7 +24,7 @@ class Evaluation:
         aupro: Area under the per-region-overlap curve, false-positive rate up to 0.3, on defective images.
         false_reject_rate: Share of good images that scored above the threshold.
         miss_rate: Share of defective images that did not.
-        threshold: The threshold used.
+        threshold: The threshold used; None where scores only rank images, as an ensemble's do.
         good: Good images judged.
         defective: Defective images judged.
         defects_without_mask: Defective images left out of the pixel metrics because they have no mask.
@@ -43,7 +41,7 @@ class Evaluation:
     aupro: float | None
     false_reject_rate: float | None
     miss_rate: float | None
-    threshold: float
+    threshold: float | None
     good: int
     defective: int
     defects_without_mask: int
@@ -58,16 +56,6 @@ class Evaluation:
         return asdict(self)
 
 
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    sample: Sample
-    score: float
-    seconds: float
-    score_map: NDArray[np.float32]
-    mask: NDArray[np.bool_] | None
-    mask_problem: str
-
-
 def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent) -> Evaluation:
     """Judge every test image of a dataset.
 
@@ -79,55 +67,19 @@ def evaluate(dataset: Dataset, inspector: Inspector, progress: Progress = silent
     Raises:
         DatasetError: There are no test images, or none can be used.
     """
-    samples = labelled_images(dataset)
-    judged: list[_Judged] = []
-    skipped: dict[str, str] = {}
-    for done, sample in enumerate(samples, 1):
-        try:
-            judged.append(_judge(sample, inspector))
-        except ImageError as error:
-            skipped[dataset.relative(sample.path)] = error.what
-        progress("evaluate", done, len(samples))
-    if not judged:
-        raise DatasetError(
-            f"None of the {len(samples)} test images in {dataset.root} can be used.",
-            f"First problem: {next(iter(skipped.values()))}",
-        )
-    return _summarise(dataset, inspector, judged, skipped)
+    judgements = judge(dataset, inspector, progress)
+    return summarise(judgements, threshold=inspector.threshold, runtime=inspector.runtime.name)
 
 
-def _judge(sample: Sample, inspector: Inspector) -> _Judged:
-    image = read_content(sample.path)
-    mask, problem = None, ""
-    try:
-        mask = _mask(sample, image.shape[:2], inspector)
-    except ImageError as error:
-        problem = error.what
-    began = time.perf_counter()
-    stages = inspector.stages(image)
-    score_map = inspector.score_map(stages)
-    return _Judged(sample, stages.score, time.perf_counter() - began, score_map, mask, problem)
+def summarise(judgements: Judgements, *, threshold: float | None, runtime: str) -> Evaluation:
+    """How well good images and defects were told apart.
 
-
-def _mask(sample: Sample, shape_hw: tuple[int, ...], inspector: Inspector) -> NDArray[np.bool_] | None:
-    """A defect's mask at the map's pixels, None for a defect without one, an empty one for good images."""
-    size = inspector.preprocessing.input_size
-    if not sample.is_defect:
-        return np.zeros((size, size), bool)
-    if sample.mask is None:
-        return None
-    mask = read_mask(sample.mask)
-    if mask.shape != shape_hw[:2]:
-        raise ImageError(
-            f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]}, but its image {sample.path.name} is "
-            f"{shape_hw[1]}x{shape_hw[0]}.",
-        )
-    return inspector.preprocessing.apply_to_mask(mask)
-
-
-def _summarise(
-    dataset: Dataset, inspector: Inspector, judged: list[_Judged], skipped: dict[str, str]
-) -> Evaluation:
+    Args:
+        judgements: Of the test images.
+        threshold: Scores above it are NG; None where scores only rank images.
+        runtime: What ran the network.
+    """
+    judged = judgements.images
     good = np.array([j.score for j in judged if not j.sample.is_defect], np.float32)
     bad = np.array([j.score for j in judged if j.sample.is_defect], np.float32)
     masked = [(j.score_map, j.mask) for j in judged if j.mask is not None]
@@ -139,15 +91,19 @@ def _summarise(
         pixel_auroc=pixel_auroc(all_maps, all_masks),
         pixel_auroc_anomalous=pixel_auroc(bad_maps, bad_masks),
         aupro=aupro(bad_maps, bad_masks),
-        false_reject_rate=float((good > inspector.threshold).mean()) if len(good) else None,
-        miss_rate=float((bad <= inspector.threshold).mean()) if len(bad) else None,
-        threshold=inspector.threshold,
+        false_reject_rate=None if threshold is None else _share(good > threshold),
+        miss_rate=None if threshold is None else _share(bad <= threshold),
+        threshold=threshold,
         good=len(good),
         defective=len(bad),
         defects_without_mask=sum(j.mask is None for j in judged),
-        skipped=skipped,
-        unusable_masks={dataset.relative(j.sample.path): j.mask_problem for j in judged if j.mask_problem},
-        runtime=inspector.runtime.name,
+        skipped=judgements.skipped,
+        unusable_masks={j.name: j.mask_problem for j in judged if j.mask_problem},
+        runtime=runtime,
         frame_ms=float(np.median([j.seconds for j in judged])) * 1000,
-        scores={dataset.relative(j.sample.path): j.score for j in judged},
+        scores={j.name: j.score for j in judged},
     )
+
+
+def _share(which: NDArray[np.bool_]) -> float | None:
+    return float(which.mean()) if len(which) else None

@@ -32,12 +32,13 @@ from pcedge.manifest import (
     EmbeddingInfo,
     Manifest,
     MapInfo,
+    ScoreInfo,
     ThresholdInfo,
 )
 from pcedge.memory import GIGA, plan_memory
 from pcedge.preprocessing import PRESETS, Preprocessing
 from pcedge.progress import Progress, silent
-from pcedge.scoring import SIGMA
+from pcedge.scoring import SIGMA, check_neighbours
 from pcedge.stopwatch import Stopwatch
 from pcedge.threshold import (
     DEFAULT_FALSE_REJECT_RATE,
@@ -65,6 +66,7 @@ class FitOptions:
         coreset: How many patches the bank keeps.
         false_reject_rate: Share of good parts that may be called NG; None for 1 % or the smallest rate that
             the number of images supports, whichever is larger.
+        neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
         seed: Of everything random.
         device: ``auto``, ``cpu``, ``cuda``.
         memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free.
@@ -81,6 +83,7 @@ class FitOptions:
     embedding: EmbeddingKind | None = None
     coreset: CoresetSize = field(default_factory=lambda: CoresetSize(fraction=0.1))
     false_reject_rate: float | None = None
+    neighbours: int = 1
     seed: int = 0
     device: str = "auto"
     memory_gb: float | None = None
@@ -139,6 +142,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     paths = training_images(dataset, at_least=MIN_IMAGES)
     if options.false_reject_rate is not None:
         check_rate(options.false_reject_rate, len(paths))
+    check_neighbours(options.neighbours)
     name = check_name(options.name or dataset.name)
     directory = options.models / name
     watch = Stopwatch()
@@ -205,6 +209,7 @@ def _task(dataset: Dataset, paths: tuple[Path, ...], network: _Network, options:
         size=options.coreset,
         seed=options.seed,
         device=network.runtime.device,
+        neighbours=options.neighbours,
     )
 
 
@@ -291,6 +296,7 @@ def _manifest(
         ),
         threshold=_threshold(task, learned, options),
         map=MapInfo(sigma=SIGMA),
+        score=ScoreInfo(neighbours=options.neighbours),
     )
 
 

@@ -12,7 +12,7 @@ from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
-from pcedge.scoring import anomaly_map, image_score
+from pcedge.scoring import anomaly_map, reweighted_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,7 @@ class Inspector:
         grid_hw: Grid of patches.
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured.
+        neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -58,6 +59,7 @@ class Inspector:
         *,
         threshold: float,
         map_threshold: float,
+        neighbours: int = 1,
     ) -> None:
         if not isfinite(threshold):
             raise OptionError(
@@ -69,6 +71,7 @@ class Inspector:
         self.grid_hw = grid_hw
         self.threshold = threshold
         self.map_threshold = map_threshold
+        self.neighbours = neighbours
 
     @classmethod
     def of(
@@ -83,6 +86,7 @@ class Inspector:
             manifest.embedding.grid_hw,
             threshold=limit.score if threshold is None else threshold,
             map_threshold=limit.map,
+            neighbours=manifest.score.neighbours,
         )
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
@@ -90,7 +94,8 @@ class Inspector:
         network_input = self.preprocessing.apply(image_rgb)
         embeddings = self.runtime.infer(network_input[np.newaxis])[0]
         squared_distances, rows = self.bank.search(embeddings)
-        return Stages(network_input, embeddings, squared_distances, rows, image_score(squared_distances))
+        score = reweighted_score(squared_distances, rows, embeddings, self.bank, self.neighbours)
+        return Stages(network_input, embeddings, squared_distances, rows, score)
 
     def score_map(self, stages: Stages) -> NDArray[np.float32]:
         """The anomaly map, float32 [s, s] at the network's input size."""

@@ -68,6 +68,16 @@ class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
     smoothing: str = "gaussian, truncated at 4 sigma, border repeats the edge pixel"
 
 
+class ScoreInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How patch scores become the image score.
+
+    ``neighbours`` bank rows re-weight the largest patch score (paper, equation 7); 1 for none, as in the
+    official implementation.
+    """
+
+    neighbours: int = 1
+
+
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a file must be to be trusted."""
 
@@ -91,6 +101,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     bank: BankInfo
     threshold: ThresholdInfo
     map: MapInfo
+    score: ScoreInfo = ScoreInfo()
     files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> bytes:

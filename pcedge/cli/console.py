@@ -35,6 +35,8 @@ _LABELS = {
     "export": "Exporting and checking",
     "engine": "Building the engine",
     "evaluate": "Evaluating",
+    "data": "Reading the data",
+    "categories": "Categories",
     "watch": "Watching the line",
     "components": "Looking at the teacher",
     "distill": "Training",

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.defaults import DEFAULT_MODELS
+from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 
-from . import options
+from . import options, recipe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,28 +16,139 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    bundle: Annotated[
-        str,
-        typer.Argument(help="The bundle: its directory, or its name below --models.", show_default=False),
-    ],
-    dataset: Annotated[
-        Path,
+    targets: Annotated[
+        list[str],
         typer.Argument(
-            help="A folder in MVTec layout: test/good, test/<kind>, ground_truth/<kind>.",
+            metavar="BUNDLE DATASET | --all FOLDER...",
+            help="A bundle (its directory, or its name below --models) and a folder of labelled images: "
+            "test/good, test/<kind>, ground_truth/<kind>. With --all: folders of one category each, or "
+            "folders that hold several, such as mvtec.",
             show_default=False,
         ),
     ],
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Fit and evaluate every category, beside the published results. What is finished is not "
+            "done again.",
+        ),
+    ] = False,
     runtime: options.Runtime = "auto",
+    runtimes: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare runtimes on the same images: torch,onnx,tensorrt. The others are compared with the "
+            "first; one that is not installed is listed with the reason.",
+            show_default=False,
+        ),
+    ] = None,
     device: options.Device = "auto",
     threshold: options.Threshold = None,
     models: options.ModelsDir = DEFAULT_MODELS,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where results go as plain files: of a bundle, its run; with --all, a run for each category "
+            "(without it, runs/<preset>).",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="--all: categories at once.", min=1, max=64)] = 1,
+    preset: recipe.Preset = "official-224",
+    backbone: recipe.Backbone = None,
+    weights: recipe.Weights = None,
+    layers: recipe.Layers = None,
+    image_size: recipe.ImageSize = None,
+    crop: recipe.Crop = None,
+    embedding: recipe.Embedding = None,
+    coreset: recipe.Coreset = None,
+    neighbours: recipe.Neighbours = 1,
+    false_reject_rate: recipe.FalseRejectRate = None,
+    seed: recipe.Seed = 0,
+    memory_gb: recipe.MemoryGb = None,
+    cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
+    keep_bundles: Annotated[
+        bool, typer.Option("--keep-bundles", help="--all: keep the bundles, in models beside the runs.")
+    ] = False,
+    parity: Annotated[
+        str | None,
+        typer.Option(
+            help="--all: official, to end with exit code 1 unless image AUROC lies within 0.5 points of the "
+            "official implementation in the mean and 1.5 in every category, and pixel AUROC within 0.3 and "
+            "1.0.",
+            show_default=False,
+        ),
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            help="--all: a CSV file (tool, dataset, image_auroc, ...) of other tools' results to show.",
+            show_default=False,
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(help="--all: also write the tables as Markdown, to this file.", show_default=False),
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Measure a bundle on labelled images, through the same code that watch runs.
+    """Measure a bundle on labelled images, or fit and measure every category of a benchmark.
 
-    Prints image AUROC, pixel AUROC (all images; anomalous images only) and AUPRO, and what the threshold
-    makes of the images. A bundle that was not exported is evaluated in PyTorch.
+    [bold]pcedge evaluate models/bottle mvtec/bottle[/] judges the test images through the same code that
+    watch runs, and prints image AUROC, pixel AUROC (all images; anomalous images only) and AUPRO, and what
+    the threshold makes of the images. A bundle that was not exported is evaluated in PyTorch.
+
+    [bold]pcedge evaluate mvtec --all[/] fits and evaluates every category, prints a table beside the official
+    results and the paper's, and leaves a run for each in plain files. An image or a category that cannot be
+    used costs itself, with a line in the result; the exit code is then 3.
     """
+    if every:
+        from .evaluate_all import CampaignOptions, evaluate_all
+
+        asked = recipe.Recipe(
+            preset=preset,
+            backbone=backbone,
+            weights=weights,
+            layers=layers,
+            image_size=image_size,
+            crop=crop,
+            embedding=embedding,
+            coreset=coreset,
+            neighbours=neighbours,
+            false_reject_rate=false_reject_rate,
+            seed=seed,
+            device=device,
+            memory_gb=memory_gb,
+            cache_gb=cache_gb,
+        )
+        evaluate_all(
+            [Path(target) for target in targets],
+            CampaignOptions(asked, runtimes, output, jobs, keep_bundles, parity, beside, markdown, json),
+        )
+        return
+    if len(targets) != 2:
+        raise typer.BadParameter(
+            f"{len(targets)} given. Name a bundle and a dataset, or add --all to fit and evaluate folders.",
+            param_hint="BUNDLE DATASET",
+        )
+    _evaluate_bundle(
+        targets[0], Path(targets[1]), runtime, runtimes, device, threshold, models, output, json=json
+    )
+
+
+def _evaluate_bundle(
+    name: str,
+    folder: Path,
+    runtime: str,
+    runtimes: str | None,
+    device: str,
+    threshold: float | None,
+    models: Path,
+    output: Path | None,
+    *,
+    json: bool,
+) -> None:
     from pcedge.bundle import find_bundle
     from pcedge.datasets import open_dataset
     from pcedge.evaluation import evaluate as evaluate_inspector
@@ -45,11 +156,19 @@ def evaluate(
 
     from .console import progress_bars
 
-    found = find_bundle(bundle, models)
-    images = open_dataset(dataset)
+    found = find_bundle(name, models)
+    images = open_dataset(folder)
     kind = runtime_kind(runtime)
     if kind == "auto" and not is_exported(found):
         kind = "torch"
+    if runtimes is not None or output is not None:
+        from pcedge.trials import parse_runtimes
+
+        from .evaluate_run import evaluate_run
+
+        kinds = parse_runtimes(runtimes) if runtimes else (kind,)
+        evaluate_run(found, images, kinds, device, threshold, output, json=json)
+        return
     with (
         open_inspector(found, runtime=kind, device=device, threshold=threshold) as inspector,
         progress_bars() as progress,
