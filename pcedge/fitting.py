@@ -74,6 +74,7 @@ class FitOptions:
         cache_gb: How much disk the cache of features may use, in GB; 0 for no cache.
         models: Directory of bundles.
         name: Of the bundle; None for the dataset's folder name.
+        layout: Of the dataset's folders, as ``pcedge.datasets.LAYOUTS`` name them; None to recognise it.
     """
 
     backbone: str | None = None
@@ -90,6 +91,7 @@ class FitOptions:
     cache_gb: float = DEFAULT_CACHE_GB
     models: Path = DEFAULT_MODELS
     name: str | None = None
+    layout: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     """Fit PatchCore on the good images of a dataset and write the bundle, which becomes current.
 
     Args:
-        dataset_path: A folder in MVTec layout, or a plain folder of good images.
+        dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
         options: What differs from the defaults.
         progress: Told of the stages ``download``, ``embed``, ``coreset``, ``calibrate`` and ``write``.
 
@@ -138,7 +140,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
         PcedgeError: With what was wrong and what to do; nothing was written or changed.
     """
     options = options or FitOptions()
-    dataset = open_dataset(dataset_path)
+    dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
     if options.false_reject_rate is not None:
         check_rate(options.false_reject_rate, len(paths))

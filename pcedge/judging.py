@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import read_mask
-from pcedge.datasets import Dataset, Sample, labelled_images, read_content
+from pcedge.datasets import Dataset, Sample, labelled_images, read_content, read_ground_truth
 from pcedge.errors import DatasetError, ImageError
 from pcedge.inspector import Inspector
-from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress, silent
 
 
@@ -60,11 +58,10 @@ def judge(dataset: Dataset, inspector: Inspector, progress: Progress = silent) -
     judged: list[Judged] = []
     skipped: dict[str, str] = {}
     for done, sample in enumerate(samples, 1):
-        name = dataset.relative(sample.path)
         try:
-            judged.append(_judge(sample, name, inspector))
+            judged.append(_judge(dataset, sample, inspector))
         except ImageError as error:
-            skipped[name] = error.what
+            skipped[dataset.relative(sample.path)] = error.what
         progress("evaluate", done, len(samples))
     if not judged:
         raise DatasetError(
@@ -74,36 +71,16 @@ def judge(dataset: Dataset, inspector: Inspector, progress: Progress = silent) -
     return Judgements(tuple(judged), skipped)
 
 
-def _judge(sample: Sample, name: str, inspector: Inspector) -> Judged:
+def _judge(dataset: Dataset, sample: Sample, inspector: Inspector) -> Judged:
     image = read_content(sample.path)
+    name = dataset.relative(sample.path)
     mask, problem = None, ""
     try:
-        mask = true_mask(sample, image.shape[:2], inspector.preprocessing)
+        truth = read_ground_truth(dataset, sample, image.shape)
+        mask = None if truth is None else inspector.preprocessing.apply_to_mask(truth)
     except ImageError as error:
         problem = error.what
     began = time.perf_counter()
     stages = inspector.stages(image)
     score_map = inspector.score_map(stages)
     return Judged(sample, name, stages.score, time.perf_counter() - began, score_map, mask, problem)
-
-
-def true_mask(
-    sample: Sample, shape_hw: tuple[int, ...], preprocessing: Preprocessing
-) -> NDArray[np.bool_] | None:
-    """A defect's mask at the map's pixels, None for a defect without one, an empty one for good images.
-
-    Raises:
-        ImageError: The mask cannot be read, or does not match its image's ``shape_hw``.
-    """
-    size = preprocessing.input_size
-    if not sample.is_defect:
-        return np.zeros((size, size), bool)
-    if sample.mask is None:
-        return None
-    mask = read_mask(sample.mask)
-    if mask.shape != shape_hw[:2]:
-        raise ImageError(
-            f"{sample.mask} is {mask.shape[1]}x{mask.shape[0]}, but its image {sample.path.name} is "
-            f"{shape_hw[1]}x{shape_hw[0]}.",
-        )
-    return preprocessing.apply_to_mask(mask)

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from pcedge.errors import PcedgeError
 
+from .datasets import datasets
 from .demo import demo
 from .distill import distill
 from .evaluate import evaluate
@@ -76,6 +77,7 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
+app.command("datasets")(datasets)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)

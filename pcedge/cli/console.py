@@ -34,6 +34,7 @@ _LABELS = {
     "write": "Writing the bundle",
     "export": "Exporting and checking",
     "engine": "Building the engine",
+    "check": "Checking the dataset",
     "evaluate": "Evaluating",
     "data": "Reading the data",
     "categories": "Categories",

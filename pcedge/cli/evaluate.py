@@ -12,6 +12,8 @@ from . import options, recipe
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pcedge.bundle import Bundle
+    from pcedge.datasets import Dataset
     from pcedge.evaluation import Evaluation
 
 
@@ -34,6 +36,7 @@ def evaluate(
             "done again.",
         ),
     ] = False,
+    layout: options.Layout = None,
     runtime: options.Runtime = "auto",
     runtimes: Annotated[
         str | None,
@@ -121,6 +124,7 @@ def evaluate(
             device=device,
             memory_gb=memory_gb,
             cache_gb=cache_gb,
+            layout=layout,
         )
         evaluate_all(
             [Path(target) for target in targets],
@@ -132,32 +136,37 @@ def evaluate(
             f"{len(targets)} given. Name a bundle and a dataset, or add --all to fit and evaluate folders.",
             param_hint="BUNDLE DATASET",
         )
+    from pcedge.bundle import find_bundle
+    from pcedge.datasets import open_dataset
+
     _evaluate_bundle(
-        targets[0], Path(targets[1]), runtime, runtimes, device, threshold, models, output, json=json
+        find_bundle(targets[0], models),
+        open_dataset(Path(targets[1]), layout),
+        runtime,
+        runtimes,
+        device,
+        threshold,
+        output,
+        json=json,
     )
 
 
 def _evaluate_bundle(
-    name: str,
-    folder: Path,
+    found: "Bundle",
+    images: "Dataset",
     runtime: str,
     runtimes: str | None,
     device: str,
     threshold: float | None,
-    models: Path,
     output: Path | None,
     *,
     json: bool,
 ) -> None:
-    from pcedge.bundle import find_bundle
-    from pcedge.datasets import open_dataset
     from pcedge.evaluation import evaluate as evaluate_inspector
     from pcedge.runtimes import is_exported, open_inspector, runtime_kind
 
     from .console import progress_bars
 
-    found = find_bundle(name, models)
-    images = open_dataset(folder)
     kind = runtime_kind(runtime)
     if kind == "auto" and not is_exported(found):
         kind = "torch"

@@ -29,13 +29,14 @@ def evaluate_run(
     json: bool,
 ) -> None:
     """Evaluate a bundle with every runtime, print the comparison and keep the run where that was asked."""
-    from pcedge.trials import Circumstances, data_facts, evaluate_bundle
+    from pcedge.datasets import audit
+    from pcedge.trials import Circumstances, data_digest, data_facts, evaluate_bundle
 
     from .command_line import command_line
     from .console import out, progress_bars, say
 
     with progress_bars() as progress, tempfile.TemporaryDirectory() as unwanted:
-        facts = data_facts(dataset, progress)
+        facts = data_facts(dataset, data_digest(dataset, progress), audit(dataset, progress))
         directory = output or Path(unwanted) / dataset.name
         circumstances = Circumstances(directory.name, "", facts, command=command_line())
         run = evaluate_bundle(

@@ -19,10 +19,12 @@ def fit(
     dataset: Annotated[
         Path,
         typer.Argument(
-            help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images.",
+            help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images; "
+            "pcedge datasets lists the layouts.",
             show_default=False,
         ),
     ],
+    layout: options.Layout = None,
     backbone: recipe.Backbone = None,
     weights: recipe.Weights = None,
     layers: recipe.Layers = None,
@@ -68,6 +70,7 @@ def fit(
             device=device,
             memory_gb=memory_gb,
             cache_gb=cache_gb,
+            layout=layout,
         )
     )
     from pcedge.fitting import fit as fit_dataset

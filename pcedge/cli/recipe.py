@@ -123,6 +123,7 @@ class Recipe:
     device: str
     memory_gb: float | None
     cache_gb: float
+    layout: str | None = None
 
 
 def fit_options(recipe: Recipe) -> "FitOptions":
@@ -160,6 +161,7 @@ def fit_options(recipe: Recipe) -> "FitOptions":
         device=recipe.device,
         memory_gb=recipe.memory_gb,
         cache_gb=recipe.cache_gb,
+        layout=recipe.layout,
     )
 
 

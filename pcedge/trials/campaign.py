@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
+from pcedge.datasets import categories, recognise
 from pcedge.errors import DatasetError
 from pcedge.progress import Progress, silent
 
@@ -24,13 +25,7 @@ def find_categories(paths: Iterable[Path]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in paths:
-        inside = [path] if _is_category(path) else _categories_below(path)
-        if not inside:
-            raise DatasetError(
-                f"{path} is not a category and holds none.",
-                "Name folders in MVTec layout (train/good, test/<kind>), or a folder that holds some.",
-            )
-        for folder in inside:
+        for folder in _inside(path):
             name = folder.resolve().name
             if name in found:
                 raise DatasetError(
@@ -41,18 +36,21 @@ def find_categories(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def _is_category(path: Path) -> bool:
-    return (path / "test").is_dir() or (path / "train").is_dir()
-
-
-def _categories_below(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return []
-    return sorted(folder for folder in path.iterdir() if folder.is_dir() and _is_category(folder))
+def _inside(path: Path) -> list[Path]:
+    """The path itself, if it is a category; otherwise those it holds, also such as prove to be empty."""
+    if names := categories(path) if path.is_dir() else ():
+        begun = [folder.name for folder in path.iterdir() if (folder / "train").is_dir()]
+        return [path / name for name in sorted({*names, *begun})]
+    if path.is_dir() and recognise(path) is not None:
+        return [path]
+    raise DatasetError(
+        f"{path} is not a category and holds none.",
+        "Name a folder with test images, or one that holds several; pcedge datasets lists the layouts.",
+    )
 
 
 def run_campaign(
-    categories: dict[str, Path],
+    folders: dict[str, Path],
     options: TrialOptions,
     output: Path,
     *,
@@ -62,7 +60,7 @@ def run_campaign(
     """Fit and evaluate categories; those that are finished already are not done again.
 
     Args:
-        categories: Name to folder, from :func:`find_categories`.
+        folders: Name to folder, from :func:`find_categories`.
         options: How; a run in ``output`` that was asked for in another way is replaced.
         output: Receives a run for each category.
         jobs: How many categories at once; where there are several, each in a process of its own.
@@ -74,16 +72,16 @@ def run_campaign(
     trial = workers.run_one if jobs > 1 else run_one
 
     def one(name: str) -> Outcome:
-        outcome = trial(name, categories[name], options, output, _overall(name, progress))
+        outcome = trial(name, folders[name], options, output, _overall(name, progress))
         progress(name, 100, 100)
-        progress("categories", next(finished), len(categories))
+        progress("categories", next(finished), len(folders))
         return outcome
 
-    progress("categories", 0, len(categories))
+    progress("categories", 0, len(folders))
     if jobs == 1:
-        return [one(name) for name in categories]
+        return [one(name) for name in folders]
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(one, name) for name in categories]
+        futures = [pool.submit(one, name) for name in folders]
         try:
             return [future.result() for future in futures]
         except BaseException:  # Ctrl-C, above all

@@ -5,28 +5,42 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 
-from pcedge.datasets import Dataset
+from pcedge.datasets import Audit, Dataset
 from pcedge.feature_cache import content_digest
 from pcedge.progress import Progress, silent
 from pcedge.results import DataFacts
 
 
-def data_facts(dataset: Dataset, progress: Progress = silent) -> DataFacts:
-    """Count and digest a dataset; reads all of its files.
+def data_facts(dataset: Dataset, digest: str, found: Audit) -> DataFacts:
+    """A dataset's facts.
 
     Args:
         dataset: Any.
-        progress: Told of files read, as the stage ``data``.
+        digest: From :func:`data_digest`.
+        found: What the checks found.
     """
     return DataFacts(
         name=dataset.name,
         title=dataset.title,
-        layout="mvtec" if dataset.test else "plain",
-        digest=data_digest(dataset, progress),
+        layout=dataset.layout,
+        digest=digest,
         train=len(dataset.train),
         kinds=dict(Counter(sample.kind for sample in dataset.test)),
-        masks=sum(sample.mask is not None for sample in dataset.test if sample.is_defect),
+        masks=sum(bool(sample.masks) for sample in dataset.test if sample.is_defect),
+        problems=tuple(_problems(found)),
     )
+
+
+def _problems(found: Audit) -> Iterator[str]:
+    for leak in found.leaks:
+        same = "is the same file as" if leak.identical else "shows the same as"
+        yield f"{leak.test} {same} {leak.train}, which was learned from"
+    yield from (f"{name}: {reason}" for name, reason in found.unreadable.items())
+    yield from (f"{name}: {reason}" for name, reason in found.unusable_masks.items())
+    if found.defects_without_mask:
+        yield f"{len(found.defects_without_mask)} defective images have no mask"
+    if found.masks_without_image:
+        yield f"{len(found.masks_without_image)} masks belong to no image"
 
 
 def data_digest(dataset: Dataset, progress: Progress = silent) -> str:
@@ -50,5 +64,4 @@ def _files(dataset: Dataset) -> Iterator[Path]:
     yield from dataset.train
     for sample in dataset.test:
         yield sample.path
-        if sample.mask is not None:
-            yield sample.mask
+        yield from sample.masks

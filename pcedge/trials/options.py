@@ -67,6 +67,7 @@ def request_digest(options: TrialOptions, data: str) -> str:
         options.preset,
         options.members,
         options.runtimes,
+        fit.layout,
         fit.backbone,
         _weights_digest(fit.weights),
         fit.layers,

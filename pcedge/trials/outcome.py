@@ -5,12 +5,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcedge.datasets import open_dataset
+from pcedge.datasets import audit, open_dataset
 from pcedge.errors import PcedgeError, ResultError
 from pcedge.progress import Progress, silent
 from pcedge.results import Run, read_run
 
-from .data import data_facts
+from .data import data_digest, data_facts
 from .ensemble import fit_and_evaluate_ensemble
 from .options import TrialOptions, request_digest
 from .record import Circumstances
@@ -64,12 +64,13 @@ def run_one(
 def _found_or_made(
     name: str, folder: Path, options: TrialOptions, output: Path, progress: Progress
 ) -> tuple[Run, bool]:
-    dataset = open_dataset(folder)
-    facts = data_facts(dataset, progress)
-    request = request_digest(options, facts.digest)
+    dataset = open_dataset(folder, options.fit.layout)
+    digest = data_digest(dataset, progress)
+    request = request_digest(options, digest)
     directory = output / name
     if finished := _finished(directory, request):
         return finished, True
+    facts = data_facts(dataset, digest, audit(dataset, progress))
     circumstances = Circumstances(name, request, facts, options.preset, options.command)
     models = output / MODELS
     make = fit_and_evaluate_ensemble if options.members else fit_and_evaluate

@@ -57,9 +57,9 @@ def draw(
         write_image(directory / f"{stem}.jpg", picture)
         write_image(directory / f"{stem}-heatmap.jpg", heatmap)
         mask = ""
-        if image.mask is not None and image.sample.mask is not None:
+        if image.mask is not None and image.sample.masks:
             mask = f"{stem}-mask.png"
-            _write_mask(directory / mask, image.sample.mask)
+            _write_mask(directory / mask, image.sample.masks)
         drawn.append(
             Picture(
                 group=group,
@@ -74,9 +74,11 @@ def draw(
     return tuple(drawn)
 
 
-def _write_mask(path: Path, mask: Path) -> None:
-    white = _fitted(np.repeat(read_mask(mask)[..., np.newaxis], 3, axis=2))
-    write_image(path, white)
+def _write_mask(path: Path, masks: Sequence[Path]) -> None:
+    """White where any of the masks marks something."""
+    marked = np.maximum.reduce([read_mask(mask) for mask in masks])
+    white = np.where(marked > 0, np.uint8(255), np.uint8(0))
+    write_image(path, _fitted(np.repeat(white[..., np.newaxis], 3, axis=2)))
 
 
 def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
