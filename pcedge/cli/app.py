@@ -17,6 +17,7 @@ from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
 from .models import models
+from .sweep import sweep
 from .verify import verify
 from .watch import watch
 
@@ -77,6 +78,7 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
+app.command("sweep")(sweep)
 app.command("datasets")(datasets)
 app.command("models")(models)
 app.command("demo")(demo)
