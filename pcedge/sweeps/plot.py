@@ -13,7 +13,7 @@ PLOT = "pareto.png"
 
 
 def plot_points(points: Sequence[Point], path: Path, title: str) -> None:
-    """Draw the points into a PNG file; those that nothing beats are joined and named.
+    """Draw the points into a PNG file; those that nothing beats are strong and named.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -27,30 +27,24 @@ def plot_points(points: Sequence[Point], path: Path, title: str) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     measured = [point for point in points if point.image_auroc is not None]
-    for backbone in dict.fromkeys(point.backbone for point in measured):
-        own = [point for point in measured if point.backbone == backbone]
+    front = pareto(measured)
+    backbones = list(dict.fromkeys(point.backbone for point in measured))
+    for point in sorted(measured, key=lambda one: one in front):
+        first = next(one for one in measured if one.backbone == point.backbone)
         axes.scatter(
-            [point.frame_ms for point in own],
-            [(point.image_auroc or 0.0) * 100 for point in own],
-            s=[_area(point) for point in own],
-            label=backbone,
-            alpha=0.6,
-            linewidths=0.8,
+            point.frame_ms,
+            _percent(point),
+            s=_area(point),
+            color=f"C{backbones.index(point.backbone)}",
+            label=point.backbone if point is first else None,
+            alpha=0.85 if point in front else 0.25,
             edgecolors="black",
+            linewidths=1.4 if point in front else 0.3,
         )
-    front = [point for point in pareto(measured) if point in measured]
-    axes.plot(
-        [point.frame_ms for point in front],
-        [(point.image_auroc or 0.0) * 100 for point in front],
-        color="black",
-        linewidth=0.8,
-        linestyle=":",
-        label="beaten by none",
-    )
     for point in front:
         axes.annotate(
             f"{point.image_size} px, {point.coreset}, b={point.neighbours}",
-            (point.frame_ms, (point.image_auroc or 0.0) * 100),
+            (point.frame_ms, _percent(point)),
             xytext=(6, -10),
             textcoords="offset points",
             fontsize=7,
@@ -58,9 +52,13 @@ def plot_points(points: Sequence[Point], path: Path, title: str) -> None:
     axes.set(xlabel="ms a frame", ylabel="image AUROC, per cent", title=title)
     axes.grid(alpha=0.3)
     axes.margins(0.12)
-    legend = axes.legend(title="area: size of the bank", markerscale=0.6)
-    legend.get_title().set_fontsize(8)
+    if measured:
+        axes.legend(title="area: size of the bank\nstrong: beaten by none", markerscale=0.6, fontsize=8)
     figure.savefig(path)
+
+
+def _percent(point: Point) -> float:
+    return (point.image_auroc or 0.0) * 100
 
 
 def _area(point: Point) -> float:
