@@ -14,7 +14,7 @@ from pcedge.errors import DatasetError, ImageError, OptionError
 from pcedge.evaluation import Evaluation, summarise
 from pcedge.features import BATCH, Features, embed_images
 from pcedge.inspector import Inspector
-from pcedge.judging import Judged, Judgements
+from pcedge.judging import Judged
 from pcedge.memory import plan_memory
 from pcedge.progress import Progress
 from pcedge.scoring import anomaly_map, reweighted_score
@@ -147,10 +147,11 @@ class Measurement:
             images = tuple(image[count] for image in judged)
             if found:
                 images = tuple(replace(image, mask=None) for image in images)
-            evaluation = summarise(Judgements(images, {}), threshold=None, runtime="")
+            evaluation = summarise(self._dataset, images, {}, (), threshold=None, runtime="")
             if found:
-                first = found[0][1]
-                evaluation = replace(evaluation, pixel_auroc=first.pixel_auroc, aupro=first.aupro)
+                first = found[0][1].metrics
+                same = replace(evaluation.metrics, pixel_auroc=first.pixel_auroc, aupro=first.aupro)
+                evaluation = replace(evaluation, metrics=same)
             found.append((count, evaluation))
         return found
 
