@@ -270,3 +270,13 @@ def test_search_needs_pictures_and_something_to_search(tmp_path: Path) -> None:
 
     assert "rows without their pictures" in flat.stderr
     assert "nothing to search" in one.stderr
+
+
+def test_the_pixel_metrics_are_timed_on_made_up_maps() -> None:
+    found = _result("metrics", "--images", "4", "--size", "64", "--limit", "0.05")
+
+    assert (found["images"], found["pixels"], found["limit"]) == (4, 4 * 64 * 64, 0.05)
+    assert 0 < found["defect_pixels"] < 0.07 * found["pixels"]
+    assert found["total_s"] == pytest.approx(found["add_s"] + found["compute_s"])
+    assert 0.7 < found["metrics"]["auroc"]["low"] <= found["metrics"]["auroc"]["value"] < 1
+    assert "peak_mb" in found

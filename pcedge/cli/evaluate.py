@@ -258,8 +258,8 @@ def _print_result(result: "Evaluation", title: str) -> None:
     _list("Problem with", {**result.skipped, **result.unusable_masks})
     if result.leaks:
         say(
-            "[bold yellow]{count} test images show what a training image shows:[/] results look better than "
-            "they are. [bold]--leaks exclude[/] leaves such images out; pcedge datasets says more.",
+            "[bold yellow]{count} test images show what a training image shows:[/] their scores say nothing "
+            "about new parts. [bold]--leaks exclude[/] leaves such images out; pcedge datasets says more.",
             count=len(result.leaks),
         )
         _list("Also learned from:", {leak.test: leak.train for leak in result.leaks})
