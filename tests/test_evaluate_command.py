@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from pcedge import evaluate, find_bundle, open_dataset, open_inspector
 from pcedge.camera import write_dataset
+from pcedge.cli import app
 from pcedge.results import read_run
+from pcedge.trials import measure
 
 from .conftest import Line, Run
 
@@ -23,7 +26,7 @@ def test_library_command_and_exported_bundle_without_torch_give_the_same_numbers
     bundle, dataset = exported_line.models / "line", exported_line.dataset
     found: dict[str, dict[str, Any]] = {}
     for runtime in ("torch", "onnx"):
-        with open_inspector(find_bundle(str(bundle)), runtime=runtime) as inspector:  # type: ignore[arg-type]
+        with open_inspector(find_bundle(str(bundle)), runtime=runtime) as inspector:
             found[f"library, {runtime}"] = evaluate(open_dataset(dataset), inspector).to_dict()
     for name, torch, options in (
         ("command", True, ("--runtime", "onnx")),
@@ -52,18 +55,19 @@ def test_library_command_and_exported_bundle_without_torch_give_the_same_numbers
     assert found["command"]["scores"] == found["without torch"]["scores"] == expected["scores"]
 
 
-def test_runtimes_are_compared_side_by_side(exported_line: Line, pcedge: Run) -> None:
-    done = pcedge(
-        "evaluate",
-        exported_line.models / "line",
-        exported_line.dataset,
-        "--runtimes",
-        "torch,onnxruntime,trt",
-    )
+def test_runtimes_are_compared_side_by_side(exported_line: Line) -> None:
+    bundle = find_bundle(str(exported_line.models / "line"))
 
-    assert done.returncode == 3, done.stderr  # there is no TensorRT
-    assert "onnxruntime (CPU)" in done.stdout
-    assert "Skipped tensorrt" in done.stderr
+    found = measure(bundle, open_dataset(exported_line.dataset), ("torch", "onnx", "tensorrt"))
+
+    first, second, third = found.runtimes
+    assert (first.largest_difference, first.flips) == (None, 0)
+    assert second.description == "onnxruntime (CPU)"
+    assert second.largest_difference is not None
+    assert second.largest_difference < 1e-4
+    assert second.flips == 0
+    assert "TensorRT" in third.skipped
+    assert third.metrics == {}
 
 
 @pytest.fixture(scope="module")
@@ -137,33 +141,34 @@ def test_parity_that_does_not_hold_fails(
     ],
 )
 def test_what_makes_no_sense_is_said(
-    pcedge: Run,
     tmp_path: Path,
-    assert_clear: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],
     words: tuple[str, ...],
     code: int,
 ) -> None:
-    done = pcedge("evaluate", *arguments, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
 
-    assert_clear(done, *words, code=code)
+    done = CliRunner().invoke(app, ["evaluate", *arguments], env={"COLUMNS": "200"})
 
-
-def test_an_ensemble_is_not_fitted_as_a_bundle(
-    pcedge: Run, tmp_path: Path, assert_clear: Callable[..., None]
-) -> None:
-    done = pcedge("fit", tmp_path, "--preset", "ensemble-320")
-
-    assert_clear(done, "ensemble-320 cannot be a bundle", "pcedge evaluate DATASET --all")
+    assert done.exit_code == code, done.output
+    for word in words:
+        assert word in done.stderr.replace("\n", " ")
 
 
-def test_a_sweep_is_printed_drawn_and_stored(categories: Path, pcedge: Run, tmp_path: Path) -> None:
-    done = pcedge(
-        *("sweep", categories / "part01", "--image-size", "64", "--coreset", "10%,20", "--neighbours", "1,3"),
-        *("--output", tmp_path, "--json"),
-    )
+def test_an_ensemble_is_not_fitted_as_a_bundle(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["fit", str(tmp_path), "--preset", "ensemble-320"])
 
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 1
+    assert "ensemble-320 cannot be a bundle" in done.stderr
+
+
+def test_a_sweep_is_printed_drawn_and_stored(categories: Path, tmp_path: Path) -> None:
+    options = ("--image-size", "64", "--coreset", "10%,20", "--neighbours", "1,3", "--json")
+
+    done = CliRunner().invoke(app, ["sweep", str(categories / "part01"), *options, "--output", str(tmp_path)])
+
+    assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert {(point["coreset"], point["neighbours"]) for point in found["points"]} == {
         (coreset, neighbours) for coreset in ("0.1", "20 rows") for neighbours in (1, 3)

@@ -78,8 +78,8 @@ def beside_table(runs: Sequence[Run], others: dict[str, list[dict[str, str]]]) -
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for run in runs:
-        for row in [own_row(run, columns), *others.get(run.data.name, [])]:
-            table.add_row(Text(run.data.name), *(Text(row.get(column, "")) for column in columns))
+        for row in [own_row(run, columns), *others.get(run.name, [])]:
+            table.add_row(Text(run.name), *(Text(row.get(column, "")) for column in columns))
     return table
 
 
