@@ -1,6 +1,6 @@
 """Tables of ``pcedge evaluate --all``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -16,14 +16,23 @@ _MORE = ("false_reject_rate", "miss_rate")
 _MISSING = "-"
 
 
-def results_table(outcomes: Sequence["Outcome"], preset: str, published: "Published | None") -> Table:
-    """A line for each category and one for the mean, in percent, beside what was published."""
-    from pcedge.trials import differences, means, paper_means
+def results_table(
+    outcomes: Sequence["Outcome"], preset: str, published: "Published | None", paper: Mapping[str, float]
+) -> Table:
+    """A line for each category and one for the mean, in percent, beside what was published.
+
+    Args:
+        outcomes: Of all categories.
+        preset: Name of the preset.
+        published: Results of the official implementation; None for no comparison.
+        paper: The paper's means by metric, in percent; empty for no such line.
+    """
+    from pcedge.trials import differences, means
 
     runs = [outcome.run for outcome in outcomes if outcome.run]
     found = differences(runs, published) if published else []
     known = {(difference.category, difference.metric): difference for difference in found}
-    beside = f"beside the {published.source}" if published else "nothing was published for this preset"
+    beside = f"beside the {published.source}" if published else "beside nothing published"
     table = Table(title=Text(f"{preset}, in percent, {beside}"), title_justify="left", title_style="bold")
     table.add_column("category", style="cyan")
     for metric in (*COMPARED, *_MORE):
@@ -39,7 +48,7 @@ def results_table(outcomes: Sequence["Outcome"], preset: str, published: "Publis
         "",
         style="bold",
     )
-    if paper := paper_means(preset):
+    if paper:
         cells = (f"{paper[metric]:.1f}" for metric in COMPARED)
         table.add_row("paper, mean of MVTec AD", *cells, *("" for _ in _MORE), "", style="dim")
     return table
