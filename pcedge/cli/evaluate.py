@@ -80,7 +80,7 @@ def evaluate(
     memory_gb: recipe.MemoryGb = None,
     cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
     keep_bundles: Annotated[
-        bool, typer.Option("--keep-bundles", help="--all: keep the bundles, in models beside the runs.")
+        bool, typer.Option("--keep-bundles", help="--all: keep the bundles, in bundles beside the runs.")
     ] = False,
     parity: Annotated[
         str | None,

@@ -92,7 +92,7 @@ def test_a_run_says_what_was_evaluated_and_how(line: Path, tmp_path: Path) -> No
     assert {image.verdict for image in run.images} <= {"OK", "NG"}
     assert len(run.images) == 9
     assert set(run.seconds) >= {"embed", "coreset", "calibrate", "evaluate"}
-    assert (tmp_path / "models" / "bolt" / "manifest.json").is_file()
+    assert (tmp_path / "bundles" / "bolt" / "manifest.json").is_file()
     for picture in run.pictures:
         assert (tmp_path / "bolt" / picture.picture).is_file()
         assert (tmp_path / "bolt" / picture.heatmap).is_file()
@@ -276,4 +276,4 @@ def test_an_ensemble_of_small_networks_is_evaluated_and_has_no_threshold(line: P
     assert {image.verdict for image in run.images} == {""}
     assert all(0 <= image.score <= 1 for image in run.images)
     assert read_run(tmp_path / "runs" / "bolt") == run
-    assert not (tmp_path / "runs" / "models").exists()
+    assert not list((tmp_path / "runs").glob("*bundles*/*"))
