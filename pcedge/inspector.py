@@ -12,7 +12,7 @@ from pcedge.errors import OptionError
 from pcedge.export import Runtime, SearchingRuntime
 from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
-from pcedge.scoring import anomaly_map, image_score
+from pcedge.scoring import anomaly_map, image_score, reweighted_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,7 @@ class Inspector:
         grid_hw: Grid of patches.
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured.
+        neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -58,6 +59,7 @@ class Inspector:
         *,
         threshold: float,
         map_threshold: float,
+        neighbours: int = 1,
     ) -> None:
         if not isfinite(threshold):
             raise OptionError(
@@ -69,9 +71,11 @@ class Inspector:
         self.grid_hw = grid_hw
         self.threshold = threshold
         self.map_threshold = map_threshold
+        self.neighbours = neighbours
         self._on_device = None
         # An approximate index that was asked for was measured: an exact search on the device is not that one.
-        if isinstance(runtime, SearchingRuntime) and bank.approximate is None:
+        # And re-weighting needs the embeddings, which a search on the device does not show.
+        if isinstance(runtime, SearchingRuntime) and bank.approximate is None and neighbours == 1:
             self._on_device = runtime.bind(bank.rows)
 
     @classmethod
@@ -87,6 +91,7 @@ class Inspector:
             manifest.embedding.grid_hw,
             threshold=limit.score if threshold is None else threshold,
             map_threshold=limit.map,
+            neighbours=manifest.score.neighbours,
         )
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
@@ -95,14 +100,13 @@ class Inspector:
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
         """Take a preprocessed picture (float32 [3, s, s]) through the later stages."""
-        embeddings: NDArray[np.float32] | None = None
         if self._on_device is not None:
             distances, numbers = self._on_device.infer_nearest(network_input[np.newaxis])
-            squared_distances, rows = distances[0], numbers[0]
-        else:
-            embeddings = self.runtime.infer(network_input[np.newaxis])[0]
-            squared_distances, rows = self.bank.search(embeddings)
-        return Stages(network_input, embeddings, squared_distances, rows, image_score(squared_distances))
+            return Stages(network_input, None, distances[0], numbers[0], image_score(distances[0]))
+        embeddings = self.runtime.infer(network_input[np.newaxis])[0]
+        squared_distances, rows = self.bank.search(embeddings)
+        score = reweighted_score(squared_distances, rows, embeddings, self.bank, self.neighbours)
+        return Stages(network_input, embeddings, squared_distances, rows, score)
 
     @property
     def searches_on_device(self) -> bool:

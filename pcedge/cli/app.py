@@ -19,6 +19,7 @@ from .export import export
 from .fit import fit
 from .index import index
 from .models import models
+from .sweep import sweep
 from .verify import verify
 from .watch import watch
 
@@ -81,6 +82,7 @@ app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("bench")(bench)
 app.command("index")(index)
+app.command("sweep")(sweep)
 app.command("datasets")(datasets)
 app.command("models")(models)
 app.command("demo")(demo)
