@@ -17,6 +17,7 @@ from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
 from .models import models
+from .report import report
 from .verify import verify
 from .watch import watch
 
@@ -78,6 +79,7 @@ app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("datasets")(datasets)
+app.command("report")(report)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)

@@ -1,0 +1,15 @@
+"""Reports: finished runs as one document, typeset for paper or for a screen."""
+
+from .findings import Finding, findings
+from .study import Study, load_study
+from .writing import ReportOptions, Written, write_report
+
+__all__ = [
+    "Finding",
+    "ReportOptions",
+    "Study",
+    "Written",
+    "findings",
+    "load_study",
+    "write_report",
+]

@@ -1,0 +1,193 @@
+"""The results: what was measured, beside what was published."""
+
+from collections.abc import Iterator, Sequence
+
+from pcedge.results import METRICS
+from pcedge.trials import means
+
+from .document import Block, Heading, Note, Plot, Table, paragraph, prose
+from .study import Group, Study, Subject
+from .wording import NOT_MEASURED, counted, interval_text, listed, metric_text, percent, points, reasons, score_text
+
+_IMAGE = ("image_auroc", "image_ap", "image_f1_max")
+_PIXEL = ("pixel_auroc", "pixel_auroc_anomalous", "aupro", "aupro_5")
+OVERVIEW = "overview.svg"
+_SHORT = {
+    "image_ap": "AP",
+    "image_f1_max": "F1, largest",
+    "pixel_auroc_anomalous": "pixel AUROC, anomalous",
+}
+_PAPER_CATEGORIES = 15
+
+
+def results(study: Study) -> Iterator[Block]:
+    """Tables group by group, and the overview where there is more than one run."""
+    yield Heading("Results")
+    for name, reason in study.failed:
+        yield Note(prose("*{name} has no results:* {reason}", name=name, reason=reason))
+    for group in study.groups:
+        if len(study.groups) > 1:
+            yield Heading(group.title, level=2)
+        yield from _beside(group)
+        for title, metrics in (("Image level", _IMAGE), ("Pixel level", _PIXEL)):
+            yield from _accuracy(group, title, metrics)
+        yield from _undefined(group)
+        yield from _verdicts(group)
+    if len(study.subjects) > 1:
+        yield Plot(
+            OVERVIEW,
+            "Image AUROC of every category: measured (dots, with 95 % intervals where the run has them) and "
+            "published by the official implementation (diamonds, where there is one).",
+            "Dots: image AUROC by category",
+        )
+
+
+def _beside(group: Group) -> Iterator[Block]:
+    if group.published is None:
+        yield paragraph(
+            "Nothing is published for these settings ({title}), so the tables stand alone.", title=group.title
+        )
+        return
+    known = [subject.label for subject in group.subjects if (subject.run.name, "image_auroc") in group.compared]
+    if not known:
+        yield paragraph(
+            "The {source} results hold none of these categories, so the tables stand alone.",
+            source=group.published.source,
+        )
+        return
+    yield paragraph(
+        "Differences are from the {source} results [2], in percentage points. Published for: {known}.",
+        source=group.published.source,
+        known=listed(known, 15),
+    )
+    if group.deviations:
+        yield Note(
+            prose(
+                "*Not the published configuration:* {deviations}. Differences are of the settings as well as of the "
+                "implementation.",
+                deviations="; ".join(group.deviations),
+            )
+        )
+
+
+def _accuracy(group: Group, title: str, metrics: Sequence[str]) -> Iterator[Block]:
+    shown = [name for name in metrics if any(name in subject.run.metrics for subject in group.subjects)]
+    if not shown:
+        return
+    columns, rows = ["category"], [[subject.label] for subject in group.subjects]
+    averages = means([subject.run for subject in group.subjects], shown)
+    mean, paper = ["mean"], ["paper [1], mean of 15"]
+    for name in shown:
+        columns.append(_SHORT.get(name, METRICS[name]))
+        mean.append(percent(averages[name]))
+        paper.append(f"{group.paper[name]:.1f}" if name in group.paper else "")
+        for row, subject in zip(rows, group.subjects, strict=True):
+            row.append(metric_text(subject.run.metrics.get(name)))
+        if any(_interval(subject, name) for subject in group.subjects):
+            columns.append("95 % interval")
+            mean.append("")
+            paper.append("")
+            for row, subject in zip(rows, group.subjects, strict=True):
+                row.append(interval_text(subject.run.metrics.get(name)))
+        if any(metric == name for _, metric in group.compared):
+            columns += ["official", "diff."]
+            paper += ["", ""]
+            for row, key in zip([*rows, mean], [*(s.run.name for s in group.subjects), "mean"], strict=True):
+                row += _published(group, key, name)
+    strong = []
+    if len(rows) > 1:
+        strong.append(len(rows))
+        rows.append(mean)
+    if any(name in group.paper for name in shown):
+        rows.append(paper)
+    yield Table(
+        f"{title}, in percent{_mean_note(group, shown)}", tuple(columns), tuple(map(tuple, rows)), strong=tuple(strong)
+    )
+
+
+def _interval(subject: Subject, name: str) -> bool:
+    metric = subject.run.metrics.get(name)
+    return metric is not None and metric.interval is not None
+
+
+def _published(group: Group, category: str, metric: str) -> list[str]:
+    difference = group.compared.get((category, metric))
+    if difference is None:
+        return [NOT_MEASURED, NOT_MEASURED]
+    return [f"{difference.published:.2f}", points(difference.points) + ("" if difference.holds else " *")]
+
+
+def _mean_note(group: Group, shown: Sequence[str]) -> str:
+    notes = []
+    if any(not d.holds for (_, metric), d in group.compared.items() if metric in shown):
+        notes.append("*: beyond the tolerance stated for parity")
+    if any(name in group.paper for name in shown) and len(group.subjects) != _PAPER_CATEGORIES:
+        notes.append(f"the paper's means are over {_PAPER_CATEGORIES} categories, this table has {len(group.subjects)}")
+    partial = [d for (category, _), d in group.compared.items() if category == "mean"]
+    compared = {category for category, _ in group.compared} - {"mean"}
+    if partial and len(compared) < len(group.subjects):
+        notes.append("official and difference in the row of means: over the published categories alone")
+    return "".join(f"; {note}" for note in notes)
+
+
+def _undefined(group: Group) -> Iterator[Block]:
+    runs = [(subject.label, subject.run) for subject in group.subjects]
+    for reason, labels in reasons(runs, METRICS).items():
+        yield paragraph(
+            "_n. d._, not defined, for {labels}: {reason}.", labels=listed(labels, 15), reason=reason.rstrip(".")
+        )
+    missing = [METRICS[name] for name in (*_IMAGE, *_PIXEL) if not any(name in run.metrics for _, run in runs)]
+    if missing:
+        yield paragraph("Not measured in these runs: {missing}.", missing=listed(missing, 15))
+
+
+def _verdicts(group: Group) -> Iterator[Block]:
+    """What the threshold makes of the test images."""
+    judged = [subject for subject in group.subjects if subject.run.threshold]
+    if not judged:
+        yield paragraph("These scores only rank images: without a threshold there are no verdicts.")
+        return
+    yield Table(
+        "At the threshold: good images rejected and defects missed; rates and 95 % intervals in percent",
+        (
+            "category",
+            "threshold",
+            "promised",
+            "rejected",
+            "rate",
+            "95 % interval",
+            "missed",
+            "rate",
+            "95 % interval",
+        ),
+        tuple(map(_verdict_row, judged)),
+    )
+
+
+def _verdict_row(subject: Subject) -> tuple[str, ...]:
+    run = subject.run
+    assert run.threshold is not None  # the caller chose those
+    cells = [subject.label, score_text(run.threshold.score), percent(run.threshold.false_reject_rate)]
+    for defect, metric, verdict in ((False, "false_reject_rate", "NG"), (True, "miss_rate", "OK")):
+        rows = [row for row in run.images if row.defect == defect]
+        wrong = sum(row.verdict == verdict for row in rows)
+        rate = run.metrics.get(metric)
+        cells += [f"{wrong} of {len(rows)}", metric_text(rate), interval_text(rate)]
+    return tuple(cells)
+
+
+def overview_rows(study: Study) -> list[tuple[str, Subject, float | None]]:
+    """What the overview draws: label, run and what was published."""
+    rows = []
+    for group in study.groups:
+        for subject in group.subjects:
+            difference = group.compared.get((subject.run.name, "image_auroc"))
+            label = subject.label if len(study.groups) == 1 else f"{subject.label}: {group.title}"
+            rows.append((label, subject, difference.published if difference else None))
+    return rows
+
+
+def counts_in_words(study: Study) -> str:
+    """How many runs and test images."""
+    images = sum(len(subject.run.images) for subject in study.subjects)
+    return f"{counted(len(study.subjects), 'run')} with {counted(images, 'test image')}"
