@@ -23,7 +23,10 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Runs of evaluate: their directories, or a directory that holds several, such as runs/official-224.",
+            help=(
+                "Runs of evaluate: their directories, or a directory that holds several, such as "
+                "runs/official-224."
+            ),
             show_default=False,
         ),
     ],
@@ -32,7 +35,10 @@ def report(
     ] = Path("report.pdf"),
     paper: Annotated[Paper, typer.Option(help="Size of the PDF's pages.")] = Paper.A4,
     title: Annotated[
-        str, typer.Option(help="Title of the report, instead of one that names the categories.", show_default=False)
+        str,
+        typer.Option(
+            help="Title of the report, instead of one that names the categories.", show_default=False
+        ),
     ] = "",
     pictures: Annotated[
         int | None,
@@ -55,10 +61,10 @@ def report(
 ) -> None:
     """Make a document from finished runs: data, method, results, curves, pictures, discussion.
 
-    [bold]pcedge evaluate mvtec --all[/] leaves runs; [bold]pcedge report runs/official-224 -o report.pdf[/] turns
-    them into something to hand to a colleague. The worst misses and the worst false rejects come first, results
-    stand beside the published ones, and versions and digests say how to do it again. The same runs give the
-    same document.
+    [bold]pcedge evaluate mvtec --all[/] leaves runs; [bold]pcedge report runs/official-224 -o report.pdf[/]
+    turns them into something to hand to a colleague. The worst misses and the worst false rejects come first,
+    results stand beside the published ones, and versions and digests say how to do it again. The same runs
+    give the same document.
     """
     from pcedge.report import ReportOptions, write_report
 
@@ -80,7 +86,7 @@ def _print_json(written: "Written") -> None:
 
 
 def _print_result(written: "Written") -> None:
-    from .console import out, say
+    from .console import say
 
     subjects = written.study.subjects
     say(

@@ -1,6 +1,7 @@
 """Reports: finished runs as one document, typeset for paper or for a screen."""
 
-from .findings import Finding, findings
+from .finding import Finding
+from .findings import findings
 from .study import Study, load_study
 from .writing import ReportOptions, Written, write_report
 

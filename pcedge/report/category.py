@@ -8,7 +8,7 @@ from pcedge.results import Picture
 
 from .document import Block, Card, Gallery, Heading, Plot, Table, paragraph, shortened
 from .study import Study, Subject
-from .wording import counted, score_text
+from .wording import NOT_MEASURED, counted, score_text
 
 _GROUPS = {
     "miss": "Worst misses: defects that passed, the lowest score first",
@@ -23,9 +23,10 @@ def categories(study: Study, most: int) -> Iterator[Block]:
     """Every run's pages, with up to ``most`` misses and false rejects and half as many clear cases."""
     yield Heading("Category by category", page=len(study.subjects) > 1)
     yield paragraph(
-        "Left, the picture; beside it, the anomaly map on it, coloured only where the map is above its threshold; then, "
-        "where there is one, the ground truth. A score is given as a share of the threshold: above 1, the part "
-        "is NG. In the histogram, strokes below the axis are held-out scores of good training images."
+        "Left, the picture; beside it, the anomaly map on it, coloured only where the map is above its "
+        "threshold; the ring marks its highest value; then, where there is one, the ground truth. A score "
+        "is given as a share of the threshold: above 1, the part is NG. In the histogram, strokes at the "
+        "axis are held-out scores of good training images."
     )
     for number, subject in enumerate(study.subjects):
         yield from _category(subject, number, most)
@@ -53,18 +54,18 @@ def shown_pictures(subject: Subject, most: int) -> dict[str, list[Picture]]:
 
 def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:
     run = subject.run
-    yield Heading(shortened(subject.label, 60), level=2)
+    yield Heading(shortened(subject.label, 60), level=2, page=number > 0)
     defects = sum(row.defect for row in run.images)
     yield paragraph(
         "{train} learned, {good} and {bad} judged.",
         train=counted(run.data.train, "good image"),
-        good=counted(len(run.images) - defects, "good"),
+        good=f"{len(run.images) - defects:,} good",
         bad=counted(defects, "defective image"),
     )
     yield Plot(
         curves_file(number),
-        f"{shortened(subject.label, 60)}: scores of the test images, ROC curves over images and pixels, and the "
-        "per-region-overlap curve whose area is AUPRO.",
+        f"{shortened(subject.label, 60)}: scores of the test images, ROC curves over images and pixels, and "
+        "the per-region-overlap curve, whose area is AUPRO.",
         "Histogram of scores, ROC and PRO curves",
     )
     yield from _kinds(subject)
@@ -78,7 +79,10 @@ def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:
     if not any(shown.values()):
         yield paragraph("The run holds no pictures.")
     elif run.threshold:
-        for group, words in (("miss", "No defect was missed."), ("false_reject", "No good part was rejected.")):
+        for group, words in (
+            ("miss", "No defect was missed."),
+            ("false_reject", "No good part was rejected."),
+        ):
             if not shown[group] and _total(subject, group) == 0:
                 yield paragraph(words)
 
@@ -94,9 +98,15 @@ def _kinds(subject: Subject) -> Iterator[Block]:
     for kind in kinds:
         found = [row for row in run.images if row.defect and row.kind == kind]
         scores = [row.score for row in found]
-        missed = "–" if limit is None else str(sum(row.verdict == "OK" for row in found))
+        missed = NOT_MEASURED if limit is None else str(sum(row.verdict == "OK" for row in found))
         rows.append(
-            (shortened(kind, 40), str(len(found)), missed, _share(min(scores), limit), _share(median(scores), limit))
+            (
+                shortened(kind, 40),
+                str(len(found)),
+                missed,
+                _share(min(scores), limit),
+                _share(median(scores), limit),
+            )
         )
     unit = "as shares of the threshold" if limit else "no threshold"
     yield Table(

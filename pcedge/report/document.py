@@ -145,7 +145,9 @@ def paragraph(text: str, **values: object) -> Paragraph:
 
 def shortened(text: str, length: int) -> str:
     """The text if it is short, otherwise its start and end; without characters that cannot be seen."""
-    seen = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    seen = "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
     if len(seen) <= length:
         return seen
     tail = length // 2

@@ -4,7 +4,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pcedge.errors import MissingExtraError
 from pcedge.results import Curve, Curves, Run
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Told apart by colour-blind readers, and in grey: Okabe and Ito's blue and vermillion.
 GOOD, DEFECT, LIMIT, GRID = "#0072B2", "#D55E00", "#1c2733", "#d5dce2"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "pcedge",
     "svg.fonttype": "path",
     "font.size": 7.5,
@@ -64,7 +64,13 @@ def overview_figure(rows: Sequence[tuple[str, Run, float | None]]) -> bytes:
             metric = run.metrics.get("image_auroc")
             if metric and metric.value is not None:
                 if metric.interval:
-                    axes.plot([100 * end for end in metric.interval], [place] * 2, color=GOOD, linewidth=2.2, alpha=0.35)
+                    axes.plot(
+                        [100 * end for end in metric.interval],
+                        [place] * 2,
+                        color=GOOD,
+                        linewidth=2.2,
+                        alpha=0.35,
+                    )
                 axes.plot(100 * metric.value, place, "o", color=GOOD, markersize=4.5)
             if published is not None:
                 axes.plot(published, place, "D", color=DEFECT, markersize=4, fillstyle="none")
@@ -78,6 +84,7 @@ def overview_figure(rows: Sequence[tuple[str, Run, float | None]]) -> bytes:
 
 def _histogram(axes: "Axes", run: Run) -> None:
     import numpy as np
+    from matplotlib.ticker import MaxNLocator
 
     good = np.array([row.score for row in run.images if not row.defect])
     bad = np.array([row.score for row in run.images if row.defect])
@@ -90,19 +97,27 @@ def _histogram(axes: "Axes", run: Run) -> None:
     low, high = everything.min(), everything.max()
     if low > 0 and high / low > _LOGARITHMIC:
         axes.set_xscale("log")
-        edges = np.geomspace(low * 0.98, high * 1.02, _BINS + 1)
+        edges = np.geomspace(low * 0.98, high * 1.02, _BINS + 1).tolist()
     else:
         margin = (high - low) * 0.02 or max(abs(high), 1.0) * 0.05
-        edges = np.linspace(low - margin, high + margin, _BINS + 1)
+        edges = np.linspace(low - margin, high + margin, _BINS + 1).tolist()
     axes.hist(good, edges, color=GOOD, alpha=0.75, label=f"good ({len(good)})")
     axes.hist(bad, edges, color=DEFECT, alpha=0.65, label=f"defective ({len(bad)})")
     if len(held_out):
-        axes.plot(held_out, np.zeros(len(held_out)), "|", color=LIMIT, markersize=5, alpha=0.5, clip_on=False)
+        axes.plot(
+            held_out,
+            np.full(len(held_out), 0.025),
+            "|",
+            color=LIMIT,
+            markersize=5,
+            alpha=0.5,
+            transform=axes.get_xaxis_transform(),
+        )
     if run.threshold:
         axes.axvline(run.threshold.score, color=LIMIT, linestyle="--", linewidth=1, label="threshold")
     axes.set_xlabel("anomaly score")
     axes.set_ylabel("test images")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="upper right", fontsize=6.5, handlelength=1.4)
 
 
@@ -135,7 +150,9 @@ def _pro(axes: "Axes", run: Run, curve: Curve | None) -> None:
     axes.fill_between(curve.x, curve.y, color=GOOD, alpha=0.12, linewidth=0)
     axes.set_xlim(0, max(0.3, *curve.x))
     if value is not None:
-        axes.text(0.97, 0.06, f"AUPRO {100 * value:.2f} %", transform=axes.transAxes, ha="right", fontsize=6.5)
+        axes.text(
+            0.97, 0.06, f"AUPRO {100 * value:.2f} %", transform=axes.transAxes, ha="right", fontsize=6.5
+        )
 
 
 def _unit(axes: "Axes", x: str, y: str) -> None:
@@ -152,7 +169,15 @@ def _reason(run: Run, metric: str) -> str:
 
 def _say(axes: "Axes", text: str) -> None:
     axes.text(
-        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", wrap=True, parse_math=False, color="#5d6b78"
+        0.5,
+        0.5,
+        text,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        wrap=True,
+        parse_math=False,
+        color="#5d6b78",
     )
 
 

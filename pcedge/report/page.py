@@ -23,6 +23,7 @@ from .document import (
 from .pdf import to_mathml
 
 _TYPES = {".svg": "image/svg+xml", ".jpg": "image/jpeg"}
+_TAGS = {"strong": "strong", "emphasis": "em", "code": "code"}
 _PAGE = """<!doctype html>
 <html lang="en-GB">
 <head>
@@ -116,21 +117,23 @@ class _Writer:
             case Heading():
                 level = block.level + 1
                 return f'<h{level} id="{_anchor(block)}">{escape(block.text)}</h{level}>'
-            case Paragraph():
-                return f"<p>{self._words(block.spans)}</p>"
-            case Note():
-                return f'<p class="note">{self._words(block.spans)}</p>'
+            case Paragraph() | Note():
+                note = ' class="note"' if isinstance(block, Note) else ""
+                return f"<p{note}>{self._words(block.spans)}</p>"
             case Items():
                 items = "".join(f"<li>{self._words(item)}</li>" for item in block.items)
-                return f'<ul class="small">{items}</ul>' if block.small else f"<ul>{items}</ul>"
+                return f"<ul{' class=small' if block.small else ''}>{items}</ul>"
             case Formula():
                 return f'<div class="formula">{self._math[f" {block.math} "]}</div>'
+            case _:
+                return self._figure(block)
+
+    def _figure(self, block: Table | Plot | Gallery) -> str:
+        match block:
             case Table():
                 return self._table(block)
             case Plot():
-                picture = f'<img class="plot" src="{self._inline(block.file)}" alt="{escape(block.alt)}">'
-                caption = f"{self._label('Figure')} {escape(block.caption)}"
-                return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+                return self._plot(block)
             case Gallery():
                 return self._gallery(block)
 
@@ -138,20 +141,13 @@ class _Writer:
         return "".join(map(self._span, spans))
 
     def _span(self, span: Span) -> str:
+        if span.style == "math":
+            return self._math[span.text]
         text = escape(span.text)
-        match span.style:
-            case "math":
-                return self._math[span.text]
-            case "strong":
-                return f"<strong>{text}</strong>"
-            case "emphasis":
-                return f"<em>{text}</em>"
-            case "code":
-                return f"<code>{text}</code>"
-            case "link":
-                return f'<a href="{text}">{text}</a>'
-            case _:
-                return text
+        if span.style == "link":
+            return f'<a href="{text}">{text}</a>'
+        tag = _TAGS.get(span.style)
+        return f"<{tag}>{text}</{tag}>" if tag else text
 
     def _label(self, kind: str) -> str:
         self._numbers[kind] += 1
@@ -163,17 +159,26 @@ class _Writer:
         )
         rows = []
         for number, row in enumerate(table.rows):
-            cells = "".join(f"<td{_left(table, column)}>{escape(text)}</td>" for column, text in enumerate(row))
+            cells = "".join(
+                f"<td{_left(table, column)}>{escape(text)}</td>" for column, text in enumerate(row)
+            )
             rows.append(f"<tr{' class=strong' if number in table.strong else ''}>{cells}</tr>")
         caption = f"<figcaption>{self._label('Table')} {escape(table.caption)}</figcaption>"
         lines = "\n".join(rows)
         body = f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>"
         return f'<figure>{caption}<div class="scroll">{body}</div></figure>'
 
+    def _plot(self, plot: Plot) -> str:
+        picture = f'<img class="plot" src="{self._inline(plot.file)}" alt="{escape(plot.alt)}">'
+        caption = f"{self._label('Figure')} {escape(plot.caption)}"
+        return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+
     def _gallery(self, gallery: Gallery) -> str:
         cards = []
         for card in gallery.cards:
-            pictures = "".join(f'<img src="{self._inline(file)}" alt="" loading="lazy">' for file in card.files)
+            pictures = "".join(
+                f'<img src="{self._inline(file)}" alt="" loading="lazy">' for file in card.files
+            )
             words = f"{escape(card.title)}<br><small>{escape(card.detail)}</small>"
             cards.append(f"<figure><div>{pictures}</div><figcaption>{words}</figcaption></figure>")
         return f'<p class="caption">{escape(gallery.caption)}</p>\n<div class="cards">{"".join(cards)}</div>'
@@ -184,5 +189,7 @@ class _Writer:
 
 
 def _left(table: Table, column: int) -> str:
-    classes = [name for name, chosen in (("left", column in table.left), ("wrap", column == table.wrap)) if chosen]
+    classes = [
+        name for name, chosen in (("left", column in table.left), ("wrap", column == table.wrap)) if chosen
+    ]
     return f' class="{" ".join(classes)}"' if classes else ""

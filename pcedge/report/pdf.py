@@ -57,6 +57,6 @@ def to_mathml(formulas: list[str]) -> list[str]:
     if not formulas:
         return []
     page = "\n\n".join(f"${formula}$" for formula in formulas)
-    made = bytes(typst.compile({_MAIN: page.encode()}, format="html")).decode()
+    made = bytes(typst.compile(page.encode(), format="html")).decode()
     end = "</math>"
     return [f"<math{part.partition('<math')[2]}{end}" for part in made.split(end)[:-1]]

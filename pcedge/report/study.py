@@ -146,6 +146,12 @@ def load_study(paths: Sequence[Path], progress: Progress = silent) -> Study:
     )
 
 
+def interval_of(run: Run, metric: str) -> tuple[float, float] | None:
+    """The 95 % confidence interval of a metric, from 0 to 1; None where the run has none."""
+    found = run.metrics.get(metric)
+    return found.interval if found else None
+
+
 def _alike(settings: Settings) -> str:
     """What runs have in common that may stand in one table."""
     return repr(msgspec.structs.replace(settings, bank_rows=0))

@@ -5,7 +5,18 @@ from collections.abc import Iterable, Sequence
 from pcedge.results import Metric, Run
 
 UNDEFINED = "n. d."
+# Where the metrics' own titles are too long.
+SHORT = {
+    "image_ap": "AP",
+    "image_f1_max": "F1, largest",
+    "pixel_auroc_anomalous": "pixel AUROC, anomalous",
+    "aupro": "AUPRO",
+    "aupro_5": "AUPRO, limit 0.05",
+}
 NOT_MEASURED = "–"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -36,6 +47,14 @@ def points(value: float) -> str:
 def score_text(value: float) -> str:
     """A score or a threshold."""
     return f"{value:.4g}"
+
+
+def scientific(value: float) -> str:
+    """A small number: ``6.7 × 10⁻⁷``."""
+    if value == 0:
+        return "0"
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return f"{digits} × 10{str(int(exponent)).translate(_RAISED)}"
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:

@@ -12,17 +12,21 @@ from pcedge.atomic import replace_file
 from pcedge.errors import OptionError, OutputError
 from pcedge.progress import Progress, silent
 
+from .accuracy import OVERVIEW, accuracy, counts_in_words, overview_rows
+from .asked import asked, summary
 from .category import categories, curves_file, picture_file, shown_pictures
+from .data import data
 from .document import Document, Table, shortened
 from .figures import curves_figure, overview_figure
-from .findings import findings
+from .findings import discussion, findings
 from .method import method
 from .page import to_page
-from .parts import asked, data, discussion, reproduction, runtimes, settings, summary
 from .pdf import Paper, to_pdf
 from .peers import peers
 from .related import references, related_work
-from .results_part import OVERVIEW, counts_in_words, overview_rows, results
+from .reproduction import reproduction
+from .runtimes import runtimes
+from .settings import settings
 from .study import Study, load_study
 from .thumbnails import thumbnail
 from .wording import listed
@@ -117,10 +121,8 @@ def write_report(
     study = load_study(runs, progress)
     document = make_document(study, options, progress)
     progress("typeset", 0, 1)
-    if output.suffix.lower() == ".pdf":
-        content = to_pdf(document, options.paper)
-    else:
-        content = to_page(document)
+    is_pdf = output.suffix.lower() == ".pdf"
+    content = to_pdf(document, options.paper) if is_pdf else to_page(document)
     _write(output, content)
     progress("typeset", 1, 1)
     return Written(output, len(content), study, document)
@@ -143,7 +145,7 @@ def make_document(study: Study, options: ReportOptions, progress: Progress = sil
             *related_work(),
             *method(study),
             *settings(study),
-            *results(study),
+            *accuracy(study),
             *peers(study, options.beside),
             *discussion(found),
             *runtimes(study),

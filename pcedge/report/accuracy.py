@@ -7,20 +7,26 @@ from pcedge.trials import means
 
 from .document import Block, Heading, Note, Plot, Table, paragraph, prose
 from .study import Group, Study, Subject
-from .wording import NOT_MEASURED, counted, interval_text, listed, metric_text, percent, points, reasons, score_text
+from .wording import (
+    NOT_MEASURED,
+    SHORT,
+    counted,
+    interval_text,
+    listed,
+    metric_text,
+    percent,
+    points,
+    reasons,
+    score_text,
+)
 
 _IMAGE = ("image_auroc", "image_ap", "image_f1_max")
 _PIXEL = ("pixel_auroc", "pixel_auroc_anomalous", "aupro", "aupro_5")
 OVERVIEW = "overview.svg"
-_SHORT = {
-    "image_ap": "AP",
-    "image_f1_max": "F1, largest",
-    "pixel_auroc_anomalous": "pixel AUROC, anomalous",
-}
 _PAPER_CATEGORIES = 15
 
 
-def results(study: Study) -> Iterator[Block]:
+def accuracy(study: Study) -> Iterator[Block]:
     """Tables group by group, and the overview where there is more than one run."""
     yield Heading("Results")
     for name, reason in study.failed:
@@ -48,7 +54,9 @@ def _beside(group: Group) -> Iterator[Block]:
             "Nothing is published for these settings ({title}), so the tables stand alone.", title=group.title
         )
         return
-    known = [subject.label for subject in group.subjects if (subject.run.name, "image_auroc") in group.compared]
+    known = [
+        subject.label for subject in group.subjects if (subject.run.name, "image_auroc") in group.compared
+    ]
     if not known:
         yield paragraph(
             "The {source} results hold none of these categories, so the tables stand alone.",
@@ -63,8 +71,8 @@ def _beside(group: Group) -> Iterator[Block]:
     if group.deviations:
         yield Note(
             prose(
-                "*Not the published configuration:* {deviations}. Differences are of the settings as well as of the "
-                "implementation.",
+                "*Not the published configuration:* {deviations}. Differences are of the settings as well "
+                "as of the implementation.",
                 deviations="; ".join(group.deviations),
             )
         )
@@ -78,7 +86,7 @@ def _accuracy(group: Group, title: str, metrics: Sequence[str]) -> Iterator[Bloc
     averages = means([subject.run for subject in group.subjects], shown)
     mean, paper = ["mean"], ["paper [1], mean of 15"]
     for name in shown:
-        columns.append(_SHORT.get(name, METRICS[name]))
+        columns.append(SHORT.get(name, METRICS[name]))
         mean.append(percent(averages[name]))
         paper.append(f"{group.paper[name]:.1f}" if name in group.paper else "")
         for row, subject in zip(rows, group.subjects, strict=True):
@@ -92,8 +100,9 @@ def _accuracy(group: Group, title: str, metrics: Sequence[str]) -> Iterator[Bloc
         if any(metric == name for _, metric in group.compared):
             columns += ["official", "diff."]
             paper += ["", ""]
-            for row, key in zip([*rows, mean], [*(s.run.name for s in group.subjects), "mean"], strict=True):
-                row += _published(group, key, name)
+            for row, subject in zip(rows, group.subjects, strict=True):
+                row.extend(_published(group, subject.run.name, name))
+            mean += _published(group, "mean", name)
     strong = []
     if len(rows) > 1:
         strong.append(len(rows))
@@ -101,7 +110,10 @@ def _accuracy(group: Group, title: str, metrics: Sequence[str]) -> Iterator[Bloc
     if any(name in group.paper for name in shown):
         rows.append(paper)
     yield Table(
-        f"{title}, in percent{_mean_note(group, shown)}", tuple(columns), tuple(map(tuple, rows)), strong=tuple(strong)
+        f"{title}, in percent{_mean_note(group, shown)}",
+        tuple(columns),
+        tuple(map(tuple, rows)),
+        strong=tuple(strong),
     )
 
 
@@ -122,7 +134,9 @@ def _mean_note(group: Group, shown: Sequence[str]) -> str:
     if any(not d.holds for (_, metric), d in group.compared.items() if metric in shown):
         notes.append("*: beyond the tolerance stated for parity")
     if any(name in group.paper for name in shown) and len(group.subjects) != _PAPER_CATEGORIES:
-        notes.append(f"the paper's means are over {_PAPER_CATEGORIES} categories, this table has {len(group.subjects)}")
+        notes.append(
+            f"the paper's means are over {_PAPER_CATEGORIES} categories, this table has {len(group.subjects)}"
+        )
     partial = [d for (category, _), d in group.compared.items() if category == "mean"]
     compared = {category for category, _ in group.compared} - {"mean"}
     if partial and len(compared) < len(group.subjects):
@@ -134,9 +148,13 @@ def _undefined(group: Group) -> Iterator[Block]:
     runs = [(subject.label, subject.run) for subject in group.subjects]
     for reason, labels in reasons(runs, METRICS).items():
         yield paragraph(
-            "_n. d._, not defined, for {labels}: {reason}.", labels=listed(labels, 15), reason=reason.rstrip(".")
+            "_n. d._, not defined, for {labels}: {reason}.",
+            labels=listed(labels, 15),
+            reason=reason.rstrip("."),
         )
-    missing = [METRICS[name] for name in (*_IMAGE, *_PIXEL) if not any(name in run.metrics for _, run in runs)]
+    missing = [
+        METRICS[name] for name in (*_IMAGE, *_PIXEL) if not any(name in run.metrics for _, run in runs)
+    ]
     if missing:
         yield paragraph("Not measured in these runs: {missing}.", missing=listed(missing, 15))
 
@@ -154,10 +172,10 @@ def _verdicts(group: Group) -> Iterator[Block]:
             "threshold",
             "promised",
             "rejected",
-            "rate",
+            "%",
             "95 % interval",
             "missed",
-            "rate",
+            "%",
             "95 % interval",
         ),
         tuple(map(_verdict_row, judged)),
