@@ -44,7 +44,7 @@ def report(
         int | None,
         typer.Option(
             help="How many misses and false rejects to show of each category, and half as many clear cases "
-            "(without it, 8; with four categories or more, 4).",
+            "(without it, 6; with four categories or more, 4).",
             min=1,
             max=8,
             show_default=False,

@@ -46,10 +46,15 @@ def shown_pictures(subject: Subject, most: int) -> dict[str, list[Picture]]:
     """The pictures that a report shows, by group, in the run's order."""
     return {
         group: [picture for picture in subject.run.pictures if picture.group == group][
-            : most if group in ("miss", "false_reject") else max(2, most // 2)
+            : most if group in ("miss", "false_reject") else _clear_cases(most)
         ]
         for group in _GROUPS
     }
+
+
+def _clear_cases(most: int) -> int:
+    """About half as many, so that rows of two are full."""
+    return 2 * max(1, (most + 1) // 4)
 
 
 def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:

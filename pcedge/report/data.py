@@ -25,7 +25,7 @@ def data(study: Study) -> Iterator[Block]:
         "and defects without a mask."
     )
     problems = [(subject, problem) for subject in subjects for problem in subject.run.data.problems]
-    yield from lines(problems, "The checks found:", "The checks found nothing.")
+    yield from lines(problems, "The checks found:", "These checks found nothing.")
     skipped = [(s, f"{name}: {reason}") for s in subjects for name, reason in s.run.skipped.items()]
     yield from lines(skipped, "Not used, and not counted:", "Every image was used.")
     masks = [(s, f"{name}: {reason}") for s in subjects for name, reason in s.run.unusable_masks.items()]

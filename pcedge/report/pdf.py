@@ -39,7 +39,7 @@ def to_pdf(document: Document, paper: Paper = "a4") -> bytes:
         for name, source in sources.items():
             (Path(folder) / name).write_bytes(source)
         try:
-            return bytes(typst.compile(Path(folder) / _MAIN, root=folder, format="pdf"))
+            return bytes(typst.compile(Path(folder) / _MAIN, root=Path(folder), format="pdf"))
         except RuntimeError as error:  # which the typesetter's own errors are
             raise ReportError(f"The document could not be typeset ({error}).") from error
 

@@ -40,7 +40,7 @@ def _misses_of_one_kind(subject: Subject) -> Iterator[Finding]:
             )
     whole = [kind for kind in total if total[kind] > 1 and missed[kind] == total[kind]]
     if whole:
-        text = "Every image passes of: {kinds}."
+        text = "All images of these kinds pass: {kinds}."
         yield Finding(
             subject.label,
             prose(text, kinds=listed(whole)),

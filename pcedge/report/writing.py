@@ -44,7 +44,7 @@ class ReportOptions:
         paper: Of the PDF.
         title: Of the report; empty for one that names the categories.
         pictures: How many misses and false rejects are shown of each category, and half as many clear
-            cases; None for 8, or 4 with many categories.
+            cases; None for 6, or 4 with many categories.
         beside: A CSV file of other tools' results; None for none.
     """
 
@@ -130,7 +130,7 @@ def write_report(
 
 def make_document(study: Study, options: ReportOptions, progress: Progress = silent) -> Document:
     """Put the parts together."""
-    most = options.pictures or (8 if len(study.subjects) < _MANY_CATEGORIES else 4)
+    most = options.pictures or (6 if len(study.subjects) < _MANY_CATEGORIES else 4)
     found = findings(study)
     labels = listed((shortened(subject.label, 32) for subject in study.subjects), 4)
     return Document(
