@@ -40,6 +40,6 @@ clean: ## Remove the environment and everything built
 # The stubs of TensorRT depend on its libraries, which only a machine with a GPU can install.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,report,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs
 	touch $(READY)

@@ -1,6 +1,7 @@
 """Judging: every labelled image through the inspector that watch runs, its map beside its mask."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,40 +36,34 @@ class Judged:
     mask_problem: str
 
 
-@dataclass(frozen=True, eq=False)
-class Judgements:
-    """All test images that could be judged, and why the others could not, by name."""
-
-    images: tuple[Judged, ...]
-    skipped: dict[str, str]
-
-
-def judge(dataset: Dataset, inspector: Inspector, progress: Progress = silent) -> Judgements:
-    """Judge every test image of a dataset.
+def judge(
+    dataset: Dataset, inspector: Inspector, skipped: dict[str, str], progress: Progress = silent
+) -> Iterator[Judged]:
+    """Judge the test images of a dataset, one by one.
 
     Args:
         dataset: With test images.
         inspector: As ``open_inspector`` gives it.
+        skipped: Names of images to leave out, and why; those that cannot be used are added.
         progress: Told of images judged, as the stage ``evaluate``.
 
     Raises:
         DatasetError: There are no test images, or none can be used.
     """
     samples = labelled_images(dataset)
-    judged: list[Judged] = []
-    skipped: dict[str, str] = {}
     for done, sample in enumerate(samples, 1):
-        try:
-            judged.append(_judge(dataset, sample, inspector))
-        except ImageError as error:
-            skipped[dataset.relative(sample.path)] = error.what
+        name = dataset.relative(sample.path)
+        if name not in skipped:
+            try:
+                yield _judge(dataset, sample, inspector)
+            except ImageError as error:
+                skipped[name] = error.what
         progress("evaluate", done, len(samples))
-    if not judged:
+    if len(skipped) == len(samples):
         raise DatasetError(
             f"None of the {len(samples)} test images in {dataset.root} can be used.",
             f"First problem: {next(iter(skipped.values()))}",
         )
-    return Judgements(tuple(judged), skipped)
 
 
 def _judge(dataset: Dataset, sample: Sample, inspector: Inspector) -> Judged:

@@ -18,6 +18,7 @@ from .export import export
 from .fit import fit
 from .models import models
 from .report import report
+from .sweep import sweep
 from .verify import verify
 from .watch import watch
 
@@ -78,6 +79,7 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
+app.command("sweep")(sweep)
 app.command("datasets")(datasets)
 app.command("report")(report)
 app.command("models")(models)

@@ -37,6 +37,7 @@ _LABELS = {
     "check": "Checking the dataset",
     "evaluate": "Evaluating",
     "data": "Reading the data",
+    "sweep": "Points of the sweep",
     "categories": "Categories",
     "read": "Reading the runs",
     "draw": "Drawing",

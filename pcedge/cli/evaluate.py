@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from pcedge.bundle import Bundle
     from pcedge.datasets import Dataset
-    from pcedge.evaluation import Evaluation
+    from pcedge.evaluation import Evaluation, LeakPolicy
+    from pcedge.metrics import Metric
 
 
 def evaluate(
@@ -37,6 +38,13 @@ def evaluate(
         ),
     ] = False,
     layout: options.Layout = None,
+    leaks: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of test images that show what a training image shows: report names them, "
+            "exclude also leaves them out, ignore does not look for them."
+        ),
+    ] = "report",
     runtime: options.Runtime = "auto",
     runtimes: Annotated[
         str | None,
@@ -99,8 +107,9 @@ def evaluate(
     """Measure a bundle on labelled images, or fit and measure every category of a benchmark.
 
     [bold]pcedge evaluate models/bottle mvtec/bottle[/] judges the test images through the same code that
-    watch runs, and prints image AUROC, pixel AUROC (all images; anomalous images only) and AUPRO, and what
-    the threshold makes of the images. A bundle that was not exported is evaluated in PyTorch.
+    watch runs, and prints AUROC, average precision and the best F1 score of images and of pixels, AUPRO, and
+    what the threshold makes of the images, with 95 % confidence intervals. A metric that is not defined says
+    why. A bundle that was not exported is evaluated in PyTorch.
 
     [bold]pcedge evaluate mvtec --all[/] fits and evaluates every category, prints a table beside the official
     results and the paper's, and leaves a run for each in plain files. An image or a category that cannot be
@@ -128,7 +137,18 @@ def evaluate(
         )
         evaluate_all(
             [Path(target) for target in targets],
-            CampaignOptions(asked, runtimes, output, jobs, keep_bundles, parity, beside, markdown, json),
+            CampaignOptions(
+                asked,
+                runtimes,
+                _leak_policy(leaks),
+                output,
+                jobs,
+                keep_bundles,
+                parity,
+                beside,
+                markdown,
+                json,
+            ),
         )
         return
     if len(targets) != 2:
@@ -142,6 +162,7 @@ def evaluate(
     _evaluate_bundle(
         find_bundle(targets[0], models),
         open_dataset(Path(targets[1]), layout),
+        _leak_policy(leaks),
         runtime,
         runtimes,
         device,
@@ -151,9 +172,16 @@ def evaluate(
     )
 
 
+def _leak_policy(name: str) -> "LeakPolicy":
+    from pcedge.evaluation import leak_policy
+
+    return leak_policy(name)
+
+
 def _evaluate_bundle(
     found: "Bundle",
     images: "Dataset",
+    leaks: "LeakPolicy",
     runtime: str,
     runtimes: str | None,
     device: str,
@@ -176,13 +204,13 @@ def _evaluate_bundle(
         from .evaluate_run import evaluate_run
 
         kinds = parse_runtimes(runtimes) if runtimes else (kind,)
-        evaluate_run(found, images, kinds, device, threshold, output, json=json)
+        evaluate_run(found, images, kinds, device, threshold, leaks, output, json=json)
         return
     with (
         open_inspector(found, runtime=kind, device=device, threshold=threshold) as inspector,
         progress_bars() as progress,
     ):
-        result = evaluate_inspector(images, inspector, progress)
+        result = evaluate_inspector(images, inspector, progress, leaks=leaks)
     if json:
         _print_json(result)
     else:
@@ -199,14 +227,20 @@ def evaluation_table(result: "Evaluation", title: str) -> "Table":
     """The metrics as a table."""
     from .console import Facts
 
+    found = result.metrics
+    limit = f"limit {result.aupro_limit:g}"
     table = Facts(f"Evaluated on {title}")
-    table.add("image AUROC", _metric(result.image_auroc, "needs good and defective images"))
-    no_masks = "needs masks of defects"
-    table.add("pixel AUROC", _metric(result.pixel_auroc, no_masks))
-    table.add("pixel AUROC, anomalous", _metric(result.pixel_auroc_anomalous, no_masks))
-    table.add("AUPRO (limit 0.3)", _metric(result.aupro, no_masks))
-    table.add("false rejects", _share(result.false_reject_rate, result.good, "good images"))
-    table.add("misses", _share(result.miss_rate, result.defective, "defective images"))
+    table.add("image AUROC", str(found.image_auroc))
+    table.add("image AP", str(found.image_ap))
+    table.add("image F1-max", str(found.image_f1_max))
+    table.add("pixel AUROC", str(found.pixel_auroc))
+    table.add("pixel AUROC, anomalous", str(found.pixel_auroc_anomalous))
+    table.add("pixel AP", str(found.pixel_ap))
+    table.add("pixel F1-max", str(found.pixel_f1_max))
+    table.add(f"AUPRO ({limit})", str(found.aupro))
+    table.add(f"AUPRO, all images ({limit})", str(found.aupro_all))
+    table.add("false rejects", _share(found.false_reject_rate, result.good, "good images"))
+    table.add("misses", _share(found.miss_rate, result.defective, "defective images"))
     table.add("threshold", f"{result.threshold:.4g}")
     table.add("runtime", f"{result.runtime}, {result.frame_ms:.1f} ms a frame (median)")
     return table
@@ -221,16 +255,26 @@ def _print_result(result: "Evaluation", title: str) -> None:
             "{count} defective images have no usable mask and are left out of the pixel metrics.",
             count=result.defects_without_mask,
         )
-    problems = {**result.skipped, **result.unusable_masks}
-    for name, reason in list(problems.items())[:5]:
-        say("[yellow]Problem with[/] {name}: {reason}", name=name, reason=reason)
-    if len(problems) > 5:
-        say("[yellow]... and {count} more problems; --json lists all.[/]", count=len(problems) - 5)
+    _list("Problem with", {**result.skipped, **result.unusable_masks})
+    if result.leaks:
+        say(
+            "[bold yellow]{count} test images show what a training image shows:[/] results look better than "
+            "they are. [bold]--leaks exclude[/] leaves such images out; pcedge datasets says more.",
+            count=len(result.leaks),
+        )
+        _list("Also learned from:", {leak.test: leak.train for leak in result.leaks})
 
 
-def _metric(value: float | None, reason: str) -> str:
-    return f"not defined: {reason}" if value is None else f"{value:.4f}"
+def _list(what: str, findings: dict[str, str]) -> None:
+    from .console import say
+
+    for name, reason in list(findings.items())[:5]:
+        say("[yellow]{what}[/] {name}: {reason}", what=what, name=name, reason=reason)
+    if len(findings) > 5:
+        say("[yellow]... and {count} more; --json lists all.[/]", count=len(findings) - 5)
 
 
-def _share(rate: float | None, total: int, of: str) -> str:
-    return f"no {of}" if rate is None else f"{rate:.2%} of {total} {of}"
+def _share(rate: "Metric", total: int, of: str) -> str:
+    if rate.value is None or rate.low is None or rate.high is None:
+        return f"not defined: {rate.reason}"
+    return f"{rate.value:.2%} of {total} {of} ({rate.low:.2%} to {rate.high:.2%})"

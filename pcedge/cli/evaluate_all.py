@@ -14,6 +14,7 @@ from .command_line import command_line
 from .exit_codes import ERROR, PARTLY_DONE
 
 if TYPE_CHECKING:
+    from pcedge.evaluation import LeakPolicy
     from pcedge.trials import Outcome, Published, TrialOptions
 
 DEFAULT_OUTPUT = Path("runs")
@@ -25,6 +26,7 @@ class CampaignOptions:
 
     recipe: recipe.Recipe
     runtimes: str | None
+    leaks: "LeakPolicy"
     output: Path | None
     jobs: int
     keep_bundles: bool
@@ -87,6 +89,7 @@ def _trial_options(asked: CampaignOptions) -> "TrialOptions":
         preset=asked.recipe.preset,
         members=members,
         runtimes=parse_runtimes(asked.runtimes or "torch"),
+        leaks=asked.leaks,
         keep_bundles=asked.keep_bundles,
         command=command_line(),
     )

@@ -14,6 +14,7 @@ from .exit_codes import PARTLY_DONE
 if TYPE_CHECKING:
     from pcedge.bundle import Bundle
     from pcedge.datasets import Dataset
+    from pcedge.evaluation import LeakPolicy
     from pcedge.results import Run, RuntimeResult
     from pcedge.runtimes import RuntimeKind
 
@@ -24,6 +25,7 @@ def evaluate_run(
     kinds: "Sequence[RuntimeKind]",
     device: str,
     threshold: float | None,
+    leaks: "LeakPolicy",
     output: Path | None,
     *,
     json: bool,
@@ -47,6 +49,7 @@ def evaluate_run(
             circumstances,
             device=device,
             threshold=threshold,
+            policy=leaks,
             progress=progress,
         )
     if json:

@@ -10,7 +10,7 @@ A layout is recognised by looking; each has a module of its own::
 """
 
 from .catalogue import CATALOGUE, KnownDataset
-from .checks import Audit, Leak, audit
+from .checks import Audit, Leak, audit, find_leaks
 from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
 from .layout import Layout
 from .opening import LAYOUTS, categories, open_dataset, recognise
@@ -28,6 +28,7 @@ __all__ = [
     "Sample",
     "audit",
     "categories",
+    "find_leaks",
     "labelled_images",
     "open_dataset",
     "read_content",

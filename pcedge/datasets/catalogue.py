@@ -44,8 +44,9 @@ CATALOGUE = (
         size="3,644 images of 5 products",
         licence=_NON_COMMERCIAL,
         homepage="https://www.mvtec.com/company/research/datasets/mvtec-loco",
-        paper="Bergmann, Batzner, Fauser, Sattlegger, Steger: Beyond Dents and Scratches: Logical Constraints "
-        "in Unsupervised Anomaly Detection and Localization. IJCV 130, 2022. doi:10.1007/s11263-022-01578-9",
+        paper="Bergmann, Batzner, Fauser, Sattlegger, Steger: Beyond Dents and Scratches: Logical "
+        "Constraints in Unsupervised Anomaly Detection and Localization. IJCV 130, 2022. "
+        "doi:10.1007/s11263-022-01578-9",
         note="Its authors measure sPRO, which saturates; pcedge measures AUPRO, to the same limit of 0.05.",
     ),
     KnownDataset(

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,6 +92,9 @@ class _Look:
     mask_problem: str = ""
 
 
+_Looks = dict[str, _Look]
+
+
 def audit(dataset: Dataset, progress: Progress = silent) -> Audit:
     """Read every image and mask once and report what is wrong; nothing is changed or left out.
 
@@ -99,37 +102,48 @@ def audit(dataset: Dataset, progress: Progress = silent) -> Audit:
         dataset: Any.
         progress: Told of images read, as the stage ``check``.
     """
-    samples = [None] * len(dataset.train) + [*dataset.test]
-    paths = [*dataset.train, *(sample.path for sample in dataset.test)]
-    names = [dataset.relative(path) for path in paths]
-    looks = list(_look_at_all(dataset, paths, samples, progress))
-    split = len(dataset.train)
+    train, test = _look_at_all(dataset, progress)
+    looks = {**train, **test}
     defects = [sample for sample in dataset.test if sample.is_defect]
     return Audit(
         layout=dataset.layout,
-        train=split,
+        train=len(dataset.train),
         test_good=len(dataset.test) - len(defects),
         test_defective=len(defects),
         validation=len(dataset.validation),
         unlabelled=len(dataset.unlabelled),
-        leaks=tuple(_leaks(names[:split], looks[:split], names[split:], looks[split:])),
-        unreadable={name: look.problem for name, look in zip(names, looks, strict=True) if look.problem},
-        unusable_masks={
-            name: look.mask_problem for name, look in zip(names, looks, strict=True) if look.mask_problem
-        },
+        leaks=tuple(_leaks(train, test)),
+        unreadable={name: look.problem for name, look in looks.items() if look.problem},
+        unusable_masks={name: look.mask_problem for name, look in looks.items() if look.mask_problem},
         defects_without_mask=tuple(dataset.relative(s.path) for s in defects if not s.masks),
         masks_without_image=tuple(map(dataset.relative, dataset.stray_masks)),
     )
 
 
-def _look_at_all(
-    dataset: Dataset, paths: list[Path], samples: Iterable[Sample | None], progress: Progress
-) -> Iterator[_Look]:
+def find_leaks(dataset: Dataset, progress: Progress = silent) -> tuple[Leak, ...]:
+    """Test images of a dataset that show what one of its training images shows.
+
+    Args:
+        dataset: Any; without training or without test images there is nothing to read.
+        progress: Told of images read, as the stage ``check``.
+    """
+    if not dataset.train or not dataset.test:
+        return ()
+    return tuple(_leaks(*_look_at_all(dataset, progress)))
+
+
+def _look_at_all(dataset: Dataset, progress: Progress) -> tuple[_Looks, _Looks]:
+    """Training and test images, looked at, by name."""
+    tasks: list[tuple[Path, Sample | None]] = [(path, None) for path in dataset.train]
+    tasks += [(sample.path, sample) for sample in dataset.test]
+    train: _Looks = {}
+    test: _Looks = {}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        looks = pool.map(lambda path, sample: _look_at(dataset, path, sample), paths, samples)
-        for done, look in enumerate(looks, 1):
-            progress("check", done, len(paths))
-            yield look
+        found = pool.map(lambda task: _look_at(dataset, *task), tasks)
+        for done, ((path, sample), look) in enumerate(zip(tasks, found, strict=True), 1):
+            (test if sample else train)[dataset.relative(path)] = look
+            progress("check", done, len(tasks))
+    return train, test
 
 
 def _look_at(dataset: Dataset, path: Path, sample: Sample | None) -> _Look:
@@ -154,21 +168,19 @@ def _digest(path: Path) -> bytes:
         return b""
 
 
-def _leaks(
-    train_names: list[str], train: list[_Look], test_names: list[str], test: list[_Look]
-) -> Iterator[Leak]:
-    trained = [name for name, look in zip(train_names, train, strict=True) if look.spectrum is not None]
-    tested = [(name, look) for name, look in zip(test_names, test, strict=True) if look.spectrum is not None]
+def _leaks(train: _Looks, test: _Looks) -> Iterator[Leak]:
+    trained = [name for name, look in train.items() if look.spectrum is not None]
+    tested = [name for name, look in test.items() if look.spectrum is not None]
     if not trained or not tested:
         return
     rows, distances, limit = nearest(_spectra(train), _spectra(test))
-    twins = {look.digest: name for look, name in zip(train, train_names, strict=True)}
-    for (name, look), row, distance in zip(tested, rows, distances, strict=True):
-        if look.digest in twins:
-            yield Leak(name, twins[look.digest], 0.0, identical=True)
+    twins = {look.digest: name for name, look in train.items()}
+    for name, row, distance in zip(tested, rows, distances, strict=True):
+        if twin := twins.get(test[name].digest):
+            yield Leak(name, twin, 0.0, identical=True)
         elif distance <= limit:
             yield Leak(name, trained[row], float(distance), identical=False)
 
 
-def _spectra(looks: list[_Look]) -> NDArray[np.float32]:
-    return np.stack([look.spectrum for look in looks if look.spectrum is not None])
+def _spectra(looks: _Looks) -> NDArray[np.float32]:
+    return np.stack([look.spectrum for look in looks.values() if look.spectrum is not None])

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from pcedge.results import METRICS
+from pcedge.results import METRICS, Run
 from pcedge.trials import means
 
 from .document import Block, Heading, Note, Plot, Table, paragraph, prose
-from .study import Group, Study, Subject
+from .study import Group, Study, Subject, interval_of
 from .wording import (
     NOT_MEASURED,
     SHORT,
@@ -21,7 +21,7 @@ from .wording import (
 )
 
 _IMAGE = ("image_auroc", "image_ap", "image_f1_max")
-_PIXEL = ("pixel_auroc", "pixel_auroc_anomalous", "aupro", "aupro_5")
+_PIXEL = ("pixel_auroc", "pixel_auroc_anomalous", "pixel_ap", "pixel_f1_max", "aupro", "aupro_all")
 OVERVIEW = "overview.svg"
 _PAPER_CATEGORIES = 15
 
@@ -82,66 +82,79 @@ def _accuracy(group: Group, title: str, metrics: Sequence[str]) -> Iterator[Bloc
     shown = [name for name in metrics if any(name in subject.run.metrics for subject in group.subjects)]
     if not shown:
         return
-    columns, rows = ["category"], [[subject.label] for subject in group.subjects]
-    averages = means([subject.run for subject in group.subjects], shown)
-    mean, paper = ["mean"], ["paper [1], mean of 15"]
-    for name in shown:
-        columns.append(SHORT.get(name, METRICS[name]))
-        mean.append(percent(averages[name]))
-        paper.append(f"{group.paper[name]:.1f}" if name in group.paper else "")
-        for row, subject in zip(rows, group.subjects, strict=True):
-            row.append(metric_text(subject.run.metrics.get(name)))
-        if any(_interval(subject, name) for subject in group.subjects):
-            columns.append("95 % interval")
-            mean.append("")
-            paper.append("")
-            for row, subject in zip(rows, group.subjects, strict=True):
-                row.append(interval_text(subject.run.metrics.get(name)))
-        if any(metric == name for _, metric in group.compared):
-            columns += ["official", "diff."]
-            paper += ["", ""]
-            for row, subject in zip(rows, group.subjects, strict=True):
-                row.extend(_published(group, subject.run.name, name))
-            mean += _published(group, "mean", name)
+    columns = [column for name in shown for column in _columns(group, name)]
+    rows = [
+        (subject.label, *(cell for name in shown for cell in _cells(group, subject, name)))
+        for subject in group.subjects
+    ]
     strong = []
-    if len(rows) > 1:
+    for label, of, official in _mean_rows(group):
         strong.append(len(rows))
-        rows.append(mean)
-    if any(name in group.paper for name in shown):
-        rows.append(paper)
-    yield Table(
-        f"{title}, in percent{_mean_note(group, shown)}",
-        tuple(columns),
-        tuple(map(tuple, rows)),
-        strong=tuple(strong),
-    )
+        rows.append((label, *(cell for name in shown for cell in _mean_cells(group, of, name, official))))
+    if group.compared and any(name in group.paper for name in shown):
+        paper = (cell for name in shown for cell in _paper_cells(group, name))
+        rows.append((f"paper [1], mean of {_PAPER_CATEGORIES}", *paper))
+    beyond = any(not d.holds for (_, metric), d in group.compared.items() if metric in shown)
+    note = "; *: beyond the tolerance stated for parity" if beyond else ""
+    yield Table(f"{title}, in percent{note}", ("category", *columns), tuple(rows), strong=tuple(strong))
 
 
-def _interval(subject: Subject, name: str) -> bool:
+def _columns(group: Group, name: str) -> list[str]:
+    """Headings of a metric: itself, its interval and what was published, where any run has these."""
+    found = [SHORT.get(name, METRICS[name])]
+    if _has_interval(group, name):
+        found.append("95 % interval")
+    if _is_published(group, name):
+        found += ["official", "diff."]
+    return found
+
+
+def _has_interval(group: Group, name: str) -> bool:
+    return any(interval_of(subject.run, name) for subject in group.subjects)
+
+
+def _is_published(group: Group, name: str) -> bool:
+    return any(metric == name for _, metric in group.compared)
+
+
+def _cells(group: Group, subject: Subject, name: str) -> list[str]:
     metric = subject.run.metrics.get(name)
-    return metric is not None and metric.interval is not None
+    interval = [interval_text(metric)] if _has_interval(group, name) else []
+    return [metric_text(metric), *interval, *_published(group, subject.run.name, name)]
 
 
-def _published(group: Group, category: str, metric: str) -> list[str]:
-    difference = group.compared.get((category, metric))
+def _published(group: Group, category: str, name: str) -> list[str]:
+    if not _is_published(group, name):
+        return []
+    difference = group.compared.get((category, name))
     if difference is None:
         return [NOT_MEASURED, NOT_MEASURED]
     return [f"{difference.published:.2f}", points(difference.points) + ("" if difference.holds else " *")]
 
 
-def _mean_note(group: Group, shown: Sequence[str]) -> str:
-    notes = []
-    if any(not d.holds for (_, metric), d in group.compared.items() if metric in shown):
-        notes.append("*: beyond the tolerance stated for parity")
-    if any(name in group.paper for name in shown) and len(group.subjects) != _PAPER_CATEGORIES:
-        notes.append(
-            f"the paper's means are over {_PAPER_CATEGORIES} categories, this table has {len(group.subjects)}"
-        )
-    partial = [d for (category, _), d in group.compared.items() if category == "mean"]
-    compared = {category for category, _ in group.compared} - {"mean"}
-    if partial and len(compared) < len(group.subjects):
-        notes.append("official and difference in the row of means: over the published categories alone")
-    return "".join(f"; {note}" for note in notes)
+def _mean_rows(group: Group) -> Iterator[tuple[str, list[Run], bool]]:
+    """Label, runs, and whether what was published is of the same: all, and those that were published."""
+    runs = [subject.run for subject in group.subjects]
+    known = [run for run in runs if (run.name, "image_auroc") in group.compared]
+    if len(runs) > 1:
+        yield "mean", runs, len(known) == len(runs)
+    if 0 < len(known) < len(runs):
+        yield f"mean of the {len(known)} published", known, True
+
+
+def _mean_cells(group: Group, runs: list[Run], name: str, official: bool) -> list[str]:
+    interval = [""] if _has_interval(group, name) else []
+    published = _published(group, "mean", name)
+    return [
+        percent(means(runs, [name])[name]),
+        *interval,
+        *(published if official else [""] * len(published)),
+    ]
+
+
+def _paper_cells(group: Group, name: str) -> list[str]:
+    stated = f"{group.paper[name]:.1f}" if name in group.paper else ""
+    return [stated, *[""] * (len(_columns(group, name)) - 1)]
 
 
 def _undefined(group: Group) -> Iterator[Block]:

@@ -148,7 +148,7 @@ def _pro(axes: "Axes", run: Run, curve: Curve | None) -> None:
     value = run.value("aupro")
     axes.plot(curve.x, curve.y, color=GOOD)
     axes.fill_between(curve.x, curve.y, color=GOOD, alpha=0.12, linewidth=0)
-    axes.set_xlim(0, max(0.3, *curve.x))
+    axes.set_xlim(0, max(run.data.aupro_limit, *curve.x))
     if value is not None:
         axes.text(
             0.97, 0.06, f"AUPRO {100 * value:.2f} %", transform=axes.transAxes, ha="right", fontsize=6.5

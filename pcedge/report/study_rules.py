@@ -46,11 +46,11 @@ def _parity(study: Study) -> Iterator[Finding]:
             continue
         rule = "published results exist for the preset; tolerances as for evaluate --parity official"
         if not wrong:
-            text = (
-                "{title}: every difference from the {source} results is within its tolerance, in the mean "
-                "and category by category."
-            )
-            yield Finding("", prose(text, title=group.title, source=group.published.source), rule, 8)
+            text = "{title}: no difference from the {source} results is beyond its tolerance ({names}){but}."
+            names = listed(dict.fromkeys(name for name, _ in stated if name != "mean"))
+            but = f", though the settings differ: {'; '.join(group.deviations)}" if group.deviations else ""
+            source = group.published.source
+            yield Finding("", prose(text, title=group.title, source=source, names=names, but=but), rule, 8)
             continue
         worst = max(wrong, key=lambda difference: abs(difference.points))
         reason = (

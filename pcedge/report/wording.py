@@ -10,8 +10,8 @@ SHORT = {
     "image_ap": "AP",
     "image_f1_max": "F1, largest",
     "pixel_auroc_anomalous": "pixel AUROC, anomalous",
-    "aupro": "AUPRO",
-    "aupro_5": "AUPRO, limit 0.05",
+    "pixel_ap": "pixel AP",
+    "pixel_f1_max": "pixel F1, largest",
 }
 NOT_MEASURED = "–"
 

@@ -13,8 +13,10 @@ METRICS = {
     "image_f1_max": "image F1, largest",
     "pixel_auroc": "pixel AUROC",
     "pixel_auroc_anomalous": "pixel AUROC, anomalous images",
-    "aupro": "AUPRO, limit 0.3",
-    "aupro_5": "AUPRO, limit 0.05",
+    "pixel_ap": "pixel average precision",
+    "pixel_f1_max": "pixel F1, largest",
+    "aupro": "AUPRO",
+    "aupro_all": "AUPRO, all images",
     "false_reject_rate": "false rejects",
     "miss_rate": "misses",
 }
@@ -27,11 +29,13 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         value: The metric; None where it is not defined.
         interval: Ends of its 95 % confidence interval; None where there is none.
         reason: Why it is not defined; empty where it is.
+        threshold: Where the value belongs to one threshold, that threshold.
     """
 
     value: float | None
     interval: tuple[float, float] | None = None
     reason: str = ""
+    threshold: float | None = None
 
 
 class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +50,7 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
         kinds: Test images found, by kind; good ones are of the kind ``good``.
         masks: Defective images with a mask that counts.
         problems: What the checks found, in words: leaks from train to test, masks that do not fit, ...
+        aupro_limit: Largest false-positive rate of the AUPRO, as the dataset's authors use it.
     """
 
     name: str
@@ -56,6 +61,7 @@ class DataFacts(msgspec.Struct, frozen=True, kw_only=True):
     kinds: dict[str, int]
     masks: int
     problems: tuple[str, ...] = ()
+    aupro_limit: float = 0.3
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +194,7 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
         image_roc: False-positive rate to true-positive rate over images, every corner.
         pixel_roc: The same over the pixels of all images, thinned.
         pro: False-positive rate of pixels to mean overlap with defect components, on defective images,
-            thinned, up to the limit 0.3.
+            thinned, up to AUPRO's limit.
     """
 
     image_roc: Curve | None = None

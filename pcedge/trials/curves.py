@@ -6,13 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.judging import Judged
-from pcedge.metrics import AUPRO_LIMIT
 from pcedge.results import Curve, Curves
 
 _POINTS = 512
 
 
-def curves_of(images: Sequence[Judged]) -> Curves:
+def curves_of(images: Sequence[Judged], aupro_limit: float) -> Curves:
     """ROC over images, ROC over pixels, and the PRO curve of defective images."""
     good = np.array([image.score for image in images if not image.sample.is_defect])
     bad = np.array([image.score for image in images if image.sample.is_defect])
@@ -22,7 +21,7 @@ def curves_of(images: Sequence[Judged]) -> Curves:
     return Curves(
         image_roc=_roc(good, bad),
         pixel_roc=_sampled_roc(np.concatenate(normal), np.concatenate(defects)) if defects else None,
-        pro=_pro([(score_map, mask) for score_map, mask in masked if mask.any()]),
+        pro=_pro([(score_map, mask) for score_map, mask in masked if mask.any()], aupro_limit),
     )
 
 
@@ -53,8 +52,8 @@ def _sampled_roc(normal: NDArray[np.floating], anomalous: NDArray[np.floating]) 
     return _curve((np.append(0, false), np.append(0, true)))
 
 
-def _pro(masked: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]]) -> Curve | None:
-    """Mean overlap with defect components at so many false-positive rates up to the limit of AUPRO."""
+def _pro(masked: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]], limit: float) -> Curve | None:
+    """Mean overlap with defect components at so many false-positive rates up to AUPRO's limit."""
     import cv2
 
     if not masked:
@@ -62,7 +61,7 @@ def _pro(masked: Sequence[tuple[NDArray[np.float32], NDArray[np.bool_]]]) -> Cur
     normal = np.sort(np.concatenate([score_map[~mask] for score_map, mask in masked]))
     if not len(normal):
         return None
-    rates = np.linspace(0, AUPRO_LIMIT, _POINTS // 2)
+    rates = np.linspace(0, limit, _POINTS // 2)
     places = np.minimum((len(normal) * (1 - rates)).astype(int), len(normal) - 1)
     thresholds = normal[places]
     overlaps = []

@@ -28,6 +28,7 @@ def data_facts(dataset: Dataset, digest: str, found: Audit) -> DataFacts:
         kinds=dict(Counter(sample.kind for sample in dataset.test)),
         masks=sum(bool(sample.masks) for sample in dataset.test if sample.is_defect),
         problems=tuple(_problems(found)),
+        aupro_limit=dataset.aupro_limit,
     )
 
 

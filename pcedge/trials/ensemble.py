@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.bundle import Bundle
-from pcedge.datasets import Dataset, labelled_images
-from pcedge.evaluation import summarise
-from pcedge.judging import Judged, Judgements, judge
+from pcedge.datasets import Dataset, find_leaks, labelled_images
+from pcedge.evaluation import Evaluation, left_out, summarise
+from pcedge.judging import Judged, judge
 from pcedge.progress import Progress, silent
 from pcedge.results import Run, RuntimeResult, write_run
 from pcedge.runtimes import open_inspector
@@ -29,17 +29,16 @@ from .record import Circumstances, Findings, write_down
 from .runtimes import part_of
 
 
-def combine(members: Sequence[Judgements]) -> Judgements:
+def combine(members: Sequence[Sequence[Judged]]) -> tuple[Judged, ...]:
     """Average what members made of the same test images, each brought to 0 to 1 over all of them.
 
     Images that a member could not judge are left out. A member whose scores are all the same adds nothing.
     """
-    names = [{image.name for image in member.images} for member in members]
-    shared = set.intersection(*names)
-    kept = [[image for image in member.images if image.name in shared] for member in members]
+    shared = set.intersection(*({image.name for image in member} for member in members))
+    kept = [[image for image in member if image.name in shared] for member in members]
     scores = np.mean([_to_one([image.score for image in images]) for images in kept], axis=0)
     maps = np.mean([_to_one([image.score_map for image in images]) for images in kept], axis=0)
-    combined = [
+    return tuple(
         replace(
             images[0],
             score=float(score),
@@ -47,9 +46,7 @@ def combine(members: Sequence[Judgements]) -> Judgements:
             seconds=sum(image.seconds for image in images),
         )
         for images, score, score_map in zip(zip(*kept, strict=True), scores, maps, strict=True)
-    ]
-    skipped = {name: reason for member in members for name, reason in member.skipped.items()}
-    return Judgements(tuple(combined), skipped)
+    )
 
 
 def fit_and_evaluate_ensemble(
@@ -76,7 +73,9 @@ def fit_and_evaluate_ensemble(
     from pcedge.fitting import fit
 
     labelled_images(dataset)
-    judgements, bundles, seconds = [], [], Counter[str]()
+    members, bundles, seconds = [], [], Counter[str]()
+    leaks = find_leaks(dataset) if options.leaks != "ignore" else ()
+    skipped = left_out(leaks, options.leaks)
     with write_run(directory) as staging:
         for number, member in enumerate(options.members):
             report = part_of(progress, number, len(options.members))
@@ -90,15 +89,18 @@ def fit_and_evaluate_ensemble(
                 watch.stage("evaluate"),
                 open_inspector(fitted.bundle, runtime="torch", device=options.fit.device) as inspector,
             ):
-                judgements.append(judge(dataset, inspector, report))
+                members.append(tuple(judge(dataset, inspector, skipped, report)))
             seconds.update(fitted.seconds | watch.seconds)
             bundles.append(fitted.bundle)
-        findings = _findings(bundles, combine(judgements), dict(seconds))
+        images = combine(members)
+        evaluation = summarise(dataset, images, skipped, leaks, threshold=None, runtime="ensemble")
+        findings = _findings(bundles, images, evaluation, dict(seconds))
         return write_down(staging, findings, circumstances)
 
 
-def _findings(bundles: Sequence[Bundle], combined: Judgements, seconds: dict[str, float]) -> Findings:
-    evaluation = summarise(combined, threshold=None, runtime="ensemble")
+def _findings(
+    bundles: Sequence[Bundle], images: Sequence[Judged], evaluation: Evaluation, seconds: dict[str, float]
+) -> Findings:
     result = RuntimeResult(
         runtime="torch",
         description=f"{len(bundles)} members, their scores averaged",
@@ -107,11 +109,11 @@ def _findings(bundles: Sequence[Bundle], combined: Judgements, seconds: dict[str
     )
     return Findings(
         bundles=bundles,
-        judgements=combined,
+        images=images,
+        evaluation=evaluation,
         threshold=None,
-        shown_above=_shown_above(combined.images),
+        shown_above=_shown_above(images),
         runtimes=(result,),
-        unusable_masks=evaluation.unusable_masks,
         seconds=seconds,
     )
 

@@ -12,6 +12,7 @@ from pcedge.presets import Member
 from pcedge.runtimes import RuntimeKind, runtime_kind
 
 if TYPE_CHECKING:
+    from pcedge.evaluation import LeakPolicy
     from pcedge.fitting import FitOptions
 
 _ALIASES = {"onnxruntime": "onnx", "pytorch": "torch", "trt": "tensorrt"}
@@ -26,6 +27,7 @@ class TrialOptions:
         preset: Name of the preset that these came from; empty for none.
         members: Networks of an ensemble, each fitted in place of the fit's own backbone; empty for none.
         runtimes: What runs the network, the first of them for the metrics of the run.
+        leaks: What becomes of test images that were also learned from.
         keep_bundles: Whether the bundles stay, in ``models`` beside the runs.
         command: The command line, for the record.
     """
@@ -34,6 +36,7 @@ class TrialOptions:
     preset: str = ""
     members: tuple[Member, ...] = ()
     runtimes: tuple[RuntimeKind, ...] = ("torch",)
+    leaks: "LeakPolicy" = "report"
     keep_bundles: bool = field(default=False, compare=False)
     command: str = field(default="", compare=False)
 
@@ -67,6 +70,7 @@ def request_digest(options: TrialOptions, data: str) -> str:
         options.preset,
         options.members,
         options.runtimes,
+        options.leaks,
         fit.layout,
         fit.backbone,
         _weights_digest(fit.weights),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pcedge.banks import INDEX_FILE
 from pcedge.bundle import Bundle
-from pcedge.judging import Judgements
+from pcedge.evaluation import Evaluation
+from pcedge.judging import Judged
 from pcedge.machine import describe_machine, library_versions
 from pcedge.manifest import Manifest
 from pcedge.results import (
@@ -50,26 +51,26 @@ class Findings:
 
     Attributes:
         bundles: What was fitted: one bundle, or the members of an ensemble.
-        judgements: What they made of the test images.
+        images: The test images as they were judged, with their maps.
+        evaluation: What was measured on them.
         threshold: None where scores only rank images.
         shown_above: Score and map value that tell on the pictures what was found from what was missed.
         runtimes: All that were asked for; the first that ran gives the run its metrics.
-        unusable_masks: By image, and why.
         seconds: By stage.
     """
 
     bundles: Sequence[Bundle]
-    judgements: Judgements
+    images: Sequence[Judged]
+    evaluation: Evaluation
     threshold: ThresholdFacts | None
     shown_above: tuple[float, float]
     runtimes: tuple[RuntimeResult, ...]
-    unusable_masks: dict[str, str]
     seconds: dict[str, float]
 
 
 def write_down(staging: Path, findings: Findings, circumstances: Circumstances) -> Run:
     """Draw the pictures, write the run's files into ``staging`` and return the run."""
-    manifests, images = [bundle.manifest for bundle in findings.bundles], findings.judgements.images
+    manifests, images = [bundle.manifest for bundle in findings.bundles], findings.images
     score_limit, map_limit = findings.shown_above
     run = Run(
         name=circumstances.name,
@@ -86,13 +87,13 @@ def write_down(staging: Path, findings: Findings, circumstances: Circumstances) 
         bank_bytes=sum(manifest.files[INDEX_FILE].size for manifest in manifests),
         bundle_bytes=sum(file.size for manifest in manifests for file in manifest.files.values()),
         images=_rows(findings),
-        skipped=_skipped(manifests) | findings.judgements.skipped,
-        unusable_masks=findings.unusable_masks,
+        skipped=_skipped(manifests) | findings.evaluation.skipped,
+        unusable_masks=findings.evaluation.unusable_masks,
         pictures=draw(staging, choose(images, score_limit), manifests[0].preprocessing, map_limit),
         machine=describe_machine(),
         libraries=library_versions(),
     )
-    finish_run(staging, run, curves_of(images))
+    finish_run(staging, run, curves_of(images, circumstances.data.aupro_limit))
     return run
 
 
@@ -106,7 +107,7 @@ def _rows(findings: Findings) -> tuple[ImageRow, ...]:
             score=image.score,
             verdict="" if limit is None else "NG" if image.score > limit.score else "OK",
         )
-        for image in findings.judgements.images
+        for image in findings.images
     )
 
 

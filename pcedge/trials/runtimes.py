@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pcedge.bundle import Bundle
-from pcedge.datasets import Dataset
+from pcedge.datasets import Dataset, find_leaks
 from pcedge.errors import PcedgeError, RuntimeUnavailableError
-from pcedge.evaluation import Evaluation, summarise
-from pcedge.judging import Judged, Judgements, judge
+from pcedge.evaluation import Evaluation, LeakPolicy, left_out, summarise
+from pcedge.judging import Judged, judge
 from pcedge.progress import Progress, silent
 from pcedge.results import RuntimeResult
 from pcedge.runtimes import RuntimeKind, open_inspector
@@ -22,13 +22,13 @@ class Measured:
     """What the runtimes made of the test images.
 
     Attributes:
-        first: Judgements of the first runtime that could run, with their maps.
+        images: As judged by the first runtime that could run, with their maps.
         evaluation: Of the first.
         threshold: The one that gave the verdicts.
         runtimes: All, in the order asked for.
     """
 
-    first: Judgements
+    images: tuple[Judged, ...]
     evaluation: Evaluation
     threshold: float
     runtimes: tuple[RuntimeResult, ...]
@@ -41,6 +41,7 @@ def measure(
     *,
     device: str = "auto",
     threshold: float | None = None,
+    policy: LeakPolicy = "report",
     unavailable: dict[RuntimeKind, str] | None = None,
     progress: Progress = silent,
 ) -> Measured:
@@ -52,13 +53,15 @@ def measure(
         kinds: Runtimes; all are compared with the first that can run.
         device: Where they run.
         threshold: Used instead of the bundle's own.
+        policy: What becomes of test images that were also learned from.
         unavailable: Runtimes that are known not to run, and why.
         progress: Told of images judged, as the stage ``evaluate``, for all runtimes together.
 
     Raises:
         PcedgeError: No runtime can run (then the first one's error), or no image can be used.
     """
-    first: tuple[Judgements, Evaluation, float] | None = None
+    first: tuple[tuple[Judged, ...], Evaluation, float] | None = None
+    leaks = find_leaks(dataset) if policy != "ignore" else ()
     results: list[RuntimeResult] = []
     errors: list[PcedgeError] = []
     known = unavailable or {}
@@ -68,16 +71,17 @@ def measure(
             if kind in known:
                 raise RuntimeUnavailableError(known[kind])
             with open_inspector(bundle, runtime=kind, device=device, threshold=threshold) as inspector:
-                judgements = judge(dataset, inspector, report)
+                skipped = left_out(leaks, policy)
+                images = tuple(judge(dataset, inspector, skipped, report))
                 limit, name = inspector.threshold, inspector.runtime.name
         except PcedgeError as error:
             errors.append(error)
             results.append(RuntimeResult(runtime=kind, skipped=error.what))
             continue
-        evaluation = summarise(judgements, threshold=limit, runtime=name)
-        reference = first[0].images if first else None
-        first = first or (judgements, evaluation, limit)
-        results.append(_result(kind, judgements.images, evaluation, limit, reference))
+        evaluation = summarise(dataset, images, skipped, leaks, threshold=limit, runtime=name)
+        reference = first[0] if first else None
+        first = first or (images, evaluation, limit)
+        results.append(_result(kind, images, evaluation, limit, reference))
     if first is None:
         raise errors[0]
     return Measured(*first, tuple(results))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pcedge.bundle import Bundle
 from pcedge.datasets import Dataset, labelled_images
+from pcedge.evaluation import LeakPolicy
 from pcedge.progress import Progress, silent
 from pcedge.results import Run, ThresholdFacts, write_run
 from pcedge.runtimes import RuntimeKind
@@ -51,6 +52,7 @@ def fit_and_evaluate(
                 dataset,
                 options.runtimes,
                 device=options.fit.device,
+                policy=options.leaks,
                 unavailable=unavailable,
                 progress=progress,
             )
@@ -67,6 +69,7 @@ def evaluate_bundle(
     *,
     device: str = "auto",
     threshold: float | None = None,
+    policy: LeakPolicy = "report",
     progress: Progress = silent,
 ) -> Run:
     """Evaluate a bundle as it is, with every runtime, and write the run; needs no PyTorch.
@@ -77,7 +80,9 @@ def evaluate_bundle(
     watch = Stopwatch()
     with write_run(directory) as staging:
         with watch.stage("evaluate"):
-            measured = measure(bundle, dataset, kinds, device=device, threshold=threshold, progress=progress)
+            measured = measure(
+                bundle, dataset, kinds, device=device, threshold=threshold, policy=policy, progress=progress
+            )
         return write_down(staging, _findings(bundle, measured, watch.seconds), circumstances)
 
 
@@ -85,7 +90,8 @@ def _findings(bundle: Bundle, measured: Measured, seconds: dict[str, float]) -> 
     limit = bundle.manifest.threshold
     return Findings(
         bundles=[bundle],
-        judgements=measured.first,
+        images=measured.images,
+        evaluation=measured.evaluation,
         threshold=ThresholdFacts(
             score=measured.threshold,
             map=limit.map,
@@ -95,6 +101,5 @@ def _findings(bundle: Bundle, measured: Measured, seconds: dict[str, float]) -> 
         ),
         shown_above=(measured.threshold, limit.map),
         runtimes=measured.runtimes,
-        unusable_masks=measured.evaluation.unusable_masks,
         seconds=seconds,
     )
