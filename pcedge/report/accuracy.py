@@ -21,7 +21,8 @@ from .wording import (
 )
 
 _IMAGE = ("image_auroc", "image_ap", "image_f1_max")
-_PIXEL = ("pixel_auroc", "pixel_auroc_anomalous", "pixel_ap", "pixel_f1_max", "aupro", "aupro_all")
+_PIXEL = ("pixel_auroc", "pixel_auroc_anomalous", "pixel_ap", "pixel_f1_max")
+_REGION = ("aupro", "aupro_all")
 OVERVIEW = "overview.svg"
 _PAPER_CATEGORIES = 15
 
@@ -35,7 +36,11 @@ def accuracy(study: Study) -> Iterator[Block]:
         if len(study.groups) > 1:
             yield Heading(group.title, level=2)
         yield from _beside(group)
-        for title, metrics in (("Image level", _IMAGE), ("Pixel level", _PIXEL)):
+        for title, metrics in (
+            ("Image level", _IMAGE),
+            ("Pixel level", _PIXEL),
+            ("Regions of defects", _REGION),
+        ):
             yield from _accuracy(group, title, metrics)
         yield from _undefined(group)
         yield from _verdicts(group)
@@ -166,7 +171,9 @@ def _undefined(group: Group) -> Iterator[Block]:
             reason=reason.rstrip("."),
         )
     missing = [
-        METRICS[name] for name in (*_IMAGE, *_PIXEL) if not any(name in run.metrics for _, run in runs)
+        METRICS[name]
+        for name in (*_IMAGE, *_PIXEL, *_REGION)
+        if not any(name in run.metrics for _, run in runs)
     ]
     if missing:
         yield paragraph("Not measured in these runs: {missing}.", missing=listed(missing, 15))

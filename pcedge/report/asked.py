@@ -21,7 +21,7 @@ def summary(study: Study, found: list[Finding]) -> Iterator[Block]:
     if study.failed:
         names = listed(name for name, _ in study.failed)
         yield paragraph("*Without results:* {names}.", names=names)
-    weighty = [finding for finding in found if finding.weight >= _KEY_WEIGHT][:_KEY_FINDINGS]
+    weighty = [finding for finding in found if finding.rule.weight >= _KEY_WEIGHT][:_KEY_FINDINGS]
     if weighty:
         yield Items(tuple(map(point, weighty)))
 

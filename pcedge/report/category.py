@@ -54,7 +54,7 @@ def shown_pictures(subject: Subject, most: int) -> dict[str, list[Picture]]:
 
 def _clear_cases(most: int) -> int:
     """About half as many, so that rows of two are full."""
-    return 2 * max(1, (most + 1) // 4)
+    return 2 * ((most + 3) // 4)
 
 
 def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:

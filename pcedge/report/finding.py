@@ -6,20 +6,33 @@ from .document import Prose, Span, shortened
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A point and the rule it follows from.
+class Rule:
+    """When a point is made.
 
     Attributes:
-        subject: The run it is about; empty for all.
-        spans: The point.
-        rule: When it is made.
+        topic: What it is about, as a heading.
+        when: What must hold for the point to be made.
         weight: Larger ones come first, and into the summary.
     """
 
-    subject: str
-    spans: Prose
-    rule: str
+    topic: str
+    when: str
     weight: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A point.
+
+    Attributes:
+        rule: It follows from.
+        spans: Its words.
+        subject: The label of the run it is about; empty for all.
+    """
+
+    rule: Rule
+    spans: Prose
+    subject: str = ""
 
 
 def point(finding: Finding) -> Prose:

@@ -2,133 +2,122 @@
 
 from collections.abc import Callable, Iterator
 
+from pcedge.trials import Difference
+
 from .document import prose
-from .finding import Finding
-from .study import Study, Subject, interval_of
-from .wording import counted, listed, points, scientific
+from .finding import Finding, Rule
+from .study import Group, Study, interval_of
+from .wording import SHORT, counted, listed, points, scientific
+
+FLIPS = Rule("Runtimes disagree", "a verdict changes with the runtime", 9)
+DATA = Rule("Data to be settled first", "the checks found anything", 9)
+NO_PARITY = Rule(
+    "Differences from the official implementation",
+    "a difference lies beyond its tolerance: that of evaluate --parity official",
+    8,
+)
+PARITY = Rule(
+    "Parity with the official implementation",
+    "results are published for the preset, and no difference lies beyond its tolerance",
+    8,
+)
+EXCLUDED = Rule(
+    "More than chance in the choice of test images",
+    "the interval of image AUROC excludes the published value",
+    8,
+)
+INCLUDED = Rule("No difference can be told", "the interval of image AUROC includes the published value", 6)
+SKIPPED = Rule("Images left out", "an image was skipped", 5)
+AGREEMENT = Rule("Runtimes agree", "runtimes were compared, and no verdict changes", 4)
 
 
 def _data(study: Study) -> Iterator[Finding]:
-    with_problems = [subject for subject in study.subjects if subject.run.data.problems]
-    if with_problems:
-        count = sum(len(subject.run.data.problems) for subject in with_problems)
-        yield Finding(
-            "",
-            prose(
-                "The checks of the data found {count} ({labels}). Leaks make results look better than they "
-                "are, and wrong masks make pixel metrics meaningless: settle these before the numbers are "
-                "relied on.",
-                count=counted(count, "problem"),
-                labels=listed(subject.label for subject in with_problems),
-            ),
-            "the checks found anything",
-            9,
+    concerned = [subject for subject in study.subjects if subject.run.data.problems]
+    if concerned:
+        text = (
+            "{count} in {labels}. Leaks make results look better than they are, wrong masks make pixel "
+            "metrics meaningless: settle these before the numbers are relied on."
         )
+        count = counted(sum(len(subject.run.data.problems) for subject in concerned), "finding")
+        labels = listed(subject.label for subject in concerned)
+        yield Finding(DATA, prose(text, count=count, labels=labels))
     lost = [subject for subject in study.subjects if subject.run.skipped]
     if lost:
-        yield Finding(
-            "",
-            prose(
-                "{count} could not be used ({labels}); the metrics are of the others.",
-                count=counted(sum(len(subject.run.skipped) for subject in lost), "image"),
-                labels=listed(subject.label for subject in lost),
-            ),
-            "an image was skipped",
-            5,
-        )
+        text = "{count} in {labels} could not be used; the metrics are of the others."
+        count = counted(sum(len(subject.run.skipped) for subject in lost), "image")
+        yield Finding(SKIPPED, prose(text, count=count, labels=listed(subject.label for subject in lost)))
 
 
 def _parity(study: Study) -> Iterator[Finding]:
     for group in study.groups:
-        stated = {key: value for key, value in group.compared.items() if value.tolerance is not None}
-        wrong = [difference for difference in stated.values() if not difference.holds]
-        if not stated or group.published is None:
-            continue
-        rule = "published results exist for the preset; tolerances as for evaluate --parity official"
-        if not wrong:
-            text = "{title}: no difference from the {source} results is beyond its tolerance ({names}){but}."
-            names = listed(dict.fromkeys(name for name, _ in stated if name != "mean"))
+        stated = [difference for difference in group.compared.values() if difference.tolerance is not None]
+        wrong = [difference for difference in stated if not difference.holds]
+        if wrong:
+            yield _beyond(group, wrong)
+        elif stated:
+            text = "{title}: all differences lie within tolerance ({names}){but}."
+            names = listed(dict.fromkeys(d.category for d in stated if d.category != "mean"), 15)
             but = f", though the settings differ: {'; '.join(group.deviations)}" if group.deviations else ""
-            source = group.published.source
-            yield Finding("", prose(text, title=group.title, source=source, names=names, but=but), rule, 8)
-            continue
-        worst = max(wrong, key=lambda difference: abs(difference.points))
-        reason = (
-            "The settings differ from the published ones ({deviations}), which may be all of it."
-            if group.deviations
-            else "The settings are the published ones: this needs an explanation by experiment."
-        )
-        yield Finding(
-            "",
-            prose(
-                "{title}: {count} from the {source} results beyond tolerance, most of all {category}, "
-                "{metric}: {points} points. " + reason,
-                title=group.title,
-                count=counted(len(wrong), "difference lies", "differences lie"),
-                source=group.published.source,
-                category=worst.category,
-                metric=worst.metric.replace("_", " "),
-                points=points(worst.points),
-                deviations="; ".join(group.deviations),
-            ),
-            rule,
-            8,
-        )
-        yield from _intervals(
-            group.subjects, {key[0]: d.published for key, d in stated.items() if key[1] == "image_auroc"}
-        )
+            yield Finding(PARITY, prose(text, title=group.title, names=names, but=but))
 
 
-def _intervals(subjects: tuple[Subject, ...], published: dict[str, float]) -> Iterator[Finding]:
-    rule = "a category has an interval and a published image AUROC"
-    inside: list[str] = []
-    outside: list[str] = []
-    for subject in subjects:
-        interval, official = interval_of(subject.run, "image_auroc"), published.get(subject.run.name)
-        if interval is None or official is None:
-            continue
-        low, high = interval
-        (inside if 100 * low - 1e-9 <= official <= 100 * high + 1e-9 else outside).append(subject.label)
-    if inside:
-        text = (
-            "The 95 % interval of image AUROC includes the published value for {labels}: with so many test "
-            "images, no difference can be told."
-        )
-        yield Finding("", prose(text, labels=listed(inside)), rule, 6)
-    if outside:
-        text = (
-            "The 95 % interval of image AUROC excludes the published value for {labels}: chance in the "
-            "choice of test images does not explain the difference."
-        )
-        yield Finding("", prose(text, labels=listed(outside)), rule, 8)
+def _beyond(group: Group, wrong: list[Difference]) -> Finding:
+    worst = max(wrong, key=lambda difference: abs(difference.points))
+    text = "{title}: {count} beyond tolerance, most of all {category}, {metric}: {points} points. {reason}"
+    reason = (
+        f"The settings differ ({'; '.join(group.deviations)}), which may be all of it."
+        if group.deviations
+        else "The settings are the published ones: this needs an experiment to explain it."
+    )
+    spans = prose(
+        text,
+        title=group.title,
+        count=counted(len(wrong), "difference lies", "differences lie"),
+        category=worst.category,
+        metric=SHORT.get(worst.metric, worst.metric.replace("_", " ")),
+        points=points(worst.points),
+        reason=reason,
+    )
+    return Finding(NO_PARITY, spans)
+
+
+def _intervals(study: Study) -> Iterator[Finding]:
+    included: list[str] = []
+    excluded: list[str] = []
+    for group in study.groups:
+        for subject in group.subjects:
+            interval = interval_of(subject.run, "image_auroc")
+            difference = group.compared.get((subject.run.name, "image_auroc"))
+            if interval and difference:
+                low, high = (round(100 * end, 6) for end in interval)
+                (included if low <= difference.published <= high else excluded).append(subject.label)
+    if included:
+        text = "So many test images cannot tell the result from the published one: {labels}."
+        yield Finding(INCLUDED, prose(text, labels=listed(included, 15)))
+    if excluded:
+        text = "Which test images there are does not explain the difference: {labels}."
+        yield Finding(EXCLUDED, prose(text, labels=listed(excluded, 15)))
 
 
 def _runtimes(study: Study) -> Iterator[Finding]:
     compared = [
-        (subject, result)
+        (subject, result, result.largest_difference)
         for subject in study.subjects
         for result in subject.run.runtimes
         if result.largest_difference is not None
     ]
     if not compared:
         return
-    flips = sum(result.flips for _, result in compared)
-    worst = max(result.largest_difference or 0.0 for _, result in compared)
+    worst = scientific(max(difference for *_, difference in compared))
+    flips = sum(result.flips for _, result, _ in compared)
     if flips:
-        where = listed(dict.fromkeys(subject.label for subject, result in compared if result.flips))
-        text = (
-            "Runtimes disagree: {flips} with another runtime ({where}), at score differences of up to "
-            "{worst}."
-        )
-        flipped = counted(flips, "verdict changes", "verdicts change")
-        yield Finding(
-            "", prose(text, flips=flipped, where=where, worst=scientific(worst)), "runtimes were compared", 9
-        )
+        text = "{flips} with another runtime ({labels}); scores differ by up to {worst} of their size."
+        labels = listed(dict.fromkeys(subject.label for subject, result, _ in compared if result.flips))
+        changed = counted(flips, "verdict changes", "verdicts change")
+        yield Finding(FLIPS, prose(text, flips=changed, labels=labels, worst=worst))
     else:
-        text = (
-            "The runtimes agree: no verdict changes, and no score differs by more than {worst} of its size."
-        )
-        yield Finding("", prose(text, worst=scientific(worst)), "runtimes were compared", 4)
+        text = "No verdict changes with the runtime, and no score differs by more than {worst} of its size."
+        yield Finding(AGREEMENT, prose(text, worst=worst))
 
 
-STUDY_RULES: tuple[Callable[[Study], Iterator[Finding]], ...] = (_data, _parity, _runtimes)
+STUDY_RULES: tuple[Callable[[Study], Iterator[Finding]], ...] = (_data, _parity, _intervals, _runtimes)
