@@ -44,7 +44,7 @@ def _in_short(group: Group) -> str:
 def asked(study: Study) -> Iterator[Block]:
     """What the runs were to find out."""
     yield Heading("What was asked")
-    labels = listed((shortened(subject.label, 40) for subject in study.subjects), 20)
+    labels = listed((subject.label for subject in study.subjects), 20)
     yield paragraph(
         "How well does PatchCore, fitted on good images alone, find defects in {labels}: does it rank "
         "defective images above good ones, does it show where the defects are, and how many good parts are "

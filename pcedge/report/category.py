@@ -59,7 +59,7 @@ def _clear_cases(most: int) -> int:
 
 def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:
     run = subject.run
-    yield Heading(shortened(subject.label, 60), level=2, page=number > 0)
+    yield Heading(subject.label, level=2, page=number > 0)
     defects = sum(row.defect for row in run.images)
     yield paragraph(
         "{train} learned, {good} and {bad} judged.",
@@ -69,7 +69,7 @@ def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:
     )
     yield Plot(
         curves_file(number),
-        f"{shortened(subject.label, 60)}: scores of the test images, ROC curves over images and pixels, and "
+        f"{subject.label}: scores of the test images, ROC curves over images and pixels, and "
         "the per-region-overlap curve, whose area is AUPRO.",
         "Histogram of scores, ROC and PRO curves",
     )
@@ -115,7 +115,7 @@ def _kinds(subject: Subject) -> Iterator[Block]:
         )
     unit = "as shares of the threshold" if limit else "no threshold"
     yield Table(
-        f"{shortened(subject.label, 60)}: kinds of defects; scores {unit}",
+        f"{subject.label}: kinds of defects; scores {unit}",
         ("kind", "images", "missed", "lowest score", "median score"),
         tuple(rows),
     )

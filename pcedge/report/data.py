@@ -26,9 +26,11 @@ def data(study: Study) -> Iterator[Block]:
     )
     problems = [(subject, problem) for subject in subjects for problem in subject.run.data.problems]
     yield from lines(problems, "The checks found:", "These checks found nothing.")
-    skipped = [(s, f"{name}: {reason}") for s in subjects for name, reason in s.run.skipped.items()]
+    skipped = [(s, f"{name}: {reason}") for s in study.subjects for name, reason in s.run.skipped.items()]
     yield from lines(skipped, "Not used, and not counted:", "Every image was used.")
-    masks = [(s, f"{name}: {reason}") for s in subjects for name, reason in s.run.unusable_masks.items()]
+    masks = [
+        (s, f"{name}: {reason}") for s in study.subjects for name, reason in s.run.unusable_masks.items()
+    ]
     if masks:
         yield from lines(
             masks, "Masks that could not be used; these images are left out of pixel metrics:", ""
@@ -55,7 +57,7 @@ def _data_row(subject: Subject) -> tuple[str, ...]:
     kinds = [f"{shortened(kind, 24)} {count}" for kind, count in facts.kinds.items() if kind != "good"]
     bad = sum(facts.kinds.values()) - good
     return (
-        shortened(subject.label, 40),
+        subject.label,
         facts.layout,
         f"{facts.train:,}",
         f"{good:,}",

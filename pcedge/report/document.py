@@ -144,11 +144,20 @@ def paragraph(text: str, **values: object) -> Paragraph:
 
 
 def shortened(text: str, length: int) -> str:
-    """The text if it is short, otherwise its start and end; without characters that cannot be seen."""
-    seen = "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    """The visible text if it is short, otherwise its start and end."""
+    seen = visible(text)
     if len(seen) <= length:
         return seen
     tail = length // 2
     return f"{seen[: length - tail - 1]}…{seen[-tail:]}"
+
+
+def visible(text: str) -> str:
+    """The text without characters that cannot be seen, or that turn the others round."""
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else "\N{REPLACEMENT CHARACTER}"

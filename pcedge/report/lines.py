@@ -16,8 +16,7 @@ def lines(found: list[tuple[Subject, str]], title: str, otherwise: str) -> Itera
         return
     yield paragraph(title)
     shown: list[Prose] = [
-        (Span(f"{shortened(subject.label, 40)}: ", "strong"), Span(shortened(text, 220)))
-        for subject, text in found[:_MOST]
+        (Span(f"{subject.label}: ", "strong"), Span(shortened(text, 220))) for subject, text in found[:_MOST]
     ]
     if len(found) > _MOST:
         shown.append((Span(f"and {len(found) - _MOST:,} more, in the runs' files.", "emphasis"),))

@@ -1,9 +1,9 @@
 """The document as one page of HTML with everything in it, for a screen of any width and for paper."""
 
 import base64
+import html
 import re
 from collections.abc import Iterator
-from html import escape
 from importlib.resources import files
 
 from .document import (
@@ -19,6 +19,7 @@ from .document import (
     Prose,
     Span,
     Table,
+    visible,
 )
 from .pdf import to_mathml
 
@@ -60,10 +61,10 @@ def to_page(document: Document) -> bytes:
     """
     writer = _Writer(document)
     text = _PAGE.format(
-        author=escape(document.author),
-        title=escape(document.title),
-        subtitle=escape(document.subtitle),
-        date=escape(document.date),
+        author=_escape(document.author),
+        title=_escape(document.title),
+        subtitle=_escape(document.subtitle),
+        date=_escape(document.date),
         style=(files("pcedge.report") / "page.css").read_text(encoding="utf-8"),
         summary="\n".join(map(writer.block, document.summary)),
         contents="\n".join(_contents(document.blocks)),
@@ -72,10 +73,14 @@ def to_page(document: Document) -> bytes:
     return text.encode(errors="replace")
 
 
+def _escape(text: str) -> str:
+    return html.escape(visible(text))
+
+
 def _contents(blocks: tuple[Block, ...]) -> Iterator[str]:
     for block in blocks:
         if isinstance(block, Heading) and block.level == 1:
-            yield f'<li><a href="#{_anchor(block)}">{escape(block.text)}</a></li>'
+            yield f'<li><a href="#{_anchor(block)}">{_escape(block.text)}</a></li>'
 
 
 def _anchor(heading: Heading) -> str:
@@ -116,7 +121,7 @@ class _Writer:
         match block:
             case Heading():
                 level = block.level + 1
-                return f'<h{level} id="{_anchor(block)}">{escape(block.text)}</h{level}>'
+                return f'<h{level} id="{_anchor(block)}">{_escape(block.text)}</h{level}>'
             case Paragraph() | Note():
                 note = ' class="note"' if isinstance(block, Note) else ""
                 return f"<p{note}>{self._words(block.spans)}</p>"
@@ -143,7 +148,7 @@ class _Writer:
     def _span(self, span: Span) -> str:
         if span.style == "math":
             return self._math[span.text]
-        text = escape(span.text)
+        text = _escape(span.text)
         if span.style == "link":
             return f'<a href="{text}">{text}</a>'
         tag = _TAGS.get(span.style)
@@ -155,22 +160,22 @@ class _Writer:
 
     def _table(self, table: Table) -> str:
         head = "".join(
-            f"<th{_left(table, column)}>{escape(text)}</th>" for column, text in enumerate(table.columns)
+            f"<th{_left(table, column)}>{_escape(text)}</th>" for column, text in enumerate(table.columns)
         )
         rows = []
         for number, row in enumerate(table.rows):
             cells = "".join(
-                f"<td{_left(table, column)}>{escape(text)}</td>" for column, text in enumerate(row)
+                f"<td{_left(table, column)}>{_escape(text)}</td>" for column, text in enumerate(row)
             )
             rows.append(f"<tr{' class=strong' if number in table.strong else ''}>{cells}</tr>")
-        caption = f"<figcaption>{self._label('Table')} {escape(table.caption)}</figcaption>"
+        caption = f"<figcaption>{self._label('Table')} {_escape(table.caption)}</figcaption>"
         lines = "\n".join(rows)
         body = f"<table><thead><tr>{head}</tr></thead><tbody>\n{lines}\n</tbody></table>"
         return f'<figure>{caption}<div class="scroll">{body}</div></figure>'
 
     def _plot(self, plot: Plot) -> str:
-        picture = f'<img class="plot" src="{self._inline(plot.file)}" alt="{escape(plot.alt)}">'
-        caption = f"{self._label('Figure')} {escape(plot.caption)}"
+        picture = f'<img class="plot" src="{self._inline(plot.file)}" alt="{_escape(plot.alt)}">'
+        caption = f"{self._label('Figure')} {_escape(plot.caption)}"
         return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
     def _gallery(self, gallery: Gallery) -> str:
@@ -179,9 +184,9 @@ class _Writer:
             pictures = "".join(
                 f'<img src="{self._inline(file)}" alt="" loading="lazy">' for file in card.files
             )
-            words = f"{escape(card.title)}<br><small>{escape(card.detail)}</small>"
+            words = f"{_escape(card.title)}<br><small>{_escape(card.detail)}</small>"
             cards.append(f"<figure><div>{pictures}</div><figcaption>{words}</figcaption></figure>")
-        return f'<p class="caption">{escape(gallery.caption)}</p>\n<div class="cards">{"".join(cards)}</div>'
+        return f'<p class="caption">{_escape(gallery.caption)}</p>\n<div class="cards">{"".join(cards)}</div>'
 
     def _inline(self, file: str) -> str:
         kind = _TYPES[file[file.rindex(".") :]]

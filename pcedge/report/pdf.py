@@ -1,18 +1,21 @@
 """The document as a PDF, typeset by Typst."""
 
+import re
 import tempfile
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from pcedge.errors import MissingExtraError, ReportError
 
-from .document import Document
+from .document import Document, visible
 
 Paper = Literal["a4", "letter"]
 _MAIN = "main.typ"
+# A word longer than a digest.
+_ENDLESS = re.compile(r"\S{66,}")
 _PAPER = {"a4": "a4", "letter": "us-letter"}
 
 
@@ -32,7 +35,7 @@ def to_pdf(document: Document, paper: Paper = "a4") -> bytes:
     content = msgspec.structs.asdict(document) | {"files": None, "paper": _PAPER[paper]}
     sources = {
         _MAIN: (files("pcedge.report") / "template.typ").read_bytes(),
-        "document.json": msgspec.json.encode(content),
+        "document.json": msgspec.json.encode(_printable(msgspec.to_builtins(content))),
         **document.files,
     }
     with tempfile.TemporaryDirectory(prefix="pcedge-report-") as folder:
@@ -42,6 +45,19 @@ def to_pdf(document: Document, paper: Paper = "a4") -> bytes:
             return bytes(typst.compile(Path(folder) / _MAIN, root=Path(folder), format="pdf"))
         except RuntimeError as error:  # which the typesetter's own errors are
             raise ReportError(f"The document could not be typeset ({error}).") from error
+
+
+def _printable(value: Any) -> Any:
+    """Plain values whose texts can be set: visible, and with places where endless words may be broken."""
+    if isinstance(value, dict):
+        return {name: _printable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return _ENDLESS.sub(_breakable, visible(value)) if isinstance(value, str) else value
+
+
+def _breakable(word: re.Match[str]) -> str:
+    return "\N{ZERO WIDTH SPACE}".join(word[0][start : start + 30] for start in range(0, len(word[0]), 30))
 
 
 def to_mathml(formulas: list[str]) -> list[str]:

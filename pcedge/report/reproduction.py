@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .document import Block, Heading, Items, Span, Table, paragraph, shortened
+from .document import Block, Heading, Items, Span, Table, paragraph
 from .study import Study, Subject
 from .wording import NOT_MEASURED
 
@@ -19,7 +19,7 @@ def reproduction(study: Study) -> Iterator[Block]:
         ("category", "data", "run.json", "finished (UTC)", "pcedge"),
         tuple(
             (
-                shortened(s.label, 40),
+                s.label,
                 s.run.data.digest[:16],
                 s.digest[:16],
                 s.run.created[:16].replace("T", " "),
@@ -59,4 +59,4 @@ def _seconds_row(subject: Subject, stages: tuple[str, ...]) -> tuple[str, ...]:
     run = subject.run
     seconds = (f"{run.seconds[stage]:.1f}" if stage in run.seconds else NOT_MEASURED for stage in stages)
     sizes = (f"{size / 1e6:.1f}" for size in (run.bank_bytes, run.bundle_bytes))
-    return (shortened(subject.label, 40), *seconds, *sizes)
+    return (subject.label, *seconds, *sizes)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pcedge.results import Run, RuntimeResult
 
-from .document import Block, Heading, Table, paragraph, shortened
+from .document import Block, Heading, Table, paragraph
 from .lines import lines
 from .study import Study, Subject
 from .wording import NOT_MEASURED, counted, metric_text, scientific
@@ -50,7 +50,7 @@ def _runtime_rows(subject: Subject) -> Iterator[tuple[str, ...]]:
             yield (subject.label, f"{result.runtime}: skipped", *[NOT_MEASURED] * 6)
             continue
         yield (
-            shortened(subject.label, 40),
+            subject.label,
             result.description or result.runtime,
             metric_text(result.metrics.get("image_auroc")),
             metric_text(result.metrics.get("pixel_auroc")),

@@ -17,6 +17,10 @@ from pcedge.progress import Progress, silent
 from pcedge.results import RUN_FILE, Curves, Run, Settings, find_runs, read_curves, read_run
 from pcedge.trials import SUMMARY_JSON, Difference, Published, differences, paper_means, published_for
 
+from .document import shortened
+
+_LABEL = 40
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -136,7 +140,9 @@ def load_study(paths: Sequence[Path], progress: Progress = silent) -> Study:
     by_settings: dict[str, list[Subject]] = {}
     for directory, run, curves in found:
         _check_date(directory, run)
-        label = run.name if names[run.name] == 1 else f"{run.name} ({directory.resolve().parent.name})"
+        label = shortened(run.name, _LABEL)
+        if names[run.name] > 1:
+            label += f" ({shortened(directory.resolve().parent.name, _LABEL)})"
         digest = sha256((directory / RUN_FILE).read_bytes()).hexdigest()
         subject = Subject(directory, run, curves, digest, label)
         by_settings.setdefault(_alike(run.settings), []).append(subject)
@@ -158,7 +164,8 @@ def _alike(settings: Settings) -> str:
 
 
 def _title(settings: Settings) -> str:
-    return ", ".join(filter(None, (settings.preset, settings.backbone, f"coreset {settings.coreset}")))
+    parts = (settings.preset, shortened(settings.backbone, _LABEL), f"coreset {settings.coreset}")
+    return ", ".join(filter(None, parts))
 
 
 def _prepared(source: Any) -> str:

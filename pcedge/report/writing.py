@@ -132,7 +132,7 @@ def make_document(study: Study, options: ReportOptions, progress: Progress = sil
     """Put the parts together."""
     most = options.pictures or (6 if len(study.subjects) < _MANY_CATEGORIES else 4)
     found = findings(study)
-    labels = listed((shortened(subject.label, 32) for subject in study.subjects), 4)
+    labels = listed((subject.label for subject in study.subjects), 4)
     return Document(
         title=shortened(options.title, 160) or f"Anomaly detection on {labels}",
         subtitle=f"Evaluation report: {counts_in_words(study)}, {study.newest[:10]}",
