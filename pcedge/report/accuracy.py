@@ -93,7 +93,7 @@ def _accuracy(group: Group, title: str, metrics: Sequence[str]) -> Iterator[Bloc
         for subject in group.subjects
     ]
     strong = []
-    for label, of, official in _mean_rows(group):
+    for label, of, official in _mean_rows(group, shown):
         strong.append(len(rows))
         rows.append((label, *(cell for name in shown for cell in _mean_cells(group, of, name, official))))
     if group.compared and any(name in group.paper for name in shown):
@@ -137,13 +137,13 @@ def _published(group: Group, category: str, name: str) -> list[str]:
     return [f"{difference.published:.2f}", points(difference.points) + ("" if difference.holds else " *")]
 
 
-def _mean_rows(group: Group) -> Iterator[tuple[str, list[Run], bool]]:
+def _mean_rows(group: Group, shown: Sequence[str]) -> Iterator[tuple[str, list[Run], bool]]:
     """Label, runs, and whether what was published is of the same: all, and those that were published."""
     runs = [subject.run for subject in group.subjects]
     known = [run for run in runs if (run.name, "image_auroc") in group.compared]
     if len(runs) > 1:
         yield "mean", runs, len(known) == len(runs)
-    if 0 < len(known) < len(runs):
+    if 0 < len(known) < len(runs) and any(("mean", name) in group.compared for name in shown):
         yield f"mean of the {len(known)} published", known, True
 
 

@@ -24,9 +24,9 @@ def categories(study: Study, most: int) -> Iterator[Block]:
     yield Heading("Category by category", page=len(study.subjects) > 1)
     yield paragraph(
         "Left, the picture; beside it, the anomaly map on it, coloured only where the map is above its "
-        "threshold; the ring marks its highest value; then, where there is one, the ground truth. A score "
-        "is given as a share of the threshold: above 1, the part is NG. In the histogram, strokes at the "
-        "axis are held-out scores of good training images."
+        "threshold; the ring marks its highest value, and what a crop cuts away is shaded. Then, where "
+        "there is one, the ground truth. A score is given as a share of the threshold too: above 1, the "
+        "part is NG. In the histogram, strokes at the axis are held-out scores of good training images."
     )
     for number, subject in enumerate(study.subjects):
         yield from _category(subject, number, most)
@@ -59,7 +59,7 @@ def _clear_cases(most: int) -> int:
 
 def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:
     run = subject.run
-    yield Heading(subject.label, level=2, page=number > 0)
+    yield Heading(subject.label, level=2)
     defects = sum(row.defect for row in run.images)
     yield paragraph(
         "{train} learned, {good} and {bad} judged.",

@@ -51,7 +51,7 @@ def _printable(value: Any) -> Any:
     """Plain values whose texts can be set: visible, and with places where endless words may be broken."""
     if isinstance(value, dict):
         return {name: _printable(item) for name, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_printable(item) for item in value]
     return _ENDLESS.sub(_breakable, visible(value)) if isinstance(value, str) else value
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pcedge.results import Run, RuntimeResult
 
-from .document import Block, Heading, Table, paragraph
+from .document import Block, Heading, Table, paragraph, shortened
 from .lines import lines
 from .study import Study, Subject
 from .wording import NOT_MEASURED, counted, metric_text, scientific
@@ -51,7 +51,7 @@ def _runtime_rows(subject: Subject) -> Iterator[tuple[str, ...]]:
             continue
         yield (
             subject.label,
-            result.description or result.runtime,
+            shortened(result.description or result.runtime, 40),
             metric_text(result.metrics.get("image_auroc")),
             metric_text(result.metrics.get("pixel_auroc")),
             _ms(result.frame_ms),

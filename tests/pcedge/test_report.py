@@ -170,6 +170,7 @@ def test_names_are_shown_as_they_are_and_cannot_do_anything(real_run: Path, tmp_
     text = _text(tmp_path / "nasty.pdf")
     assert '#panic("x") $x_1$ <script>alert' in text
     assert r"_a_ *b* `c` \n {0} @ref [9]" in text
+    assert not {"\x1b", "\u202e"} & set(text)
 
 
 def _degenerate(run: Run) -> dict[str, dict[str, Any]]:
