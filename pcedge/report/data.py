@@ -25,9 +25,12 @@ def data(study: Study) -> Iterator[Block]:
         "and defects without a mask."
     )
     problems = [(subject, problem) for subject in subjects for problem in subject.run.data.problems]
-    yield from lines(problems, "The checks found:", "These checks found nothing.")
     skipped = [(s, f"{name}: {reason}") for s in study.subjects for name, reason in s.run.skipped.items()]
-    yield from lines(skipped, "Not used, and not counted:", "Every image was used.")
+    if problems or skipped:
+        yield from lines(problems, "The checks found:", "These checks found nothing.")
+        yield from lines(skipped, "Not used, and not counted:", "Every image was used.")
+    else:
+        yield paragraph("These checks found nothing, and every image was used.")
     masks = [
         (s, f"{name}: {reason}") for s in study.subjects for name, reason in s.run.unusable_masks.items()
     ]
