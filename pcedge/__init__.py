@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from .bundle import Bundle, find_bundle
     from .camera import read_image
     from .certificate import Certificate, write_certificate
-    from .datasets import Dataset, open_dataset
+    from .datasets import Audit, Dataset, audit, categories, open_dataset
     from .evaluation import Evaluation, evaluate
     from .exporting import ExportResult, export_bundle
     from .fitting import FitOptions, FitResult, fit
     from .inspector import Inspector
+    from .metrics import Metric
     from .preprocessing import PRESETS, Preprocessing
     from .runtimes import Candidate, candidates, open_inspector
     from .verifying import Choice, choose_runtime, verify
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # Nothing is imported before it is used: a device has no torch, and `pcedge --help` has no time.
 _HOMES = {
     "PRESETS": "preprocessing",
+    "Audit": "datasets",
     "Bundle": "bundle",
     "Candidate": "runtimes",
     "Certificate": "certificate",
@@ -42,9 +44,12 @@ _HOMES = {
     "FitOptions": "fitting",
     "FitResult": "fitting",
     "Inspector": "inspector",
+    "Metric": "metrics",
     "Preprocessing": "preprocessing",
     "WatchOptions": "watching",
+    "audit": "datasets",
     "candidates": "runtimes",
+    "categories": "datasets",
     "choose_runtime": "verifying",
     "evaluate": "evaluation",
     "export_bundle": "exporting",
@@ -60,6 +65,7 @@ _HOMES = {
 
 __all__ = [
     "PRESETS",
+    "Audit",
     "Bundle",
     "Candidate",
     "Certificate",
@@ -71,9 +77,12 @@ __all__ = [
     "FitOptions",
     "FitResult",
     "Inspector",
+    "Metric",
     "Preprocessing",
     "WatchOptions",
+    "audit",
     "candidates",
+    "categories",
     "choose_runtime",
     "evaluate",
     "export_bundle",

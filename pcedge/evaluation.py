@@ -84,7 +84,7 @@ class Evaluation:
         defects_without_mask: Defective images left out of the pixel metrics because they have no mask.
         skipped: Images that were left out, and why.
         unusable_masks: Masks that could not be used, by image, and why; such a defect counts as one without.
-        leaks: Test images that were also learned from; results look better than they are.
+        leaks: Test images that were also learned from: their scores say nothing about new parts.
         layout: The dataset's layout.
         runtime: What ran the network.
         frame_ms: Median time from decoded picture to score and map.

@@ -1,6 +1,7 @@
 """Presets: everything a fit is told, under one name, so that results can be laid side by side."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pcedge.banks import CoresetSize
@@ -14,10 +15,17 @@ _OFFICIAL_224, _OFFICIAL_320 = "224_p0.1", "320_p0.01"
 
 @dataclass(frozen=True)
 class Member:
-    """A network of an ensemble, and whose outputs are used."""
+    """A network of an ensemble.
+
+    Attributes:
+        backbone: Architecture.
+        layers: Whose outputs are used; empty for its default.
+        weights: A state dict to use instead of torchvision's.
+    """
 
     backbone: str
     layers: tuple[str, ...]
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)

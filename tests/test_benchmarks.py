@@ -270,3 +270,36 @@ def test_search_needs_pictures_and_something_to_search(tmp_path: Path) -> None:
 
     assert "rows without their pictures" in flat.stderr
     assert "nothing to search" in one.stderr
+
+
+def test_the_pixel_metrics_are_timed_on_made_up_maps() -> None:
+    found = _result("metrics", "--images", "4", "--size", "64", "--limit", "0.05")
+
+    assert (found["images"], found["pixels"], found["limit"]) == (4, 4 * 64 * 64, 0.05)
+    assert 0 < found["defect_pixels"] < 0.07 * found["pixels"]
+    assert found["total_s"] == pytest.approx(found["add_s"] + found["compute_s"])
+    assert 0.7 < found["metrics"]["auroc"]["low"] <= found["metrics"]["auroc"]["value"] < 1
+    assert "peak_mb" in found
+
+
+def test_the_luck_of_the_coreset_is_measured_for_both_selections(tmp_path: Path) -> None:
+    from pcedge.camera import write_dataset
+
+    write_dataset(tmp_path, train=4, test_good=2, per_defect=1, size=64)
+
+    found = _result(
+        "selection",
+        tmp_path,
+        "--backbone",
+        "pcedge-s",
+        "--coreset",
+        "20",
+        "--seeds",
+        "2",
+        "--reference-seeds",
+        "1",
+    )
+
+    assert [result["seed"] for result in found["pcedge"]] == [0, 1]
+    assert len(found["reference"]) == 1
+    assert all(0 <= result["image_auroc"] <= 1 for result in found["pcedge"] + found["reference"])

@@ -168,6 +168,7 @@ def test_the_wheel_holds_the_network_that_ships_and_is_small(tmp_path: Path) -> 
     with zipfile.ZipFile(wheel) as archive:
         files = {info.filename: info.file_size for info in archive.infolist()}
     assert 1_000_000 < files["pcedge/weights/pcedge-s.safetensors"] < 4_000_000
+    assert files["pcedge/reference/mvtec_official.csv"] > 1_000
     assert {f"{name.replace('.', '/')}/__init__.py" for name in ("pcedge", *FACADES)} <= set(files)
     assert not [name for name in files if name.endswith((".pyi", ".pth")) or name.startswith(PARTS)]
 

@@ -168,7 +168,7 @@ def _print_findings(name: str, report: "Audit") -> None:
         from .console import say
 
         say(
-            "A test image that was learned from scores too low: results look better than they are. Remove "
+            "A test image that was learned from scores too low, and says nothing about new parts. Remove "
             "one of the two, or leave such images out with [bold]pcedge evaluate --leaks exclude[/]"
         )
 

@@ -80,7 +80,7 @@ def evaluate(
     memory_gb: recipe.MemoryGb = None,
     cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
     keep_bundles: Annotated[
-        bool, typer.Option("--keep-bundles", help="--all: keep the bundles, in models beside the runs.")
+        bool, typer.Option("--keep-bundles", help="--all: keep the bundles, in bundles beside the runs.")
     ] = False,
     parity: Annotated[
         str | None,
@@ -258,8 +258,8 @@ def _print_result(result: "Evaluation", title: str) -> None:
     _list("Problem with", {**result.skipped, **result.unusable_masks})
     if result.leaks:
         say(
-            "[bold yellow]{count} test images show what a training image shows:[/] results look better than "
-            "they are. [bold]--leaks exclude[/] leaves such images out; pcedge datasets says more.",
+            "[bold yellow]{count} test images show what a training image shows:[/] their scores say nothing "
+            "about new parts. [bold]--leaks exclude[/] leaves such images out; pcedge datasets says more.",
             count=len(result.leaks),
         )
         _list("Also learned from:", {leak.test: leak.train for leak in result.leaks})

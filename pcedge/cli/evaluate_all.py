@@ -101,6 +101,8 @@ def _published(asked: CampaignOptions) -> "Published | None":
     if asked.parity not in (None, "official"):
         raise OptionError(f"Nothing called {asked.parity!r} is published here.", "Use --parity official.")
     published = published_for(asked.recipe.preset)
+    if asked.recipe.backbone and not asked.parity:
+        return None  # another network's results are no measure of this one's
     if asked.parity and published is None:
         raise OptionError(
             f"The official implementation has no results for the preset {asked.recipe.preset}.",
@@ -121,11 +123,15 @@ def _print(
     published: "Published | None",
     others: dict[str, list[dict[str, str]]],
 ) -> None:
+    from pcedge.trials import paper_means
+
     from .console import out, say
     from .evaluate_run import runtimes_table, say_skipped_runtimes
     from .evaluate_tables import beside_table, results_table
 
-    out.print(results_table(outcomes, asked.recipe.preset, published))
+    preset = asked.recipe.preset
+    paper = {} if asked.recipe.backbone else paper_means(preset)
+    out.print(results_table(outcomes, preset, published, paper))
     runs = [outcome.run for outcome in outcomes if outcome.run]
     if others:
         out.print(beside_table(runs, others))

@@ -77,9 +77,9 @@ def _percent(run: Run | None, metric: str) -> str:
 def _beside(runs: Sequence[Run], others: dict[str, list[dict[str, str]]]) -> str:
     columns = shown_columns(others)
     rows = [
-        [run.data.name, *(row.get(column, "") for column in columns)]
+        [run.name, *(row.get(column, "") for column in columns)]
         for run in runs
-        for row in [own_row(run, columns), *others.get(run.data.name, [])]
+        for row in [own_row(run, columns), *others.get(run.name, [])]
     ]
     return _table(["dataset", *(column.replace("_", " ") for column in columns)], rows)
 

@@ -1,6 +1,6 @@
 """Tables of ``pcedge evaluate --all``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -16,14 +16,23 @@ _MORE = ("false_reject_rate", "miss_rate")
 _MISSING = "-"
 
 
-def results_table(outcomes: Sequence["Outcome"], preset: str, published: "Published | None") -> Table:
-    """A line for each category and one for the mean, in percent, beside what was published."""
-    from pcedge.trials import differences, means, paper_means
+def results_table(
+    outcomes: Sequence["Outcome"], preset: str, published: "Published | None", paper: Mapping[str, float]
+) -> Table:
+    """A line for each category and one for the mean, in percent, beside what was published.
+
+    Args:
+        outcomes: Of all categories.
+        preset: Name of the preset.
+        published: Results of the official implementation; None for no comparison.
+        paper: The paper's means by metric, in percent; empty for no such line.
+    """
+    from pcedge.trials import differences, means
 
     runs = [outcome.run for outcome in outcomes if outcome.run]
     found = differences(runs, published) if published else []
     known = {(difference.category, difference.metric): difference for difference in found}
-    beside = f"beside the {published.source}" if published else "nothing was published for this preset"
+    beside = f"beside the {published.source}" if published else "beside nothing published"
     table = Table(title=Text(f"{preset}, in percent, {beside}"), title_justify="left", title_style="bold")
     table.add_column("category", style="cyan")
     for metric in (*COMPARED, *_MORE):
@@ -39,7 +48,7 @@ def results_table(outcomes: Sequence["Outcome"], preset: str, published: "Publis
         "",
         style="bold",
     )
-    if paper := paper_means(preset):
+    if paper:
         cells = (f"{paper[metric]:.1f}" for metric in COMPARED)
         table.add_row("paper, mean of MVTec AD", *cells, *("" for _ in _MORE), "", style="dim")
     return table
@@ -78,8 +87,8 @@ def beside_table(runs: Sequence[Run], others: dict[str, list[dict[str, str]]]) -
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for run in runs:
-        for row in [own_row(run, columns), *others.get(run.data.name, [])]:
-            table.add_row(Text(run.data.name), *(Text(row.get(column, "")) for column in columns))
+        for row in [own_row(run, columns), *others.get(run.name, [])]:
+            table.add_row(Text(run.name), *(Text(row.get(column, "")) for column in columns))
     return table
 
 
@@ -100,7 +109,7 @@ def own_row(run: Run, columns: Sequence[str]) -> dict[str, str]:
         "preprocessing": f"resize{size} crop{prepared.crop}" if prepared.crop else f"whole picture to {size}",
         "embedding_dims": str(settings.dims),
         "bank_rows": str(settings.bank_rows),
-        "fit_s": f"{sum(run.seconds.values()) - run.seconds.get('evaluate', 0):.1f}",
+        "fit_s": _fit_s(run),
         "coreset_s": f"{run.seconds.get('coreset', 0):.1f}",
         "frame_ms": "" if frame_ms is None else f"{frame_ms:.1f}",
         "image_auroc": _four(run.value("image_auroc")),
@@ -112,3 +121,9 @@ def own_row(run: Run, columns: Sequence[str]) -> dict[str, str]:
 
 def _four(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def _fit_s(run: Run) -> str:
+    """Seconds of the fit's stages; nothing for a bundle that was evaluated as it was."""
+    spent = [seconds for stage, seconds in run.seconds.items() if stage not in ("export", "evaluate")]
+    return f"{sum(spent):.1f}" if spent else ""

@@ -140,9 +140,13 @@ def _look_at_all(dataset: Dataset, progress: Progress) -> tuple[_Looks, _Looks]:
     test: _Looks = {}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = pool.map(lambda task: _look_at(dataset, *task), tasks)
-        for done, ((path, sample), look) in enumerate(zip(tasks, found, strict=True), 1):
-            (test if sample else train)[dataset.relative(path)] = look
-            progress("check", done, len(tasks))
+        try:
+            for done, ((path, sample), look) in enumerate(zip(tasks, found, strict=True), 1):
+                (test if sample else train)[dataset.relative(path)] = look
+                progress("check", done, len(tasks))
+        finally:
+            # Whoever stops this does not wait for the images that are left.
+            pool.shutdown(cancel_futures=True)
     return train, test
 
 

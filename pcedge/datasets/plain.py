@@ -16,7 +16,7 @@ def _matches(root: Path) -> bool:
 
 def _read(root: Path, _variant: str) -> Dataset:
     good = images(root) or images(root / GOOD)
-    defects, stray = _defects(root)
+    defects, stray = _defects(root, good)
     if not defects:
         return Dataset(root, good, (), layout=LAYOUT.name)
     tested = _held_out(good)
@@ -29,14 +29,19 @@ def _read(root: Path, _variant: str) -> Dataset:
     )
 
 
-def _defects(root: Path) -> tuple[tuple[Sample, ...], tuple[Path, ...]]:
-    """Images in ``bad`` and in folders of kinds below it, with masks of ``masks`` or ``masks/<kind>``."""
+def _defects(root: Path, good: tuple[Path, ...]) -> tuple[tuple[Sample, ...], tuple[Path, ...]]:
+    """Images in ``bad`` and in folders of kinds below it, with masks of ``masks`` or ``masks/<kind>``.
+
+    Good images may have masks too, which mark nothing.
+    """
     samples, stray = paired(images(root / BAD), root / MASKS, BAD)
+    without_defect = {name for path in good for name in (path.stem, f"{path.stem}_mask")}
     for folder in folders(root / BAD):
         found, left = paired(images(folder), root / MASKS / folder.name, folder.name)
         samples, stray = samples + found, stray + left
-    used = {mask for sample in samples for mask in sample.masks}
-    return samples, tuple(path for path in stray if path not in used)
+    known = {mask for sample in samples for mask in sample.masks}
+    known |= {path for path in stray if path.stem in without_defect}
+    return samples, tuple(path for path in dict.fromkeys(stray) if path not in known)
 
 
 def _held_out(good: tuple[Path, ...]) -> frozenset[Path]:

@@ -168,9 +168,10 @@ def _count(normal: NormalScores, ranking: Ranks, bins: Bins, *, anomalous: bool)
         for block in normal.blocks():
             for ordered in block:
                 bins.add(ordered, anomalous=anomalous)
-            together = np.sort(np.concatenate(block))
+            together = np.concatenate(block)
             if not len(together):
                 continue
+            together.sort()
             list(pool.map(lambda part, together=together: _count_slice(together, ranking, part), slices))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 # Up to this much stays in memory; maps of 224 x 224 pixels reach it after 1,300 images.
 _IN_MEMORY = 256 * 1024 * 1024
 # Scores read back together.
-_BLOCK = 1 << 24
+_BLOCK = 1 << 25
 _SAMPLE = 256
 
 

@@ -182,7 +182,8 @@ class _Writer:
         cards = []
         for card in gallery.cards:
             pictures = "".join(
-                f'<img src="{self._inline(file)}" alt="{_escape(card.title)}" loading="lazy">' for file in card.files
+                f'<img src="{self._inline(file)}" alt="{_escape(card.title)}" loading="lazy">'
+                for file in card.files
             )
             words = f"{_escape(card.title)}<br><small>{_escape(card.detail)}</small>"
             cards.append(f"<figure><div>{pictures}</div><figcaption>{words}</figcaption></figure>")

@@ -130,7 +130,11 @@ def _kinds(subject: Subject) -> Iterator[Finding]:
             yield Finding(ONE_KIND, spans, subject.label)
     whole = [kind for kind in total if total[kind] > 1 and missed[kind] == total[kind]]
     if whole:
-        yield Finding(WHOLE_KIND, prose("Every image of these kinds passes: {kinds}.", kinds=listed(whole)), subject.label)
+        yield Finding(
+            WHOLE_KIND,
+            prose("Every image of these kinds passes: {kinds}.", kinds=listed(whole)),
+            subject.label,
+        )
 
 
 def _high_threshold(subject: Subject) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ def find_categories(paths: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in paths:
         for folder in _inside(path):
-            name = folder.resolve().name
+            name = folder.resolve().name if folder.name in ("", "..") else folder.name
             if name in found:
                 raise DatasetError(
                     f"Two categories are named {name!r}: {found[name]} and {folder}.",

@@ -81,7 +81,12 @@ def fit_and_evaluate_ensemble(
             report = part_of(progress, number, len(options.members))
             name = f"{circumstances.name}+{member.backbone}"
             asked = replace(
-                options.fit, backbone=member.backbone, layers=member.layers, models=models, name=name
+                options.fit,
+                backbone=member.backbone,
+                layers=member.layers,
+                weights=member.weights,
+                models=models,
+                name=name,
             )
             fitted = fit(dataset.root, asked, report)
             watch = Stopwatch()

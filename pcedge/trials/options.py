@@ -28,7 +28,7 @@ class TrialOptions:
         members: Networks of an ensemble, each fitted in place of the fit's own backbone; empty for none.
         runtimes: What runs the network, the first of them for the metrics of the run.
         leaks: What becomes of test images that were also learned from.
-        keep_bundles: Whether the bundles stay, in ``models`` beside the runs.
+        keep_bundles: Whether the bundles stay, in ``bundles`` beside the runs.
         command: The command line, for the record.
     """
 

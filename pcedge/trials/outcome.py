@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from .options import TrialOptions, request_digest
 from .record import Circumstances
 from .trial import fit_and_evaluate
 
-MODELS = "models"
+# Where bundles stay, and where they lie until a category is finished: nothing else is ever below the latter.
+BUNDLES, _UNKEPT = "bundles", ".bundles"
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,15 @@ def _found_or_made(
         return finished, True
     facts = data_facts(dataset, digest, audit(dataset, progress))
     circumstances = Circumstances(name, request, facts, options.preset, options.command)
-    models = output / MODELS
+    models = output / BUNDLES if options.keep_bundles else output / _UNKEPT / name
     make = fit_and_evaluate_ensemble if options.members else fit_and_evaluate
     try:
         return make(dataset, options, models, directory, circumstances, progress), False
     finally:
         if not options.keep_bundles:
-            _remove_bundles(models, name)
+            shutil.rmtree(models, ignore_errors=True)
+            with suppress(OSError):  # other categories' bundles may lie there
+                models.parent.rmdir()
 
 
 def _finished(directory: Path, request: str) -> Run | None:
@@ -88,11 +92,3 @@ def _finished(directory: Path, request: str) -> Run | None:
     except ResultError:
         return None
     return run if run.request == request else None
-
-
-def _remove_bundles(models: Path, name: str) -> None:
-    for bundle in [models / name, *models.glob(f"{name}+*")]:
-        shutil.rmtree(bundle, ignore_errors=True)
-    (models / "current").unlink(missing_ok=True)
-    if models.is_dir() and not any(models.iterdir()):
-        models.rmdir()

@@ -146,6 +146,19 @@ def test_defects_without_masks_leave_something_out_but_falsify_nothing(root: Pat
     assert found.trustworthy
 
 
+def test_whoever_stops_a_check_does_not_wait_for_the_rest(root: Path) -> None:
+    seen = []
+
+    def stop(_stage: str, done: int, _total: int) -> None:
+        seen.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(open_dataset(root), stop)
+
+    assert seen == [1]
+
+
 def test_good_images_alone_can_be_checked(good_images: Callable[..., Path], tmp_path: Path) -> None:
     found = _audit(good_images(tmp_path / "plain", 3))
 
