@@ -88,11 +88,10 @@ def _print_json(written: "Written") -> None:
 def _print_result(written: "Written") -> None:
     from .console import say
 
-    subjects = written.study.subjects
     say(
-        "Written to [bold]{output}[/]: {count} runs, {size} MB.",
+        "Written to [bold]{output}[/]: {title}, {size} MB.",
         output=written.output,
-        count=len(subjects),
+        title=written.document.title,
         size=f"{written.size / 1e6:.1f}",
     )
     for name, reason in written.study.failed:
