@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from pcedge.results import METRICS, Run
+from pcedge.results import METRICS, Run, ThresholdFacts
 from pcedge.trials import means
 
 from .document import Block, Heading, Note, Plot, Table, paragraph, prose
-from .study import Group, Study, Subject, interval_of
+from .study import MEAN, Group, Study, Subject, interval_of
 from .wording import (
     NOT_MEASURED,
     SHORT,
@@ -59,9 +59,7 @@ def _beside(group: Group) -> Iterator[Block]:
             "Nothing is published for these settings ({title}), so the tables stand alone.", title=group.title
         )
         return
-    known = [
-        subject.label for subject in group.subjects if (subject.run.name, "image_auroc") in group.compared
-    ]
+    known = [s.label for s in group.subjects if (s.digest, "image_auroc") in group.compared]
     if not known:
         yield paragraph(
             "The {source} results hold none of these categories, so the tables stand alone.",
@@ -125,13 +123,13 @@ def _is_published(group: Group, name: str) -> bool:
 def _cells(group: Group, subject: Subject, name: str) -> list[str]:
     metric = subject.run.metrics.get(name)
     interval = [interval_text(metric)] if _has_interval(group, name) else []
-    return [metric_text(metric), *interval, *_published(group, subject.run.name, name)]
+    return [metric_text(metric), *interval, *_published(group, subject.digest, name)]
 
 
-def _published(group: Group, category: str, name: str) -> list[str]:
+def _published(group: Group, key: str, name: str) -> list[str]:
     if not _is_published(group, name):
         return []
-    difference = group.compared.get((category, name))
+    difference = group.compared.get((key, name))
     if difference is None:
         return [NOT_MEASURED, NOT_MEASURED]
     return [f"{difference.published:.2f}", points(difference.points) + ("" if difference.holds else " *")]
@@ -140,16 +138,16 @@ def _published(group: Group, category: str, name: str) -> list[str]:
 def _mean_rows(group: Group, shown: Sequence[str]) -> Iterator[tuple[str, list[Run], bool]]:
     """Label, runs, and whether what was published is of the same: all, and those that were published."""
     runs = [subject.run for subject in group.subjects]
-    known = [run for run in runs if (run.name, "image_auroc") in group.compared]
+    known = [s.run for s in group.subjects if (s.digest, "image_auroc") in group.compared]
     if len(runs) > 1:
         yield "mean", runs, len(known) == len(runs)
-    if 0 < len(known) < len(runs) and any(("mean", name) in group.compared for name in shown):
+    if 0 < len(known) < len(runs) and any((MEAN, name) in group.compared for name in shown):
         yield f"mean of the {len(known)} published", known, True
 
 
 def _mean_cells(group: Group, runs: list[Run], name: str, official: bool) -> list[str]:
     interval = [""] if _has_interval(group, name) else []
-    published = _published(group, "mean", name)
+    published = _published(group, MEAN, name)
     return [
         percent(means(runs, [name])[name]),
         *interval,
@@ -181,8 +179,8 @@ def _undefined(group: Group) -> Iterator[Block]:
 
 def _verdicts(group: Group) -> Iterator[Block]:
     """What the threshold makes of the test images."""
-    judged = [subject for subject in group.subjects if subject.run.threshold]
-    if not judged:
+    rows = [_verdict_row(s, limit) for s in group.subjects if (limit := s.run.threshold)]
+    if not rows:
         yield paragraph("These scores only rank images: without a threshold there are no verdicts.")
         return
     yield Table(
@@ -198,14 +196,13 @@ def _verdicts(group: Group) -> Iterator[Block]:
             "%",
             "95 % interval",
         ),
-        tuple(map(_verdict_row, judged)),
+        tuple(rows),
     )
 
 
-def _verdict_row(subject: Subject) -> tuple[str, ...]:
+def _verdict_row(subject: Subject, limit: ThresholdFacts) -> tuple[str, ...]:
     run = subject.run
-    assert run.threshold is not None  # the caller chose those
-    cells = [subject.label, score_text(run.threshold.score), percent(run.threshold.false_reject_rate)]
+    cells = [subject.label, score_text(limit.score), percent(limit.false_reject_rate)]
     for defect, metric, verdict in ((False, "false_reject_rate", "NG"), (True, "miss_rate", "OK")):
         rows = [row for row in run.images if row.defect == defect]
         wrong = sum(row.verdict == verdict for row in rows)
@@ -219,7 +216,7 @@ def overview_rows(study: Study) -> list[tuple[str, Subject, float | None]]:
     rows = []
     for group in study.groups:
         for subject in group.subjects:
-            difference = group.compared.get((subject.run.name, "image_auroc"))
+            difference = group.compared.get((subject.digest, "image_auroc"))
             label = subject.label if len(study.groups) == 1 else f"{subject.label}: {group.title}"
             rows.append((label, subject, difference.published if difference else None))
     return rows

@@ -25,7 +25,7 @@ Prose = tuple[Span, ...]
 
 
 class Heading(msgspec.Struct, frozen=True, tag="heading"):
-    """A heading of level 1 or 2; ``page`` starts a new page, ``mark`` is where links lead."""
+    """A heading of level 1 or 2; ``page`` starts a new page."""
 
     text: str
     level: int = 1

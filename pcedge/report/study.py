@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ from pcedge.trials import SUMMARY_JSON, Difference, Published, differences, pape
 
 from .document import shortened
 
+MEAN = "mean"
 _LABEL = 40
 
 
@@ -70,11 +72,20 @@ class Group:
 
     @cached_property
     def compared(self) -> dict[tuple[str, str], Difference]:
-        """Category and metric to the difference from what was published; ``mean`` among the categories."""
+        """Digest of a run and metric to the difference from what was published; ``mean`` for all runs."""
         if self.published is None:
             return {}
-        found = differences([subject.run for subject in self.subjects], self.published)
-        return {(difference.category, difference.metric): difference for difference in found}
+        found: dict[tuple[str, str], Difference] = {}
+        for subject in self.subjects:
+            found |= {
+                (subject.digest, d.metric): d
+                for d in differences([subject.run], self.published)
+                if d.category != MEAN
+            }
+        for difference in differences([subject.run for subject in self.subjects], self.published):
+            if difference.category == MEAN:
+                found[MEAN, difference.metric] = difference
+        return found
 
     @cached_property
     def deviations(self) -> tuple[str, ...]:
@@ -112,9 +123,11 @@ class Study:
         return tuple(subject for group in self.groups for subject in group.subjects)
 
     @property
-    def newest(self) -> str:
-        """When the newest run was finished, ISO 8601."""
-        return max(subject.run.created for subject in self.subjects)
+    def date(self) -> str:
+        """On which day the newest run was finished, ``2026-01-31``."""
+        return max(
+            datetime.fromisoformat(subject.run.created).date() for subject in self.subjects
+        ).isoformat()
 
 
 def load_study(paths: Sequence[Path], progress: Progress = silent) -> Study:
@@ -177,8 +190,6 @@ def _prepared(source: Any) -> str:
 
 def _check_date(directory: Path, run: Run) -> None:
     """The report is dated by its runs: one without a date is not a run."""
-    from datetime import datetime
-
     try:
         datetime.fromisoformat(run.created)
     except ValueError:

@@ -6,7 +6,7 @@ from pcedge.trials import Difference
 
 from .document import prose
 from .finding import Finding, Rule
-from .study import Group, Study, interval_of
+from .study import MEAN, Group, Study, interval_of
 from .wording import SHORT, counted, listed, points, scientific
 
 FLIPS = Rule("Runtimes disagree", "a verdict changes with the runtime", 9)
@@ -56,7 +56,7 @@ def _parity(study: Study) -> Iterator[Finding]:
             yield _beyond(group, wrong)
         elif stated:
             text = "{title}: all differences lie within tolerance ({names}){but}."
-            names = listed(dict.fromkeys(d.category for d in stated if d.category != "mean"), 15)
+            names = listed(dict.fromkeys(d.category for d in stated if d.category != MEAN), 15)
             but = f", though the settings differ: {'; '.join(group.deviations)}" if group.deviations else ""
             yield Finding(PARITY, prose(text, title=group.title, names=names, but=but))
 
@@ -87,7 +87,7 @@ def _intervals(study: Study) -> Iterator[Finding]:
     for group in study.groups:
         for subject in group.subjects:
             interval = interval_of(subject.run, "image_auroc")
-            difference = group.compared.get((subject.run.name, "image_auroc"))
+            difference = group.compared.get((subject.digest, "image_auroc"))
             if interval and difference:
                 low, high = (round(100 * end, 6) for end in interval)
                 (included if low <= difference.published <= high else excluded).append(subject.label)

@@ -118,6 +118,8 @@ def write_report(
             f"{output} would be a report of an unknown kind ({output.suffix or 'no suffix'}).",
             "Name a PDF or a page: -o report.pdf or -o report.html",
         )
+    if options.pictures is not None and options.pictures < 1:
+        raise OptionError(f"{options.pictures} pictures cannot be shown.", "Ask for 1 to 8 of each category.")
     study = load_study(runs, progress)
     document = make_document(study, options, progress)
     progress("typeset", 0, 1)
@@ -135,9 +137,9 @@ def make_document(study: Study, options: ReportOptions, progress: Progress = sil
     labels = listed((subject.label for subject in study.subjects), 4)
     return Document(
         title=shortened(options.title, 160) or f"Anomaly detection on {labels}",
-        subtitle=f"Evaluation report: {counts_in_words(study)}, {study.newest[:10]}",
+        subtitle=f"Evaluation report: {counts_in_words(study)}, {study.date}",
         author=f"pcedge {version('pcedge')}",
-        date=study.newest[:10],
+        date=study.date,
         summary=tuple(summary(study, found)),
         blocks=(
             *asked(study),

@@ -186,7 +186,11 @@ def _degenerate(run: Run) -> dict[str, dict[str, Any]]:
         "constant": {"images": tuple(replace(row, score=1.0) for row in run.images)},
         "zero": {"images": tuple(replace(row, score=0.0) for row in run.images)},
         "wide": {"images": tuple(replace(row, score=10.0**n) for n, row in enumerate(run.images))},
-        "ranking": {"threshold": None, "images": tuple(replace(row, verdict="") for row in run.images)},
+        "ranking": {
+            "settings": replace(run.settings, neighbours=3, embedding="reference"),
+            "threshold": None,
+            "images": tuple(replace(row, verdict="") for row in run.images),
+        },
         "empty": {
             "images": (),
             "pictures": (),
@@ -221,6 +225,9 @@ def test_runs_with_gaps_say_what_is_missing(real_run: Path, tmp_path: Path) -> N
         "These checks found nothing, and every image was used.",
         "lost has no results: the disk was *full*",
         "Nothing is published for these settings",
+        "re-weighting (its equation 7)",
+        "In the reference embedding",
+        "These scores only rank images",
     ):
         assert words in text, words
     assert len(written.study.subjects) == 7
@@ -281,6 +288,20 @@ def test_a_run_that_cannot_be_read_is_an_error_and_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_two_runs_of_one_category_are_compared_each_for_itself(real_run: Path, tmp_path: Path) -> None:
+    run = read_run(real_run)
+    settings = msgspec.structs.replace(run.settings, preset="official-224")
+    for place, value in (("one", 0.9), ("two", 0.5)):
+        metrics = {"image_auroc": Metric(value=value)}
+        _changed(real_run, tmp_path / place / "bottle", name="bottle", settings=settings, metrics=metrics)
+
+    (group,) = load_study([tmp_path / "one", tmp_path / "two"]).groups
+
+    points = [group.compared[subject.digest, "image_auroc"].points for subject in group.subjects]
+    assert points == pytest.approx([-10, -50])
+    assert group.compared["mean", "image_auroc"].points == pytest.approx(-30)
+
+
 def test_an_output_that_cannot_be_is_an_error(real_run: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "file").write_text("not a folder")
@@ -295,6 +316,8 @@ def test_an_output_that_cannot_be_is_an_error(real_run: Path, tmp_path: Path) ->
             write_report([real_run], tmp_path / name)
         assert isinstance(raised.value, PcedgeError)
         assert raised.value.hint
+    with pytest.raises(OptionError, match="0 pictures"):
+        write_report([real_run], tmp_path / "r.html", ReportOptions(pictures=0))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.html"]
 
 
@@ -349,6 +372,7 @@ def test_runs_of_one_name_and_of_other_settings_are_told_apart(real_run: Path, t
     study = load_study([one, two, one])
 
     assert [subject.label for subject in study.subjects] == ["line (one)", "line (two)"]
+    assert study.date == read_run(real_run).created[:10]
     assert len(study.groups) == 2
 
 
