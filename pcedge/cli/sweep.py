@@ -150,33 +150,30 @@ def _print(found: "Sweep", directory: Path) -> None:
 
 def sweep_table(found: "Sweep") -> "Table":
     """The points, those that no other beats first and marked."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     from pcedge.sweeps import pareto
 
-    table = Table(title=Text(f"Sweep of {found.dataset}"), title_justify="left", title_style="bold")
-    for heading in ("", "backbone"):
-        table.add_column(heading, style="cyan")
-    for heading in (
-        "size",
-        "coreset",
-        "neighbours",
-        "image AUROC",
-        "pixel AUROC",
-        "AUPRO",
-        "ms a frame",
-        "bank rows",
-        "MB",
-    ):
-        table.add_column(heading, justify="right")
+    title = Text(f"Sweep of {found.dataset}; b: neighbours that re-weight; *: beaten by none")
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+        pad_edge=False,
+    )
+    table.add_column("backbone", style="cyan", no_wrap=True)
+    for heading in ("px", "coreset", "b", "image AUROC", "pixel AUROC", "AUPRO", "ms", "rows", "MB"):
+        table.add_column(heading, justify="right", no_wrap="A" not in heading)
     front = pareto(found.points)
     beaten = sorted((point for point in found.points if point not in front), key=lambda point: point.frame_ms)
     for point in (*front, *beaten):
         metrics = (point.image_auroc, point.pixel_auroc, point.aupro)
         table.add_row(
-            "*" if point in front else "",
-            point.backbone,
+            f"{point.backbone} *" if point in front else point.backbone,
             str(point.image_size),
             point.coreset,
             str(point.neighbours),
