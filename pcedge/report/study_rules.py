@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 
+from pcedge.results import METRICS
 from pcedge.trials import Difference
 
 from .document import prose
 from .finding import Finding, Rule
 from .study import MEAN, Group, Study, interval_of
-from .wording import SHORT, counted, listed, points, scientific
+from .wording import counted, listed, points, scientific
 
 FLIPS = Rule("Runtimes disagree", "a verdict changes with the runtime", 9)
 DATA = Rule("Data to be settled first", "the checks found anything", 9)
@@ -74,7 +75,7 @@ def _beyond(group: Group, wrong: list[Difference]) -> Finding:
         title=group.title,
         count=counted(len(wrong), "difference lies", "differences lie"),
         category=worst.category,
-        metric=SHORT.get(worst.metric, worst.metric.replace("_", " ")),
+        metric=METRICS[worst.metric],
         points=points(worst.points),
         reason=reason,
     )
