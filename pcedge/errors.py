@@ -80,3 +80,7 @@ class OutputError(PcedgeError):
 
 class ResultError(PcedgeError):
     """Results of an evaluation are missing, damaged or from another version."""
+
+
+class ReportError(PcedgeError):
+    """A report cannot be put together."""

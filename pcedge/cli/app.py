@@ -19,6 +19,7 @@ from .export import export
 from .fit import fit
 from .index import index
 from .models import models
+from .report import report
 from .sweep import sweep
 from .verify import verify
 from .watch import watch
@@ -84,6 +85,7 @@ app.command("bench")(bench)
 app.command("index")(index)
 app.command("sweep")(sweep)
 app.command("datasets")(datasets)
+app.command("report")(report)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)
