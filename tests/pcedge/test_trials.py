@@ -154,8 +154,13 @@ def test_several_at_once_give_what_one_after_another_gives(lines: Path, tmp_path
     assert [outcome.error for outcome in together] == ["", ""]
     assert alone.run is not None
     assert together[1].run is not None
-    assert alone.run.metrics == together[1].run.metrics
-    assert alone.run.images == together[1].run.images
+    # Processes at once share the cores, and with other numbers of threads networks give other last bits.
+    stated = {name: metric.value for name, metric in alone.run.metrics.items()}
+    found = {name: metric.value for name, metric in together[1].run.metrics.items()}
+    assert found == {name: pytest.approx(value, abs=1e-4) for name, value in stated.items()}
+    assert [(row.name, row.verdict) for row in alone.run.images] == [
+        (row.name, row.verdict) for row in together[1].run.images
+    ]
     assert heard[0] == ("categories", 0, 2)
     assert heard[-1] == ("categories", 2, 2)
     assert {stage for stage, _, _ in heard} == {"categories", "bolt", "nut"}
