@@ -6,7 +6,7 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
     from pcedge.camera import JsonLines, Stream, inspect_stream, open_source
 
     with Stream(open_source("folder:incoming")) as stream:
-        summary = inspect_stream(stream, inspect, sinks=[JsonLines("events.jsonl")])
+        summary = inspect_stream(stream, one_by_one(inspect), on_event=print)
 """
 
 from .addresses import redact
@@ -17,41 +17,60 @@ from .folder import FolderSource
 from .frames import Frame, Inspection, Region, Verdict
 from .gate import FrameGate, without_content
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
-from .loop import inspect_stream, invalid
+from .loop import Outlet, inspect_stream, invalid, one_by_one
 from .overlay import HeatScale, draw_findings, heatmap_overlay
+from .parts import Debounced, EachFrame, PartRule, Triggered, worst
 from .regions import find_regions
 from .sinks import JsonLines, Pictures, Save, Sink
-from .source import NoFrame, Source, frame_name
+from .source import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources import open_source
+from .states import CameraState, CameraStatus
+from .station import Station
 from .stream import Stream
 from .synthetic import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .tally import Summary, Tally
+from .triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
 from .video import VideoSource
 
 __all__ = [
     "DEFECT_KINDS",
     "IMAGE_SUFFIXES",
     "CameraSource",
+    "CameraState",
+    "CameraStatus",
+    "Debounced",
+    "EachFrame",
     "Event",
     "FolderSource",
     "Frame",
     "FrameGate",
+    "Grabbed",
+    "GrabbingSource",
     "HeatScale",
     "Inspection",
     "JsonLines",
+    "MessageTrigger",
     "NoFrame",
+    "Outlet",
     "Part",
+    "PartRule",
     "Phase",
     "Pictures",
     "Region",
+    "RegionTrigger",
     "RenderedPart",
+    "RenewableSource",
     "Save",
     "Sink",
     "Source",
+    "Station",
     "Stream",
     "Summary",
     "SyntheticCamera",
     "Tally",
+    "TimeTrigger",
+    "Trigger",
+    "Triggered",
     "Verdict",
     "VideoSource",
     "banner",
@@ -62,6 +81,7 @@ __all__ = [
     "inspect_stream",
     "invalid",
     "list_images",
+    "one_by_one",
     "open_source",
     "read_image",
     "read_mask",
@@ -69,6 +89,7 @@ __all__ = [
     "render_part",
     "result_picture",
     "without_content",
+    "worst",
     "write_dataset",
     "write_image",
 ]

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import count
 
 import cv2
+
 from pcedge.errors import CameraError
 
 from .drivers import rgb_of

@@ -30,12 +30,14 @@ class _Run:
         opened: Whether it could be opened.
         returned_s: When the driver last came back, with or without a picture.
         picture_s: When the last picture came.
+        reopens: Whether the source is reopening the camera itself: it said so, and paces itself.
     """
 
     source: Source
     opened: bool = False
     returned_s: float = field(default_factory=time.monotonic)
     picture_s: float = field(default_factory=time.monotonic)
+    reopens: bool = False
     thread: threading.Thread | None = None
 
 
@@ -131,9 +133,7 @@ class Reader:
     def _stalls(self, run: _Run, now: float) -> bool:
         if now - run.returned_s > self._stall_s:
             return True
-        # A source that is reopening the camera itself says so, and paces itself.
-        silent = self._state in {CameraState.STARTING, CameraState.RUNNING}
-        return silent and now - run.picture_s > self._stall_s
+        return not run.reopens and now - run.picture_s > self._stall_s
 
     def _give_up(self, run: _Run, reason: str) -> None:
         if not self.renewable:
@@ -215,7 +215,7 @@ class Reader:
         return not self._stopped and self._run is run
 
     def _picture_came(self, run: _Run) -> None:
-        run.picture_s = time.monotonic()
+        run.picture_s, run.reopens = time.monotonic(), False
         if self._run is run:
             self._state, self._reason, self._pause_s = CameraState.RUNNING, "", _FIRST_PAUSE_S
 
@@ -230,6 +230,7 @@ class Reader:
                 self._size_wh = (frame.image_rgb.shape[1], frame.image_rgb.shape[0])
                 self._picture_came(run)
             elif self.live:
+                run.reopens = True
                 self._state, self._reason = CameraState.RECONNECTING, frame.fault
             self.slot.put(frame)
             self._changed.notify_all()

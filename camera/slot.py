@@ -15,9 +15,9 @@ _NEWEST = 0.2
 class Slot:
     """Holds at most one frame. Of a camera a newer one replaces it, for a file the reader waits.
 
-    A camera's pictures are decoded only when there is use for them: when the place is empty, when the consumer
-    waits, or when it may come before the next one. What was not decoded makes the frame in the slot outdated,
-    and an outdated frame is not given out: the next picture is.
+    A camera's pictures are decoded only when there is use for them: when the place is empty, when the
+    consumer waits, or when it may come before the next one. What was not decoded makes the frame in the slot
+    outdated, and an outdated frame is not given out: the next picture is.
 
     Not safe for threads by itself: the reader's lock guards it.
 

@@ -34,9 +34,9 @@ class Stream:
                 ...
 
     Every source is read by a thread of its own into a single place. In that of a live source a newer frame
-    replaces the older one: whoever iterates always gets the newest, and what was replaced is counted. Any other
-    source waits until its frame was taken, and nothing is dropped. A watchdog restarts a live source that
-    hangs or falls silent, with growing pauses.
+    replaces the older one: whoever iterates always gets the newest, and what was replaced is counted. Any
+    other source waits until its frame was taken, and nothing is dropped. A watchdog restarts a live source
+    that hangs or falls silent, with growing pauses.
 
     The iteration ends when all sources have ended, after :meth:`stop`, or when the time is over. What goes
     wrong for good in a reading thread is raised by the iteration: at once when it is a bug, otherwise when no
@@ -56,6 +56,8 @@ class Stream:
         self._stopped = False
         self._deadline: float | None = None
         self._turn = 0
+        self._closed = threading.Event()
+        self._watchdog = threading.Thread(target=self._watch_over, name="watchdog", daemon=True)
 
     @property
     def name(self) -> str:
@@ -66,6 +68,11 @@ class Stream:
     def live(self) -> bool:
         """Whether any source's frames come at their own pace."""
         return any(reader.live for reader in self._readers)
+
+    @property
+    def live_names(self) -> frozenset[str]:
+        """Names of the cameras whose frames come at their own pace."""
+        return frozenset(reader.name for reader in self._readers if reader.live)
 
     @property
     def received(self) -> int:
@@ -91,7 +98,7 @@ class Stream:
         except BaseException:
             self._close()
             raise
-        threading.Thread(target=self._watch_over, name="watchdog", daemon=True).start()
+        self._watchdog.start()
         return self
 
     def __exit__(
@@ -121,7 +128,7 @@ class Stream:
             yield from frames
 
     def batches(self, most: int, limit: int | None = None) -> Iterator[list[Frame]]:
-        """Yield what there is: one to ``most`` frames, never two of one source.
+        """Yield what there is: up to ``most`` frames, never two of one source; none when none came in 0.1 s.
 
         Args:
             most: Frames in a batch at most.
@@ -135,9 +142,8 @@ class Stream:
             frames = self._take(most if left is None else min(most, left))
             if frames is None:
                 return
-            if frames:
-                left = None if left is None else left - len(frames)
-                yield frames
+            left = None if left is None else left - len(frames)
+            yield frames
 
     def _over(self) -> bool:
         late = self._deadline is not None and time.monotonic() >= self._deadline
@@ -201,14 +207,14 @@ class Stream:
 
     def _watch_over(self) -> None:
         """Restart what stalls; runs in a thread of its own until the stream is closed."""
-        while not self._stopped:
+        while not self._closed.wait(_WATCH_S):
             with self._changed:
                 for reader in self._readers:
                     reader.watch_over()
-            time.sleep(_WATCH_S)
 
     def _close(self) -> None:
         self.stop()
+        self._closed.set()
         for reader in self._readers:
             reader.stop()
         with self._changed:
@@ -216,3 +222,5 @@ class Stream:
         until = time.monotonic() + _JOIN_S
         for reader in self._readers:
             reader.join(until - time.monotonic())
+        if self._watchdog.is_alive():
+            self._watchdog.join(_JOIN_S)
