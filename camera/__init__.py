@@ -12,13 +12,14 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
 from .addresses import redact
 from .banner import banner, result_picture
 from .capture import CameraSource
-from .events import Event
+from .events import Event, Part, Phase
 from .folder import FolderSource
-from .frames import Frame, Inspection, Verdict
+from .frames import Frame, Inspection, Region, Verdict
 from .gate import FrameGate, without_content
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
 from .loop import inspect_stream, invalid
 from .overlay import HeatScale, draw_findings, heatmap_overlay
+from .regions import find_regions
 from .sinks import JsonLines, Pictures, Save, Sink
 from .source import NoFrame, Source, frame_name
 from .sources import open_source
@@ -39,7 +40,10 @@ __all__ = [
     "Inspection",
     "JsonLines",
     "NoFrame",
+    "Part",
+    "Phase",
     "Pictures",
+    "Region",
     "RenderedPart",
     "Save",
     "Sink",
@@ -52,6 +56,7 @@ __all__ = [
     "VideoSource",
     "banner",
     "draw_findings",
+    "find_regions",
     "frame_name",
     "heatmap_overlay",
     "inspect_stream",
