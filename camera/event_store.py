@@ -1,0 +1,118 @@
+"""Events in an SQLite file, each exactly once."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from pcedge.errors import OutputError
+
+from .database import open_database
+from .events import Event
+from .identity import record_key
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE event (
+    key TEXT PRIMARY KEY,
+    time TEXT NOT NULL,
+    source TEXT NOT NULL,
+    name TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    score REAL,
+    threshold REAL,
+    reason TEXT NOT NULL,
+    json TEXT NOT NULL
+);
+CREATE INDEX event_by_time ON event (time);
+CREATE INDEX event_by_verdict ON event (verdict, time);
+"""
+_INSERT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PRUNE_EVERY = 1000
+
+
+class EventStore:
+    """An SQLite file with one row an event; an event written twice is there once.
+
+    A row is on the disk when ``write`` returns: a kill or a power cut takes nothing of it away, and leaves
+    no damaged file. Others may read while it is written.
+
+    Args:
+        path: The file; it and its folder are made if they are missing.
+        max_events: The oldest rows go when there are about this many; None keeps all.
+    """
+
+    def __init__(self, path: str | Path, *, max_events: int | None = None) -> None:
+        self._path = Path(path)
+        self._max_events = max_events
+        self._lock = threading.Lock()
+        self._database: sqlite3.Connection | None = None
+        self._since_pruned = 0
+
+    def __enter__(self) -> EventStore:
+        self._database = open_database(self._path, _SCHEMA, _SCHEMA_VERSION)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+
+    def write(self, event: Event) -> None:
+        """Store one event.
+
+        Raises:
+            OutputError: It could not be stored.
+        """
+        row = (
+            record_key(event),
+            event.time,
+            event.source,
+            event.name,
+            event.verdict.value,
+            event.score,
+            event.threshold,
+            event.reason,
+            event.to_json(),
+        )
+        with self._lock:
+            database = self._opened()
+            try:
+                with database:
+                    database.execute(_INSERT, row)
+                    self._prune(database)
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+
+    def holds(self, event: Event) -> bool:
+        """Whether an event is there.
+
+        Raises:
+            OutputError: The file cannot be read.
+        """
+        with self._lock:
+            try:
+                found = self._opened().execute("SELECT 1 FROM event WHERE key = ?", (record_key(event),))
+                return found.fetchone() is not None
+            except sqlite3.Error as error:
+                raise self._failed(error) from error
+
+    def _prune(self, database: sqlite3.Connection) -> None:
+        self._since_pruned += 1
+        if self._max_events is None or self._since_pruned < min(_PRUNE_EVERY, self._max_events):
+            return
+        self._since_pruned = 0
+        database.execute(
+            "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event ORDER BY time DESC LIMIT -1 OFFSET ?)",
+            (self._max_events,),
+        )
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
+        return self._database
+
+    def _failed(self, error: sqlite3.Error) -> OutputError:
+        return OutputError(f"{self._path}: {error}.", "Check that the disk has room and may be written to.")

@@ -1,0 +1,238 @@
+"""MQTT: events at quality of service 1, a retained status, and a last will."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pcedge.errors import MissingExtraError, OptionError, OutputError
+
+from .credentials import Secret
+from .outbox import Message
+from .posting import Receipt
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+_AT_LEAST_ONCE = 1
+_ACKNOWLEDGED_WITHIN_S = 10.0
+_FAREWELL_S = 1.0
+_RECONNECT_S = (1, 30)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How to be sure of the broker, and the broker of us.
+
+    Attributes:
+        ca_file: Certificates to trust, instead of the system's; empty for the system's.
+        cert_file: Our own certificate; empty for none.
+        key_file: Its key.
+    """
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where the broker is and how to log in.
+
+    Attributes:
+        host: Its name or address.
+        port: Usually 1883, with TLS 8883.
+        client_id: What the broker knows us by, of which there must be only one; empty for a name made of
+            machine and topic.
+        username: Empty for none.
+        password: Its password.
+        tls: None for a connection that is not encrypted.
+        keepalive_s: After one and a half times this without a sign of life the broker publishes the last
+            will.
+    """
+
+    host: str
+    port: int = 1883
+    client_id: str = ""
+    username: str = ""
+    password: Secret | None = None
+    tls: Tls | None = None
+    keepalive_s: int = 15
+
+
+class MqttTransport:
+    """The way to an MQTT broker.
+
+    Events go to ``TOPIC/events/SOURCE``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while connected,
+    ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks.
+
+    Args:
+        broker: Where it is.
+        topic: What all topics begin with.
+    """
+
+    def __init__(self, broker: Broker, topic: str = "pcedge") -> None:
+        self._broker = broker
+        self._topic = topic.strip("/")
+        self._client: Client | None = None
+        self._hurry: Callable[[], None] = lambda: None
+        self._changed = threading.Condition()
+        # The five below are shared with the thread of the client, under the condition's lock.
+        self._connected = False
+        self._closing = False
+        self._why_not = "not connected yet"
+        self._acknowledged: set[int] = set()
+        self._of_no_interest: set[int] = set()  # packets whose numbers will be used again for others
+        # What the client has, and goes on sending over reconnects by itself: message number to packet number.
+        self._packets: dict[int, int] = {}
+
+    def open(self, hurry: Callable[[], None]) -> None:
+        """Start connecting.
+
+        Raises:
+            MissingExtraError: paho-mqtt is not installed.
+            OptionError: A certificate cannot be used.
+        """
+        self._hurry, self._closing = hurry, False
+        self._client = client = self._new_client()
+        client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
+        client.loop_start()
+
+    def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
+        """Publish messages and yield a receipt for each as the broker acknowledges it.
+
+        Raises:
+            OutputError: There is no connection, it breaks, or no acknowledgement comes.
+        """
+        self._require_connection()
+        for message in messages:
+            if message.number not in self._packets:
+                self._packets[message.number] = self._publish(message)
+        for message in messages:
+            self._wait_for(message)
+            yield Receipt(message.number)
+
+    def close(self) -> None:
+        """Say good-bye and hang up."""
+        client = self._client
+        if client is None:
+            return
+        if self._connected:
+            packet = client.publish(f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True).mid
+            with self._changed:
+                self._changed.wait_for(lambda: packet in self._acknowledged, _FAREWELL_S)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        client.disconnect()
+        client.loop_stop()
+        self._client = None
+
+    def _new_client(self) -> Client:
+        try:
+            from paho.mqtt.client import Client
+            from paho.mqtt.enums import CallbackAPIVersion
+        except ImportError as error:
+            raise MissingExtraError("paho-mqtt", "line", "Sending to MQTT") from error
+        broker = self._broker
+        name = broker.client_id or f"pcedge-{platform.node()}-{self._topic}"
+        client = Client(CallbackAPIVersion.VERSION2, client_id=name)
+        if broker.username:
+            client.username_pw_set(broker.username, broker.password.value if broker.password else None)
+        if broker.tls is not None:
+            _use_tls(client, broker.tls)
+        client.will_set(f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True)
+        client.reconnect_delay_set(*_RECONNECT_S)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        return client
+
+    def _publish(self, message: Message) -> int:
+        assert self._client is not None
+        topic = f"{self._topic}/events/{_level(message.topic)}"
+        return self._client.publish(topic, message.body, _AT_LEAST_ONCE).mid
+
+    def _wait_for(self, message: Message) -> None:
+        packet = self._packets[message.number]
+        with self._changed:
+            self._changed.wait_for(
+                lambda: packet in self._acknowledged or not self._connected or self._closing,
+                _ACKNOWLEDGED_WITHIN_S,
+            )
+            if packet in self._acknowledged:
+                self._acknowledged.discard(packet)
+                del self._packets[message.number]
+                return
+        self._require_connection()
+        with self._changed:  # a broker that is there and silent gets everything anew
+            self._of_no_interest.update(self._packets.values())
+            self._packets.clear()
+        raise self._failed(f"no acknowledgement within {_ACKNOWLEDGED_WITHIN_S:.0f} s")
+
+    def _require_connection(self) -> None:
+        if not self._connected or self._closing:
+            raise self._failed(self._why_not)
+
+    def _failed(self, why: str) -> OutputError:
+        return OutputError(
+            f"MQTT broker {self._broker.host}:{self._broker.port}: {why}.", "Events wait on disk until it is."
+        )
+
+    def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._lost(f"refused the connection: {reason}")
+            return
+        packet = client.publish(f"{self._topic}/status", _state("online"), _AT_LEAST_ONCE, retain=True).mid
+        with self._changed:
+            self._of_no_interest.add(packet)
+            self._connected = True
+        self._hurry()
+
+    def _on_connect_fail(self, _client: Client, _data: Any) -> None:
+        self._lost("cannot be reached")
+
+    def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if self._connected:
+            self._lost(f"the connection broke: {reason}")
+
+    def _on_publish(self, _client: Client, _data: Any, packet: int, _reason: Any, _properties: Any) -> None:
+        with self._changed:
+            if packet in self._of_no_interest:
+                self._of_no_interest.discard(packet)
+            else:
+                self._acknowledged.add(packet)
+            self._changed.notify_all()
+
+    def _lost(self, why: str) -> None:
+        with self._changed:
+            self._connected = False
+            self._why_not = why
+            self._changed.notify_all()
+
+
+def _use_tls(client: Client, tls: Tls) -> None:
+    try:
+        client.tls_set(tls.ca_file or None, tls.cert_file or None, tls.key_file or None)
+    except (OSError, ValueError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OptionError(
+            f"sinks.mqtt: the certificates cannot be used: {reason}.",
+            "Check ca_file, cert_file and key_file: PEM files, the key without a password.",
+        ) from error
+
+
+def _state(state: str) -> str:
+    return json.dumps({"state": state})
+
+
+def _level(name: str) -> str:
+    """A source's name as one level of a topic."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "source"
