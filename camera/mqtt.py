@@ -124,7 +124,9 @@ class MqttTransport:
         if client is None:
             return
         if self._connected:
-            packet = client.publish(f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True).mid
+            packet = client.publish(
+                f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True
+            ).mid
             with self._changed:
                 self._changed.wait_for(lambda: packet in self._acknowledged, _FAREWELL_S)
         with self._changed:

@@ -163,7 +163,9 @@ class Posted:
             try:
                 sent = self._send_some()
             except Exception as error:  # whatever it is, the events are on disk and can be sent again
-                self._note(error.what if isinstance(error, PcedgeError) else f"{type(error).__name__}: {error}")
+                self._note(
+                    error.what if isinstance(error, PcedgeError) else f"{type(error).__name__}: {error}"
+                )
                 self._faulty = True
                 self._pause(backoff.next_s())
                 continue

@@ -136,7 +136,9 @@ class RejectGate:
             self._changed.notify_all()
             fault = self._fault
         if not known:
-            raise OutputError(f"sinks.modbus: {event.source} has no coil.", "Name one in coils, or one for '*'.")
+            raise OutputError(
+                f"sinks.modbus: {event.source} has no coil.", "Name one in coils, or one for '*'."
+            )
         if fault:
             raise OutputError(f"{fault}.", "The controller's watchdog must reject until it answers.")
 

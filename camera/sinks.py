@@ -184,7 +184,11 @@ class Pictures:
         last, number = self._given.get(source, ("", 0))
         number = number + 1 if stem == last else 1
         self._given[source] = (stem, number)
-        return f"{stem}-{inspection.verdict.value}" if number == 1 else f"{stem}-{number}-{inspection.verdict.value}"
+        return (
+            f"{stem}-{inspection.verdict.value}"
+            if number == 1
+            else f"{stem}-{number}-{inspection.verdict.value}"
+        )
 
 
 def moment(unix_s: float) -> str:

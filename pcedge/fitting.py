@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ from pcedge.errors import DatasetError, ImageError, WeightsUnavailableError
 from pcedge.export import TorchRuntime
 from pcedge.feature_cache import FeatureCache, default_cache_directory, embedder_key
 from pcedge.features import BATCH, Features, embed_images
+from pcedge.gating import learn_gate
 from pcedge.golden import with_fault, write_golden
 from pcedge.inspector import Inspector
 from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
@@ -157,6 +159,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
         with watch.stage("write"):
             progress("write", 0, 1)
             manifest = _manifest(name, dataset, task, learned, network, options)
+            manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out_paths, staging))
             _write_files(staging, manifest, learned, network, options.seed)
             manifest = seal(staging, manifest)
     set_current(options.models, name)

@@ -68,6 +68,28 @@ class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
     smoothing: str = "gaussian, truncated at 4 sigma, border repeats the edge pixel"
 
 
+class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a picture must be to be judged at all, learned from ``images`` nominal pictures.
+
+    Every limit lies ``margin`` times their range beyond the outermost of them, or a fixed smallest distance.
+    ``brightness`` is the mean grey level, ``saturated`` and ``flat_rows`` are shares, ``sharpness`` is the
+    logarithm of the Laplacian's variance over the picture's, ``row_break`` a step between rows in grey
+    levels.
+    ``size_wh`` is None where they differ in size; ``shift`` is a share of the picture's side, None where the
+    scene is not steady, so that the camera's place is not checked.
+    """
+
+    images: int
+    margin: float
+    size_wh: tuple[int, int] | None
+    brightness: tuple[float, float]
+    saturated: float
+    sharpness: float
+    row_break: float
+    flat_rows: float
+    shift: float | None
+
+
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a file must be to be trusted."""
 
@@ -91,6 +113,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     bank: BankInfo
     threshold: ThresholdInfo
     map: MapInfo
+    gate: GateInfo | None = None
     files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> bytes:
