@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,7 +33,7 @@ class FrameGate:
     """
 
     def __init__(self, limits: GateLimits | None = None, *, frozen_after: int = 25) -> None:
-        self._limits = limits
+        self.limits = limits
         self._frozen_after = frozen_after
         self._previous: NDArray[np.uint8] | None = None
         self._repeats = 0
@@ -45,7 +46,7 @@ class FrameGate:
         """
         # Frozen comes before the limits: it remembers, so it must see every picture.
         general = malformed(image_rgb) or without_content(image_rgb) or self._frozen(image_rgb)
-        return general or (self._limits.check(image_rgb) if self._limits is not None else "")
+        return general or (self.limits.check(image_rgb) if self.limits is not None else "")
 
     def _frozen(self, image_rgb: NDArray[np.uint8]) -> str:
         if not self._frozen_after:
@@ -81,7 +82,7 @@ def without_content(image_rgb: NDArray[np.uint8]) -> str:
         return f"black: mean {mean:.1f} of 255"
     if mean > 251:
         return f"overexposed: mean {mean:.1f} of 255"
-    deviation = float(sample.std(axis=(0, 1)).max())
+    deviation = float(cv2.meanStdDev(np.ascontiguousarray(sample))[1].max())
     if deviation < 1.5:
         return f"blank: one colour all over (standard deviation {deviation:.1f} of 255)"
     return ""

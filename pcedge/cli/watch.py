@@ -44,6 +44,7 @@ def watch(
     models: options.ModelsDir = DEFAULT_MODELS,
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
+    precision: options.Precision = "auto",
     threshold: options.Threshold = None,
     output: Annotated[
         Path | None,
@@ -110,9 +111,15 @@ def watch(
     place = output or Path("inspections") / bundle.directory.resolve().name
     tally = Tally()
     machine = json or not sys.stdout.isatty()
-    chosen = _choose_runtime(bundle, runtime, device, unverified=unverified)
+    # A threshold that was named is one on the scale of float32's scores.
+    scale = precision if threshold is None or precision != "auto" else "fp32"
+    chosen = _choose_runtime(bundle, runtime, device, scale, unverified=unverified)
     with open_inspector(
-        bundle, runtime=chosen.runtime, device=chosen.device, threshold=threshold
+        bundle,
+        runtime=chosen.runtime,
+        device=chosen.device,
+        precision=chosen.precision,
+        threshold=threshold,
     ) as inspector:
         say(
             "Watching [bold]{source}[/] with [bold]{bundle}[/] on {runtime}, threshold {threshold}. "
@@ -138,22 +145,25 @@ def watch(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _choose_runtime(bundle: "Bundle", runtime: str, device: str, *, unverified: bool) -> "Candidate":
+def _choose_runtime(
+    bundle: "Bundle", runtime: str, device: str, precision: str, *, unverified: bool
+) -> "Candidate":
     """Take the fastest runtime that is proved on this machine, or any that can be had without proof."""
+    from pcedge.precision import precision_choice
     from pcedge.runtimes import runtime_kind
     from pcedge.verifying import choose_runtime, first_that_opens
 
     from .console import say
 
-    kind = runtime_kind(runtime)
+    kind, wanted = runtime_kind(runtime), precision_choice(precision)
     if unverified:
         say("[bold yellow]Warning:[/] not verified: scores on this machine may differ from those at fit.")
-        candidate, skipped = first_that_opens(bundle, kind, device)
+        candidate, skipped = first_that_opens(bundle, kind, device, wanted)
         for one in skipped:
             say("[yellow]{what}.[/]", what=one)
         return candidate
-    choice = choose_runtime(bundle, kind, device)
-    say("Runtime {runtime}: {reason}.", runtime=choice.certificate.parity.runtime, reason=choice.reason)
+    choice = choose_runtime(bundle, kind, device, wanted)
+    say("Runtime {runtime}: {reason}.", runtime=choice.certificate.called, reason=choice.reason)
     if choice.unsaved is not None:
         say("[yellow]{what}[/] {hint}", what=choice.unsaved.what, hint=choice.unsaved.hint)
     return choice.candidate
