@@ -21,6 +21,7 @@ from .gate_limits import MARGIN as GATE_MARGIN
 from .gate_limits import GateLimits, learn_limits
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
 from .json_lines import JsonLines
+from .journal import Journal, Journaled
 from .loop import Outlet, inspect_stream, invalid, one_by_one
 from .overlay import HeatScale, draw_findings, heatmap_overlay
 from .parts import Debounced, EachFrame, PartRule, Triggered, worst
@@ -55,6 +56,8 @@ __all__ = [
     "GrabbingSource",
     "HeatScale",
     "Inspection",
+    "Journal",
+    "Journaled",
     "JsonLines",
     "MessageTrigger",
     "NoFrame",

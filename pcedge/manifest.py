@@ -58,7 +58,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Scores above ``score`` are NG, map values above ``map`` are coloured; both from good images only.
 
     ``held_out`` has the score of every training image against a bank made without its fold. Where REVIEW is
-    asked for, scores above ``review`` are: of good parts the share ``review_rate``, those that are NG included.
+    asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
     """
 
     score: float

@@ -26,8 +26,8 @@ class Assignment:
         bundle: The product.
         threshold: Used instead of the bundle's own.
         review: A score above which parts are REVIEW, True for the bundle's own, None for no REVIEW.
-        mask_hw: uint8, 255 where the picture is to be ignored; None to look at all of it. It is stretched over
-            the picture, or over its region of interest.
+        mask_hw: uint8, 255 where the picture is to be ignored; None to look at all of it. It is stretched
+            over the picture, or over its region of interest.
     """
 
     bundle: Bundle
@@ -139,9 +139,7 @@ class PooledInspector:
         first = places[chosen[0]]
         if len(chosen) == 1:
             stages = first.inspector.stages(images[0])
-            return {
-                chosen[0]: first.inspector.judge(stages.squared_distances, images[0], first.ignored)
-            }
+            return {chosen[0]: first.inspector.judge(stages.squared_distances, images[0], first.ignored)}
         inputs = [
             places[n].inspector.preprocessing.apply(image) for n, image in zip(chosen, images, strict=True)
         ]

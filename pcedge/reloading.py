@@ -20,9 +20,9 @@ OnProblem = Callable[[PcedgeError], None]
 class Reloader:
     """Looks after the bundles of a :class:`PooledInspector`, in a thread of its own, while the block lasts.
 
-    A bundle whose manifest has changed is opened, proved on this machine and loaded beside the one in use, which
-    judges on until the new one is ready: no frame waits. One that cannot be used is reported once, and the old
-    one stays until the next change.
+    A bundle whose manifest has changed is opened, proved on this machine and loaded beside the one in use,
+    which judges on until the new one is ready: no frame waits. One that cannot be used is reported once, and
+    the old one stays until the next change.
 
     Args:
         inspector: Whose bundles.
