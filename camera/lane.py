@@ -194,4 +194,3 @@ class Lane(Generic[Item]):
         if count:
             self._lost += count
             self._last_fault = why
-

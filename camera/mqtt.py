@@ -69,8 +69,8 @@ class Broker:
 class MqttTransport:
     """The way to an MQTT broker.
 
-    Events go to ``TOPIC/events/SOURCE``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while connected,
-    ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks.
+    Events go to ``TOPIC/events/CAMERA``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while
+    connected, ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks.
 
     Args:
         broker: Where it is.
@@ -124,7 +124,9 @@ class MqttTransport:
         if client is None:
             return
         if self._connected:
-            packet = client.publish(f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True).mid
+            packet = client.publish(
+                f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True
+            ).mid
             with self._changed:
                 self._changed.wait_for(lambda: packet in self._acknowledged, _FAREWELL_S)
         with self._changed:
@@ -234,5 +236,5 @@ def _state(state: str) -> str:
 
 
 def _level(name: str) -> str:
-    """A source's name as one level of a topic."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "source"
+    """A camera's name as one level of a topic."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "camera"

@@ -141,7 +141,7 @@ class Posted:
         """
         if event.verdict not in self._verdicts:
             return
-        self._outbox.add(record_key(event), event.source, event.to_json())
+        self._outbox.add(record_key(event), event.camera or event.source, event.to_json())
         with self._wake:
             self._news = True
             self._wake.notify_all()
@@ -163,7 +163,9 @@ class Posted:
             try:
                 sent = self._send_some()
             except Exception as error:  # whatever it is, the events are on disk and can be sent again
-                self._note(error.what if isinstance(error, PcedgeError) else f"{type(error).__name__}: {error}")
+                self._note(
+                    error.what if isinstance(error, PcedgeError) else f"{type(error).__name__}: {error}"
+                )
                 self._faulty = True
                 self._pause(backoff.next_s())
                 continue
