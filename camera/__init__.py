@@ -12,21 +12,34 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
 from .addresses import redact
 from .banner import banner, result_picture
 from .capture import CameraSource
-from .delivery import Delivery
+from .clips import ClipLength, Clips
+from .credentials import Secret, read_secret
+from .delivery import AnySink, Delivery
+from .event_store import EventStore
 from .events import Event, Part, Phase
 from .folder import FolderSource
 from .frames import Frame, Inspection, Region, Verdict
 from .gate import FrameGate, without_content
 from .gate_limits import MARGIN as GATE_MARGIN
 from .gate_limits import GateLimits, learn_limits
+from .health import EventCounts, Health, HealthServer, Reading, prometheus_text, sink_readings
+from .identity import record_key
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
-from .json_lines import JsonLines
 from .journal import Journal, Journaled
+from .json_lines import JsonLines
+from .lane import Report
 from .loop import Outlet, inspect_stream, invalid, one_by_one
+from .mqtt import Broker, MqttTransport, Tls
+from .opening import open_sinks
+from .outbox import Message, Outbox
 from .overlay import HeatScale, draw_findings, heatmap_overlay
 from .parts import Debounced, EachFrame, PartRule, Triggered, worst
+from .posting import Backlog, Posted, Receipt, Sending, Transport
 from .regions import find_regions
-from .sinks import Pictures, Save, Sink
+from .reject_gate import GateState, RejectGate
+from .retention import Retention
+from .sink_settings import MetricsTable, SinksTable, read_table
+from .sinks import FrameSink, Pictures, Save, Sink
 from .source import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources import open_source
 from .states import CameraState, CameraStatus
@@ -36,42 +49,67 @@ from .synthetic import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part,
 from .tally import Summary, Tally
 from .triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
 from .video import VideoSource
+from .webhook import WebhookTransport
 
 __all__ = [
     "DEFECT_KINDS",
     "GATE_MARGIN",
     "IMAGE_SUFFIXES",
+    "AnySink",
+    "Backlog",
+    "Broker",
     "CameraSource",
     "CameraState",
     "CameraStatus",
+    "ClipLength",
+    "Clips",
     "Debounced",
     "Delivery",
     "EachFrame",
     "Event",
+    "EventCounts",
+    "EventStore",
     "FolderSource",
     "Frame",
     "FrameGate",
+    "FrameSink",
     "GateLimits",
+    "GateState",
     "Grabbed",
     "GrabbingSource",
+    "Health",
+    "HealthServer",
     "HeatScale",
     "Inspection",
     "Journal",
     "Journaled",
     "JsonLines",
+    "Message",
     "MessageTrigger",
+    "MetricsTable",
+    "MqttTransport",
     "NoFrame",
+    "Outbox",
     "Outlet",
     "Part",
     "PartRule",
     "Phase",
     "Pictures",
+    "Posted",
+    "Reading",
+    "Receipt",
     "Region",
     "RegionTrigger",
+    "RejectGate",
     "RenderedPart",
     "RenewableSource",
+    "Report",
+    "Retention",
     "Save",
+    "Secret",
+    "Sending",
     "Sink",
+    "SinksTable",
     "Source",
     "Station",
     "Stream",
@@ -79,10 +117,13 @@ __all__ = [
     "SyntheticCamera",
     "Tally",
     "TimeTrigger",
+    "Tls",
+    "Transport",
     "Trigger",
     "Triggered",
     "Verdict",
     "VideoSource",
+    "WebhookTransport",
     "banner",
     "draw_findings",
     "find_regions",
@@ -93,12 +134,18 @@ __all__ = [
     "learn_limits",
     "list_images",
     "one_by_one",
+    "open_sinks",
     "open_source",
+    "prometheus_text",
     "read_image",
     "read_mask",
+    "read_secret",
+    "read_table",
+    "record_key",
     "redact",
     "render_part",
     "result_picture",
+    "sink_readings",
     "without_content",
     "worst",
     "write_dataset",

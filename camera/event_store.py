@@ -16,19 +16,24 @@ _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE event (
     key TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    phase TEXT NOT NULL,
     time TEXT NOT NULL,
-    source TEXT NOT NULL,
+    camera TEXT NOT NULL,
+    product TEXT NOT NULL,
     name TEXT NOT NULL,
     verdict TEXT NOT NULL,
+    decision TEXT NOT NULL,
     score REAL,
     threshold REAL,
     reason TEXT NOT NULL,
     json TEXT NOT NULL
 );
 CREATE INDEX event_by_time ON event (time);
-CREATE INDEX event_by_verdict ON event (verdict, time);
+CREATE INDEX event_by_id ON event (id);
+CREATE INDEX event_by_decision ON event (decision, time);
 """
-_INSERT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _PRUNE_EVERY = 1000
 
 
@@ -68,10 +73,14 @@ class EventStore:
         """
         row = (
             record_key(event),
+            event.id,
+            event.phase.value,
             event.time,
-            event.source,
+            event.camera,
+            event.product,
             event.name,
             event.verdict.value,
+            event.decision.value,
             event.score,
             event.threshold,
             event.reason,

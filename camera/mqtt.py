@@ -69,8 +69,8 @@ class Broker:
 class MqttTransport:
     """The way to an MQTT broker.
 
-    Events go to ``TOPIC/events/SOURCE``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while connected,
-    ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks.
+    Events go to ``TOPIC/events/CAMERA``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while
+    connected, ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks.
 
     Args:
         broker: Where it is.
@@ -236,5 +236,5 @@ def _state(state: str) -> str:
 
 
 def _level(name: str) -> str:
-    """A source's name as one level of a topic."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "source"
+    """A camera's name as one level of a topic."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "camera"

@@ -141,7 +141,7 @@ class Posted:
         """
         if event.verdict not in self._verdicts:
             return
-        self._outbox.add(record_key(event), event.source, event.to_json())
+        self._outbox.add(record_key(event), event.camera or event.source, event.to_json())
         with self._wake:
             self._news = True
             self._wake.notify_all()

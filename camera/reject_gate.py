@@ -1,7 +1,7 @@
 """Modbus TCP coils for a reject gate, and the heartbeat by which the far side knows that they hold.
 
 A coil is True for reject. True is also its rest state: at the start, at the end, and whenever no passing
-verdict is fresh. The heartbeat coil changes with every cycle; a controller that sees it unchanged for
+decision is fresh. The heartbeat coil changes with every cycle; a controller that sees it unchanged for
 longer than its watchdog time must reject, whatever the coils say.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pcedge.errors import MissingExtraError, OutputError
 
 from .backoff import Backoff
-from .events import Event
+from .events import Event, Phase
 from .frames import Verdict
 
 if TYPE_CHECKING:
@@ -29,39 +29,44 @@ class GateState:
     """Which coils pass at this moment.
 
     Args:
-        coils: Coil address of each source; those that share a coil must all pass.
-        pass_s: For how long a passing verdict holds.
-        passing: Verdicts that pass.
+        coils: Coil address of each camera, or of any other camera under ``*``; those that share a coil
+            must all pass.
+        pass_s: For how long a passing decision holds.
+        passing: Decisions that pass, once they are final.
     """
 
-    def __init__(self, coils: Mapping[str, int], pass_s: float, passing: Collection[Verdict]) -> None:
+    def __init__(
+        self, coils: Mapping[str, int], pass_s: float, passing: Collection[Verdict] = (Verdict.OK,)
+    ) -> None:
         self._coils = dict(coils)
         self._pass_s = pass_s
         self._passing = frozenset(passing)
         self._pass_until = dict.fromkeys(self._coils, 0.0)
 
-    def judge(self, source: str, verdict: Verdict, now: float) -> bool:
-        """Take note of a verdict at monotonic time ``now``; False if the source has no coil."""
-        key = source if source in self._coils else "*"
+    def judge(self, event: Event, now: float) -> bool:
+        """Take note of an event at monotonic time ``now``; False if its camera has no coil."""
+        camera = event.camera or event.source
+        key = camera if camera in self._coils else "*"
         if key not in self._coils:
             return False
-        self._pass_until[key] = now + self._pass_s if verdict in self._passing else 0.0
+        passes = event.phase is Phase.END and event.decision in self._passing
+        self._pass_until[key] = now + self._pass_s if passes else 0.0
         return True
 
     def rejects(self, now: float) -> dict[int, bool]:
         """Coil addresses and whether each rejects."""
-        rejecting = {self._coils[source] for source, until in self._pass_until.items() if now >= until}
+        rejecting = {self._coils[camera] for camera, until in self._pass_until.items() if now >= until}
         return {coil: coil in rejecting for coil in sorted(set(self._coils.values()))}
 
     def next_change(self, now: float) -> float | None:
-        """When a passing verdict that holds now ends to do so, the soonest; None if there is none."""
+        """When a passing decision that holds now ends to do so, the soonest; None if there is none."""
         return min((until for until in self._pass_until.values() if until > now), default=None)
 
 
 class RejectGate:
     """Sets coils of a Modbus TCP server, from a thread of its own.
 
-    A verdict is set at once and only the newest counts: what could not be set is never set later.
+    A decision is set at once and only the newest counts: what could not be set is never set later.
 
     Args:
         host: The controller.
@@ -72,7 +77,7 @@ class RejectGate:
         heartbeat_s: How often it changes, and all coils are set anew.
 
     Attributes:
-        retries: False, so that no verdict comes twice and late.
+        retries: False, so that no decision comes twice and late.
     """
 
     retries = False
@@ -124,20 +129,21 @@ class RejectGate:
             self._thread.join(2 * _TIMEOUT_S)
 
     def write(self, event: Event) -> None:
-        """Let an event decide its source's coil.
+        """Let the decision of an event set its camera's coil.
 
         Raises:
-            OutputError: The source has no coil, or the controller does not answer, so that the gate stays
+            OutputError: The camera has no coil, or the controller does not answer, so that the gate stays
                 at reject there.
         """
         with self._changed:
-            known = self._state.judge(event.source, event.verdict, time.monotonic())
+            known = self._state.judge(event, time.monotonic())
             self._news = True
             self._changed.notify_all()
             fault = self._fault
         if not known:
             raise OutputError(
-                f"sinks.modbus: {event.source} has no coil.", "Name one in coils, or one for '*'."
+                f"sinks.modbus: {event.camera or event.source} has no coil.",
+                "Name one in coils, or one for '*'.",
             )
         if fault:
             raise OutputError(f"{fault}.", "The controller's watchdog must reject until it answers.")
@@ -199,6 +205,3 @@ class RejectGate:
             if self._client.connected:
                 self._set(dict.fromkeys(self._state.rejects(float("inf")), True))
             self._client.close()
-
-
-_ = Backoff

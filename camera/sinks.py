@@ -179,7 +179,7 @@ class Pictures:
             write_image(self._directory / files["heatmap"], drawn)
 
     def _free_stem(self, frame: Frame, inspection: Inspection) -> str:
-        source = plain_name(frame.source)
+        source = plain_name(frame.camera_name)
         stem = f"{moment(frame.captured_at)}-{source}-{frame.index:06d}"
         last, number = self._given.get(source, ("", 0))
         number = number + 1 if stem == last else 1
@@ -197,5 +197,5 @@ def moment(unix_s: float) -> str:
 
 
 def plain_name(name: str) -> str:
-    """A source's name made fit for a file name on any system."""
+    """A camera's name made fit for a file name on any system."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-40:] or "source"
