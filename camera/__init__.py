@@ -15,6 +15,7 @@ from .capture import CameraSource
 from .clips import ClipLength, Clips
 from .credentials import Secret, read_secret
 from .delivery import AnySink, Delivery
+from .drivers import CameraSettings
 from .event_store import EventStore
 from .events import Event, Part, Phase
 from .folder import FolderSource
@@ -28,7 +29,7 @@ from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_im
 from .journal import Journal, Journaled
 from .json_lines import JsonLines
 from .lane import Report
-from .loop import Outlet, inspect_stream, invalid, one_by_one
+from .loop import Inspect, Outlet, inspect_stream, invalid, one_by_one
 from .mqtt import Broker, MqttTransport, Tls
 from .opening import open_sinks
 from .outbox import Message, Outbox
@@ -38,7 +39,7 @@ from .posting import Backlog, Posted, Receipt, Sending, Transport
 from .regions import find_regions
 from .reject_gate import GateState, RejectGate
 from .retention import Retention
-from .sink_settings import MetricsTable, SinksTable, read_table
+from .sink_settings import MetricsTable, PicturesTable, SinksTable, read_table
 from .sinks import FrameSink, Pictures, Save, Sink
 from .source import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources import open_source
@@ -47,6 +48,7 @@ from .station import Station
 from .stream import Stream
 from .synthetic import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .tally import Summary, Tally
+from .trigger_http import HttpTriggers
 from .triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
 from .video import VideoSource
 from .webhook import WebhookTransport
@@ -58,6 +60,7 @@ __all__ = [
     "AnySink",
     "Backlog",
     "Broker",
+    "CameraSettings",
     "CameraSource",
     "CameraState",
     "CameraStatus",
@@ -80,6 +83,8 @@ __all__ = [
     "Health",
     "HealthServer",
     "HeatScale",
+    "HttpTriggers",
+    "Inspect",
     "Inspection",
     "Journal",
     "Journaled",
@@ -95,6 +100,7 @@ __all__ = [
     "PartRule",
     "Phase",
     "Pictures",
+    "PicturesTable",
     "Posted",
     "Reading",
     "Receipt",

@@ -11,7 +11,7 @@ import cv2
 
 from pcedge.errors import CameraError
 
-from .drivers import rgb_of
+from .drivers import CameraSettings, rgb_of
 from .frames import Frame
 from .source import Grabbed, NoFrame, frame_name
 
@@ -31,6 +31,7 @@ class CameraSource:
         opener: Opens the device; called again for every attempt to reopen. It should set time-outs
             where the driver has them.
         hint: What to check when it cannot be opened.
+        settings: What the camera is asked for whenever it is opened.
         max_reconnects: Attempts without a picture after which to give up; None tries for ever.
         indices: Numbers for the frames, where they do not start from 0.
     """
@@ -43,12 +44,15 @@ class CameraSource:
         opener: Callable[[], cv2.VideoCapture],
         *,
         hint: str = "",
+        settings: CameraSettings | None = None,
         max_reconnects: int | None = None,
         indices: Iterator[int] | None = None,
     ) -> None:
         self.name = name
         self._opener = opener
         self._hint = hint
+        self._settings = settings or CameraSettings()
+        self._refused: tuple[str, ...] = ()
         self._max_reconnects = max_reconnects
         self._capture: cv2.VideoCapture | None = None
         self._indices = count() if indices is None else indices
@@ -59,6 +63,12 @@ class CameraSource:
     def __enter__(self) -> CameraSource:
         if self._opened() is None:
             raise CameraError(f"{self.name}: cannot be opened.", self._hint)
+        if self._refused:
+            self._release()
+            raise CameraError(
+                f"{self.name}: does not do what was asked for: {', '.join(self._refused)}.",
+                "Leave these settings out, or ask for what it can do (v4l2-ctl --all lists it).",
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,6 +80,7 @@ class CameraSource:
             self.name,
             self._opener,
             hint=self._hint,
+            settings=self._settings,
             max_reconnects=self._max_reconnects,
             indices=self._indices,
         )
@@ -110,6 +121,7 @@ class CameraSource:
         if not capture.isOpened():
             capture.release()
             return None
+        self._refused = self._settings.apply(capture)
         self._capture = capture
         return capture
 
