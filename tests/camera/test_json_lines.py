@@ -103,7 +103,10 @@ def test_files_are_rotated_before_they_grow_too_large_and_the_oldest_go(tmp_path
         for number in range(11):
             sink.write(replace(EVENT, frame=number + 10))
 
-    kept = {file.name: [json.loads(line)["frame"] - 10 for line in file.read_text().splitlines()] for file in tmp_path.iterdir()}
+    kept = {
+        file.name: [json.loads(line)["frame"] - 10 for line in file.read_text().splitlines()]
+        for file in tmp_path.iterdir()
+    }
     assert kept == {"events.jsonl": [9, 10], "events.jsonl.1": [6, 7, 8], "events.jsonl.2": [3, 4, 5]}
 
 

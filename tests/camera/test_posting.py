@@ -8,7 +8,9 @@ import pytest
 from pcedge.camera import Delivery, Event, Message, Outbox, Posted, Receipt, Verdict, record_key
 from pcedge.errors import OutputError
 
-EVENT = Event("2026-11-22T10:15:30+00:00", "cam0", 0, "x", Verdict.NG, 3.5, 2.0, 12.3, id="part", camera="left")
+EVENT = Event(
+    "2026-11-22T10:15:30+00:00", "cam0", 0, "x", Verdict.NG, 3.5, 2.0, 12.3, id="part", camera="left"
+)
 
 
 class FarSide:
@@ -58,7 +60,9 @@ def test_events_arrive_in_order_with_their_keys_and_leave_the_outbox(tmp_path: P
             sink.write(event)
         _until(lambda: sink.backlog().waiting == 0)
 
-    assert [(m.key, m.topic, m.body) for m in far.got] == [(record_key(e), "left", e.to_json()) for e in events]
+    assert [(m.key, m.topic, m.body) for m in far.got] == [
+        (record_key(e), "left", e.to_json()) for e in events
+    ]
 
 
 def test_events_wait_on_disk_over_a_restart_while_nobody_answers(tmp_path: Path) -> None:
