@@ -8,6 +8,7 @@ and some may arrive twice, as quality of service 1 allows.
 import json
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -37,7 +38,6 @@ listener {port} 127.0.0.1
 allow_anonymous true
 persistence true
 persistence_location {folder}/
-autosave_on_changes true
 autosave_interval 1
 max_queued_messages 0
 max_inflight_messages 0
@@ -101,6 +101,15 @@ class Mosquitto:
                 return
             time.sleep(0.01)
         raise RuntimeUnavailableError("Mosquitto does not listen.", "Start it by hand to see why.")
+
+    def save(self) -> None:
+        """Let it save what it knows of its subscribers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGUSR1)
+        saved = self._config.with_name("mosquitto.db")
+        end = time.monotonic() + 10
+        while not saved.exists() and time.monotonic() < end:
+            time.sleep(0.01)
 
     def kill(self) -> None:
         """Kill it with SIGKILL."""
@@ -174,11 +183,12 @@ def hammer(verdicts: int, kills: int, rate_hz: float, seed: int, progress: Progr
         transport = MqttTransport(Broker("127.0.0.1", broker.port))
         sinks = {"mqtt": Posted(transport, Outbox(Path(folder, "outbox.sqlite"), max_messages=1_000_000))}
         began = time.monotonic()
-        killer = threading.Thread(target=lambda: None)
+        killer: threading.Thread | None = None
         with Counter(broker.port) as counter, Delivery(sinks) as delivery:
+            broker.save()
             longest_s = 0.0
             for number in range(verdicts):
-                if moments and number >= moments[0] and not killer.is_alive():
+                if moments and number >= moments[0] and (killer is None or not killer.is_alive()):
                     moments.pop(0)
                     killer = threading.Thread(target=_kill_and_restart, args=(broker, seed + number))
                     killer.start()
@@ -186,8 +196,9 @@ def hammer(verdicts: int, kills: int, rate_hz: float, seed: int, progress: Progr
                 progress("Sending", number + 1, verdicts)
                 if rate_hz:
                     time.sleep(max(0.0, began + (number + 1) / rate_hz - time.monotonic()))
-            killer.join()
-            for number in range(len(moments)):
+            if killer is not None:
+                killer.join()
+            for number in range(len(moments)):  # those that came too soon after another
                 _kill_and_restart(broker, number)
             _wait_for(counter, verdicts)
             seconds = time.monotonic() - began

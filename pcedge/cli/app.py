@@ -16,6 +16,7 @@ from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
 from .models import models
+from .service import service
 from .verify import verify
 from .watch import watch
 
@@ -79,6 +80,7 @@ app.command("evaluate")(evaluate)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)
+app.command("service")(service)
 
 
 def main() -> None:
