@@ -24,7 +24,7 @@ from .latency import latencies_ms, quantize
 if TYPE_CHECKING:
     from torch import nn
 
-    from pcedge.embedder import EmbeddingKind
+    from pcedge.manifest import EmbeddingKind
     from pcedge.progress import Progress
 
 SIZE = 224

@@ -20,7 +20,7 @@ from .command import Json, Seed, environment, facts, print_environment, print_js
 from .memory import peak_memory
 
 if TYPE_CHECKING:
-    from pcedge.fitting import FitOptions
+    from pcedge.fit_options import FitOptions
     from pcedge.preprocessing import Preprocessing
     from pcedge.progress import Progress
 
@@ -91,7 +91,7 @@ def main(
     as_json: Json = False,
 ) -> None:
     """Fit on a dataset and say where the time and the memory went."""
-    from pcedge.fitting import FitOptions
+    from pcedge.fit_options import FitOptions
 
     where = environment()
     with tempfile.TemporaryDirectory(prefix="pcedge-benchmark-") as directory, progress_bars() as progress:

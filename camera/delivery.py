@@ -94,6 +94,12 @@ class Delivery:
             if sink.wants(event):
                 frame_lane.put((event, frame, inspection))
 
+    def wait_for_room(self, within_s: float) -> None:
+        """Wait until no sink of pictures would have to leave one out, or one hangs, or it takes too long."""
+        until = time.monotonic() + within_s
+        for _, lane in self._frame_lanes:
+            lane.wait_for_room(until - time.monotonic())
+
     def faults(self) -> tuple[Report, ...]:
         """How it stands with every sink, in the order given; also after closing."""
         reports = [lane.report() for lane in self._lanes()]

@@ -113,6 +113,15 @@ class Lane(Generic[Item]):
         with self._changed:
             return self._changed.wait_for(self._idle, max(0.0, within_s))
 
+    def wait_for_room(self, within_s: float) -> None:
+        """Wait until another item may wait here; not for a sink that hangs."""
+        with self._changed:
+            self._changed.wait_for(self._has_room, max(0.0, within_s))
+
+    def _has_room(self) -> bool:
+        busy_s = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
+        return len(self._items) < self._capacity or busy_s > _HANGS_AFTER_S
+
     def stop(self, until: float) -> None:
         """Take nothing more; what waits may be written until then (monotonic time)."""
         with self._changed:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .datasets import Dataset, open_dataset
     from .evaluation import Evaluation, evaluate
     from .exporting import ExportResult, export_bundle
-    from .fitting import FitOptions, FitResult, fit
+    from .fit_options import FitOptions
+    from .fitting import FitResult, fit
     from .inspector import Inspector
     from .preprocessing import PRESETS, Preprocessing
     from .runtimes import Candidate, candidates, open_inspector
@@ -39,7 +40,7 @@ _HOMES = {
     "Dataset": "datasets",
     "Evaluation": "evaluation",
     "ExportResult": "exporting",
-    "FitOptions": "fitting",
+    "FitOptions": "fit_options",
     "FitResult": "fitting",
     "Inspector": "inspector",
     "Preprocessing": "preprocessing",

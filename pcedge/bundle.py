@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -12,7 +13,7 @@ from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
 from pcedge.banks import INDEX_FILE, ROWS_FILE, Bank
 from pcedge.defaults import DEFAULT_MODELS
 from pcedge.errors import BundleError, OptionError, PcedgeError
-from pcedge.manifest import MANIFEST_FILE, FileInfo, Manifest, read_manifest
+from pcedge.manifest import MANIFEST_FILE, FileInfo, Manifest, Precision, read_manifest
 
 EMBEDDER_FILE = "embedder.onnx"
 BACKBONE_FILE = "backbone.safetensors"
@@ -66,6 +67,30 @@ class Bundle:
         """Checked paths of all files below a folder of the bundle, in order of name."""
         names = sorted(name for name in self.manifest.files if name.startswith(f"{folder}/"))
         return [self.file(name) for name in names]
+
+    @property
+    def precisions(self) -> list[Precision]:
+        """The precisions in which this bundle has a network, its own first."""
+        own = self.manifest.precision
+        others = [name for name in get_args(Precision) if self.has(f"{name}/{MANIFEST_FILE}")]
+        return [own, *others]
+
+    def in_precision(self, precision: Precision) -> "Bundle":
+        """The bundle with the network in another precision, and the bank and threshold made with it.
+
+        Raises:
+            BundleError: There is none, or its manifest was changed.
+        """
+        if precision == self.manifest.precision:
+            return self
+        if precision not in self.precisions:
+            raise BundleError(
+                f"The bundle {self.directory} has no network in {precision} "
+                f"(there: {', '.join(self.precisions)}).",
+                f"Make it with: pcedge export --{precision} --model {self.directory}",
+            )
+        self.file(f"{precision}/{MANIFEST_FILE}")
+        return Bundle(self.directory / precision, read_manifest(self.directory / precision))
 
     def open_bank(self) -> Bank:
         """Check and read the memory bank."""
@@ -146,7 +171,7 @@ def seal(staging: Path, manifest: Manifest) -> Manifest:
     files = {
         path.relative_to(staging).as_posix(): describe_file(path)
         for path in sorted(staging.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_FILE
+        if path.is_file() and path != staging / MANIFEST_FILE
     }
     sealed = msgspec.structs.replace(manifest, files=files)
     replace_file(staging / MANIFEST_FILE, sealed.to_json())

@@ -49,6 +49,12 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     parity: Parity
     frame_ms: float | None
 
+    @property
+    def called(self) -> str:
+        """The runtime, and its precision where that is not float32."""
+        precision = "" if self.precision == "fp32" else f" in {self.precision}"
+        return f"{self.parity.runtime}{precision}"
+
 
 class _Certificates(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of ``certificate.json``: one entry a runtime and device."""
@@ -63,7 +69,7 @@ def certify(bundle: Bundle, runtime: str, device: str, parity: Parity, frame_ms:
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         runtime=runtime,
         device=device,
-        precision="fp32",
+        precision=bundle.manifest.precision,
         machine=describe_machine(),
         power_mode=power_mode(),
         versions=library_versions(),
@@ -112,6 +118,7 @@ def valid_certificate(bundle: Bundle, runtime: str, device: str) -> Certificate 
             continue
         same = (
             certificate.scheme == SCHEME
+            and certificate.parity.precision == bundle.manifest.precision
             and certificate.manifest_sha256 == _manifest_digest(bundle)
             and certificate.versions == library_versions()
             and certificate.machine == describe_machine()

@@ -12,7 +12,8 @@ from pcedge.datasets import GOOD, Dataset, open_dataset
 from pcedge.errors import OptionError
 from pcedge.evaluation import Evaluation, evaluate
 from pcedge.exporting import ExportResult, export_bundle
-from pcedge.fitting import FitOptions, FitResult, fit
+from pcedge.fit_options import FitOptions
+from pcedge.fitting import FitResult, fit
 from pcedge.inspector import Inspector
 from pcedge.progress import Progress, silent
 from pcedge.runtimes import open_inspector

@@ -1,7 +1,6 @@
 """The embedder as a PyTorch module: built for a fit, stored in a bundle, restored from it."""
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -9,10 +8,9 @@ from pcedge.backbones import Backbone, read_state, restore_backbone, state_diges
 from pcedge.compact import COMPACT
 from pcedge.embedding import REFERENCE_DIMS, PatchEmbedder
 from pcedge.errors import BundleError, OptionError
-from pcedge.manifest import Manifest
+from pcedge.manifest import EmbeddingKind, Manifest
 from pcedge.preprocessing import Preprocessing
 
-EmbeddingKind = Literal["reference", "mean"]
 _DIMS = {"reference": REFERENCE_DIMS, "mean": None}
 
 

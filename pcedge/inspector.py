@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank
-from pcedge.camera import Inspection, Verdict, invalid
+from pcedge.camera import Inspection, Verdict, find_regions, invalid
 from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.manifest import Manifest
@@ -44,6 +44,7 @@ class Inspector:
         grid_hw: Grid of patches.
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured.
+        review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -58,6 +59,7 @@ class Inspector:
         *,
         threshold: float,
         map_threshold: float,
+        review_threshold: float | None = None,
     ) -> None:
         if not isfinite(threshold):
             raise OptionError(
@@ -69,12 +71,19 @@ class Inspector:
         self.grid_hw = grid_hw
         self.threshold = threshold
         self.map_threshold = map_threshold
+        self.review_threshold = review_threshold
 
     @classmethod
     def of(
-        cls, manifest: Manifest, runtime: Runtime, bank: Bank, *, threshold: float | None = None
+        cls,
+        manifest: Manifest,
+        runtime: Runtime,
+        bank: Bank,
+        *,
+        threshold: float | None = None,
+        review: float | None = None,
     ) -> "Inspector":
-        """Inspect as a manifest says, or with another threshold."""
+        """Inspect as a manifest says, or with another threshold, and with REVIEW above ``review``."""
         limit = manifest.threshold
         return cls(
             runtime,
@@ -83,6 +92,7 @@ class Inspector:
             manifest.embedding.grid_hw,
             threshold=limit.score if threshold is None else threshold,
             map_threshold=limit.map,
+            review_threshold=review,
         )
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
@@ -98,15 +108,53 @@ class Inspector:
 
     def inspect(self, image_rgb: NDArray[np.uint8]) -> Inspection:
         """Judge a picture. A score that is not a number is INVALID, never OK."""
-        stages = self.stages(image_rgb)
-        if not isfinite(stages.score):
+        return self.judge(self.stages(image_rgb).squared_distances, image_rgb)
+
+    def judge_embeddings(
+        self,
+        embeddings: NDArray[np.float32],
+        image_rgb: NDArray[np.uint8],
+        ignored: NDArray[np.bool_] | None = None,
+    ) -> Inspection:
+        """Judge a picture whose embeddings, float32 [patches, dims], were computed together with others'."""
+        return self.judge(self.bank.search(embeddings)[0], image_rgb, ignored)
+
+    def judge(
+        self,
+        squared_distances: NDArray[np.float32],
+        image_rgb: NDArray[np.uint8],
+        ignored: NDArray[np.bool_] | None = None,
+    ) -> Inspection:
+        """Judge a picture by the distances of its patches.
+
+        Args:
+            squared_distances: float32 [patches], to the nearest bank row.
+            image_rgb: The picture.
+            ignored: bool [patches], those that do not count; None if all do.
+        """
+        if ignored is not None:
+            squared_distances = np.where(ignored, np.float32(0), squared_distances)
+        score = image_score(squared_distances)
+        if not isfinite(score):
             return invalid("the score is not a finite number")
         height, width = image_rgb.shape[:2]
+        verdict = self._verdict(score)
+        score_map = anomaly_map(squared_distances, self.grid_hw, self.preprocessing.input_size)
+        map_to_picture = self.preprocessing.map_to_picture(width, height)
+        passes = verdict is Verdict.OK
         return Inspection(
-            verdict=Verdict.OK if stages.score <= self.threshold else Verdict.NG,
-            score=stages.score,
+            verdict=verdict,
+            score=score,
             threshold=self.threshold,
-            score_map_hw=self.score_map(stages),
-            map_to_picture=self.preprocessing.map_to_picture(width, height),
+            score_map_hw=score_map,
+            map_to_picture=map_to_picture,
             map_threshold=self.map_threshold,
+            review_threshold=self.review_threshold,
+            regions=() if passes else find_regions(score_map, map_to_picture, self.map_threshold),
         )
+
+    def _verdict(self, score: float) -> Verdict:
+        if not score <= self.threshold:
+            return Verdict.NG
+        review = self.review_threshold is not None and score > self.review_threshold
+        return Verdict.REVIEW if review else Verdict.OK

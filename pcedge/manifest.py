@@ -1,7 +1,7 @@
 """The manifest: everything a bundle knows about itself, as typed, immutable values."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,6 +10,9 @@ from pcedge.preprocessing import Preprocessing
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
+
+EmbeddingKind = Literal["reference", "mean"]
+Precision = Literal["fp32", "fp16", "int8"]
 
 
 class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,11 +25,15 @@ class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The patch embedding: ``reference`` (pooled) or ``mean`` (3x3 mean), its size, its grid of patches."""
+    """The patch embedding: ``reference`` (pooled) or ``mean`` (3x3 mean), its size, its grid of patches.
+
+    ``int8_for`` says for what an int8 network was written, None for one in floating point.
+    """
 
     kind: str
     dims: int
     grid_hw: tuple[int, int]
+    int8_for: Literal["cpu", "tensorrt"] | None = None
 
 
 class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +57,8 @@ class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
 class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Scores above ``score`` are NG, map values above ``map`` are coloured; both from good images only.
 
-    ``held_out`` has the score of every training image against a bank made without its fold.
+    ``held_out`` has the score of every training image against a bank made without its fold. Where REVIEW is
+    asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
     """
 
     score: float
@@ -58,6 +66,8 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     false_reject_rate: float
     method: str
     held_out: dict[str, float]
+    review: float | None = None
+    review_rate: float | None = None
 
 
 class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +78,56 @@ class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
     smoothing: str = "gaussian, truncated at 4 sigma, border repeats the edge pixel"
 
 
+class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a picture must be to be judged at all, learned from ``images`` nominal pictures.
+
+    Every limit lies ``margin`` times their range beyond the outermost of them, or a fixed smallest distance.
+    ``brightness`` is the mean grey level, ``saturated`` and ``flat_rows`` are shares, ``sharpness`` is the
+    logarithm of the Laplacian's variance over the picture's, ``row_break`` a step between rows in grey
+    levels.
+    ``size_wh`` is None where they differ in size; ``shift`` is a share of the picture's side, None where the
+    scene is not steady, so that the camera's place is not checked.
+    """
+
+    images: int
+    margin: float
+    size_wh: tuple[int, int] | None
+    brightness: tuple[float, float]
+    saturated: float
+    sharpness: float
+    row_break: float
+    flat_rows: float
+    shift: float | None
+
+
+class PrecisionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How a precision did on labelled images when it was exported, with a bank and a threshold of its own.
+
+    Attributes:
+        dataset: The images.
+        good: Good images judged.
+        defective: Defective images judged.
+        image_auroc: None where it is not defined.
+        pixel_auroc: Over all images; None where it is not defined.
+        false_reject_rate: Share of good images that were NG.
+        miss_rate: Share of defective images that were not.
+        flips: Images with another verdict than in float32.
+        bytes: Size of the network's file.
+        frame_ms: Median time from decoded picture to score and map, on the machine that exported.
+    """
+
+    dataset: str
+    good: int
+    defective: int
+    image_auroc: float | None
+    pixel_auroc: float | None
+    false_reject_rate: float | None
+    miss_rate: float | None
+    flips: int
+    bytes: int
+    frame_ms: float
+
+
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a file must be to be trusted."""
 
@@ -76,7 +136,11 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of ``manifest.json``."""
+    """The contents of ``manifest.json``.
+
+    A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
+    whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did.
+    """
 
     schema_version: int
     pcedge_version: str
@@ -91,6 +155,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     bank: BankInfo
     threshold: ThresholdInfo
     map: MapInfo
+    gate: GateInfo | None = None
+    precision: Precision = "fp32"
+    precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)
     files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> bytes:

@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 from pcedge.errors import RuntimeUnavailableError
 from pcedge.golden import GoldenFrame
 from pcedge.inspector import Inspector, Stages
+from pcedge.manifest import Precision
 
 # In the order in which a frame passes them.
 STAGES = ("preprocessing", "embedding", "search", "map", "score")
 # Largest error accepted of any stage, relative to the stage's scale. Float32 agrees to about 1e-6 on one
 # machine, 1e-5 across processors; the smallest mistake in the preprocessing is above 1e-2.
 TOLERANCE = 1e-4
+# Where the network computes in less than float32, runtimes round in other places and at other times, each as
+# right as the other. What depends on its output may differ by as much; all else may not.
+_ROUNDED = {"embedding", "score"}
+_ROUNDING: dict[Precision, float] = {"fp16": 1e-2, "int8": 5e-2}
 _TINY = float(np.finfo(np.float32).tiny)
 _TIMED_ROUNDS = 5
 _Values: TypeAlias = NDArray[np.float32] | float
@@ -37,6 +42,7 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
             the score or, where that is larger, the threshold. (With the whole training set in the bank, a
             score is nothing but rounding.)
         tolerance: Largest error accepted.
+        precision: Of the network.
     """
 
     stage: str
@@ -44,14 +50,17 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
     mean: float | None
     scale: float
     tolerance: float = TOLERANCE
+    precision: Precision = "fp32"
+
+    @property
+    def accepted(self) -> float:
+        """Largest error accepted; a file that was read can be stricter than this version, never laxer."""
+        return min(self.tolerance, tolerance_of(self.stage, self.precision))
 
     @property
     def holds(self) -> bool:
-        """Whether the error is accepted; one that is not a number is not.
-
-        What was read from a file can be stricter than this version is, never laxer.
-        """
-        return self.largest is not None and 0 <= self.largest <= min(self.tolerance, TOLERANCE)
+        """Whether the error is accepted; one that is not a number is not."""
+        return self.largest is not None and 0 <= self.largest <= self.accepted
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +73,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
             distance; of rows at the same distance, any will do.
         flips: Golden frames whose verdict changed.
         frames: Golden frames compared.
+        precision: Of the network.
     """
 
     runtime: str
@@ -71,6 +81,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     rows_changed: int
     flips: int
     frames: int
+    precision: Precision = "fp32"
 
     @property
     def holds(self) -> bool:
@@ -84,7 +95,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _is_complete(self) -> bool:
-        return tuple(stage.stage for stage in self.stages) == STAGES
+        stages = tuple((stage.stage, stage.precision) for stage in self.stages)
+        return stages == tuple((name, self.precision) for name in STAGES)
 
     def stage(self, name: str) -> StageError:
         """The stage of that name."""
@@ -101,7 +113,12 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         return " and ".join(reasons)
 
 
-def measure_parity(inspector: Inspector, frames: list[GoldenFrame]) -> Parity:
+def tolerance_of(stage: str, precision: Precision) -> float:
+    """Largest error accepted of a stage behind a network of some precision."""
+    return _ROUNDING.get(precision, TOLERANCE) if stage in _ROUNDED else TOLERANCE
+
+
+def measure_parity(inspector: Inspector, frames: list[GoldenFrame], precision: Precision = "fp32") -> Parity:
     """Run the golden frames through an inspector and compare with what the reference made of them.
 
     A stage whose result has another shape than the reference's, or that cannot be computed because an
@@ -134,10 +151,11 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame]) -> Parity:
             flips += (found.score > inspector.threshold) != (reference.score > inspector.threshold)
     return Parity(
         runtime=inspector.runtime.name,
-        stages=tuple(_summary(stage, values) for stage, values in errors.items()),
+        stages=tuple(_summary(stage, values, precision) for stage, values in errors.items()),
         rows_changed=rows_changed,
         flips=flips,
         frames=len(frames),
+        precision=precision,
     )
 
 
@@ -196,8 +214,7 @@ def _score_map(inspector: Inspector, reference: Stages) -> NDArray[np.float32] |
 def _difference(stage: StageError) -> str:
     if stage.largest is None:
         return f"the {stage.stage} differs: it has another shape, or is not a number"
-    accepted = min(stage.tolerance, TOLERANCE)
-    return f"the {stage.stage} differs by {show_error(stage.largest)} (accepted: {accepted:.0e})"
+    return f"the {stage.stage} differs by {show_error(stage.largest)} (accepted: {stage.accepted:.0e})"
 
 
 def _difference_of(found: _Values | None, expected: _Values) -> NDArray[np.float64]:
@@ -208,13 +225,17 @@ def _difference_of(found: _Values | None, expected: _Values) -> NDArray[np.float
         return np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64)).ravel()
 
 
-def _summary(stage: str, values: Iterable[tuple[NDArray[np.float64], float]]) -> StageError:
+def _summary(
+    stage: str, values: Iterable[tuple[NDArray[np.float64], float]], precision: Precision
+) -> StageError:
     pooled = np.concatenate([errors for errors, _ in values])
     return StageError(
         stage=stage,
         largest=_finite(pooled.max()),
         mean=_finite(pooled.mean()),
         scale=max(scale for _, scale in values),
+        tolerance=tolerance_of(stage, precision),
+        precision=precision,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -18,6 +18,8 @@ from pcedge.export import (
     torch_device,
 )
 from pcedge.inspector import Inspector
+from pcedge.manifest import Precision
+from pcedge.precision import PrecisionChoice, precisions_for
 
 RuntimeKind = Literal["auto", "torch", "onnx", "tensorrt"]
 _ENGINE_DEVICES = ("auto", "cuda")
@@ -25,10 +27,15 @@ _ENGINE_DEVICES = ("auto", "cuda")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A runtime and where it runs, neither of them ``auto``."""
+    """A runtime, where it runs and in which precision, none of them ``auto``."""
 
     runtime: RuntimeKind
     device: str
+    precision: Precision = "fp32"
+
+    def __str__(self) -> str:
+        precision = "" if self.precision == "fp32" else f" in {self.precision}"
+        return f"{self.runtime} on {self.device}{precision}"
 
 
 @contextmanager
@@ -37,6 +44,7 @@ def open_inspector(
     *,
     runtime: RuntimeKind = "auto",
     device: str = "auto",
+    precision: Precision = "fp32",
     threshold: float | None = None,
 ) -> Iterator[Inspector]:
     """Load a bundle's embedder and bank, ready to judge pictures.
@@ -45,12 +53,14 @@ def open_inspector(
         bundle: An opened bundle.
         runtime: ``auto`` takes a TensorRT engine where one was built, otherwise the ONNX file.
         device: Where the runtime runs: ``auto``, ``cpu``, ``cuda``.
+        precision: Of the network; it brings a bank and a threshold of its own.
         threshold: Used instead of the bundle's own.
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
         PcedgeError: The runtime is not installed or cannot load the file.
     """
+    bundle = bundle.in_precision(precision)
     bank = bundle.open_bank()
     with open_runtime(bundle, runtime, device) as opened:
         yield Inspector.of(bundle.manifest, opened, bank, threshold=threshold)
@@ -74,15 +84,34 @@ def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto
     return OnnxRuntime(_exported(bundle), device)
 
 
-def candidates(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto") -> list[Candidate]:
-    """What could run a bundle's embedder here, the one that is fastest as a rule first.
+def candidates(
+    bundle: Bundle,
+    kind: RuntimeKind = "auto",
+    device: str = "auto",
+    precision: PrecisionChoice = "auto",
+) -> list[Candidate]:
+    """What could run a bundle's embedder here: float32 first, and the one that is fastest as a rule first.
 
     PyTorch is only named where it was asked for: an edge device has none.
+
+    Args:
+        bundle: An exported bundle.
+        kind: ``auto`` for any runtime but PyTorch.
+        device: ``auto`` for any.
+        precision: ``auto`` for those that were measured to be as good as float32, ``all`` for all there are.
 
     Raises:
         BundleError: The bundle was not exported, and nothing but PyTorch can run it.
         OptionError: An engine is to run on something else than the GPU it was built for.
     """
+    return [
+        replace(candidate, precision=one)
+        for one in precisions_for(bundle, precision)
+        for candidate in _candidates(bundle.in_precision(one), kind, device)
+    ]
+
+
+def _candidates(bundle: Bundle, kind: RuntimeKind, device: str) -> list[Candidate]:
     if kind == "torch":
         return [Candidate("torch", torch_device() if device == "auto" else device)]
     if kind == "tensorrt":

@@ -8,6 +8,7 @@ from pcedge.certificate import Certificate, certify, keep_certificates, valid_ce
 from pcedge.errors import BundleError, ExportError, MissingExtraError, PcedgeError, RuntimeUnavailableError
 from pcedge.golden import read_golden
 from pcedge.parity import measure_frame_ms, measure_parity, show_ms
+from pcedge.precision import PrecisionChoice
 from pcedge.runtimes import (
     Candidate,
     RuntimeKind,
@@ -31,7 +32,7 @@ class Skipped:
 
     def __str__(self) -> str:
         what = self.error.what.rstrip(".")
-        return f"{self.candidate.runtime} on {self.candidate.device} cannot be used: {what}"
+        return f"{self.candidate} cannot be used: {what}"
 
 
 @dataclass(frozen=True)
@@ -59,20 +60,29 @@ def verify(bundle: Bundle, candidate: Candidate) -> Certificate:
     Raises:
         PcedgeError: The runtime cannot be opened, or a file of the bundle is missing or changed.
     """
+    bundle = bundle.in_precision(candidate.precision)
     frames = read_golden(bundle)
-    with open_inspector(bundle, runtime=candidate.runtime, device=candidate.device) as inspector:
-        parity = measure_parity(inspector, frames)
+    with open_inspector(
+        bundle, runtime=candidate.runtime, device=candidate.device, precision=candidate.precision
+    ) as inspector:
+        parity = measure_parity(inspector, frames, candidate.precision)
         frame_ms = measure_frame_ms(inspector, frames) if parity.holds else None
     return certify(bundle, candidate.runtime, candidate.device, parity, frame_ms)
 
 
-def choose_runtime(bundle: Bundle, runtime: RuntimeKind = "auto", device: str = "auto") -> Choice:
+def choose_runtime(
+    bundle: Bundle,
+    runtime: RuntimeKind = "auto",
+    device: str = "auto",
+    precision: PrecisionChoice = "auto",
+) -> Choice:
     """Take the fastest runtime that is proved to score like the reference, proving what is not yet proved.
 
     Args:
         bundle: An exported bundle.
         runtime: ``auto`` for any that runs without PyTorch.
         device: ``auto`` for any.
+        precision: ``auto`` for float32 and those that were measured to be as good.
 
     Raises:
         ExportError: None of them scores like the reference.
@@ -81,7 +91,7 @@ def choose_runtime(bundle: Bundle, runtime: RuntimeKind = "auto", device: str = 
     proved: list[Choice] = []
     failed: list[Certificate] = []
     skipped: list[Skipped] = []
-    for candidate in candidates(bundle, runtime, device):
+    for candidate in candidates(bundle, runtime, device, precision):
         try:
             choice = _prove(bundle, candidate)
         except UNUSABLE as error:
@@ -98,7 +108,10 @@ def choose_runtime(bundle: Bundle, runtime: RuntimeKind = "auto", device: str = 
 
 
 def first_that_opens(
-    bundle: Bundle, runtime: RuntimeKind = "auto", device: str = "auto"
+    bundle: Bundle,
+    runtime: RuntimeKind = "auto",
+    device: str = "auto",
+    precision: PrecisionChoice = "auto",
 ) -> tuple[Candidate, list[Skipped]]:
     """Take the first runtime that can be had, without proof, and say which ones could not be.
 
@@ -106,9 +119,9 @@ def first_that_opens(
         PcedgeError: None of them can be opened.
     """
     skipped: list[Skipped] = []
-    for candidate in candidates(bundle, runtime, device):
+    for candidate in candidates(bundle, runtime, device, precision):
         try:
-            with open_runtime(bundle, candidate.runtime, candidate.device):
+            with open_runtime(bundle.in_precision(candidate.precision), candidate.runtime, candidate.device):
                 return candidate, skipped
         except UNUSABLE as error:
             skipped.append(Skipped(candidate, error))
@@ -116,12 +129,13 @@ def first_that_opens(
 
 
 def _prove(bundle: Bundle, candidate: Candidate) -> Choice:
-    known = valid_certificate(bundle, candidate.runtime, candidate.device)
+    variant = bundle.in_precision(candidate.precision)
+    known = valid_certificate(variant, candidate.runtime, candidate.device)
     if known is not None and known.parity.holds:
-        runtime_file(bundle, candidate.runtime)  # the certificate says what it was, not that it still is
+        runtime_file(variant, candidate.runtime)  # the certificate says what it was, not that it still is
         return Choice(candidate, known, "")
     certificate = verify(bundle, candidate)
-    return Choice(candidate, certificate, "", keep_certificates(bundle, certificate))
+    return Choice(candidate, certificate, "", keep_certificates(variant, certificate))
 
 
 def _refusal(bundle: Bundle, failed: list[Certificate], skipped: list[Skipped]) -> ExportError:
@@ -136,11 +150,11 @@ def _refusal(bundle: Bundle, failed: list[Certificate], skipped: list[Skipped]) 
 
 def _reason(best: Choice, proved: list[Choice], failed: list[Certificate], skipped: list[Skipped]) -> str:
     others = [
-        f"{choice.certificate.parity.runtime} takes {show_ms(choice.certificate.frame_ms)}"
+        f"{choice.certificate.called} takes {show_ms(choice.certificate.frame_ms)}"
         for choice in proved
         if choice is not best
     ]
-    others += [f"{certificate.parity.runtime} differs from the reference" for certificate in failed]
+    others += [f"{certificate.called} differs from the reference" for certificate in failed]
     others += [str(one) for one in skipped]
     took = f"verified, {show_ms(best.certificate.frame_ms)} a frame"
     return f"{took}; {'; '.join(others)}" if others else took

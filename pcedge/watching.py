@@ -1,6 +1,8 @@
-"""Watch: an inspector at a camera or a folder, its verdicts written down as they fall."""
+"""Watch: an inspector at one or several cameras or folders, its verdicts handed on as they fall."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -8,27 +10,46 @@ from pathlib import Path
 import numpy as np
 
 from pcedge.camera import (
+    AnySink,
+    CameraState,
+    CameraStatus,
+    Delivery,
     Event,
+    EventCounts,
     Frame,
     FrameGate,
+    Health,
+    HealthServer,
+    Inspect,
     Inspection,
-    JsonLines,
-    Pictures,
+    Journal,
+    Journaled,
+    MetricsTable,
+    PicturesTable,
+    Reading,
     Save,
+    SinksTable,
     Source,
+    Station,
     Stream,
     Summary,
     Tally,
     inspect_stream,
+    one_by_one,
+    open_sinks,
+    sink_readings,
 )
 from pcedge.errors import OptionError
 from pcedge.inspector import Inspector
+from pcedge.line import Line
 
 EVENTS_FILE = "events.jsonl"
 PICTURES_FOLDER = "pictures"
 
 OnEvent = Callable[[Event, Frame, Inspection], None]
-OnReady = Callable[[Stream], None]
+OnState = Callable[[CameraStatus], None]
+_LOOK_S = 0.5
+_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,10 @@ class WatchOptions:
         max_frames: End after so many frames.
         max_seconds: End after so much time.
         frozen_after: A live camera that repeats the same picture so often is INVALID; 0 does not look.
+        sinks: Where else verdicts go; None for the files above only. Its ``pictures.save`` counts then.
+        metrics: Where to answer questions about metrics and health; None for nowhere.
+        batch: Frames of several cameras that are judged together, at most.
+        stall_s: Seconds without a picture after which a camera is restarted; 0 for never.
     """
 
     output: Path
@@ -49,12 +74,34 @@ class WatchOptions:
     max_frames: int | None = None
     max_seconds: float | None = None
     frozen_after: int = 25
+    sinks: SinksTable | None = None
+    metrics: MetricsTable | None = None
+    batch: int = 8
+    stall_s: float = 10.0
 
     def __post_init__(self) -> None:
         if self.max_seconds is not None and not isfinite(self.max_seconds):
             raise OptionError(
                 f"{self.max_seconds} seconds is no time.", "Leave --max-seconds out to watch without end."
             )
+
+
+@dataclass(eq=False)
+class Watched:
+    """What can be seen of a watch from outside while it runs.
+
+    Attributes:
+        stream: Knows how every camera is doing; its ``stop`` ends the watch.
+        delivery: Knows how it stands with every sink.
+        tally: The numbers so far.
+    """
+
+    stream: Stream
+    delivery: Delivery
+    tally: Tally
+
+
+OnReady = Callable[[Watched], None]
 
 
 def watch(
@@ -72,28 +119,201 @@ def watch(
         inspector: As ``open_inspector`` gives it.
         source: Not yet opened.
         options: Where results go and when to end.
-        on_ready: Given the opened stream, whose ``stop`` ends the watch, once the first frame may come.
-        on_event: Called for every frame, after its event was written.
+        on_ready: Given what can be seen and stopped from outside, once the first frame may come.
+        on_event: Called for every frame, after its event was handed on.
         tally: Counts; hand one in to read it while the watch runs.
 
     Raises:
         PcedgeError: The source cannot be opened or has failed for good.
     """
     _warm_up(inspector)
-    with Stream(source) as stream:
-        if on_ready is not None:
-            on_ready(stream)
-        return inspect_stream(
+    gate = FrameGate(frozen_after=options.frozen_after if source.live else 0)
+    return _watch(
+        source,
+        one_by_one(lambda frame: _inspect(inspector, frame)),
+        {source.name: Station(gate=gate)},
+        options,
+        _Watchers(on_ready, on_event),
+        tally or Tally(),
+    )
+
+
+def watch_line(
+    line: Line,
+    options: WatchOptions,
+    *,
+    on_ready: OnReady | None = None,
+    on_event: OnEvent | None = None,
+    on_state: OnState | None = None,
+    tally: Tally | None = None,
+) -> Summary:
+    """Judge the frames of all cameras of a line until they end, are stopped, or reach a limit.
+
+    Args:
+        line: As ``open_line`` gives it.
+        options: Where results go and when to end.
+        on_ready: Given what can be seen and stopped from outside, once the first frame may come.
+        on_event: Called for every frame, after its event was handed on.
+        on_state: Called from another thread whenever a camera has come into another state.
+        tally: Counts; hand one in to read it while the watch runs.
+
+    Raises:
+        PcedgeError: No source can be opened, or none goes on and one has failed for good.
+    """
+    watchers = _Watchers(on_ready, on_event, on_state)
+    inspect = line.inspector.inspect
+    return _watch(line.sources, inspect, line.stations, options, watchers, tally or Tally(), line.journal)
+
+
+@dataclass(frozen=True)
+class _Watchers:
+    """Those who are told."""
+
+    on_ready: OnReady | None = None
+    on_event: OnEvent | None = None
+    on_state: OnState | None = None
+
+
+def _watch(
+    sources: Source | Mapping[str, Source],
+    inspect: Inspect,
+    stations: Mapping[str, Station],
+    options: WatchOptions,
+    watchers: _Watchers,
+    tally: Tally,
+    journal: Journal | None = None,
+) -> Summary:
+    counts = EventCounts()
+    # The stream is closed before the sinks, so that they get all that was judged.
+    with Delivery(_sinks(options, journal, counts)) as delivery, ExitStack() as stack:
+        stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
+        watched = Watched(stream, delivery, tally)
+        stack.enter_context(_told_of_states(stream, watchers.on_state))
+        if options.metrics is not None:
+            stack.enter_context(_health_server(options.metrics, watched, counts))
+        if watchers.on_ready is not None:
+            watchers.on_ready(watched)
+        inspect_stream(
             stream,
-            lambda frame: _inspect(inspector, frame),
-            sinks=[JsonLines(options.output / EVENTS_FILE)],
-            pictures=Pictures(options.output, options.save, folder=PICTURES_FOLDER),
-            gate=FrameGate(frozen_after=options.frozen_after if stream.live else 0),
-            on_event=on_event,
+            inspect,
+            stations=stations,
+            outlet=delivery,
+            on_event=watchers.on_event,
             tally=tally,
+            batch=options.batch,
             max_frames=options.max_frames,
             max_seconds=options.max_seconds,
         )
+    _count_faults(delivery, tally)
+    return tally.summary()
+
+
+class _Patient:
+    """Lets files wait for the sinks that keep pictures: nothing but a camera is in a hurry."""
+
+    def __init__(self, delivery: Delivery, files: frozenset[str]) -> None:
+        self._delivery = delivery
+        self._files = files
+
+    def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
+        """What the pictures of a frame will be called."""
+        return self._delivery.names(frame, inspection)
+
+    def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
+        """Hand an event over."""
+        if event.camera in self._files:
+            self._delivery.wait_for_room(_PATIENCE_S)
+        self._delivery.put(event, frame, inspection)
+
+
+def _sinks(options: WatchOptions, journal: Journal | None, counts: EventCounts) -> dict[str, AnySink]:
+    table = options.sinks or SinksTable(pictures=PicturesTable(save=options.save))
+    sinks = open_sinks(table, options.output)
+    events = sinks.get("jsonl")
+    if journal is not None and events is not None:
+        sinks["jsonl"] = Journaled(events, journal)  # type: ignore[arg-type]
+    return {**sinks, "counts": counts}
+
+
+def _count_faults(delivery: Delivery, tally: Tally) -> None:
+    for report in delivery.faults():
+        if report.lost or report.abandoned:
+            tally.add_fault(f"{report.name}: {report.last_fault}", max(report.lost, 1))
+
+
+@contextmanager
+def _told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
+    """Tell of every change of a camera's state, from a thread, while the block lasts."""
+    if on_state is None:
+        yield
+        return
+    ended = threading.Event()
+    known: dict[str, CameraState] = {}
+
+    def look() -> None:
+        while not ended.wait(_LOOK_S):
+            for status in stream.cameras:
+                if known.get(status.name, CameraState.STARTING) is not status.state:
+                    known[status.name] = status.state
+                    on_state(status)
+
+    thread = threading.Thread(target=look, name="states", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(_LOOK_S)
+
+
+def _health_server(table: MetricsTable, watched: Watched, counts: EventCounts) -> HealthServer:
+    return HealthServer(
+        table.host,
+        table.port,
+        readings=lambda: [*counts.readings(), *sink_readings(watched.delivery.faults()), *_readings(watched)],
+        health=lambda: health(watched),
+    )
+
+
+def health(watched: Watched) -> Health:
+    """Alive while any camera may still give pictures, ready while all of them do."""
+    cameras = watched.stream.cameras
+    over = {CameraState.FAILED, CameraState.ENDED}
+    return Health(
+        alive=not all(one.state in over for one in cameras),
+        ready=all(one.state is CameraState.RUNNING for one in cameras),
+        detail={"cameras": [one.to_dict() for one in cameras]},
+    )
+
+
+def _readings(watched: Watched) -> list[Reading]:
+    found: list[Reading] = []
+    for one in watched.stream.cameras:
+        camera = {"camera": one.name}
+        counted = {
+            "received": "Frames the camera gave.",
+            "processed": "Frames taken to be judged.",
+            "dropped": "Frames for which a newer one was taken.",
+            "restarts": "Captures restarted because they stalled.",
+        }
+        found += [
+            Reading(f"pcedge_camera_{name}", text, getattr(one, name), camera, "counter")
+            for name, text in counted.items()
+        ]
+        found += [
+            Reading(f"pcedge_camera_{name}_fps", "Frames per second, over 10 s.", value, camera)
+            for name, value in (
+                ("received", one.camera_fps),
+                ("processed", one.processed_fps),
+                ("dropped", one.dropped_fps),
+            )
+        ]
+        found += [
+            Reading("pcedge_camera_state", "1 for the state the camera is in.", one.state is state, labels)
+            for state in CameraState
+            for labels in [{**camera, "state": state.value}]
+        ]
+    return found
 
 
 def _inspect(inspector: Inspector, frame: Frame) -> Inspection:

@@ -40,8 +40,8 @@ WORKSTATION = {
     "pcedge.distillation.weights",
     "pcedge.embedder",
     "pcedge.embedding",
-    "pcedge.fitting",
     "pcedge.hub",
+    "pcedge.torch_network",
 }
 HEAVY = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tensorrt", "polygraphy")
 # Common in this field, whether or not they are installed here.

@@ -29,6 +29,7 @@ def evaluate(
     ],
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
+    precision: options.Precision = "fp32",
     threshold: options.Threshold = None,
     models: options.ModelsDir = DEFAULT_MODELS,
     json: options.Json = False,
@@ -41,6 +42,7 @@ def evaluate(
     from pcedge.bundle import find_bundle
     from pcedge.datasets import open_dataset
     from pcedge.evaluation import evaluate as evaluate_inspector
+    from pcedge.precision import one_precision
     from pcedge.runtimes import is_exported, open_inspector, runtime_kind
 
     from .console import progress_bars
@@ -51,7 +53,9 @@ def evaluate(
     if kind == "auto" and not is_exported(found):
         kind = "torch"
     with (
-        open_inspector(found, runtime=kind, device=device, threshold=threshold) as inspector,
+        open_inspector(
+            found, runtime=kind, device=device, precision=one_precision(precision), threshold=threshold
+        ) as inspector,
         progress_bars() as progress,
     ):
         result = evaluate_inspector(images, inspector, progress)

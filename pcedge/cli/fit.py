@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
-from pcedge.errors import MissingExtraError, OptionError
+from pcedge.errors import OptionError
 
 from . import options
 
 if TYPE_CHECKING:
-    from pcedge.fitting import FitOptions, FitResult
+    from pcedge.fit_options import FitOptions
+    from pcedge.fitting import FitResult
     from pcedge.preprocessing import Preprocessing
 
 
@@ -75,6 +76,14 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            help="Use the exported network and the preprocessing of this bundle (its directory, or its name "
+            "below --models). Needs no PyTorch, and both products share one loaded network.",
+            show_default=False,
+        ),
+    ] = None,
     coreset: Annotated[
         str,
         typer.Option(help="Patches the bank keeps: a fraction (0.1), 10%, or a number of rows."),
@@ -119,17 +128,22 @@ def fit(
     without its fold.
     """
     from pcedge.banks import CoresetSize
+    from pcedge.bundle import find_bundle
+    from pcedge.fit_options import FitOptions
+    from pcedge.fitting import fit as fit_dataset
+    from pcedge.manifest import EmbeddingKind
 
     from .console import progress_bars
 
-    try:
-        from pcedge import fitting
-        from pcedge.embedder import EmbeddingKind
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "torch", "fit", "Fitting") from None
     if embedding not in (None, *get_args(EmbeddingKind)):
         raise OptionError(f"There is no embedding {embedding!r}.", "Choose --embedding reference or mean.")
-    chosen = fitting.FitOptions(
+    given = (backbone, weights, layers, embedding, image_size, crop)
+    if like and (preset != "whole" or any(option is not None for option in given)):
+        raise OptionError(
+            "--like takes the network and the preprocessing of another bundle as they are.",
+            "Leave out --backbone, --weights, --layers, --embedding, --preset, --image-size and --crop.",
+        )
+    chosen = FitOptions(
         backbone=backbone,
         weights=weights,
         layers=tuple(layer.strip() for layer in layers.split(",")) if layers else (),
@@ -141,11 +155,12 @@ def fit(
         device=device,
         memory_gb=memory_gb,
         cache_gb=cache_gb,
+        like=find_bundle(like, models) if like else None,
         models=models,
         name=name,
     )
     with progress_bars() as progress:
-        result = fitting.fit(dataset, chosen, progress)
+        result = fit_dataset(dataset, chosen, progress)
     if json:
         _print_json(result)
     else:

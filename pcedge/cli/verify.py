@@ -19,9 +19,13 @@ def verify(
     models: options.ModelsDir = DEFAULT_MODELS,
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
+    precision: options.Precision = "auto",
     every: Annotated[
         bool,
-        typer.Option("--all", help="Verify every runtime there is; without it, the first that can be had."),
+        typer.Option(
+            "--all",
+            help="Verify every runtime and precision there is; without it, the first that can be had.",
+        ),
     ] = False,
     json: options.Json = False,
 ) -> None:
@@ -39,6 +43,7 @@ def verify(
     from pcedge.bundle import find_bundle
     from pcedge.certificate import keep_certificates
     from pcedge.errors import BundleError
+    from pcedge.precision import precision_choice
     from pcedge.runtimes import candidates, runtime_kind
     from pcedge.verifying import UNUSABLE, Skipped
     from pcedge.verifying import verify as verify_candidate
@@ -46,16 +51,16 @@ def verify(
     from .console import say, show_error
 
     bundle = find_bundle(model, models)
-    found = candidates(bundle, runtime_kind(runtime), device)
+    chosen = precision_choice("all" if every and precision == "auto" else precision)
+    found = candidates(bundle, runtime_kind(runtime), device, chosen)
     certificates: list[Certificate] = []
     skipped: list[Skipped] = []
     unsaved: BundleError | None = None
     for candidate in found:
         say(
-            "Verifying {bundle} on {runtime}, {device} ...",
+            "Verifying {bundle}: {candidate} ...",
             bundle=bundle.directory,
-            runtime=candidate.runtime,
-            device=candidate.device,
+            candidate=candidate,
         )
         try:
             certificate = verify_candidate(bundle, candidate)
@@ -66,7 +71,8 @@ def verify(
             say("[yellow]{what}.[/]", what=skipped[-1])
             continue
         certificates.append(certificate)
-        unsaved = keep_certificates(bundle, certificate) or unsaved
+        variant = bundle.in_precision(candidate.precision)
+        unsaved = keep_certificates(variant, certificate) or unsaved
         if not every:
             break
     if not certificates:
@@ -94,10 +100,19 @@ def _print_json(directory: str, certificates: "list[Certificate]", skipped: "lis
         for certificate in certificates
     ]
     unusable = [
-        {"runtime": one.candidate.runtime, "device": one.candidate.device, "problem": str(one.error)}
+        {
+            "runtime": one.candidate.runtime,
+            "device": one.candidate.device,
+            "precision": one.candidate.precision,
+            "problem": str(one.error),
+        }
         for one in skipped
     ]
     print(json.dumps({"bundle": directory, "certificates": entries, "skipped": unusable}))
+
+
+def _reference(precision: str) -> str:
+    return "float32 reference" if precision == "fp32" else f"{precision} network as it was fitted"
 
 
 def _print_table(certificate: "Certificate") -> None:
@@ -109,13 +124,15 @@ def _print_table(certificate: "Certificate") -> None:
     from .console import out, say
 
     parity = certificate.parity
-    table = Table(title=Text(f"{parity.runtime} against the float32 reference"), title_justify="left")
+    table = Table(
+        title=Text(f"{parity.runtime} against the {_reference(parity.precision)}"), title_justify="left"
+    )
     for heading in ("stage", "largest error", "mean error", "accepted", ""):
         table.add_column(heading, justify="left" if heading in ("stage", "") else "right")
     for stage in parity.stages:
         verdict = Text("ok", "green") if stage.holds else Text("differs", "bold red")
         table.add_row(
-            stage.stage, show_error(stage.largest), show_error(stage.mean), f"{stage.tolerance:.0e}", verdict
+            stage.stage, show_error(stage.largest), show_error(stage.mean), f"{stage.accepted:.0e}", verdict
         )
     table.add_row("bank rows", f"{parity.rows_changed} change", "", "", "")
     flips = Text("ok", "green") if not parity.flips else Text("differs", "bold red")

@@ -131,3 +131,13 @@ def test_a_certificate_that_cannot_be_written_is_an_error_with_the_path(bundle: 
 
     with pytest.raises(BundleError, match=CERTIFICATE_FILE):
         write_certificate(bundle, _certified(bundle))
+
+
+def test_a_proof_for_another_precision_says_nothing_of_this_network(bundle: Bundle) -> None:
+    stages = tuple(msgspec.structs.replace(stage, precision="int8") for stage in _parity().stages)
+    parity = msgspec.structs.replace(_parity(), stages=stages, precision="int8")
+    assert parity.holds
+
+    write_certificate(bundle, certify(bundle, "onnx", "cpu", parity, 12.5))
+
+    assert valid_certificate(bundle, "onnx", "cpu") is None

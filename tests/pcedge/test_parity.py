@@ -17,6 +17,7 @@ from pcedge.errors import RuntimeUnavailableError
 from pcedge.export import Runtime
 from pcedge.golden import GoldenFrame, read_golden
 from pcedge.inspector import Inspector
+from pcedge.manifest import Precision
 from pcedge.parity import STAGES, Parity, StageError, measure_frame_ms, measure_parity
 from pcedge.preprocessing import Preprocessing
 
@@ -300,6 +301,35 @@ def test_an_error_at_the_tolerance_is_accepted_and_one_above_is_not() -> None:
     at = StageError(stage="map", largest=1e-4, mean=0.0, scale=1.0)
     assert at.holds
     assert not msgspec.structs.replace(at, largest=1.01e-4).holds
+
+
+@pytest.mark.parametrize(
+    ("stage", "precision", "largest", "holds"),
+    [
+        ("embedding", "fp32", 2e-4, False),
+        ("embedding", "fp16", 2e-4, True),
+        ("embedding", "fp16", 2e-2, False),
+        ("embedding", "int8", 2e-2, True),
+        ("score", "int8", 2e-2, True),
+        ("score", "int8", 6e-2, False),
+        # What is given the reference's input does not pass the network: nothing excuses it.
+        ("search", "int8", 2e-4, False),
+        ("preprocessing", "int8", 2e-4, False),
+        ("map", "int8", 2e-4, False),
+    ],
+)
+def test_less_than_float32_may_round_where_its_network_is_passed(
+    stage: str, precision: Precision, largest: float, holds: bool
+) -> None:
+    error = StageError(stage=stage, largest=largest, mean=0.0, scale=1.0, tolerance=1.0, precision=precision)
+    assert error.holds is holds
+
+
+def test_stages_of_one_precision_do_not_prove_another() -> None:
+    stages = tuple(StageError(stage=stage, largest=0.0, mean=0.0, scale=1.0) for stage in STAGES)
+    parity = Parity(runtime="onnx", stages=stages, rows_changed=0, flips=0, frames=4, precision="int8")
+    assert not parity.holds
+    assert parity.failure() == "not every stage was compared"
 
 
 def test_a_frame_takes_time(bundle: Bundle, frames: list[GoldenFrame], make_runtime: MakeRuntime) -> None:

@@ -1,0 +1,53 @@
+"""What a fit can be told."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pcedge.banks import CoresetSize
+from pcedge.bundle import Bundle
+from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
+from pcedge.manifest import EmbeddingKind
+from pcedge.preprocessing import PRESETS, Preprocessing
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What a fit can be told.
+
+    Attributes:
+        backbone: A torchvision architecture or ``pcedge-s``; None for ``wide_resnet50_2`` or, where its
+            weights are neither on this machine nor to be downloaded, ``pcedge-s``.
+        weights: A state dict to use instead of torchvision's hub cache or the shipped weights.
+        layers: Module names, finest grid first; empty for the backbone's default.
+        preprocessing: How a picture becomes the network's input.
+        embedding: ``reference`` (1,024 pooled values) or ``mean`` (plain 3x3 means); None for ``mean`` with
+            ``pcedge-s`` and ``reference`` with others.
+        coreset: How many patches the bank keeps.
+        false_reject_rate: Share of good parts that may be called NG; None for 1 % or the smallest rate that
+            the number of images supports, whichever is larger.
+        seed: Of everything random.
+        device: ``auto``, ``cpu``, ``cuda``.
+        memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free.
+            Where the embeddings do not fit, the bank is chosen in stages and the manifest states the bound.
+        cache_gb: How much disk the cache of features may use, in GB; 0 for no cache.
+        like: A bundle whose exported network and preprocessing are used, so that no PyTorch is needed and
+            both products share one loaded network; ``backbone``, ``weights``, ``layers``, ``preprocessing``
+            and ``embedding`` then say nothing.
+        models: Directory of bundles.
+        name: Of the bundle; None for the dataset's folder name.
+    """
+
+    backbone: str | None = None
+    weights: Path | None = None
+    layers: tuple[str, ...] = ()
+    preprocessing: Preprocessing = PRESETS["whole"]
+    embedding: EmbeddingKind | None = None
+    coreset: CoresetSize = field(default_factory=lambda: CoresetSize(fraction=0.1))
+    false_reject_rate: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    memory_gb: float | None = None
+    cache_gb: float = DEFAULT_CACHE_GB
+    like: Bundle | None = None
+    models: Path = DEFAULT_MODELS
+    name: str | None = None

@@ -1,0 +1,211 @@
+"""A line as it is described, opened: sources, stations, and what every camera's frames are judged as."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.bundle import Bundle, find_bundle
+from pcedge.camera import (
+    CameraSettings,
+    Debounced,
+    EachFrame,
+    FolderSource,
+    FrameGate,
+    HttpTriggers,
+    Journal,
+    MessageTrigger,
+    PartRule,
+    RegionTrigger,
+    Source,
+    Station,
+    TimeTrigger,
+    Trigger,
+    Triggered,
+    open_source,
+    read_mask,
+)
+from pcedge.errors import OptionError
+from pcedge.gating import gate_limits
+from pcedge.line_file import CameraTable, LineFile, TriggerTable
+from pcedge.pooling import Assignment, Choose, PooledInspector
+from pcedge.reloading import OnProblem, Reloader
+
+JOURNAL_FILE = "judged.txt"
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line, ready to be watched.
+
+    Attributes:
+        sources: By camera name; not yet opened.
+        stations: Likewise.
+        inspector: Judges frames of all of them.
+        journal: Files of watched folders that have had their verdict; None where that is not kept.
+        messages: Triggers that a message fires, by camera name.
+    """
+
+    sources: Mapping[str, Source]
+    stations: Mapping[str, Station]
+    inspector: PooledInspector
+    journal: Journal | None
+    messages: Mapping[str, MessageTrigger] = field(default_factory=dict)
+
+
+@contextmanager
+def open_line(
+    line: LineFile,
+    output: Path,
+    *,
+    models: Path,
+    choose: Choose,
+    on_problem: OnProblem,
+    base: Path = Path(),
+    follow: bool = True,
+    again: bool = False,
+) -> Iterator[Line]:
+    """Load what the cameras of a line need, and look after their bundles while the block lasts.
+
+    Args:
+        line: The description.
+        output: Where results go; the journal is there.
+        models: Directory of bundles.
+        choose: Says which runtime a bundle runs on.
+        on_problem: Told why a bundle that was replaced on disk is not used.
+        base: What paths in the description are relative to.
+        follow: Wait for more pictures in watched folders.
+        again: Judge files of watched folders that were judged before once more.
+
+    Raises:
+        PcedgeError: A bundle, a source or a setting cannot be used.
+    """
+    with ExitStack() as stack:
+        journal = None
+        if line.sinks.jsonl.enabled and not again and any(_is_folder(one, base) for one in line.cameras):
+            journal = stack.enter_context(Journal(output / JOURNAL_FILE, output / line.sinks.jsonl.file))
+        sources = _sources(line, base, follow, journal)
+        tables = dict(zip(sources, line.cameras, strict=True))
+        assignments = {name: _assignment(table, models, base) for name, table in tables.items()}
+        inspector = stack.enter_context(PooledInspector(assignments, choose))
+        messages = {name: MessageTrigger() for name, one in tables.items() if _by_message(one.trigger)}
+        stations = {
+            name: _station(name, table, sources[name], assignments[name].bundle, messages)
+            for name, table in tables.items()
+        }
+        if messages:
+            stack.enter_context(HttpTriggers(line.watch.trigger_host, line.watch.trigger_port, messages))
+        if line.watch.reload:
+            stack.enter_context(_reloader(inspector, assignments, stations, on_problem))
+        yield Line(sources, stations, inspector, journal, messages)
+
+
+def _sources(line: LineFile, base: Path, follow: bool, journal: Journal | None) -> dict[str, Source]:
+    found: dict[str, Source] = {}
+    for camera in line.cameras:
+        settings = CameraSettings(camera.size, camera.fps, camera.exposure, camera.focus)
+        source = open_source(_address(camera, base), follow=follow, settings=settings, done=journal)
+        found[_free_name(camera.name or source.name, found)] = source
+    return found
+
+
+def _free_name(name: str, taken: Mapping[str, Source]) -> str:
+    names = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
+    return next(one for one in names if one not in taken)
+
+
+def _address(camera: CameraTable, base: Path) -> str:
+    """The address, its path, if it is one, below the description's folder."""
+    address = camera.address
+    path = address.removeprefix("folder:")
+    if Path(path).is_absolute() or not (base / path).exists() or address.isdecimal():
+        return address
+    return f"{'folder:' if path != address else ''}{base / path}"
+
+
+def _is_folder(camera: CameraTable, base: Path) -> bool:
+    return (base / camera.address.removeprefix("folder:")).is_dir()
+
+
+def _assignment(camera: CameraTable, models: Path, base: Path) -> Assignment:
+    bundle = find_bundle(camera.product or None, models)
+    mask = _mask(base / camera.mask) if camera.mask else None
+    return Assignment(bundle, camera.threshold, _review(camera, bundle), mask)
+
+
+def _review(camera: CameraTable, bundle: Bundle) -> float | bool | None:
+    if camera.review is False:
+        return None
+    if camera.review is True and bundle.manifest.threshold.review is None:
+        raise OptionError(
+            f"The bundle {bundle.directory} has no threshold for REVIEW: too few good images.",
+            "Name a score for it, or fit with more good images.",
+        )
+    return camera.review
+
+
+def _mask(path: Path) -> NDArray[np.uint8]:
+    mask_hw = read_mask(path)
+    if mask_hw.min() == 255:
+        raise OptionError(f"{path}: hides the whole picture.", "White is what is ignored: invert it.")
+    return mask_hw
+
+
+def _station(
+    name: str,
+    camera: CameraTable,
+    source: Source,
+    bundle: Bundle,
+    messages: Mapping[str, MessageTrigger],
+) -> Station:
+    if isinstance(source, FolderSource) and (camera.trigger or camera.debounce):
+        raise OptionError(
+            f"{name}: the pictures of a folder are parts of their own.", "Leave trigger and debounce out."
+        )
+    limits = gate_limits(bundle) if camera.gate else None
+    return Station(
+        product=bundle.manifest.name,
+        gate=FrameGate(limits, frozen_after=camera.frozen_after if source.live else 0),
+        rule=_rule(name, camera, messages),
+        region_xywh=camera.region,
+    )
+
+
+def _rule(name: str, camera: CameraTable, messages: Mapping[str, MessageTrigger]) -> PartRule:
+    if camera.debounce is not None:
+        return Debounced(*camera.debounce)
+    table = camera.trigger
+    if table is None:
+        return EachFrame()
+    trigger = messages[name] if name in messages else _own_trigger(table)
+    return Triggered(trigger, frames=table.frames, timeout_s=table.timeout_s, source=name)
+
+
+def _own_trigger(table: TriggerTable) -> Trigger:
+    if table.by == "time":
+        assert table.every_s is not None
+        return TimeTrigger(table.every_s)
+    assert table.box is not None
+    return RegionTrigger(table.box, table.change)
+
+
+def _by_message(table: TriggerTable | None) -> bool:
+    return table is not None and table.by == "http"
+
+
+def _reloader(
+    inspector: PooledInspector,
+    assignments: Mapping[str, Assignment],
+    stations: Mapping[str, Station],
+    on_problem: OnProblem,
+) -> Reloader:
+    def reloaded(camera: str, bundle: Bundle) -> None:
+        gate = stations[camera].gate
+        if gate is not None and gate.limits is not None:
+            gate.limits = gate_limits(bundle)
+
+    directories = {name: assignment.bundle.directory for name, assignment in assignments.items()}
+    return Reloader(inspector, directories, on_reload=reloaded, on_problem=on_problem)

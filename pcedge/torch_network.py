@@ -1,0 +1,58 @@
+"""The network of a fit in PyTorch: from a backbone's name to patch embeddings."""
+
+from pathlib import Path
+
+from pcedge.backbones import Backbone, load_backbone, load_default_backbone
+from pcedge.bundle import BACKBONE_FILE
+from pcedge.compact import COMPACT
+from pcedge.embedder import build_embedder, default_embedding, save_backbone
+from pcedge.errors import WeightsUnavailableError
+from pcedge.export import TorchRuntime
+from pcedge.fit_options import FitOptions
+from pcedge.manifest import BackboneInfo, EmbeddingInfo
+from pcedge.network import Network
+from pcedge.progress import Progress
+
+
+def load_network(options: FitOptions, progress: Progress) -> Network:
+    """Load the backbone that was asked for, or the default one, and put neighbourhood pooling on it.
+
+    Raises:
+        PcedgeError: There are no weights for it, or its layers cannot be used.
+    """
+    backbone, missing = _load_backbone(options, progress)
+    kind = options.embedding or default_embedding(backbone.name)
+    embedder = build_embedder(backbone.module, options.preprocessing, kind)
+    runtime = TorchRuntime(embedder, options.device)
+
+    def write_files(directory: Path) -> None:
+        save_backbone(backbone, directory / BACKBONE_FILE)
+
+    return Network(
+        runtime=runtime,
+        identity=runtime.name,
+        device=runtime.device,
+        preprocessing=options.preprocessing,
+        backbone=BackboneInfo(
+            name=backbone.name,
+            layers=backbone.layers,
+            weights=backbone.weights,
+            weights_sha256=backbone.weights_sha256,
+        ),
+        embedding=EmbeddingInfo(kind=kind, dims=embedder.dims, grid_hw=embedder.grid_hw),
+        write_files=write_files,
+        offline_default=missing,
+    )
+
+
+def _load_backbone(
+    options: FitOptions, progress: Progress
+) -> tuple[Backbone, WeightsUnavailableError | None]:
+    if options.backbone is None:
+        return load_default_backbone(options.layers, options.weights, progress)
+    try:
+        return load_backbone(options.backbone, options.layers, options.weights, progress), None
+    except WeightsUnavailableError as error:
+        raise WeightsUnavailableError(
+            error.what, f"{error.hint} Without a download: --backbone {COMPACT}"
+        ) from error
