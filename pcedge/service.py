@@ -40,8 +40,8 @@ RestartSec=2
 TimeoutStopSec=20
 KillMode=mixed
 
-# It reads the system, writes below its folder and its cache, and may do nothing else. Not set on purpose:
-# PrivateDevices (cameras and the GPU are devices) and MemoryDenyWriteExecute (code is compiled while it runs).
+# It reads the system, writes below its folder and its cache, and may do nothing else. Not set on purpose are
+# PrivateDevices (cameras and the GPU are devices) and MemoryDenyWriteExecute (it compiles code as it runs).
 ReadWritePaths={writable}
 ProtectSystem=strict
 ProtectHome=read-only

@@ -11,6 +11,7 @@ from pcedge.errors import PcedgeError
 
 from .demo import demo
 from .distill import distill
+from .doctor import doctor
 from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
 from .export import export
@@ -81,6 +82,7 @@ app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)
 app.command("service")(service)
+app.command("doctor")(doctor)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pcedge.service import describe_service, install_service
 
 @pytest.fixture(params=["line", 'a b%c$d"e'])
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    folder = tmp_path / request.param
+    folder = tmp_path / str(request.param)
     folder.mkdir()
     (folder / "line.toml").touch()
     return folder / "line.toml"
