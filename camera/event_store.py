@@ -56,7 +56,7 @@ class EventStore:
         self._since_pruned = 0
 
     def __enter__(self) -> EventStore:
-        self._database = open_database(self._path, _SCHEMA, _SCHEMA_VERSION)
+        self._database = open_database(self._path, _SCHEMA, _SCHEMA_VERSION, power_safe=True)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,6 +7,8 @@ import platform
 import re
 import ssl
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 _AT_LEAST_ONCE = 1
 _ACKNOWLEDGED_WITHIN_S = 10.0
 _FAREWELL_S = 1.0
+_RECENT, _RECENT_S = 10_000, 5.0
 _RECONNECT_S = (1, 30)
 
 
@@ -72,6 +75,10 @@ class MqttTransport:
     Events go to ``TOPIC/events/CAMERA``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while
     connected, ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks.
 
+    A broker that is killed may lose what it has acknowledged: Mosquitto saves what it holds every
+    ``autosave_interval``. So after every break the events acknowledged within the last 5 s before it are sent
+    again, at most 10,000; subscribers tell them by their ids.
+
     Args:
         broker: Where it is.
         topic: What all topics begin with.
@@ -83,7 +90,7 @@ class MqttTransport:
         self._client: Client | None = None
         self._hurry: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
-        # The five below are shared with the thread of the client, under the condition's lock.
+        # All but the packets is shared with the thread of the client, under the condition's lock.
         self._connected = False
         self._closing = False
         self._why_not = "not connected yet"
@@ -91,6 +98,9 @@ class MqttTransport:
         self._of_no_interest: set[int] = set()  # packets whose numbers will be used again for others
         # What the client has, and goes on sending over reconnects by itself: message number to packet number.
         self._packets: dict[int, int] = {}
+        # What was acknowledged of late, with the time, and of that what is to be sent again.
+        self._recent: deque[tuple[float, Message]] = deque(maxlen=_RECENT)
+        self._again: list[Message] = []
 
     def open(self, hurry: Callable[[], None]) -> None:
         """Start connecting.
@@ -110,10 +120,14 @@ class MqttTransport:
         Raises:
             OutputError: There is no connection, it breaks, or no acknowledgement comes.
         """
+        if not messages and not self._again:
+            return
         self._require_connection()
-        for message in messages:
-            if message.number not in self._packets:
-                self._packets[message.number] = self._publish(message)
+        for message in (*self._again, *messages):
+            self._publish(message)
+        while self._again:  # which grows if the connection breaks and comes back meanwhile
+            self._wait_for(self._again[0])
+            self._again.pop(0)
         for message in messages:
             self._wait_for(message)
             yield Receipt(message.number)
@@ -158,12 +172,15 @@ class MqttTransport:
         return client
 
     def _publish(self, message: Message) -> int:
+        """Give a message to the client, unless it has it; returns its packet number."""
         assert self._client is not None
-        topic = f"{self._topic}/events/{_level(message.topic)}"
-        return self._client.publish(topic, message.body, _AT_LEAST_ONCE).mid
+        if message.number not in self._packets:
+            topic = f"{self._topic}/events/{_level(message.topic)}"
+            self._packets[message.number] = self._client.publish(topic, message.body, _AT_LEAST_ONCE).mid
+        return self._packets[message.number]
 
     def _wait_for(self, message: Message) -> None:
-        packet = self._packets[message.number]
+        packet = self._publish(message)
         with self._changed:
             self._changed.wait_for(
                 lambda: packet in self._acknowledged or not self._connected or self._closing,
@@ -172,12 +189,19 @@ class MqttTransport:
             if packet in self._acknowledged:
                 self._acknowledged.discard(packet)
                 del self._packets[message.number]
+                self._remember(message)
                 return
         self._require_connection()
         with self._changed:  # a broker that is there and silent gets everything anew
             self._of_no_interest.update(self._packets.values())
             self._packets.clear()
         raise self._failed(f"no acknowledgement within {_ACKNOWLEDGED_WITHIN_S:.0f} s")
+
+    def _remember(self, message: Message) -> None:
+        now = time.monotonic()
+        self._recent.append((now, message))
+        while self._recent[0][0] < now - _RECENT_S:
+            self._recent.popleft()
 
     def _require_connection(self) -> None:
         if not self._connected or self._closing:
@@ -195,6 +219,8 @@ class MqttTransport:
         packet = client.publish(f"{self._topic}/status", _state("online"), _AT_LEAST_ONCE, retain=True).mid
         with self._changed:
             self._of_no_interest.add(packet)
+            self._again += [message for _, message in self._recent]
+            self._recent.clear()
             self._connected = True
         self._hurry()
 

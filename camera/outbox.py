@@ -43,6 +43,8 @@ class Message:
 class Outbox:
     """A file of messages in the order they came; safe to use from several threads, survives a kill.
 
+    A power cut may cost the last seconds: what must survive that goes to the event store too.
+
     Args:
         path: The SQLite file; it and its folder are made if they are missing.
         max_messages: More are not taken.
@@ -61,7 +63,7 @@ class Outbox:
         Raises:
             OutputError: It cannot be opened, or another version made it.
         """
-        self._database = open_database(self._path, _SCHEMA, _SCHEMA_VERSION)
+        self._database = open_database(self._path, _SCHEMA, _SCHEMA_VERSION, power_safe=False)
         (self._count,) = self._database.execute("SELECT count(*) FROM message").fetchone()
 
     def close(self) -> None:

@@ -77,6 +77,8 @@ class Transport(Protocol):
     def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
         """Send messages in this order and yield a receipt for each that need not be sent again.
 
+        Called with no messages too, once the far side is there again.
+
         Raises:
             OutputError: The far side does not answer; what had no receipt is to be sent again.
         """
@@ -179,7 +181,7 @@ class Posted:
         messages = self._outbox.first(_BATCH)
         done: list[int] = []
         try:
-            for receipt in self._transport.send(messages) if messages else ():
+            for receipt in self._transport.send(messages):
                 done.append(receipt.number)
                 if receipt.refused:
                     self._refused += 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pcedge.errors import OptionError, OutputError
 
@@ -22,7 +24,8 @@ _ENOUGH_OF_AN_ANSWER = 1 << 16
 class WebhookTransport:
     """Sends each event as a POST with a JSON body; any answer from 200 to 299 takes it.
 
-    ``Idempotency-Key`` is the event's key: the same when it is sent again. Redirects are not followed.
+    ``Idempotency-Key`` is the event's key: the same when it is sent again. Redirects are not followed. A
+    login in the address is sent as ``Authorization: Basic``.
 
     Args:
         url: ``http://`` or ``https://``; messages show it without passwords and tokens.
@@ -37,8 +40,9 @@ class WebhookTransport:
         self._shown = redact(url)
         if not url.lower().startswith(("http://", "https://")):
             raise OptionError(f"sinks.webhook: {self._shown} is no address.", "Use http:// or https://.")
-        self._url = url
-        self._token = token
+        self._url, self._authorization = _without_login(url)
+        if token is not None:
+            self._authorization = f"Bearer {token.value}"
         self._timeout_s = timeout_s
         self._opener = urllib.request.build_opener(_NoRedirects)
 
@@ -74,8 +78,8 @@ class WebhookTransport:
 
     def _request(self, message: Message) -> urllib.request.Request:
         headers = {"Content-Type": "application/json", "Idempotency-Key": message.key, "User-Agent": "pcedge"}
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token.value}"
+        if self._authorization:
+            headers["Authorization"] = self._authorization
         return urllib.request.Request(self._url, message.body.encode(), headers, method="POST")
 
     def _failed(self, why: str) -> OutputError:
@@ -87,6 +91,16 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: object) -> None:
         """Follow none."""
+
+
+def _without_login(url: str) -> tuple[str, str]:
+    """An address without ``user:password@``, and the header that says the same."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, ""
+    basic = base64.b64encode(unquote(login).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {basic}"
 
 
 def _reason(error: Exception) -> str:

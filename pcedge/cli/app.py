@@ -11,11 +11,13 @@ from pcedge.errors import PcedgeError
 
 from .demo import demo
 from .distill import distill
+from .doctor import doctor
 from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
 from .models import models
+from .service import service
 from .verify import verify
 from .watch import watch
 
@@ -79,6 +81,8 @@ app.command("evaluate")(evaluate)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)
+app.command("service")(service)
+app.command("doctor")(doctor)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pcedge.camera import (
+    AnySink,
     Delivery,
     Event,
     Frame,
@@ -25,29 +26,34 @@ NG = Inspection(Verdict.NG, 3.0, 2.0)
 EVENT = Event.of(FRAME, NG, 1.0, {})
 
 
-class Told:
+class Remembering:
     """Remembers what it was told, after doing what it is told to do then."""
 
-    def __init__(self, act: Callable[[Event], None] = lambda event: None) -> None:
+    def __init__(self, act: Callable[[Event], object] = lambda event: None) -> None:
         self.frames: list[int] = []
         self.closed = False
         self._act = act
 
-    def __enter__(self) -> "Told":
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.closed = True
+
+
+class Told(Remembering):
+    """A sink of verdicts."""
+
+    def __enter__(self) -> "Told":
+        return self
 
     def write(self, event: Event) -> None:
         self._act(event)
         self.frames.append(event.frame)
 
 
-class Shown(Told):
-    """The same for a sink that wants frames."""
+class Shown(Remembering):
+    """A sink of every second frame."""
 
-    write = None  # type: ignore[assignment]
+    def __enter__(self) -> "Shown":
+        return self
 
     def wants(self, event: Event) -> bool:
         return event.frame % 2 == 0
@@ -84,13 +90,15 @@ def _until(true: Callable[[], bool]) -> None:
 
 
 def test_every_sink_gets_every_event_in_order_and_is_closed() -> None:
-    sinks = {"a": Told(), "b": Told(), "c": Shown()}
-    with Delivery(sinks) as delivery:
+    first, second, third = Told(), Told(), Shown()
+    with Delivery({"a": first, "b": second, "c": third}) as delivery:
         _put(delivery, 10)
 
-    assert sinks["a"].frames == sinks["b"].frames == list(range(10))
-    assert sinks["c"].frames == [0, 2, 4, 6, 8]
-    assert all(sink.closed for sink in sinks.values())
+    assert first.frames == second.frames == list(range(10))
+    assert third.frames == [0, 2, 4, 6, 8]
+    assert first.closed
+    assert second.closed
+    assert third.closed
     assert [(one.name, one.written, one.lost) for one in delivery.faults()] == [
         ("a", 10, 0),
         ("b", 10, 0),
@@ -99,7 +107,7 @@ def test_every_sink_gets_every_event_in_order_and_is_closed() -> None:
 
 
 def test_a_sink_that_hangs_delays_nobody_and_is_left_behind_at_the_end(hung: threading.Event) -> None:
-    good, bad = Told(), Told(lambda event: hung.wait() and None)
+    good, bad = Told(), Told(lambda event: hung.wait())
     with Delivery({"bad": bad, "good": good}, close_within_s=0.5) as delivery:
         began = time.perf_counter()
         _put(delivery, 1000)
@@ -118,7 +126,7 @@ def test_a_sink_that_hangs_is_reported_while_it_does(
     hung: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pcedge.camera.lane._HANGS_AFTER_S", 0.05)
-    with Delivery({"bad": Told(lambda event: hung.wait() and None)}, close_within_s=0.1) as delivery:
+    with Delivery({"bad": Told(lambda event: hung.wait())}, close_within_s=0.1) as delivery:
         _put(delivery, 1)
         _until(lambda: _report(delivery, "bad").faulty)
         assert "has not come back" in _report(delivery, "bad").last_fault
@@ -176,7 +184,7 @@ def test_a_mistake_in_a_sink_costs_one_event_and_is_counted() -> None:
 
 
 def test_pictures_that_cannot_be_taken_in_time_are_left_out_and_counted(hung: threading.Event) -> None:
-    sink = Shown(lambda event: hung.wait() and None)
+    sink = Shown(lambda event: hung.wait())
     with Delivery({"pictures": sink}) as delivery:
         _put(delivery, 1)
         _until(lambda: _report(delivery, "pictures").waiting == 0)
@@ -192,7 +200,7 @@ def test_verdicts_for_which_there_is_no_room_are_counted(
     hung: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pcedge.camera.delivery._VERDICTS_WAITING", 5)
-    sink = Told(lambda event: hung.wait() and None)
+    sink = Told(lambda event: hung.wait())
     with Delivery({"slow": sink}) as delivery:
         _put(delivery, 1)
         _until(lambda: _report(delivery, "slow").waiting == 0)
@@ -229,7 +237,10 @@ def test_sinks_opened_before_one_that_cannot_be_are_closed_again(tmp_path: Path)
 
 
 def test_pictures_are_written_under_the_names_that_their_events_gave_before(tmp_path: Path) -> None:
-    sinks = {"jsonl": JsonLines(tmp_path / "events.jsonl"), "pictures": Pictures(tmp_path, folder="kept")}
+    sinks: dict[str, AnySink] = {
+        "jsonl": JsonLines(tmp_path / "events.jsonl"),
+        "pictures": Pictures(tmp_path, folder="kept"),
+    }
     with Delivery(sinks) as delivery:
         for inspection in (NG, NG, replace(NG, verdict=Verdict.OK)):
             event = Event.of(FRAME, inspection, 1.0, delivery.names(FRAME, inspection))

@@ -110,8 +110,12 @@ def test_a_folder_of_many_pictures_is_looked_through_once_a_minute(
 ) -> None:
     looks: list[object] = []
     scandir: Callable[..., object] = os.scandir
-    monkeypatch.setattr("os.scandir", lambda path: (looks.append(path), scandir(path))[1])
 
+    def look(path: object) -> object:
+        looks.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", look)
     pictures = Pictures(tmp_path, retention=Retention(max_count=100, min_free_bytes=1))
     pictures.write(FRAME, NG)
     at_first = len(looks)
