@@ -202,7 +202,7 @@ class Stream:
                         f"{reader.name}: does not open within {_OPEN_S:g} s.",
                         "Check that it answers, and that no other program uses it.",
                     )
-                if error is not None:
+                if isinstance(error, CameraError):
                     reader.retry(error.what)
 
     def _watch_over(self) -> None:

@@ -25,7 +25,7 @@ class Assignment:
     Attributes:
         bundle: The product.
         threshold: Used instead of the bundle's own.
-        review: A score above which parts are REVIEW, True for the bundle's own, None for no REVIEW.
+        review: A score above which parts are REVIEW, True for the bundle's own; None or False for no REVIEW.
         mask_hw: uint8, 255 where the picture is to be ignored; None to look at all of it. It is stretched
             over the picture, or over its region of interest.
     """
@@ -163,9 +163,13 @@ class PooledInspector:
             runtime.__enter__()
             with self._lock:
                 self._runtimes[key] = runtime
-        review = bundle.manifest.threshold.review if assignment.review is True else assignment.review or None
+        review = bundle.manifest.threshold.review if assignment.review is True else assignment.review
         inspector = Inspector.of(
-            bundle.manifest, runtime, bank, threshold=assignment.threshold, review=review
+            bundle.manifest,
+            runtime,
+            bank,
+            threshold=assignment.threshold,
+            review=None if review is False else review,
         )
         _warm_up(inspector)
         return _Place(assignment, inspector, key, _ignored(assignment.mask_hw, inspector))

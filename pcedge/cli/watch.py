@@ -279,7 +279,7 @@ def _say_what_is_passed_over(line: "Line") -> None:
     for name, source in line.sources.items():
         if isinstance(source, FolderSource) and source.passed_over:
             say(
-                "{source}: {count} pictures that were judged before are passed over; --again judges them too.",
+                "{source}: {count} pictures judged before are passed over; --again judges them too.",
                 source=name,
                 count=source.passed_over,
             )
