@@ -37,6 +37,7 @@ def inspect_stream(
     stations: Mapping[str, Station] | None = None,
     outlet: Outlet | None = None,
     on_event: OnEvent | None = None,
+    on_turn: Callable[[], None] | None = None,
     tally: Tally | None = None,
     batch: int = 1,
     max_frames: int | None = None,
@@ -53,6 +54,8 @@ def inspect_stream(
         stations: By camera name; a camera without one has its frames judged as they are.
         outlet: Takes the events to the sinks.
         on_event: Called last for every frame, for a live view. What it raises is counted.
+        on_turn: Called at least every 0.1 s as long as inspecting goes on, frames or not: a sign of life. It
+            must not raise.
         tally: Counts; hand one in to read it while the inspection runs.
         batch: Frames of several cameras that are judged together, at most.
         max_frames: End after this many frames.
@@ -68,6 +71,8 @@ def inspect_stream(
         line.judge(frames, stream.live_names)
         line.tally.dropped = stream.dropped
         line.judge_overdue()
+        if on_turn is not None:
+            on_turn()
     return line.tally.summary()
 
 

@@ -37,6 +37,11 @@ class Notifier:
         watchdog_s = int(microseconds) / 1e6 if microseconds.isdecimal() and ours else None
         return cls(environment.get("NOTIFY_SOCKET", ""), watchdog_s or None)
 
+    @property
+    def listened_to(self) -> bool:
+        """Whether anybody listens, so that it is worth while to find something to say."""
+        return self._socket is not None
+
     def __enter__(self) -> "Notifier":
         return self
 

@@ -42,6 +42,7 @@ from pcedge.camera import (
 from pcedge.errors import OptionError
 from pcedge.inspector import Inspector
 from pcedge.line import Line
+from pcedge.notifying import Notifier
 
 EVENTS_FILE = "events.jsonl"
 PICTURES_FOLDER = "pictures"
@@ -49,7 +50,7 @@ PICTURES_FOLDER = "pictures"
 OnEvent = Callable[[Event, Frame, Inspection], None]
 OnState = Callable[[CameraStatus], None]
 _LOOK_S = 0.5
-_PATIENCE_S = 30.0
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,9 @@ def _watch(
         stack.enter_context(_told_of_states(stream, watchers.on_state))
         if options.metrics is not None:
             stack.enter_context(_health_server(options.metrics, watched, counts))
+        notifier = stack.enter_context(Notifier.from_environment())
+        stack.callback(notifier.stopping)
+        notifier.ready()
         if watchers.on_ready is not None:
             watchers.on_ready(watched)
         inspect_stream(
@@ -199,6 +203,7 @@ def _watch(
             stations=stations,
             outlet=delivery,
             on_event=watchers.on_event,
+            on_turn=lambda: _notify(notifier, watched),
             tally=tally,
             batch=options.batch,
             max_frames=options.max_frames,
@@ -239,6 +244,14 @@ def _count_faults(delivery: Delivery, tally: Tally) -> None:
     for report in delivery.faults():
         if report.lost or report.abandoned:
             tally.add_fault(f"{report.name}: {report.last_fault}", max(report.lost, 1))
+
+
+def _notify(notifier: Notifier, watched: Watched) -> None:
+    """Tell systemd that inspecting goes on; the inspecting thread does, so that a hang is noticed."""
+    notifier.alive()
+    if notifier.listened_to:
+        states = (f"{one.name} {one.state.value}" for one in watched.stream.cameras)
+        notifier.status(", ".join(states))
 
 
 @contextmanager

@@ -49,6 +49,4 @@ def _safely(check: Check) -> list[Finding]:
     except PcedgeError as error:
         return [fail("Check", error.what, error.hint)]
     except Exception as error:  # broken installations fail in ways that nobody can list
-        return [
-            fail("Check", f"{type(error).__name__}: {error}", "Please report this.")
-        ]
+        return [fail("Check", f"{type(error).__name__}: {error}", "Please report this.")]
