@@ -31,7 +31,7 @@ from .json_lines import JsonLines
 from .lane import Report
 from .loop import Inspect, Outlet, inspect_stream, invalid, one_by_one
 from .mqtt import Broker, MqttTransport, Tls
-from .opening import open_sinks
+from .opening import mqtt_broker, open_sinks
 from .outbox import Message, Outbox
 from .overlay import HeatScale, draw_findings, heatmap_overlay
 from .parts import Debounced, EachFrame, PartRule, Triggered, worst
@@ -39,7 +39,7 @@ from .posting import Backlog, Posted, Receipt, Sending, Transport
 from .regions import find_regions
 from .reject_gate import GateState, RejectGate
 from .retention import Retention
-from .sink_settings import MetricsTable, PicturesTable, SinksTable, read_table
+from .sink_settings import MetricsTable, MqttTable, PicturesTable, SinksTable, read_table
 from .sinks import FrameSink, Pictures, Save, Sink
 from .source import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources import open_source
@@ -49,6 +49,7 @@ from .stream import Stream
 from .synthetic import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .tally import Summary, Tally
 from .trigger_http import HttpTriggers
+from .trigger_mqtt import MqttTriggers
 from .triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
 from .video import VideoSource
 from .webhook import WebhookTransport
@@ -92,7 +93,9 @@ __all__ = [
     "Message",
     "MessageTrigger",
     "MetricsTable",
+    "MqttTable",
     "MqttTransport",
+    "MqttTriggers",
     "NoFrame",
     "Outbox",
     "Outlet",
@@ -139,6 +142,7 @@ __all__ = [
     "invalid",
     "learn_limits",
     "list_images",
+    "mqtt_broker",
     "one_by_one",
     "open_sinks",
     "open_source",

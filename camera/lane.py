@@ -177,6 +177,8 @@ class Lane(Generic[Item]):
 
     def _settle(self, item: Item, fault: str, again: bool) -> None:
         self._busy_since = None
+        if self._abandoned:
+            return  # it was counted as lost already
         self._faulty = bool(fault)
         if not fault:
             self._written += 1

@@ -151,20 +151,8 @@ class MqttTransport:
         self._client = None
 
     def _new_client(self) -> Client:
-        try:
-            from paho.mqtt.client import Client
-            from paho.mqtt.enums import CallbackAPIVersion
-        except ImportError as error:
-            raise MissingExtraError("paho-mqtt", "line", "Sending to MQTT") from error
-        broker = self._broker
-        name = broker.client_id or f"pcedge-{platform.node()}-{self._topic}"
-        client = Client(CallbackAPIVersion.VERSION2, client_id=name)
-        if broker.username:
-            client.username_pw_set(broker.username, broker.password.value if broker.password else None)
-        if broker.tls is not None:
-            _use_tls(client, broker.tls)
+        client = new_client(self._broker, self._topic)
         client.will_set(f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True)
-        client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
@@ -244,6 +232,32 @@ class MqttTransport:
             self._connected = False
             self._why_not = why
             self._changed.notify_all()
+
+
+def new_client(broker: Broker, purpose: str) -> Client:
+    """A client that knows how to log in, and connects again by itself; not yet connected.
+
+    Args:
+        broker: Where it is.
+        purpose: Tells its name from those of others on this machine.
+
+    Raises:
+        MissingExtraError: paho-mqtt is not installed.
+        OptionError: A certificate cannot be used.
+    """
+    try:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+    except ImportError as error:
+        raise MissingExtraError("paho-mqtt", "line", "MQTT") from error
+    name = broker.client_id or f"pcedge-{platform.node()}-{purpose}"
+    client = Client(CallbackAPIVersion.VERSION2, client_id=name)
+    if broker.username:
+        client.username_pw_set(broker.username, broker.password.value if broker.password else None)
+    if broker.tls is not None:
+        _use_tls(client, broker.tls)
+    client.reconnect_delay_set(*_RECONNECT_S)
+    return client
 
 
 def _use_tls(client: Client, tls: Tls) -> None:

@@ -77,9 +77,14 @@ def _sqlite(table: SqliteTable, output: Path) -> EventStore:
     return EventStore(output / table.file, max_events=table.max_events)
 
 
-def _mqtt(table: MqttTable, output: Path) -> Posted:
+def mqtt_broker(table: MqttTable) -> Broker:
+    """The broker that a table describes.
+
+    Raises:
+        OptionError: The password is not where it should be.
+    """
     encrypted = table.tls or bool(table.ca_file or table.cert_file)
-    broker = Broker(
+    return Broker(
         host=table.host,
         port=table.port or (8883 if encrypted else 1883),
         client_id=table.client_id,
@@ -88,8 +93,11 @@ def _mqtt(table: MqttTable, output: Path) -> Posted:
         tls=Tls(table.ca_file, table.cert_file, table.key_file) if encrypted else None,
         keepalive_s=table.keepalive_s,
     )
+
+
+def _mqtt(table: MqttTable, output: Path) -> Posted:
     outbox = Outbox(output / "outbox" / "mqtt.sqlite", max_messages=table.max_waiting)
-    return Posted(MqttTransport(broker, table.topic), outbox)
+    return Posted(MqttTransport(mqtt_broker(table), table.topic), outbox)
 
 
 def _webhook(table: WebhookTable, output: Path) -> Posted:

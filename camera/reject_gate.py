@@ -7,6 +7,7 @@ longer than its watchdog time must reject, whatever the coils say.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Collection, Mapping
@@ -100,12 +101,12 @@ class RejectGate:
         self._changed = threading.Condition()
         self._stopped = False
         self._news = False
-        self._fault = f"Modbus server {host}:{port}: not connected yet"
+        self._fault: str | None = None  # before the first attempt
         self._client: ModbusTcpClient | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> RejectGate:
-        """Start connecting.
+        """Start connecting; waits up to a second for the controller to answer.
 
         Raises:
             MissingExtraError: pymodbus is not installed.
@@ -114,10 +115,14 @@ class RejectGate:
             from pymodbus.client import ModbusTcpClient
         except ImportError as error:
             raise MissingExtraError("pymodbus", "line", "A reject gate") from error
+        # What goes wrong is reported by `write`; without a handler Python would print it as well.
+        logging.getLogger("pymodbus").addHandler(logging.NullHandler())
         self._client = ModbusTcpClient(self._host, port=self._port, timeout=_TIMEOUT_S, retries=0)
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="reject gate", daemon=True)
         self._thread.start()
+        with self._changed:  # so that the first part does not find a gate that is not there yet
+            self._changed.wait_for(lambda: self._fault is not None, _TIMEOUT_S)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,7 +144,9 @@ class RejectGate:
             known = self._state.judge(event, time.monotonic())
             self._news = True
             self._changed.notify_all()
-            fault = self._fault
+            fault = f"Modbus server {self._host}:{self._port}: no answer yet"
+            if self._fault is not None:
+                fault = self._fault
         if not known:
             raise OutputError(
                 f"sinks.modbus: {event.camera or event.source} has no coil.",
@@ -159,6 +166,7 @@ class RejectGate:
                 next_beat = now + self._heartbeat_s
             with self._changed:
                 self._fault = fault
+                self._changed.notify_all()
                 if fault:
                     self._changed.wait_for(lambda: self._stopped, backoff.next_s())
                 else:

@@ -17,7 +17,8 @@ from pcedge.errors import OutputError
 _STAMP = r"\d{8}T\d{6}\.\d{6}"
 PICTURE_NAMES = re.compile(rf"({_STAMP}-[A-Za-z0-9-]+-(?:OK|REVIEW|NG|INVALID))(?:\.png|-heatmap\.jpg)")
 CLIP_NAMES = re.compile(rf"({_STAMP}-[A-Za-z0-9-]+-clip)\.avi")
-_UNFINISHED = re.compile(rf"\.{_STAMP}-.*\.tmp(?:\.avi)?")
+# As pictures and clips are called while they are written, with the number of the process.
+_UNFINISHED = re.compile(rf"\.{_STAMP}-.*\.(\d+)(?:-\d+)?\.tmp(?:\.avi)?")
 _LOOK_EVERY_S = 60.0
 _UNFINISHED_FOR_S = 60.0
 # Freeing a little more than asked for saves looking through the folder at every picture.
@@ -93,7 +94,8 @@ class Keeper:
         """Remove what a kill left half written."""
         before = time.time() - _UNFINISHED_FOR_S
         for path in self._folder.glob(".*.tmp*"):
-            if _UNFINISHED.fullmatch(path.name) and path.stat().st_mtime < before:
+            left = _UNFINISHED.fullmatch(path.name)
+            if left and int(left[1]) != os.getpid() and path.stat().st_mtime < before:
                 path.unlink(missing_ok=True)
 
     def _free_the_disk(self) -> None:

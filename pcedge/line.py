@@ -18,6 +18,8 @@ from pcedge.camera import (
     HttpTriggers,
     Journal,
     MessageTrigger,
+    MqttTable,
+    MqttTriggers,
     PartRule,
     RegionTrigger,
     Source,
@@ -25,6 +27,7 @@ from pcedge.camera import (
     TimeTrigger,
     Trigger,
     Triggered,
+    mqtt_broker,
     open_source,
     read_mask,
 )
@@ -91,13 +94,17 @@ def open_line(
         tables = dict(zip(sources, line.cameras, strict=True))
         assignments = {name: _assignment(table, models, base) for name, table in tables.items()}
         inspector = stack.enter_context(PooledInspector(assignments, choose))
-        messages = {name: MessageTrigger() for name, one in tables.items() if _by_message(one.trigger)}
+        by_http = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "http")}
+        by_mqtt = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "mqtt")}
+        messages = {**by_http, **by_mqtt}
         stations = {
             name: _station(name, table, sources[name], assignments[name].bundle, messages)
             for name, table in tables.items()
         }
-        if messages:
-            stack.enter_context(HttpTriggers(line.watch.trigger_host, line.watch.trigger_port, messages))
+        if by_http:
+            stack.enter_context(HttpTriggers(line.watch.trigger_host, line.watch.trigger_port, by_http))
+        if by_mqtt:
+            stack.enter_context(_mqtt_triggers(line.sinks.mqtt, by_mqtt))
         if line.watch.reload:
             stack.enter_context(_reloader(inspector, assignments, stations, on_problem))
         yield Line(sources, stations, inspector, journal, messages)
@@ -192,8 +199,17 @@ def _own_trigger(table: TriggerTable) -> Trigger:
     return RegionTrigger(table.box, table.change)
 
 
-def _by_message(table: TriggerTable | None) -> bool:
-    return table is not None and table.by == "http"
+def _is_by(table: TriggerTable | None, way: str) -> bool:
+    return table is not None and table.by == way
+
+
+def _mqtt_triggers(table: MqttTable | None, triggers: Mapping[str, MessageTrigger]) -> MqttTriggers:
+    if table is None:
+        raise OptionError(
+            f"{', '.join(triggers)}: a trigger by MQTT needs a broker.",
+            "Name it in [sinks.mqtt], with host = ...",
+        )
+    return MqttTriggers(mqtt_broker(table), table.topic, triggers)
 
 
 def _reloader(

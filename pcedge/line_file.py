@@ -29,11 +29,12 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class TriggerTable(_Table, frozen=True):
     """``trigger`` of a camera: what announces a part.
 
-    ``by``: ``time`` with ``every_s``; ``http``, a POST to ``/trigger/NAME``; ``region``, something appearing
+    ``by``: ``time`` with ``every_s``; ``http``, a POST to ``/trigger/NAME``; ``mqtt``, a message to
+    ``TOPIC/trigger/NAME`` of the broker in ``[sinks.mqtt]``; ``region``, something appearing
     in ``box`` (left, top, width, height).
     """
 
-    by: Literal["time", "http", "region"]
+    by: Literal["time", "http", "mqtt", "region"]
     every_s: _Positive | None = None
     box: _Box | None = None
     change: _Positive = 12.0

@@ -2,6 +2,7 @@
 
 import json
 import queue
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pcedge.camera import Broker, Delivery, Event, MqttTransport, Outbox, Posted, Secret, Tls
+from pcedge.camera import (
+    Broker,
+    Delivery,
+    Event,
+    MessageTrigger,
+    MqttTransport,
+    MqttTriggers,
+    Outbox,
+    Posted,
+    Secret,
+    Tls,
+)
 from pcedge.errors import OptionError, RuntimeUnavailableError
 
 if TYPE_CHECKING:
@@ -121,6 +133,29 @@ def test_a_broker_killed_under_load_costs_no_verdict(mosquitto: "Mosquitto") -> 
 
     assert (outcome.lost, outcome.arrived, outcome.reported_lost) == (0, 600, 0)
     assert outcome.longest_put_ms < 500
+
+
+def test_a_message_fires_the_trigger_of_its_camera_and_a_retained_one_does_not(
+    mosquitto: "Mosquitto", until: Until
+) -> None:
+    from paho.mqtt.publish import single
+
+    def publish(camera: str, *, retain: bool = False) -> bool:
+        single(f"pcedge/trigger/{camera}", "", 1, retain, hostname="127.0.0.1", port=mosquitto.port)
+        return True
+
+    publish("left", retain=True)
+    left, right = MessageTrigger(), MessageTrigger()
+    broker = Broker("127.0.0.1", mosquitto.port)
+    with MqttTriggers(broker, "pcedge", {"left": left, "right": right}):
+        until(lambda: publish("right") and right.fired_before(time.monotonic()))
+        assert left.fired_before(time.monotonic()) is None
+        publish("left")
+        until(lambda: left.fired_before(time.monotonic()))
+        publish("elsewhere")
+        mosquitto.kill()
+        mosquitto.start()
+        until(lambda: publish("left") and left.fired_before(time.monotonic()))
 
 
 def test_a_wrong_password_is_reported_without_it(

@@ -123,3 +123,15 @@ def test_a_folder_of_many_pictures_is_looked_through_once_a_minute(
         pictures.write(FRAME, NG)
 
     assert len(looks) == at_first > 0
+
+
+def test_what_this_process_is_writing_stays(tmp_path: Path) -> None:
+    being_written = tmp_path / f".20261122T101530.123456-cam0-clip.{os.getpid()}.tmp.avi"
+    left = tmp_path / ".20261122T101530.123456-cam0-clip.999999999.tmp.avi"
+    for path in (being_written, left):
+        path.touch()
+        os.utime(path, (time.time() - 100,) * 2)
+
+    _write(tmp_path, [0])
+
+    assert (being_written.exists(), left.exists()) == (True, False)
