@@ -1,9 +1,9 @@
 """100,000 frames, and what they leave behind: memory, threads, open files.
 
-``python -m benchmarks.soak --frames 100000``. The synthetic camera's pictures, rendered once and given again
-and again, go the whole way of a frame: reader, gate, inspection (a trivial one), decision, event, the files
-of events and pictures. Exit code 1 if the memory of the process has grown by more than 2 % since frame 5,000, or if
-a thread or an open file is left over.
+``python -m benchmarks.soak --frames 100000``. The synthetic camera's pictures, rendered once and given
+again and again, go the whole way of a frame: reader, gate, inspection (a trivial one), decision, event, the
+files of events and pictures. Exit code 1 if the memory of the process has grown by more than 2 % since
+frame 5,000, or if a thread or an open file is left over.
 """
 
 import gc
