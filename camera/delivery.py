@@ -94,6 +94,13 @@ class Delivery:
             if sink.wants(event):
                 frame_lane.put((event, frame, inspection))
 
+    def wait_for_others(self, name: str, within_s: float) -> None:
+        """Wait until every sink but one has taken what was put so far; not for those that are in trouble."""
+        until = time.monotonic() + within_s
+        marks = [(lane, lane.mark()) for lane in self._lanes() if lane.name != name]
+        for lane, mark in marks:
+            lane.wait_until_taken(mark, until - time.monotonic())
+
     def wait_for_room(self, within_s: float) -> None:
         """Wait until every sink has room for another event, but not for one that hangs, nor too long."""
         until = time.monotonic() + within_s

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -122,11 +122,16 @@ class Journaled:
     Args:
         sink: Such as :class:`~pcedge.camera.JsonLines`.
         journal: Opened by whoever made it.
+        wait_for_others: Called before a file's event is written, to let other sinks take it first: what is
+            written here is never judged again, so that after a kill they would not get it any more.
     """
 
-    def __init__(self, sink: Sink, journal: Journal) -> None:
+    def __init__(
+        self, sink: Sink, journal: Journal, wait_for_others: Callable[[], None] = lambda: None
+    ) -> None:
         self._sink = sink
         self._journal = journal
+        self._wait_for_others = wait_for_others
 
     def __enter__(self) -> Journaled:
         self._sink.__enter__()
@@ -149,6 +154,8 @@ class Journaled:
         file = _KEY.fullmatch(event.id) is not None
         if file and event.id in self._journal:
             return
+        if file:
+            self._wait_for_others()
         self._sink.write(event)
         if file:
             self._journal.add(event.id)

@@ -73,7 +73,7 @@ class Lane(Generic[Item]):
         self._items: deque[Item] = deque()
         self._busy_since: float | None = None
         self._give_up_at: float | None = None
-        self._written = self._failures = self._lost = 0
+        self._handed = self._written = self._failures = self._lost = 0
         self._last_fault = ""
         self._faulty = self._abandoned = False
         self._backoff = Backoff()
@@ -81,9 +81,15 @@ class Lane(Generic[Item]):
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._thread.start()
 
+    @property
+    def name(self) -> str:
+        """The sink's."""
+        return self._name
+
     def put(self, item: Item) -> None:
         """Let an item wait for its turn, or count it as lost; returns at once."""
         with self._changed:
+            self._handed += 1
             if self._give_up_at is not None:
                 self._lose(1, "it was closed already")
             elif len(self._items) >= self._capacity:
@@ -112,6 +118,20 @@ class Lane(Generic[Item]):
         """Wait until nothing waits and nothing is being written."""
         with self._changed:
             return self._changed.wait_for(self._idle, max(0.0, within_s))
+
+    def mark(self) -> int:
+        """How many items it has been handed so far."""
+        with self._changed:
+            return self._handed
+
+    def wait_until_taken(self, mark: int, within_s: float) -> None:
+        """Wait until what was handed over before the mark was taken; not for a sink in trouble."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken(mark), max(0.0, within_s))
+
+    def _taken(self, mark: int) -> bool:
+        busy_s = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
+        return self._written + self._lost >= mark or self._faulty or busy_s > _HANGS_AFTER_S
 
     def wait_for_room(self, within_s: float) -> None:
         """Wait until another item may wait here; not for a sink that hangs."""

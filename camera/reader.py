@@ -112,10 +112,10 @@ class Reader:
     def watch_over(self) -> None:
         """Find out whether the capture stalls, and restart it when it is time; called under the lock."""
         now = time.monotonic()
-        if self._stopped or self.ended or not self._stall_s:
+        if self._stopped or self.ended:
             return
         if self._run is not None:
-            if self._stalls(self._run, now):
+            if self._stall_s and self._stalls(self._run, now):
                 self._give_up(self._run, f"no picture for {self._stall_s:g} s")
         elif now >= self._restart_at:
             self._restart()
@@ -258,6 +258,8 @@ class Reader:
             self._state = CameraState.ENDED
         else:
             self._state, self._reason = CameraState.FAILED, _words(error)
+            if self.live:
+                self._fault(self._reason)
 
 
 def _words(error: BaseException | None) -> str:

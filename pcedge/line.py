@@ -34,6 +34,7 @@ from pcedge.camera import (
 from pcedge.errors import OptionError
 from pcedge.gating import gate_limits
 from pcedge.line_file import CameraTable, LineFile, TriggerTable
+from pcedge.manifest import MANIFEST_FILE
 from pcedge.pooling import Assignment, Choose, PooledInspector
 from pcedge.reloading import OnProblem, Reloader
 
@@ -140,7 +141,9 @@ def _is_folder(camera: CameraTable, base: Path) -> bool:
 
 
 def _assignment(camera: CameraTable, models: Path, base: Path, index: str | None) -> Assignment:
-    bundle = find_bundle(camera.product or None, models).searched_by(index)
+    beside = base / camera.product
+    product = str(beside) if camera.product and (beside / MANIFEST_FILE).is_file() else camera.product
+    bundle = find_bundle(product or None, models).searched_by(index)
     mask = _mask(base / camera.mask) if camera.mask else None
     return Assignment(bundle, camera.threshold, _review(camera, bundle), mask)
 

@@ -6,11 +6,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from pcedge.camera import (
-    AnySink,
     CameraState,
     CameraStatus,
     Delivery,
@@ -28,6 +28,7 @@ from pcedge.camera import (
     PicturesTable,
     Reading,
     Save,
+    Sink,
     SinksTable,
     Source,
     Station,
@@ -186,7 +187,7 @@ def _watch(
 ) -> Summary:
     counts = EventCounts()
     # The stream is closed before the sinks, so that they get all that was judged.
-    with Delivery(_sinks(options, journal, counts)) as delivery, ExitStack() as stack:
+    with _delivery(options, journal, counts) as delivery, ExitStack() as stack:
         stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
         watched = Watched(stream, delivery, tally)
         stack.enter_context(_told_of_states(stream, watchers.on_state))
@@ -231,13 +232,15 @@ class _Patient:
         self._delivery.put(event, frame, inspection)
 
 
-def _sinks(options: WatchOptions, journal: Journal | None, counts: EventCounts) -> dict[str, AnySink]:
+def _delivery(options: WatchOptions, journal: Journal | None, counts: EventCounts) -> Delivery:
     table = options.sinks or SinksTable(pictures=PicturesTable(save=options.save))
     sinks = open_sinks(table, options.output)
-    events = sinks.get("jsonl")
-    if journal is not None and events is not None:
-        sinks["jsonl"] = Journaled(events, journal)  # type: ignore[arg-type]
-    return {**sinks, "counts": counts}
+    delivery: Delivery
+    if journal is not None and table.jsonl.enabled:
+        events = cast(Sink, sinks["jsonl"])
+        sinks["jsonl"] = Journaled(events, journal, lambda: delivery.wait_for_others("jsonl", _PATIENCE_S))
+    delivery = Delivery({**sinks, "counts": counts})
+    return delivery
 
 
 def _count_faults(delivery: Delivery, tally: Tally) -> None:

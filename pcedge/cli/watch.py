@@ -222,10 +222,11 @@ def _line(
             "Use --camera 0, --camera rtsp://..., --camera FILE.mp4, --folder DIR or --config line.toml.",
         )
     if config is not None:
-        if model is not None or threshold is not None or review:
+        if model is not None or threshold is not None or review or save != "flagged" or frozen_after != 25:
             raise OptionError(
-                "--model, --threshold and --review go with --camera and --folder.",
-                f"Write product, threshold and review into {config}, for each camera.",
+                "--model, --threshold, --review, --save and --frozen-after go with --camera and --folder.",
+                f"Write product, threshold, review and frozen_after into {config}, for each camera, and save "
+                "into [sinks.pictures].",
             )
         return read_line_file(config), config.parent
     tables = tuple(

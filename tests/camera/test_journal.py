@@ -1,10 +1,12 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from pcedge.camera import (
+    Delivery,
     Event,
     FolderSource,
     Frame,
@@ -128,3 +130,35 @@ def test_passed_over_files_are_counted(tmp_path: Path) -> None:
     ):
         assert source.read(1) is NoFrame.END
         assert source.passed_over == 2
+
+
+def test_a_files_event_is_noted_when_every_other_sink_has_taken_it(tmp_path: Path) -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.taken: list[str] = []
+
+        def __enter__(self) -> "Slow":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            return
+
+        def write(self, event: Event) -> None:
+            time.sleep(0.2)
+            self.taken.append(event.id)
+
+    slow, events = Slow(), tmp_path / "events.jsonl"
+    frames = [Frame("f", n, "a", 1e9, None, "x", f"{KEY[:-1]}{n}") for n in range(2)]
+    with Journal(tmp_path / "journal", events) as journal:
+        jsonl = Journaled(JsonLines(events), journal, lambda: delivery.wait_for_others("jsonl", 5))
+        delivery = Delivery({"jsonl": jsonl, "slow": slow})
+        with delivery:
+            for frame in frames:
+                inspection = Inspection(Verdict.INVALID, None, 0.5)
+                delivery.put(Event.of(frame, inspection, 1.0, {}), frame, inspection)
+            while len(journal) < 1:
+                time.sleep(0.005)
+            assert slow.taken[:1] == [frames[0].key]
+            assert delivery.flush(5)
+
+    assert len(journal) == len(_recorded(tmp_path)) == 2
