@@ -213,7 +213,9 @@ class MqttTransport:
         self._hurry()
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        self._lost("cannot be reached")
+        # The client does not say which of the two it was.
+        untrusted = ", or its certificate is not trusted" if self._broker.tls is not None else ""
+        self._lost(f"cannot be reached{untrusted}")
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if self._connected:
