@@ -37,9 +37,10 @@ wheel: $(READY) ## Build the wheel and the source distribution into dist/
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
-# The stubs of TensorRT depend on its libraries, which only a machine with a GPU can install.
+# The stubs of TensorRT depend on its libraries, which only a machine with a GPU can install; of Triton's
+# client only the schema of its model configurations is used.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,dev]'
-	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs tritonclient
 	touch $(READY)

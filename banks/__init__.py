@@ -1,27 +1,36 @@
 """The memory bank: which patches to keep, the FAISS file, and the search for the nearest."""
 
+from .approximate_index import ApproximateIndex, Loss, default_parameters
 from .bank import INDEX_FILE, ROWS_FILE, Bank, RowSources
+from .cores import usable_cores
 from .coreset import Coreset, greedy_coreset
 from .coreset_torch import greedy_coreset_torch
 from .exact_search import ExactSearch, search_bytes
 from .projection import PROJECTION_DIMS, project
+from .reranked_search import DEFAULT_CANDIDATES, RerankedSearch
 from .size import CoresetSize
 from .staged import CANDIDATES_PER_ROW, StagedCoreset, StagedSelection
 
 __all__ = [
     "CANDIDATES_PER_ROW",
+    "DEFAULT_CANDIDATES",
     "INDEX_FILE",
     "PROJECTION_DIMS",
     "ROWS_FILE",
+    "ApproximateIndex",
     "Bank",
     "Coreset",
     "CoresetSize",
     "ExactSearch",
+    "Loss",
+    "RerankedSearch",
     "RowSources",
     "StagedCoreset",
     "StagedSelection",
+    "default_parameters",
     "greedy_coreset",
     "greedy_coreset_torch",
     "project",
     "search_bytes",
+    "usable_cores",
 ]

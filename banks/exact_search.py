@@ -40,11 +40,24 @@ class ExactSearch:
 
     Args:
         index: Holds the rows.
+        encoded: For an index whose rows lie on disk: bound them by 8-bit codes in memory, which leaves little
+            more than one row a query to be read. The row found is the same.
     """
 
-    def __init__(self, index: FlatIndex) -> None:
+    def __init__(self, index: FlatIndex, *, encoded: bool = False) -> None:
         self._index = index
+        self._encoded = encoded
         self._preparing = Lock()
+
+    def prepare(self) -> None:
+        """Do now what the first search would do, which is to arrange the rows."""
+        self._prepared()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken beside the rows; they are arranged first where that has not been done."""
+        pruned = self._prepared()
+        return 0 if pruned is None else pruned.nbytes
 
     def search(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Squared distance and number of the nearest row of each embedding [n, dims], C-contiguous.
@@ -61,8 +74,7 @@ class ExactSearch:
         distances = np.full(len(embeddings), np.nan, np.float32)
         rows = np.full(len(embeddings), -1, np.int64)
         left = np.ones(len(embeddings), np.bool_)
-        with self._preparing:
-            pruned = self._pruned
+        pruned = self._prepared()
         if pruned is not None and _has_finite_squares(embeddings):
             distances, rows, found = pruned.search(embeddings)
             left = ~found
@@ -70,19 +82,23 @@ class ExactSearch:
             distances[left], rows[left] = self._search_plainly(embeddings[left])
         return distances, rows
 
+    def _prepared(self) -> "PrunedSearch | None":
+        with self._preparing:
+            return self._pruned
+
     def _search_plainly(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         _, rows = self._index.search(embeddings, 1)
         rows = rows[:, 0]
         with np.errstate(over="ignore", invalid="ignore"):  # infinite, or not a number, is what it then is
-            difference = embeddings - self._rows[rows]
+            difference = embeddings - self.rows[rows]
             distances: NDArray[np.float32] = np.einsum("nd,nd->n", difference, difference)
         distances[rows < 0] = np.nan
         return distances, rows
 
     @cached_property
-    def _rows(self) -> NDArray[np.float32]:
+    def rows(self) -> NDArray[np.float32]:
         """The index's own memory, which lives as long as the index does."""
         import faiss
 
@@ -95,12 +111,12 @@ class ExactSearch:
     @cached_property
     def _pruned(self) -> "PrunedSearch | None":
         """Prepared at the first search, which is after the index is complete."""
-        if not _prunable(self._index.ntotal, self._index.d) or not _has_finite_squares(self._rows):
+        if not _prunable(self._index.ntotal, self._index.d) or not _has_finite_squares(self.rows):
             return None
         try:
             from .pruned_search import PrunedSearch
 
-            return PrunedSearch(self._rows)
+            return PrunedSearch(self.rows, encoded=self._encoded)
         except ImportError as error:
             warnings.warn(f"searching plainly, which is slower: {error}", RuntimeWarning, stacklevel=2)
             return None

@@ -46,6 +46,10 @@ def find_nearest(
     highs: NDArray[np.float32],
     tiles: NDArray[np.float32],
     bank_heads: NDArray[np.float32],
+    scaled: NDArray[np.float32],
+    codes: NDArray[np.int8],
+    code_lengths: NDArray[np.float32],
+    code_errors: NDArray[np.float32],
     order: NDArray[np.int64],
     rows: NDArray[np.float32],
     budget: int,
@@ -56,8 +60,9 @@ def find_nearest(
 
     A row is passed over only if a lower bound of its distance, less the rounding error it may carry, is above
     the distance of a row already found. Bounds, from cheap to dear: of a leaf's box; of all rows of a leaf at
-    one level after the other; of a single row by its whole head. Of rows at equal distance, the one with the
-    lowest number is found. All arrays must be C-contiguous, or the loops are slow.
+    one level after the other; of a single row by its whole head, or by the code that stands for it. Of rows
+    at equal distance, the one with the lowest number is found. All arrays must be C-contiguous, or the loops
+    are slow.
 
     Args:
         queries: [n, dims].
@@ -70,7 +75,11 @@ def find_nearest(
         tiles: [leaves, 1 + LEVELS[-1] + levels, LEAF_ROWS]: squared lengths of a leaf's rows, and -2 times
             the coordinates and, after those of each level, the rest.
         bank_heads: [leaves * LEAF_ROWS, head dims], leading coordinates of the rows in the order of the
-            leaves.
+            leaves; empty where there are codes instead.
+        scaled: [n, dims], the centred queries times the codes' scales.
+        codes: [leaves * LEAF_ROWS, dims], the rows in 8 bits a value; empty where there are heads.
+        code_lengths: [leaves * LEAF_ROWS], squared, of the rows that the codes stand for.
+        code_errors: [leaves * LEAF_ROWS], how far those are from the centred rows, or a little more.
         order: [leaves * LEAF_ROWS], number of each of those rows.
         rows: [rows, dims], the bank as it is.
         budget: Comparisons by head to make at most, one in full counting as several.
@@ -94,8 +103,9 @@ def find_nearest(
                 i, heads, rests, squared_lengths, limit, leaf, tiles, scratch
             ):
                 spent += _compare(
-                    i, queries, heads, margins, leaf, scratch, bank_heads, order, rows, distances, nearest
-                )
+                    i, queries, heads, squared_lengths, margins, leaf, scratch, bank_heads, scaled, codes,
+                    code_lengths, code_errors, order, rows, distances, nearest,
+                )  # fmt: skip
             leaf_bounds[i, leaf] = np.inf
         if spent > budget:
             return False
@@ -106,8 +116,9 @@ def find_nearest(
                 i, heads, rests, squared_lengths, limit, leaf, tiles, scratch
             ):
                 spent += _compare(
-                    i, queries, heads, margins, leaf, scratch, bank_heads, order, rows, distances, nearest
-                )
+                    i, queries, heads, squared_lengths, margins, leaf, scratch, bank_heads, scaled, codes,
+                    code_lengths, code_errors, order, rows, distances, nearest,
+                )  # fmt: skip
         if spent > budget:
             return False
     return True
@@ -180,10 +191,15 @@ def _compare(
     i: int,
     queries: NDArray[np.float32],
     heads: NDArray[np.float32],
+    squared_lengths: NDArray[np.float32],
     margins: NDArray[np.float32],
     leaf: int,
     scratch: NDArray[np.float32],
     bank_heads: NDArray[np.float32],
+    scaled: NDArray[np.float32],
+    codes: NDArray[np.int8],
+    code_lengths: NDArray[np.float32],
+    code_errors: NDArray[np.float32],
     order: NDArray[np.int64],
     rows: NDArray[np.float32],
     distances: NDArray[np.float32],
@@ -197,8 +213,14 @@ def _compare(
         if scratch[1, j] > limit:
             continue
         spent += 1
-        if _squared_distance(i, heads, place, bank_heads) > limit:
+        if len(bank_heads) > 0 and _squared_distance(i, heads, place, bank_heads) > limit:
             continue
+        if len(codes) > 0:
+            # |q - b| >= |q - c| - |b - c|, c being what the code stands for.
+            reach = np.sqrt(limit) + code_errors[place]
+            product = _product(i, scaled, place, codes)
+            if squared_lengths[i] + code_lengths[place] - 2 * product > reach * reach:
+                continue
         row = order[place]
         distance = _squared_distance(i, queries, row, rows)
         spent += _FULL_COST
@@ -213,4 +235,12 @@ def _squared_distance(i: int, a: NDArray[np.float32], j: int, b: NDArray[np.floa
     total = np.float32(0.0)
     for d in range(a.shape[1]):
         total += (a[i, d] - b[j, d]) * (a[i, d] - b[j, d])
+    return total
+
+
+@_compile
+def _product(i: int, a: NDArray[np.float32], j: int, b: NDArray[np.int8]) -> np.float32:
+    total = np.float32(0.0)
+    for d in range(a.shape[1]):
+        total += a[i, d] * np.float32(b[j, d])
     return total

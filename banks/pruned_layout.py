@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .codes import Codes
+
 # Rows of a leaf: enough to fill a processor's vectors, few enough to lie close together.
 LEAF_ROWS = 64
 # How many leading coordinates bound a leaf, and its rows at one level after the other. Both are compiled into
@@ -55,7 +57,8 @@ class Layout:
         lows: Smallest coordinates of each leaf's rows.
         highs: Largest coordinates of each leaf's rows.
         tiles: Coordinates and rests of each leaf's rows, level by level.
-        heads: Coordinates of single rows.
+        heads: Coordinates of single rows; none where there are codes.
+        codes: Single rows in 8 bits a value; none where there are heads.
         order: int64, row numbers in the order of the leaves; what fills up the last leaf has -1.
     """
 
@@ -66,11 +69,18 @@ class Layout:
     highs: NDArray[np.float32]
     tiles: NDArray[np.float32]
     heads: NDArray[np.float32]
+    codes: Codes
     order: NDArray[np.int64]
 
     @classmethod
-    def of(cls, rows: NDArray[np.float32]) -> "Layout":
-        """Arrange rows [n, dims], with at least LEAST_DIMS dims."""
+    def of(cls, rows: NDArray[np.float32], *, encoded: bool = False) -> "Layout":
+        """Arrange rows [n, dims], with at least LEAST_DIMS dims.
+
+        Args:
+            rows: Searched.
+            encoded: Bound single rows by 8-bit codes instead of leading coordinates: hardly more than one row
+                a query is left to be read.
+        """
         center = rows.mean(axis=0)
         basis = _leading_directions(rows, center)
         heads = _measure(rows, center, basis)
@@ -87,9 +97,16 @@ class Layout:
             np.ascontiguousarray(boxes.min(axis=1).T),
             np.ascontiguousarray(boxes.max(axis=1).T),
             _tiles(in_leaves, heads, filled, padding),
-            in_leaves.reshape(len(filled), -1),
+            in_leaves.reshape(len(filled), -1) if not encoded else np.empty((0, basis.shape[1]), np.float32),
+            Codes.of(rows, center, filled) if encoded else Codes.none(rows.shape[1]),
             np.concatenate((order, np.full(padding, -1))),
         )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken, the rows themselves aside."""
+        arrays = (self.center, self.basis, self.lows, self.highs, self.tiles, self.heads, self.order)
+        return sum(array.nbytes for array in arrays) + self.codes.nbytes
 
 
 def layout_bytes(rows: int, dims: int) -> int:

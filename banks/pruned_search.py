@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from .cores import usable_cores
 from .pruned_layout import LEAST_DIMS, Heads, Layout
 
 Kernel = Callable[..., bool]
@@ -38,20 +39,28 @@ class PrunedSearch:
         rows: float32 [n, dims], C-contiguous, with at least ``LEAST_DIMS`` dims. Not copied: they must stay
             as they are.
         threads: How many to use; by default one for every core this process may use.
+        encoded: For rows that lie on disk: read as few of them as can be.
 
     Raises:
         ImportError: Numba cannot be used here.
     """
 
-    def __init__(self, rows: NDArray[np.float32], threads: int | None = None) -> None:
-        self._find_nearest = _kernel()
+    def __init__(
+        self, rows: NDArray[np.float32], threads: int | None = None, *, encoded: bool = False
+    ) -> None:
+        self._find_nearest = _kernel(aligned=rows.flags.aligned)
         self._rows = rows
-        self._layout = Layout.of(rows)
-        self._threads = threads or _cores()
+        self._layout = Layout.of(rows, encoded=encoded)
+        self._threads = threads or usable_cores()
         self._start_threads()
 
     def _start_threads(self) -> None:
         self._pool, self._process = ThreadPoolExecutor(self._threads, "search"), os.getpid()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken beside the rows."""
+        return self._layout.nbytes
 
     def search(
         self, queries: NDArray[np.float32]
@@ -72,7 +81,9 @@ class PrunedSearch:
         nearest = np.empty(len(queries), np.int64)
         found = np.empty(len(queries), np.bool_)
         parts = [slice(start, start + _CHUNK) for start in range(0, len(queries), _CHUNK)]
-        search = partial(self._search_part, queries, heads, margins, distances, nearest)
+        codes = self._layout.codes
+        scaled = centered * codes.scales if len(codes.values) else centered
+        search = partial(self._search_part, queries, heads, scaled, margins, distances, nearest)
         for part, done in zip(parts, self._over_threads(search, parts), strict=True):
             found[part] = done
         return distances, nearest, found
@@ -89,6 +100,7 @@ class PrunedSearch:
         self,
         queries: NDArray[np.float32],
         heads: Heads,
+        scaled: NDArray[np.float32],
         margins: NDArray[np.float32],
         distances: NDArray[np.float32],
         nearest: NDArray[np.int64],
@@ -105,6 +117,10 @@ class PrunedSearch:
             layout.highs,
             layout.tiles,
             layout.heads,
+            scaled[part],
+            layout.codes.values,
+            layout.codes.squared_lengths,
+            layout.codes.errors,
             layout.order,
             self._rows,
             int(_WORTHWHILE * len(self._rows) * len(queries[part])),
@@ -114,23 +130,30 @@ class PrunedSearch:
 
 
 @lru_cache
-def _kernel() -> Kernel:
-    """The compiled kernel, tried out; where what lies on disk is damaged or cannot be written, without it."""
+def _kernel(*, aligned: bool) -> Kernel:
+    """The compiled kernel, tried out; where what lies on disk is damaged or cannot be written, without it.
+
+    Args:
+        aligned: Whether the rows begin at a multiple of their values' size. In a file they may not.
+    """
     from . import pruned_kernel
 
     try:
-        _try_out(pruned_kernel.find_nearest)
+        _try_out(pruned_kernel.find_nearest, aligned=aligned)
     except Exception:  # whatever reading a torn file or writing to a full disk raises
         os.environ[pruned_kernel.NO_CACHE] = "1"
         importlib.reload(pruned_kernel)
-        _try_out(pruned_kernel.find_nearest)
+        _try_out(pruned_kernel.find_nearest, aligned=aligned)
     return pruned_kernel.find_nearest
 
 
-def _try_out(find_nearest: Kernel) -> None:
+def _try_out(find_nearest: Kernel, *, aligned: bool) -> None:
     """Search once, which compiles; arrays are of the kinds that a search has."""
     rows = np.eye(2, LEAST_DIMS, dtype=np.float32)
     layout = Layout.of(rows)
+    bank = rows
+    if not aligned:
+        bank = np.frombuffer(bytearray(1 + rows.nbytes), np.float32, offset=1).reshape(rows.shape)
     heads = Heads.of(rows - layout.center, layout.basis)
     find_nearest(
         rows,
@@ -142,17 +165,13 @@ def _try_out(find_nearest: Kernel) -> None:
         layout.highs,
         layout.tiles,
         layout.heads,
-        layout.order,
         rows,
+        layout.codes.values,
+        layout.codes.squared_lengths,
+        layout.codes.errors,
+        layout.order,
+        bank,
         100,
         np.empty(2, np.float32),
         np.empty(2, np.int64),
     )
-
-
-def _cores() -> int:
-    """Cores this process may use, which in a container or under taskset are fewer than the machine's."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1

@@ -19,7 +19,7 @@ from pcedge.cli.console import out, progress_bars
 
 from .card import around_results, write_results
 from .command import Json, Seed, environment, facts, print_environment, print_json, run
-from .latency import latencies_ms, quantize
+from .latency import latencies_ms
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,7 +108,7 @@ def speed(
     from pcedge.backbones import load_backbone
     from pcedge.camera import render_part
     from pcedge.embedder import build_embedder
-    from pcedge.export import write_onnx
+    from pcedge.export import write_int8, write_onnx
     from pcedge.preprocessing import PRESETS
 
     preprocessing = PRESETS["whole"]
@@ -123,7 +123,7 @@ def speed(
             embedder = build_embedder(backbone.module, preprocessing, candidate.embedding)
             plain = Path(directory, f"{candidate.name}.onnx")
             write_onnx(embedder, torch.zeros(2, 3, SIZE, SIZE), plain)
-            quantize(plain, plain.with_suffix(".int8.onnx"), images)
+            write_int8(plain, plain.with_suffix(".int8.onnx"), images, kind="cpu")
             files |= {candidate.name: plain, f"{candidate.name} int8": plain.with_suffix(".int8.onnx")}
         return {
             str(count): latencies_ms(

@@ -1,12 +1,12 @@
 """From capture to verdict with two cameras at 80 % load, beside the time of inference alone.
 
 ``python -m benchmarks.line_latency BUNDLE``, on a machine that does nothing else. First the bundle's
-inference is timed: preprocessing, network, search and map of one picture, or of two together. Then two cameras
-give pictures at a rate that keeps it busy 80 % of the time, with events, pictures and overlays written on the
-side: once taking turns, as cameras triggered one after the other do, judged singly; once at the same moment,
-judged together. The aim is a 99th percentile from capture to verdict of at most 1.25 times that of the
-inference alone. (Cameras that drift against each other meet now and then, and one must wait for the other: no
-software changes that.)
+inference is timed: preprocessing, network, search and map of one picture, or of two together. Then two
+cameras give pictures at a rate that keeps it busy 80 % of the time, with events, pictures and overlays
+written on the side: once taking turns, as cameras triggered one after the other do, judged singly; once at
+the same moment, judged together. The aim is a 99th percentile from capture to verdict of at most 1.25 times
+that of the inference alone. (Cameras that drift against each other meet now and then, and one must wait for
+the other: no software changes that.)
 """
 
 import tempfile

@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -130,7 +131,8 @@ class NetworkCamera:
         finally:
             process.kill()
             process.wait()
-            process.stdin = None
+            with suppress(OSError):  # what was still to be written cannot be
+                process.stdin.close()
 
     def _watched(self) -> bool:
         """Whether a viewer is connected."""

@@ -95,9 +95,9 @@ class Delivery:
                 frame_lane.put((event, frame, inspection))
 
     def wait_for_room(self, within_s: float) -> None:
-        """Wait until no sink of pictures would have to leave one out, or one hangs, or it takes too long."""
+        """Wait until every sink has room for another event, but not for one that hangs, nor too long."""
         until = time.monotonic() + within_s
-        for _, lane in self._frame_lanes:
+        for lane in self._lanes():
             lane.wait_for_room(until - time.monotonic())
 
     def faults(self) -> tuple[Report, ...]:

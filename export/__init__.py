@@ -1,45 +1,82 @@
 """A network as a file and a file as a network: ONNX, TensorRT, and the runtimes that run them."""
 
-from .engine_file import EngineInfo, engine_name, read_engine, timing_cache_name, write_engine
+from .bank_graph import SCORE, write_bank_search
+from .engine_file import EngineInfo, engine_name, is_fused, read_engine, timing_cache_name, write_engine
 from .fixed_shapes import fixed_shapes
-from .gpu import gpu_name
+from .gpu import cuda_driver_version, gpu_name
 from .half_precision import write_fp16
+from .input_shapes import Shapes, input_shapes
 from .onnx_file import OPSET, write_onnx
-from .onnx_runtime import OnnxRuntime, onnx_devices
+from .onnx_runtime import OnnxRuntime
+from .onnx_searching import OnnxSearchingRuntime
+from .onnx_session import TensorrtOptions, device_number, has_tensorrt_provider, onnx_devices, open_session
 from .operators import check_operators, tensorrt_operators
 from .quantisation import Int8Kind, write_int8
-from .runtime import Runtime
-from .search_graph import BANK, BANK_SQUARED_NORMS, ROWS, SQUARED_DISTANCES, write_fused, write_search
+from .runtime import BoundBank, Runtime, SearchingRuntime
+from .search_graph import (
+    BANK,
+    BANK_SQUARED_NORMS,
+    ROWS,
+    SQUARED_DISTANCES,
+    fuse,
+    write_fused,
+    write_search,
+    write_search_part,
+)
 from .tensorrt_engine import build_engine
 from .tensorrt_runtime import TensorrtRuntime
+from .tensorrt_searching import TensorrtSearchingRuntime
 from .torch_runtime import TorchRuntime, torch_device
+from .triton_config import MODEL_FILES, Platform, Step, Tensor, ensemble_config, model_config
 
 __all__ = [
     "BANK",
     "BANK_SQUARED_NORMS",
+    "MODEL_FILES",
     "OPSET",
     "ROWS",
+    "SCORE",
     "SQUARED_DISTANCES",
+    "BoundBank",
     "EngineInfo",
     "Int8Kind",
     "OnnxRuntime",
+    "OnnxSearchingRuntime",
+    "Platform",
     "Runtime",
+    "SearchingRuntime",
+    "Shapes",
+    "Step",
+    "Tensor",
+    "TensorrtOptions",
     "TensorrtRuntime",
+    "TensorrtSearchingRuntime",
     "TorchRuntime",
     "build_engine",
     "check_operators",
+    "cuda_driver_version",
+    "device_number",
     "engine_name",
+    "ensemble_config",
     "fixed_shapes",
+    "fuse",
     "gpu_name",
+    "has_tensorrt_provider",
+    "input_shapes",
+    "is_fused",
+    "model_config",
     "onnx_devices",
+    "open_session",
     "read_engine",
     "tensorrt_operators",
     "timing_cache_name",
     "torch_device",
+    "write_bank_search",
     "write_engine",
     "write_fp16",
     "write_fused",
     "write_int8",
     "write_onnx",
     "write_search",
+    "write_search_part",
 ]

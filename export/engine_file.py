@@ -8,11 +8,13 @@ import msgspec
 
 from pcedge.errors import ExportError
 
+from .search_graph import fuse
 from .tensorrt_library import polygraphy_backend, tensorrt_gpu, tensorrt_version
 
 # Two lines of text, so that `head -n 2` shows them; the plan follows.
 _MAGIC = b"pcedge engine 1\n"
 _DIGITS = 12
+_FUSED = ".fused."
 _AGAIN = "Build it again on this device with: pcedge export --trt"
 
 
@@ -38,12 +40,13 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     built: str
 
 
-def engine_name(source: Path | None = None) -> str:
+def engine_name(source: Path | None = None, part: Path | None = None) -> str:
     """File name of an engine for this machine: engines are tied to the GPU and the TensorRT version.
 
     Args:
         source: The ONNX file it is built from. Its digest becomes part of the name, so that an engine is
             never taken for that of another network or precision.
+        part: For the fused network: the search behind that embedder.
 
     Raises:
         RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
@@ -52,7 +55,15 @@ def engine_name(source: Path | None = None) -> str:
     machine = f"{slug(tensorrt_gpu())}.trt{slug(tensorrt_version())}"
     if source is None:
         return f"embedder.{machine}.engine"
-    return f"{source.stem}.{machine}.{file_sha256(source)[:_DIGITS]}.engine"
+    if part is None:
+        return f"{source.stem}.{machine}.{file_sha256(source)[:_DIGITS]}.engine"
+    digest = sha256(fuse(source, part)).hexdigest()
+    return f"{source.stem}{_FUSED}{machine}.{digest[:_DIGITS]}.engine"
+
+
+def is_fused(engine: str) -> bool:
+    """Whether an engine of that name holds the search too."""
+    return _FUSED in engine
 
 
 def timing_cache_name() -> str:

@@ -1,7 +1,7 @@
 """What every runtime promises: the same three verbs, whatever runs the network."""
 
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,3 +28,32 @@ class Runtime(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+class BoundBank(Protocol):
+    """A bank that lies on a runtime's device, until nothing refers to it any more."""
+
+    def infer_nearest(self, images: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the nearest bank row of every patch; the embeddings stay on the device.
+
+        Args:
+            images: float32 [n, 3, s, s].
+
+        Returns:
+            Squared distances, float32 [n, patches], and row numbers, int64 [n, patches], as those of
+            ``search.onnx``. They belong to the caller.
+        """
+
+
+@runtime_checkable
+class SearchingRuntime(Runtime, Protocol):
+    """A runtime that searches too: only distances and rows come back from the device, not the embeddings."""
+
+    def bind(self, bank_rows: NDArray[np.float32]) -> BoundBank:
+        """Copy a bank, float32 [rows, dims], to the device; the network is not loaded again.
+
+        Several may be bound at a time, one a product.
+
+        Raises:
+            RuntimeUnavailableError: The device has no room for it.
+        """

@@ -10,8 +10,8 @@ import msgspec
 from pcedge.errors import ExportError, RuntimeUnavailableError
 
 from .engine_file import EngineInfo, file_sha256, write_engine
-from .onnx_file import INPUT
-from .search_graph import BANK, BANK_SQUARED_NORMS
+from .input_shapes import Shapes, input_shapes
+from .search_graph import BANK
 from .tensorrt_library import (
     first_line,
     polygraphy_backend,
@@ -23,9 +23,6 @@ from .tensorrt_library import (
 
 if TYPE_CHECKING:
     import tensorrt
-
-# Smallest, usual and largest shape of an input. An engine is tuned for the usual one.
-Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 # The first in which the ONNX file alone decides every layer's precision.
 _STRONGLY_TYPED = 10
@@ -70,7 +67,9 @@ def build_engine(
         tensorrt=tensorrt_version(),
         source=onnx_path.name,
         source_sha256=file_sha256(onnx_path),
-        inputs=_input_shapes(image_size, max_batch, usual_batch, largest_bank),
+        inputs=input_shapes(
+            image_size, max_batch=max_batch, usual_batch=usual_batch, largest_bank=largest_bank
+        ),
         device_memory_bytes=None,
         built=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
@@ -87,25 +86,11 @@ def build_engine(
             f"TensorRT {info.tensorrt} could not build an engine from {onnx_path.name} "
             f"({first_line(error)}).",
             "The ONNX file is unaffected: watch runs on it with --runtime onnx. If memory was short, a "
-            "smaller --batch needs less.",
+            "smaller --batch needs less, and so does a smaller bank (pcedge fit --coreset 1%).",
         ) from error
     info = msgspec.structs.replace(info, device_memory_bytes=_device_memory(engine))
     write_engine(engine_path, info, plan)
     return info
-
-
-def _input_shapes(
-    image_size: int, max_batch: int, usual_batch: int, largest_bank: tuple[int, int] | None
-) -> dict[str, Shapes]:
-    image = (3, image_size, image_size)
-    shapes: dict[str, Shapes] = {
-        INPUT: ((1, *image), (min(usual_batch, max_batch), *image), (max_batch, *image))
-    }
-    if largest_bank is not None:
-        rows, dims = largest_bank
-        shapes[BANK] = ((1, dims), (rows, dims), (rows, dims))
-        shapes[BANK_SQUARED_NORMS] = ((1,), (rows,), (rows,))
-    return shapes
 
 
 def _build(

@@ -1,7 +1,7 @@
 """A TensorRT engine as a runtime, through NVIDIA's Polygraphy."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from pcedge.errors import ExportError, RuntimeUnavailableError
 from .engine_file import EngineInfo, read_engine, require_this_machine
 from .onnx_file import INPUT, OUTPUT
 from .tensorrt_library import first_line, polygraphy_backend, quiet_output
+
+_Self = TypeVar("_Self", bound="TensorrtRuntime")
 
 
 class TensorrtRuntime:
@@ -52,23 +54,27 @@ class TensorrtRuntime:
 
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map images float32 [n, 3, s, s] to embeddings float32 [n, patches, dims]."""
+        # Polygraphy hands out its own buffer, overwritten by the next call.
+        return np.array(self._run({INPUT: images})[OUTPUT], np.float32)
+
+    def _run(self, feed: dict[str, Any], **options: bool) -> dict[str, Any]:
         most = self.info.inputs[INPUT][2][0]
-        if len(images) > most:
+        if len(feed[INPUT]) > most:
             raise RuntimeUnavailableError(
-                f"The engine takes at most {most} images a call, not {len(images)}.",
-                f"Build it for more with: pcedge export --trt --batch {len(images)}",
+                f"The engine takes at most {most} images a call, not {len(feed[INPUT])}.",
+                f"Build it for more with: pcedge export --trt --batch {len(feed[INPUT])}",
             )
         try:
-            outputs: dict[str, Any] = self._runner.infer({INPUT: images})
+            outputs: dict[str, Any] = self._runner.infer(feed, **options)
         except Exception as error:  # Polygraphy and TensorRT raise classes of their own
             raise RuntimeUnavailableError(
                 f"TensorRT could not run the network ({first_line(error)}).{_memory(self.info)}",
-                "Check the free memory of the device, or use --runtime onnx.",
+                "Free memory on the device, build the engine for fewer images a call (pcedge export --trt "
+                "--batch 1), fit with a smaller --coreset, or use --runtime onnx.",
             ) from error
-        # Polygraphy hands out its own buffer, overwritten by the next call.
-        return np.array(outputs[OUTPUT], np.float32)
+        return outputs
 
-    def __enter__(self) -> "TensorrtRuntime":
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, *_: object) -> None:

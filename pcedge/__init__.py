@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .fitting import FitResult, fit
     from .inspector import Inspector
     from .preprocessing import PRESETS, Preprocessing
+    from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
     from .verifying import Choice, choose_runtime, verify
     from .watching import WatchOptions, watch
@@ -44,6 +45,7 @@ _HOMES = {
     "FitResult": "fitting",
     "Inspector": "inspector",
     "Preprocessing": "preprocessing",
+    "Products": "products",
     "WatchOptions": "watching",
     "candidates": "runtimes",
     "choose_runtime": "verifying",
@@ -73,6 +75,7 @@ __all__ = [
     "FitResult",
     "Inspector",
     "Preprocessing",
+    "Products",
     "WatchOptions",
     "candidates",
     "choose_runtime",

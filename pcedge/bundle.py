@@ -1,23 +1,48 @@
 """The bundle: one directory per product, every file checked when opened, replaced whole."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import msgspec
 
 from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
-from pcedge.banks import INDEX_FILE, ROWS_FILE, Bank
+from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank
 from pcedge.defaults import DEFAULT_MODELS
 from pcedge.errors import BundleError, OptionError, PcedgeError
-from pcedge.manifest import MANIFEST_FILE, FileInfo, Manifest, Precision, read_manifest
+from pcedge.manifest import (
+    EXACT,
+    INT8,
+    MANIFEST_FILE,
+    FileInfo,
+    IndexInfo,
+    Manifest,
+    Precision,
+    read_manifest,
+)
 
 EMBEDDER_FILE = "embedder.onnx"
+# Bytes which, after those of an embedder of any precision, make one network of embedder and search.
+SEARCH_PART_FILE = "search.onnxpart"
 BACKBONE_FILE = "backbone.safetensors"
 CURRENT_FILE = "current"
+
+
+_SETTLED_NS = 2 * 10**9
+
+
+class _State(NamedTuple):
+    """By what a file is known to be the one that was checked, without reading it again."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +56,7 @@ class Bundle:
 
     directory: Path
     manifest: Manifest
+    _checked: dict[str, _State] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, directory: Path) -> "Bundle":
@@ -43,7 +69,7 @@ class Bundle:
         return name in self.manifest.files
 
     def file(self, name: str) -> Path:
-        """Path of a file that was found to be just what the manifest says.
+        """Path of a file that was found to be just what the manifest says; it is read once, until it changes.
 
         Raises:
             BundleError: The file is not listed, missing, or differs in a single byte.
@@ -56,11 +82,17 @@ class Bundle:
             raise BundleError(
                 f"{path} is missing from its bundle.", "Restore the file, or fit the bundle again."
             )
+        before = _state(path)
+        if self._checked.get(name) == before:
+            return path
         if describe_file(path) != stated:
             raise BundleError(
                 f"{path} is not the file that the manifest describes: it was changed or damaged.",
                 "Restore the file, or fit the bundle again.",
             )
+        # A file may change twice within one tick of the file system's clock: a new one is looked at again.
+        if max(before.modified_ns, before.changed_ns) < time.time_ns() - _SETTLED_NS:
+            self._checked[name] = before
         return path
 
     def files_in(self, folder: str) -> list[Path]:
@@ -92,18 +124,53 @@ class Bundle:
         self.file(f"{precision}/{MANIFEST_FILE}")
         return Bundle(self.directory / precision, read_manifest(self.directory / precision))
 
+    def searched_by(self, index: str | None) -> "Bundle":
+        """The same bundle with its bank searched in another way; None leaves the bundle's own.
+
+        Raises:
+            OptionError: It is neither ``exact`` nor ``int8`` nor an index that the bundle keeps.
+        """
+        if index is None:
+            return self
+        known = (EXACT, INT8, *self.manifest.indexes)
+        if index not in known:
+            raise OptionError(
+                f"The bundle {self.directory} keeps no index {index!r}, only: {'; '.join(known)}.",
+                f"Make it with: pcedge index '{index}' --keep --model {self.directory}",
+            )
+        return Bundle(self.directory, msgspec.structs.replace(self.manifest, index=index))
+
     def open_bank(self) -> Bank:
-        """Check and read the memory bank."""
+        """Check and read the memory bank, with the index by which it is searched.
+
+        Raises:
+            BundleError: A file is missing or changed, or the index was made for other rows.
+        """
         self.file(INDEX_FILE)
         self.file(ROWS_FILE)
-        bank = Bank.open(self.directory)
+        index = self.manifest.index
+        bank = Bank.open(self.directory, on_disk=index != EXACT)
         if bank.dims != self.manifest.embedding.dims:
             raise BundleError(
                 f"The bank of {self.directory} has {bank.dims} dims a row, its embedder gives "
                 f"{self.manifest.embedding.dims}.",
                 "The files do not belong together: fit the bundle again.",
             )
-        return bank
+        if index in (EXACT, INT8):
+            return bank
+        info = self.manifest.indexes.get(index)
+        if info is None or info.bank_sha256 != self.manifest.files[INDEX_FILE].sha256:
+            raise BundleError(
+                f"The bundle {self.directory} has no index {index!r} for the rows in its bank.",
+                f"Make it with: pcedge index '{index}' --use '{index}', or search exactly: --index exact",
+            )
+        return bank.searched_by(self._open_index(info, bank), info.candidates)
+
+    def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex:
+        path = self.file(info.file)
+        index = ApproximateIndex.open(path, info.factory, rows=len(bank), dims=bank.dims)
+        index.tune(info.parameters)
+        return index
 
 
 def check_name(name: str) -> str:
@@ -118,6 +185,11 @@ def check_name(name: str) -> str:
             "Choose a plain --name, such as bottle; --models chooses the directory.",
         )
     return name
+
+
+def _state(path: Path) -> _State:
+    stat = path.stat()
+    return _State(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def describe_file(path: Path) -> FileInfo:

@@ -13,7 +13,7 @@ from pcedge.machine import Machine, describe_machine, library_versions, power_mo
 from pcedge.parity import Parity
 
 CERTIFICATE_FILE = "certificate.json"
-SCHEME = 1  # raised when search, preprocessing or parity change what is proved
+SCHEME = 2  # raised when search, preprocessing or parity change what is proved
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,11 +23,11 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         scheme: What was proved and how, see ``SCHEME``.
         created: When, in UTC.
         runtime: The kind of runtime, ``onnx``.
-        device: Where it ran, ``cpu`` or ``cuda``.
+        device: Where it ran: ``cpu``, ``cuda``, ``cuda:1``, or ``tensorrt`` for ONNX Runtime's provider.
         precision: Of the network, ``fp32``.
         machine: What it ran on.
         power_mode: Of that machine, where it is known.
-        versions: Of Python and the libraries.
+        versions: Of Python and the libraries, and on a GPU of its driver, CUDA and cuDNN.
         manifest_sha256: Of the bundle's manifest as it was used: thresholds, preprocessing, every file's
             digest.
         files: Digest of every file of the bundle.
@@ -70,9 +70,9 @@ def certify(bundle: Bundle, runtime: str, device: str, parity: Parity, frame_ms:
         runtime=runtime,
         device=device,
         precision=bundle.manifest.precision,
-        machine=describe_machine(),
+        machine=describe_machine(device),
         power_mode=power_mode(),
-        versions=library_versions(),
+        versions=library_versions(device),
         manifest_sha256=_manifest_digest(bundle),
         files={name: info.sha256 for name, info in bundle.manifest.files.items()},
         parity=parity,
@@ -120,8 +120,8 @@ def valid_certificate(bundle: Bundle, runtime: str, device: str) -> Certificate 
             certificate.scheme == SCHEME
             and certificate.parity.precision == bundle.manifest.precision
             and certificate.manifest_sha256 == _manifest_digest(bundle)
-            and certificate.versions == library_versions()
-            and certificate.machine == describe_machine()
+            and certificate.versions == library_versions(device)
+            and certificate.machine == describe_machine(device)
             and certificate.power_mode == power_mode()  # else its time would be another
         )
         return certificate if same else None

@@ -2,32 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryDirectory
 
-from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle, edit_bundle, seal
+from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
 from pcedge.certificate import Certificate, certify, keep_certificates
 from pcedge.defaults import DEFAULT_BATCH
-from pcedge.errors import BundleError, ExportError, MissingExtraError, RuntimeUnavailableError
+from pcedge.engine_export import export_engine
+from pcedge.errors import BundleError, MissingExtraError, PcedgeError, RuntimeUnavailableError
 from pcedge.export import (
     Int8Kind,
     OnnxRuntime,
-    Runtime,
-    TensorrtRuntime,
-    build_engine,
+    OnnxSearchingRuntime,
     check_operators,
-    engine_name,
     fixed_shapes,
-    timing_cache_name,
+    write_fused,
     write_onnx,
+    write_search_part,
 )
-from pcedge.feature_cache import default_cache_directory
-from pcedge.golden import read_golden
-from pcedge.inspector import Inspector
+from pcedge.export_proof import Proof, prove, require_parity
 from pcedge.manifest import Precision
-from pcedge.parity import Parity, measure_frame_ms, measure_parity
 from pcedge.precision_export import add_precisions, find_images
 from pcedge.progress import Progress, silent
+
+# What a search without bounds may take on the processor: 2 GiB, twice four bytes each.
+_MOST_PRODUCTS = 2**28
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class ExportResult:
         certificates: What was proved, one entry a runtime and precision.
         engines: The TensorRT engines that were built, as names within the bundle.
         engine_problem: Why no engine was built although one was asked for.
+        without_search: Why an engine holds the embedder alone, if one does, so that the processor searches.
         unsaved: Why a certificate could not be kept, if it could not; what was exported is in place.
     """
 
@@ -46,6 +47,7 @@ class ExportResult:
     certificates: tuple[Certificate, ...]
     engines: tuple[str, ...] = ()
     engine_problem: RuntimeUnavailableError | None = None
+    without_search: PcedgeError | None = None
     unsaved: BundleError | None = None
 
 
@@ -56,11 +58,13 @@ def export_bundle(
     batch: int = DEFAULT_BATCH,
     precisions: Sequence[Precision] = (),
     images: Path | None = None,
+    keep_onnx: bool = False,
     progress: Progress = silent,
 ) -> ExportResult:
     """Write the embedder as ONNX into a bundle and prove that it scores like the reference.
 
-    The file has operators and fixed shapes that TensorRT accepts, whether an engine is built or not.
+    The file has operators and fixed shapes that TensorRT accepts, whether an engine is built or not. Beside
+    it lies the search for GPUs, a few hundred bytes that make one network of the two.
 
     With ``precisions``, also write the network in these, each with a bank and a threshold of its own. With
     ``trt``, also build an engine for this machine: of these precisions, or of float32 where none is named.
@@ -75,6 +79,7 @@ def export_bundle(
         batch: Largest batch that the engine is to take.
         precisions: ``fp16``, ``int8``.
         images: The good images that the bundle was fitted on, if they are not where its name says.
+        keep_onnx: Whether an ONNX file already there is used as it is in any case.
         progress: Told of the stages ``export``, ``engine`` and those of a fit.
 
     Raises:
@@ -85,7 +90,7 @@ def export_bundle(
     int8_for: Int8Kind = "tensorrt" if trt else "cpu"
     missing = [one for one in precisions if not (trt and images is None and _is_there(bundle, one, int8_for))]
     dataset = find_images(bundle, images) if missing else None
-    if bundle.has(EMBEDDER_FILE) and (trt or precisions):
+    if bundle.has(EMBEDDER_FILE) and (trt or precisions or keep_onnx):
         proof = _prove_onnx(bundle)
     else:
         bundle, proof = _export_onnx(bundle, progress)
@@ -93,25 +98,19 @@ def export_bundle(
         bundle = add_precisions(bundle, missing, dataset, int8_for=int8_for, progress=progress)
     proofs = [proof, *(_prove_onnx(bundle.in_precision(one)) for one in precisions)]
     engines: list[str] = []
-    problem = None
+    problem = without_search = None
     if trt:
         try:
             for one in precisions or ("fp32",):
-                bundle, engine, proof = _export_engine(bundle, one, batch, progress)
-                engines.append(engine)
-                proofs.append(proof)
+                built = export_engine(bundle, one, batch, progress)
+                bundle = built.bundle
+                engines.append(built.name)
+                proofs.append(built.proof)
+                without_search = built.without_search or without_search
         except RuntimeUnavailableError as error:
             problem = error
     certificates, unsaved = _certify(bundle, proofs)
-    return ExportResult(bundle, certificates, tuple(engines), problem, unsaved)
-
-
-class _Proof(NamedTuple):
-    precision: Precision
-    runtime: str
-    device: str
-    parity: Parity
-    frame_ms: float
+    return ExportResult(bundle, certificates, tuple(engines), problem, without_search, unsaved)
 
 
 def _is_there(bundle: Bundle, precision: Precision, int8_for: Int8Kind) -> bool:
@@ -121,45 +120,35 @@ def _is_there(bundle: Bundle, precision: Precision, int8_for: Int8Kind) -> bool:
     return bundle.in_precision(precision).manifest.embedding.int8_for in (None, int8_for)
 
 
-def _export_onnx(bundle: Bundle, progress: Progress) -> tuple[Bundle, _Proof]:
+def _export_onnx(bundle: Bundle, progress: Progress) -> tuple[Bundle, Proof]:
     with edit_bundle(bundle) as staging:
         progress("export", 0, 2)
         path = staging / EMBEDDER_FILE
         _write_embedder(bundle, path)
         check_operators(path)
         fixed_shapes(path, batch=1)
+        part = staging / SEARCH_PART_FILE
+        write_search_part(part, bundle.manifest.embedding.dims)
+        _check_fused(bundle, path, part)
         progress("export", 1, 2)
         with OnnxRuntime(path, "cpu") as runtime:
-            proof = _prove(bundle, runtime, "onnx", "cpu")
+            proof = prove(bundle, runtime, "onnx", "cpu")
         manifest = seal(staging, bundle.manifest)
     progress("export", 2, 2)
     return Bundle(bundle.directory, manifest), proof
 
 
-def _export_engine(
-    bundle: Bundle, precision: Precision, batch: int, progress: Progress
-) -> tuple[Bundle, str, _Proof]:
-    """Build an engine in a step of its own: should that fail, the ONNX file stays."""
-    variant = bundle.in_precision(precision)
-    name = engine_name(variant.file(EMBEDDER_FILE))
-    with edit_bundle(bundle) as staging:
-        progress("engine", 0, 2)
-        folder = staging / variant.directory.relative_to(bundle.directory)
-        build_engine(
-            folder / EMBEDDER_FILE,
-            folder / name,
-            image_size=bundle.manifest.preprocessing.input_size,
-            max_batch=batch,
-            timing_cache=default_cache_directory() / "tensorrt" / timing_cache_name(),
-        )
-        progress("engine", 1, 2)
-        with TensorrtRuntime(folder / name) as runtime:
-            proof = _prove(variant, runtime, "tensorrt", "cuda")
-        if folder != staging:
-            seal(folder, variant.manifest)
-        manifest = seal(staging, bundle.manifest)
-    progress("engine", 2, 2)
-    return Bundle(bundle.directory, manifest), (folder / name).relative_to(staging).as_posix(), proof
+def _check_fused(bundle: Bundle, embedder: Path, part: Path) -> None:
+    """Prove the network for GPUs as far as that can be done without one: its graph, and its results."""
+    with TemporaryDirectory() as folder:
+        fused = Path(folder) / f"{embedder.stem}.fused.onnx"
+        write_fused(embedder, part, fused)
+        check_operators(fused)
+    patches = prod(bundle.manifest.embedding.grid_hw)
+    if patches * bundle.manifest.bank.rows > _MOST_PRODUCTS:
+        return  # the GPU's own proof is left, which watch asks for
+    with OnnxSearchingRuntime(embedder, part, "cpu") as runtime:
+        require_parity(bundle, runtime)
 
 
 def _write_embedder(bundle: Bundle, path: Path) -> None:
@@ -174,29 +163,12 @@ def _write_embedder(bundle: Bundle, path: Path) -> None:
     write_onnx(embedder, torch.zeros(2, 3, size, size), path)
 
 
-def _prove_onnx(bundle: Bundle) -> _Proof:
+def _prove_onnx(bundle: Bundle) -> Proof:
     with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as runtime:
-        return _prove(bundle, runtime, "onnx", "cpu")
+        return prove(bundle, runtime, "onnx", "cpu")
 
 
-def _prove(bundle: Bundle, runtime: Runtime, kind: str, device: str) -> _Proof:
-    """Compare a runtime with the reference, and take its time.
-
-    Raises:
-        ExportError: It differs above the tolerance, or changes a verdict.
-    """
-    inspector = Inspector.of(bundle.manifest, runtime, bundle.open_bank())
-    frames = read_golden(bundle)
-    parity = measure_parity(inspector, frames, bundle.manifest.precision)
-    if not parity.holds:
-        raise ExportError(
-            f"{parity.runtime} does not score like the reference on the golden frames: {parity.failure()}.",
-            "Nothing was written. Another version of the runtime, or another --backbone, may do better.",
-        )
-    return _Proof(bundle.manifest.precision, kind, device, parity, measure_frame_ms(inspector, frames))
-
-
-def _certify(bundle: Bundle, proofs: list[_Proof]) -> tuple[tuple[Certificate, ...], BundleError | None]:
+def _certify(bundle: Bundle, proofs: list[Proof]) -> tuple[tuple[Certificate, ...], BundleError | None]:
     """State what was proved, of the bundle as it is now, and keep it where that can be done."""
     certificates: list[Certificate] = []
     unsaved = None

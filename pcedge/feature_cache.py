@@ -27,6 +27,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import usable_cores
 from pcedge.preprocessing import Preprocessing
 
 _FORMAT = b"pcedge1\n"
@@ -312,8 +313,7 @@ def _processors() -> Iterator[str]:
     with suppress(OSError):  # Linux alone has this file
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
         yield from sorted({line for line in lines if line.startswith(_PROCESSOR)})
-    affinity = getattr(os, "sched_getaffinity", None)
-    yield str(len(affinity(0)) if affinity else os.cpu_count())
+    yield str(usable_cores())
     if torch := sys.modules.get("torch"):
         yield str(torch.get_num_threads())
         yield from map(torch.cuda.get_device_name, range(torch.cuda.device_count()))

@@ -1,6 +1,5 @@
 """From image files to patch embeddings: decoding runs ahead of the network, on other threads."""
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import usable_cores
 from pcedge.datasets import read_content
 from pcedge.errors import ImageError
 from pcedge.export import Runtime
@@ -137,7 +137,7 @@ def embed_images(
     used: list[Path] = []
     skipped: dict[Path, str] = {}
     cached = 0
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         batch = _Batch(runtime, embeddings, cache, pool)
         for done, (path, loaded) in enumerate(_load_ahead(pool, paths, preprocessing, cache), 1):
             match loaded:
@@ -159,7 +159,7 @@ def embed_images(
 
 def unusable(paths: Sequence[Path]) -> dict[Path, str]:
     """Which of these images would be skipped, and why; reads all of them."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         problems = dict(zip(paths, pool.map(_problem, paths), strict=True))
     return {path: problem for path, problem in problems.items() if problem}
 

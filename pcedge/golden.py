@@ -1,5 +1,6 @@
 """Golden frames: a few pictures and what the float32 reference made of them at every stage."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import Bank
 from pcedge.bundle import Bundle
 from pcedge.camera import read_image, write_image
 from pcedge.errors import BundleError
 from pcedge.inspector import Inspector, Stages
+from pcedge.scoring import anomaly_map, image_score
 
 FOLDER = "golden"
 _STAGES_FILE = "stages.npz"
@@ -25,6 +28,12 @@ class GoldenFrame:
     stages: Stages
     score_map: NDArray[np.float32]
 
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """The reference's embeddings, float32 [patches, dims]."""
+        assert self.stages.embeddings is not None  # the reference does not search on a device
+        return self.stages.embeddings
+
 
 def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDArray[np.uint8]]:
     """Add the last picture with a square of noise in it, which no good part has."""
@@ -37,22 +46,43 @@ def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspecto
     folder = directory / FOLDER
     folder.mkdir()
     results = [inspector.stages(image) for image in frames.values()]
-    for name, image in frames.items():
-        write_image(folder / f"{name}.png", image)
+    golden = [
+        GoldenFrame(name, image, stages, inspector.score_map(stages))
+        for (name, image), stages in zip(frames.items(), results, strict=True)
+    ]
+    for frame in golden:
+        write_image(folder / f"{frame.name}.png", frame.image_rgb)
     arrays: dict[str, Any] = {
         "names": np.array(list(frames), np.str_),
         "network_input": np.stack([stages.network_input for stages in results]),
-        "embeddings": np.stack([stages.embeddings for stages in results]),
+        "embeddings": np.stack([frame.embeddings for frame in golden]),
         "squared_distances": np.stack([stages.squared_distances for stages in results]),
         "rows": np.stack([stages.rows for stages in results]),
-        "score_map": np.stack([inspector.score_map(stages) for stages in results]),
+        "score_map": np.stack([frame.score_map for frame in golden]),
         "score": np.array([stages.score for stages in results]),
     }
     np.savez(folder / _STAGES_FILE, **arrays)
 
 
+def write_searched(path: Path, bundle: Bundle, frames: list[GoldenFrame], bank: Bank) -> None:
+    """Store what a bank makes of the reference's embeddings where it is not searched exactly."""
+    manifest = bundle.manifest
+    grid_hw, size = manifest.embedding.grid_hw, manifest.preprocessing.input_size
+    found = [bank.search(frame.embeddings) for frame in frames]
+    arrays: dict[str, Any] = {
+        "squared_distances": np.stack([distances for distances, _ in found]),
+        "rows": np.stack([rows for _, rows in found]),
+        "score_map": np.stack([anomaly_map(distances, grid_hw, size) for distances, _ in found]),
+        "score": np.array([image_score(distances) for distances, _ in found]),
+    }
+    np.savez(path, **arrays)
+
+
 def read_golden(bundle: Bundle) -> list[GoldenFrame]:
     """Read a bundle's golden frames, every file checked.
+
+    Where the bank is searched by an approximate index, distances, map and score are what that index gave when
+    it was made: what is proved then is that it gives the same here.
 
     Raises:
         BundleError: There are none, or a file is missing or changed.
@@ -60,7 +90,12 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
     paths = {path.name: path for path in bundle.files_in(FOLDER)}
     if _STAGES_FILE not in paths:
         raise _no_frames(bundle)
-    with np.load(paths[_STAGES_FILE], allow_pickle=False) as stored:
+    index = bundle.manifest.indexes.get(bundle.manifest.index)
+    with ExitStack() as files:
+        stored = files.enter_context(np.load(paths[_STAGES_FILE], allow_pickle=False))
+        searched = stored
+        if index is not None:
+            searched = files.enter_context(np.load(bundle.file(index.golden), allow_pickle=False))
         names: list[str] = stored["names"].tolist()
         if not names or not {f"{name}.png" for name in names} <= paths.keys():
             raise _no_frames(bundle)
@@ -71,11 +106,11 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
                 Stages(
                     stored["network_input"][i],
                     stored["embeddings"][i],
-                    stored["squared_distances"][i],
-                    stored["rows"][i],
-                    float(stored["score"][i]),
+                    searched["squared_distances"][i],
+                    searched["rows"][i],
+                    float(searched["score"][i]),
                 ),
-                stored["score_map"][i],
+                searched["score_map"][i],
             )
             for i, name in enumerate(names)
         ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank
 from pcedge.camera import Inspection, Verdict, find_regions, invalid
 from pcedge.errors import OptionError
-from pcedge.export import Runtime
+from pcedge.export import Runtime, SearchingRuntime
 from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map, image_score
@@ -21,14 +21,14 @@ class Stages:
 
     Attributes:
         network_input: float32 [3, s, s], the preprocessed picture.
-        embeddings: float32 [patches, dims].
+        embeddings: float32 [patches, dims]; None where they stayed on the device that searched them.
         squared_distances: float32 [patches], to the nearest bank row.
         rows: int64 [patches], the number of that row.
         score: The anomaly score of the image.
     """
 
     network_input: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
+    embeddings: NDArray[np.float32] | None
     squared_distances: NDArray[np.float32]
     rows: NDArray[np.int64]
     score: float
@@ -38,7 +38,7 @@ class Inspector:
     """Judges pictures of one product.
 
     Args:
-        runtime: Runs the embedder.
+        runtime: Runs the embedder. One that searches too is given the bank's rows here, once.
         bank: The product's memory bank.
         preprocessing: How a picture becomes the network's input.
         grid_hw: Grid of patches.
@@ -72,6 +72,10 @@ class Inspector:
         self.threshold = threshold
         self.map_threshold = map_threshold
         self.review_threshold = review_threshold
+        self._on_device = None
+        # An approximate index that was asked for was measured: an exact search on the device is not that one.
+        if isinstance(runtime, SearchingRuntime) and bank.approximate is None:
+            self._on_device = runtime.bind(bank.rows)
 
     @classmethod
     def of(
@@ -97,10 +101,23 @@ class Inspector:
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
         """Take a picture (uint8 [height, width, 3]) through every stage up to its score."""
-        network_input = self.preprocessing.apply(image_rgb)
-        embeddings = self.runtime.infer(network_input[np.newaxis])[0]
-        squared_distances, rows = self.bank.search(embeddings)
+        return self.stages_of(self.preprocessing.apply(image_rgb))
+
+    def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
+        """Take a preprocessed picture (float32 [3, s, s]) through the later stages."""
+        embeddings: NDArray[np.float32] | None = None
+        if self._on_device is not None:
+            distances, numbers = self._on_device.infer_nearest(network_input[np.newaxis])
+            squared_distances, rows = distances[0], numbers[0]
+        else:
+            embeddings = self.runtime.infer(network_input[np.newaxis])[0]
+            squared_distances, rows = self.bank.search(embeddings)
         return Stages(network_input, embeddings, squared_distances, rows, image_score(squared_distances))
+
+    @property
+    def searches_on_device(self) -> bool:
+        """Whether the runtime searches too, so that embeddings are not seen."""
+        return self._on_device is not None
 
     def score_map(self, stages: Stages) -> NDArray[np.float32]:
         """The anomaly map, float32 [s, s] at the network's input size."""

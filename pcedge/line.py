@@ -70,6 +70,7 @@ def open_line(
     base: Path = Path(),
     follow: bool = True,
     again: bool = False,
+    index: str | None = None,
 ) -> Iterator[Line]:
     """Load what the cameras of a line need, and look after their bundles while the block lasts.
 
@@ -82,6 +83,7 @@ def open_line(
         base: What paths in the description are relative to.
         follow: Wait for more pictures in watched folders.
         again: Judge files of watched folders that were judged before once more.
+        index: How banks are searched; None for every bundle's own way.
 
     Raises:
         PcedgeError: A bundle, a source or a setting cannot be used.
@@ -92,7 +94,7 @@ def open_line(
             journal = stack.enter_context(Journal(output / JOURNAL_FILE, output / line.sinks.jsonl.file))
         sources = _sources(line, base, follow, journal)
         tables = dict(zip(sources, line.cameras, strict=True))
-        assignments = {name: _assignment(table, models, base) for name, table in tables.items()}
+        assignments = {name: _assignment(table, models, base, index) for name, table in tables.items()}
         inspector = stack.enter_context(PooledInspector(assignments, choose))
         by_http = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "http")}
         by_mqtt = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "mqtt")}
@@ -106,7 +108,7 @@ def open_line(
         if by_mqtt:
             stack.enter_context(_mqtt_triggers(line.sinks.mqtt, by_mqtt))
         if line.watch.reload:
-            stack.enter_context(_reloader(inspector, assignments, stations, on_problem))
+            stack.enter_context(_reloader(inspector, assignments, stations, on_problem, index))
         yield Line(sources, stations, inspector, journal, messages)
 
 
@@ -137,8 +139,8 @@ def _is_folder(camera: CameraTable, base: Path) -> bool:
     return (base / camera.address.removeprefix("folder:")).is_dir()
 
 
-def _assignment(camera: CameraTable, models: Path, base: Path) -> Assignment:
-    bundle = find_bundle(camera.product or None, models)
+def _assignment(camera: CameraTable, models: Path, base: Path, index: str | None) -> Assignment:
+    bundle = find_bundle(camera.product or None, models).searched_by(index)
     mask = _mask(base / camera.mask) if camera.mask else None
     return Assignment(bundle, camera.threshold, _review(camera, bundle), mask)
 
@@ -217,6 +219,7 @@ def _reloader(
     assignments: Mapping[str, Assignment],
     stations: Mapping[str, Station],
     on_problem: OnProblem,
+    index: str | None,
 ) -> Reloader:
     def reloaded(camera: str, bundle: Bundle) -> None:
         gate = stations[camera].gate
@@ -224,4 +227,4 @@ def _reloader(
             gate.limits = gate_limits(bundle)
 
     directories = {name: assignment.bundle.directory for name, assignment in assignments.items()}
-    return Reloader(inspector, directories, on_reload=reloaded, on_problem=on_problem)
+    return Reloader(inspector, directories, index=index, on_reload=reloaded, on_problem=on_problem)

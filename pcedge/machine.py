@@ -4,12 +4,14 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
-from pcedge.export import gpu_name
+from pcedge.banks import usable_cores
+from pcedge.export import cuda_driver_version, device_number, gpu_name
 
 # Whose version may change a score.
 _LIBRARIES = (
@@ -27,10 +29,27 @@ _LIBRARIES = (
     "onnxruntime-gpu",
     "torch",
     "torchvision",
+)
+# The same, of what runs on GPUs.
+_GPU_LIBRARIES = (
     "tensorrt",
+    "nvidia-cublas",
+    "nvidia-cublas-cu12",
+    "nvidia-cuda-runtime",
+    "nvidia-cuda-runtime-cu12",
     "nvidia-cudnn-cu12",
     "nvidia-cudnn-cu13",
 )
+# Where they come with the system, as on a Jetson: names of their files.
+_SYSTEM_LIBRARIES = ("libcublas.so", "libcudart.so", "libcudnn.so", "libnvinfer.so")
+_SYSTEM_FOLDERS = (
+    "/usr/local/cuda/lib64",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+)
+_DRIVER = Path("/proc/driver/nvidia/version")
+_JETSON = Path("/etc/nv_tegra_release")
 _DEVICE_TREE = Path("/proc/device-tree/model")
 _PROCESSORS = Path("/proc/cpuinfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -44,7 +63,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         board: Name of the board, as a Jetson has it.
         processor: Model of the processor.
         cores: How many cores this process may use.
-        gpu: Name of the first NVIDIA GPU.
+        gpu: Name of the NVIDIA GPU that was used; None for what runs on the processor.
     """
 
     system: str
@@ -54,26 +73,28 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     gpu: str | None
 
 
-def describe_machine() -> Machine:
-    """Look at this machine."""
+def describe_machine(device: str = "cpu") -> Machine:
+    """Look at this machine, as far as it matters to what runs on a device: ``cpu``, ``cuda``, ``cuda:1``."""
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         board=_read(_DEVICE_TREE),
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        gpu=gpu_name(),
+        cores=usable_cores(),
+        gpu=gpu_name(device_number(device)) if _is_gpu(device) else None,
     )
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of Python and of the installed libraries that take part in a score."""
+def library_versions(device: str = "cpu") -> dict[str, str]:
+    """Versions of Python and of what else takes part in a score on a device; of a GPU, also its driver's.
+
+    What is loaded already does not matter: the same machine gives the same answer at any moment.
+    """
     found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
+    if not _is_gpu(device):
+        return found | _packages(_LIBRARIES)
+    driver = {"nvidia-driver": _driver_version(), "cuda-driver": cuda_driver_version()}
+    found |= {name: number for name, number in driver.items() if number is not None}
+    return found | _packages((*_LIBRARIES, *_GPU_LIBRARIES)) | _system_libraries()
 
 
 def power_mode() -> str | None:
@@ -84,6 +105,41 @@ def power_mode() -> str | None:
         return _read(_GOVERNOR)
     mode = re.search(r"NV Power Mode:\s*(\S+)", answer.stdout)
     return mode[1] if mode else None
+
+
+def _is_gpu(device: str) -> bool:
+    return device != "cpu"
+
+
+def _packages(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _driver_version() -> str | None:
+    """Of the kernel's driver, ``550.54.15``; on a Jetson, where it has none of its own, of the system."""
+    stated = re.search(r"\b\d{3,}\.\d+(?:\.\d+)?\b", _read(_DRIVER) or "")
+    release = re.search(r"R\d+.*?REVISION: [\d.]+", _read(_JETSON) or "")
+    if stated is None:
+        return release[0] if release is not None else None
+    return stated[0]
+
+
+def _system_libraries() -> dict[str, str]:
+    """Versions of libraries that no package brings, as their files' names give them."""
+    places = [*filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")), *_SYSTEM_FOLDERS]
+    found = {}
+    for name in _SYSTEM_LIBRARIES:
+        files = [path.resolve().name for place in places for path in sorted(Path(place).glob(f"{name}.*"))]
+        numbers = [file.removeprefix(f"{name}.") for file in files]
+        if numbers:
+            found[name] = " ".join(sorted(set(numbers)))
+    return found
 
 
 def _processor() -> str | None:

@@ -10,6 +10,9 @@ from pcedge.preprocessing import Preprocessing
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
+# How a bank is searched, besides the approximate indexes that a bundle may keep: exactly with all rows in
+# memory, or exactly with 8-bit codes of them in memory and the rows on disk.
+EXACT, INT8 = "exact", "int8"
 
 EmbeddingKind = Literal["reference", "mean"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -128,6 +131,45 @@ class PrecisionInfo(msgspec.Struct, frozen=True, kw_only=True):
     frame_ms: float
 
 
+class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search that may miss the nearest row costs beside the exact one, on the same frames.
+
+    Attributes:
+        frames: How many frames were searched.
+        source: Which: the golden frames, or a dataset's images.
+        recall: Share of patches for which the nearest row was found, or one as near.
+        proved: Share for which that is certain without the comparison; None where no bound is known.
+        score_error_mean: Mean of (score - exact score) / exact score over frames; never negative.
+        score_error_largest: The largest.
+        flips: Frames whose verdict is another, at the bundle's threshold.
+        good_flips: Those among them that are known to be good, and are rejected now.
+    """
+
+    frames: int
+    source: str
+    recall: float
+    proved: float | None
+    score_error_mean: float
+    score_error_largest: float
+    flips: int
+    good_flips: int
+
+
+class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An approximate index beside the bank: its FAISS factory string, how it is searched, what that costs.
+
+    It belongs to the bank whose digest is ``bank_sha256``, and to no other.
+    """
+
+    factory: str
+    parameters: str
+    candidates: int
+    file: str
+    golden: str
+    bank_sha256: str
+    cost: SearchCost
+
+
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a file must be to be trusted."""
 
@@ -139,7 +181,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of ``manifest.json``.
 
     A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
-    whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did.
+    whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did. ``index``
+    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``.
     """
 
     schema_version: int
@@ -158,6 +201,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     gate: GateInfo | None = None
     precision: Precision = "fp32"
     precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)
+    index: str = EXACT
+    indexes: dict[str, IndexInfo] = msgspec.field(default_factory=dict)
     files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> bytes:

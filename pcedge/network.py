@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from pcedge.atomic import link_or_copy
-from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle, describe_file
+from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, describe_file
 from pcedge.errors import BundleError, WeightsUnavailableError
 from pcedge.export import Int8Kind, OnnxRuntime, Runtime
 from pcedge.manifest import BackboneInfo, EmbeddingInfo, Precision
@@ -62,7 +62,7 @@ def exported_network(bundle: Bundle, device: str = "auto") -> Network:
         )
 
     def write_files(directory: Path) -> None:
-        for name in (EMBEDDER_FILE, BACKBONE_FILE):
+        for name in (EMBEDDER_FILE, SEARCH_PART_FILE, BACKBONE_FILE):
             if bundle.has(name):
                 link_or_copy(bundle.file(name), directory / name)
 

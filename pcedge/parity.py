@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from math import isfinite, prod
 from typing import TypeAlias
 
@@ -33,7 +34,9 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         stage: ``preprocessing``, ``embedding``, ``search`` and ``map`` are given the reference's input, so
-            that a mistake shows where it is made; ``score`` is that of the whole way from the picture.
+            that a mistake shows where it is made; ``score`` is that of the whole way from the picture. Of a
+            runtime that searches too, ``search`` is also what it finds against what the bank finds for the
+            same embeddings.
         largest: Largest error of any value, relative to the scale; None where one is not a number, or where
             there is nothing to compare because the shapes differ.
         mean: Mean error, likewise.
@@ -137,16 +140,20 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame], precision: P
         reference = frame.stages
         found = _stages(inspector, frame)
         score_scale = max(reference.score, inspector.threshold, _TINY)
-        embedding_scale = max(float(np.abs(reference.embeddings).max()), _TINY)
-        distances, rows = inspector.bank.search(reference.embeddings)
+        embedding_scale = max(float(np.abs(frame.embeddings).max()), _TINY)
+        distances, rows = inspector.bank.search(frame.embeddings)
         note("preprocessing", None if found is None else found.network_input, reference.network_input, 1.0)
         embeddings = _embeddings(inspector, reference, must=found is not None)
-        note("embedding", embeddings, reference.embeddings, embedding_scale)
+        note("embedding", embeddings, frame.embeddings, embedding_scale)
         note("search", distances, reference.squared_distances, score_scale)
         note("map", _score_map(inspector, reference), frame.score_map, score_scale)
         note("score", None if found is None else found.score, reference.score, score_scale)
-        tied = _difference_of(distances, reference.squared_distances) <= TOLERANCE * score_scale
-        rows_changed += int(((rows != reference.rows) & ~tied).sum())
+        bank_found = replace(reference, squared_distances=distances, rows=rows)
+        rows_changed += _rows_changed(bank_found, reference, TOLERANCE * score_scale)
+        if (searched := _device_search(inspector, reference)) is not None:
+            there, here = searched
+            note("search", there.squared_distances, here.squared_distances, score_scale)
+            rows_changed += _rows_changed(there, here, TOLERANCE * score_scale)
         if found is not None:
             flips += (found.score > inspector.threshold) != (reference.score > inspector.threshold)
     return Parity(
@@ -203,6 +210,24 @@ def _embeddings(inspector: Inspector, reference: Stages, *, must: bool) -> NDArr
             raise
         return None
     return embeddings
+
+
+def _device_search(inspector: Inspector, reference: Stages) -> tuple[Stages, Stages] | None:
+    """What a runtime that searches too finds, and what the bank finds for the same runtime's embeddings."""
+    size = inspector.preprocessing.input_size
+    if not inspector.searches_on_device or reference.network_input.shape[1:] != (size, size):
+        return None
+    found = inspector.stages_of(reference.network_input)
+    distances, rows = inspector.bank.search(inspector.runtime.infer(reference.network_input[np.newaxis])[0])
+    return found, replace(found, squared_distances=distances, rows=rows)
+
+
+def _rows_changed(found: Stages, expected: Stages, tie: float) -> int:
+    """Patches with another row at another distance."""
+    if found.rows.shape != expected.rows.shape:
+        return expected.rows.size
+    tied = _difference_of(found.squared_distances, expected.squared_distances) <= tie
+    return int(((found.rows != expected.rows) & ~tied).sum())
 
 
 def _score_map(inspector: Inspector, reference: Stages) -> NDArray[np.float32] | None:

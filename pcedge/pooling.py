@@ -65,6 +65,7 @@ class PooledInspector:
         self._runtimes: dict[str, Runtime] = {}
         self._places: dict[str, _Place] = {}
         self._waiting: dict[str, _Place] = {}
+        self._loading = 0
         self._lock = threading.Lock()
 
     def __enter__(self) -> "PooledInspector":
@@ -120,9 +121,15 @@ class PooledInspector:
         Raises:
             PcedgeError: What is new cannot be used; the old one stays.
         """
-        place = self._load(assignment)
         with self._lock:
-            self._waiting[camera] = place
+            self._loading += 1
+        try:
+            place = self._load(assignment)
+            with self._lock:
+                self._waiting[camera] = place
+        finally:
+            with self._lock:
+                self._loading -= 1
 
     def _take_over(self) -> None:
         if not self._waiting:
@@ -130,16 +137,18 @@ class PooledInspector:
         with self._lock:
             self._places |= self._waiting
             self._waiting = {}
-            self._close({place.key for place in self._places.values()})
+            # What is being loaded may use a runtime that nobody else uses any more.
+            if not self._loading:
+                self._close({place.key for place in self._places.values()})
 
     def _inspect_together(
         self, chosen: Sequence[int], frames: Sequence[Frame], places: Sequence[_Place]
     ) -> dict[int, Inspection]:
         images = [_picture(frames[number]) for number in chosen]
         first = places[chosen[0]]
-        if len(chosen) == 1:
-            stages = first.inspector.stages(images[0])
-            return {chosen[0]: first.inspector.judge(stages.squared_distances, images[0], first.ignored)}
+        if len(chosen) == 1 or first.inspector.searches_on_device:
+            # A device that searches too is handed a picture with its own bank.
+            return {n: _judged_alone(places[n], image) for n, image in zip(chosen, images, strict=True)}
         inputs = [
             places[n].inspector.preprocessing.apply(image) for n, image in zip(chosen, images, strict=True)
         ]
@@ -158,6 +167,7 @@ class PooledInspector:
         bank = bundle.open_bank()
         with self._lock:
             runtime = self._runtimes.get(key)
+        fresh = runtime is None
         if runtime is None:
             runtime = open_runtime(bundle, chosen.runtime, chosen.device)
             runtime.__enter__()
@@ -171,12 +181,19 @@ class PooledInspector:
             threshold=assignment.threshold,
             review=None if review is False else review,
         )
-        _warm_up(inspector)
+        bank.prepare()
+        if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time
+            _warm_up(inspector)
         return _Place(assignment, inspector, key, _ignored(assignment.mask_hw, inspector))
 
     def _close(self, used: set[str]) -> None:
         for key in [key for key in self._runtimes if key not in used]:
             self._runtimes.pop(key).__exit__(None, None, None)
+
+
+def _judged_alone(place: _Place, image_rgb: NDArray[np.uint8]) -> Inspection:
+    stages = place.inspector.stages(image_rgb)
+    return place.inspector.judge(stages.squared_distances, image_rgb, place.ignored)
 
 
 def _network(bundle: Bundle, chosen: Candidate) -> str:

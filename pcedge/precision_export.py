@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from pcedge.banks import CoresetSize
 from pcedge.building import build
-from pcedge.bundle import EMBEDDER_FILE, Bundle, edit_bundle, seal
+from pcedge.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
 from pcedge.datasets import Dataset, open_dataset, read_content, training_images
 from pcedge.errors import DatasetError, ExportError, ImageError, MissingExtraError, OptionError
 from pcedge.evaluation import Evaluation, evaluate
-from pcedge.export import Int8Kind, OnnxRuntime, check_operators, write_fp16, write_int8
+from pcedge.export import Int8Kind, OnnxRuntime, check_operators, write_fp16, write_int8, write_search_part
 from pcedge.fit_options import FitOptions
 from pcedge.inspector import Inspector
 from pcedge.manifest import Manifest, Precision, PrecisionInfo
@@ -105,6 +105,7 @@ def _add(
         folder.mkdir()
         kind = int8_for if precision == "int8" else None
         _write_network(bundle, folder / EMBEDDER_FILE, dataset, kind)
+        write_search_part(folder / SEARCH_PART_FILE, bundle.manifest.embedding.dims)
         if kind != "cpu":
             check_operators(folder / EMBEDDER_FILE)
         network = in_precision(bundle, folder / EMBEDDER_FILE, precision, kind)

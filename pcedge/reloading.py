@@ -27,6 +27,7 @@ class Reloader:
     Args:
         inspector: Whose bundles.
         bundles: Camera name to its bundle's directory.
+        index: How their banks are searched; None for every bundle's own way.
         on_reload: Told of every camera and its new bundle, before the first frame is judged by it.
         on_problem: Told why a new bundle is not used.
         poll_s: How often to look.
@@ -37,6 +38,7 @@ class Reloader:
         inspector: PooledInspector,
         bundles: Mapping[str, Path],
         *,
+        index: str | None = None,
         on_reload: OnReload,
         on_problem: OnProblem,
         poll_s: float = _POLL_S,
@@ -46,6 +48,7 @@ class Reloader:
         for camera, directory in bundles.items():
             self._cameras.setdefault(directory, []).append(camera)
         self._seen = {directory: _state(directory) for directory in self._cameras}
+        self._index = index
         self._on_reload = on_reload
         self._on_problem = on_problem
         self._poll_s = poll_s
@@ -76,7 +79,7 @@ class Reloader:
 
     def _take(self, directory: Path) -> None:
         try:
-            bundle = Bundle.open(directory)
+            bundle = Bundle.open(directory).searched_by(self._index)
             for camera in self._cameras[directory]:
                 assignment = replace(self._inspector.assignment(camera), bundle=bundle)
                 self._inspector.replace(camera, assignment)

@@ -6,17 +6,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
+from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
+from pcedge.defaults import DEFAULT_BATCH
 from pcedge.errors import BundleError, MissingExtraError, OptionError, RuntimeUnavailableError
 from pcedge.export import (
     OnnxRuntime,
+    OnnxSearchingRuntime,
     Runtime,
+    TensorrtOptions,
     TensorrtRuntime,
+    TensorrtSearchingRuntime,
     TorchRuntime,
     engine_name,
+    has_tensorrt_provider,
+    input_shapes,
+    is_fused,
     onnx_devices,
     torch_device,
 )
+from pcedge.feature_cache import default_cache_directory
 from pcedge.inspector import Inspector
 from pcedge.manifest import Precision
 from pcedge.precision import PrecisionChoice, precisions_for
@@ -52,7 +60,8 @@ def open_inspector(
     Args:
         bundle: An opened bundle.
         runtime: ``auto`` takes a TensorRT engine where one was built, otherwise the ONNX file.
-        device: Where the runtime runs: ``auto``, ``cpu``, ``cuda``.
+        device: Where the runtime runs: ``auto``, ``cpu``, ``cuda``, ``cuda:1``; of the ONNX file also
+            ``tensorrt``, by ONNX Runtime's TensorRT provider. On a GPU the bank is searched there.
         precision: Of the network; it brings a bank and a threshold of its own.
         threshold: Used instead of the bundle's own.
 
@@ -80,8 +89,8 @@ def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto
     if kind == "tensorrt":
         _check_engine_device(device)
     if kind == "tensorrt" or (kind == "auto" and _has_engine_for(bundle, device)):
-        return TensorrtRuntime(_engine(bundle))
-    return OnnxRuntime(_exported(bundle), device)
+        return _tensorrt(bundle)
+    return _onnx(bundle, device)
 
 
 def candidates(
@@ -92,7 +101,8 @@ def candidates(
 ) -> list[Candidate]:
     """What could run a bundle's embedder here: float32 first, and the one that is fastest as a rule first.
 
-    PyTorch is only named where it was asked for: an edge device has none.
+    PyTorch is only named where it was asked for: an edge device has none. So is ONNX Runtime's TensorRT
+    provider, whose first start takes minutes, until it has made its engine for this bundle.
 
     Args:
         bundle: An exported bundle.
@@ -120,7 +130,7 @@ def _candidates(bundle: Bundle, kind: RuntimeKind, device: str) -> list[Candidat
     engines = [Candidate("tensorrt", "cuda")] if kind == "auto" and _has_engine_for(bundle, device) else []
     _exported(bundle)
     try:
-        devices = onnx_devices() if device == "auto" else [device]
+        devices = _onnx_devices(bundle) if device == "auto" else [device]
     except MissingExtraError:
         if not engines:
             raise
@@ -153,6 +163,47 @@ def _exported(bundle: Bundle) -> Path:
     return bundle.file(EMBEDDER_FILE)
 
 
+def _onnx_devices(bundle: Bundle) -> list[str]:
+    devices = onnx_devices()
+    made = "cuda" in devices and has_tensorrt_provider() and any(_provider_cache(bundle).glob("*.engine"))
+    return ["tensorrt", *devices] if made else devices
+
+
+def _onnx(bundle: Bundle, device: str) -> OnnxRuntime:
+    """On a GPU the search too, so that embeddings stay there; on a processor the bank's own is faster."""
+    path = _exported(bundle)
+    if device == "cpu" or (device == "auto" and onnx_devices()[0] == "cpu"):
+        return OnnxRuntime(path, device)
+    by_tensorrt = device.startswith("tensorrt")
+    # Where TensorRT may use half precision at all, it may use it for distances too, which is wrong.
+    fused = bundle.has(SEARCH_PART_FILE) and not (by_tensorrt and bundle.manifest.precision != "fp32")
+    options = _provider_options(bundle, fused=fused) if by_tensorrt else None
+    if not fused:
+        return OnnxRuntime(path, device, options)
+    searching = OnnxSearchingRuntime(path, bundle.file(SEARCH_PART_FILE), device, options)
+    return searching if searching.on_gpu else OnnxRuntime(path, "cpu")
+
+
+def _provider_options(bundle: Bundle, *, fused: bool) -> TensorrtOptions:
+    manifest = bundle.manifest
+    return TensorrtOptions(
+        _provider_cache(bundle),
+        input_shapes(
+            manifest.preprocessing.input_size,
+            max_batch=DEFAULT_BATCH,
+            largest_bank=(manifest.bank.rows, manifest.embedding.dims) if fused else None,
+        ),
+        half=manifest.precision == "fp16",
+        quantised=manifest.precision == "int8",
+    )
+
+
+def _provider_cache(bundle: Bundle) -> Path:
+    """Where ONNX Runtime's TensorRT provider keeps its engines: they fit one network and one size of bank."""
+    network = bundle.manifest.files[EMBEDDER_FILE].sha256[:12]
+    return default_cache_directory() / "tensorrt" / f"provider-{network}-{bundle.manifest.bank.rows}"
+
+
 def _engines(bundle: Bundle) -> list[str]:
     return [name for name in bundle.manifest.files if name.endswith(".engine")]
 
@@ -170,14 +221,21 @@ def _has_engine_for(bundle: Bundle, device: str) -> bool:
     if device not in _ENGINE_DEVICES or not _engines(bundle):
         return False
     try:
-        return bundle.has(engine_name(bundle.file(EMBEDDER_FILE)))
+        return any(bundle.has(name) for name in _engine_names(bundle))
     except RuntimeUnavailableError:  # built on another machine
         return False
 
 
+def _engine_names(bundle: Bundle) -> list[str]:
+    """What an engine for this machine is called: with the search in it, which is preferred, or without."""
+    embedder = bundle.file(EMBEDDER_FILE)
+    fused = [engine_name(embedder, bundle.file(SEARCH_PART_FILE))] if bundle.has(SEARCH_PART_FILE) else []
+    return [*fused, engine_name(embedder)]
+
+
 def _engine(bundle: Bundle) -> Path:
-    name = engine_name(bundle.file(EMBEDDER_FILE))
-    if not bundle.has(name):
+    name = next((name for name in _engine_names(bundle) if bundle.has(name)), None)
+    if name is None:
         raise BundleError(
             f"The bundle {bundle.directory} has no TensorRT engine for this GPU and TensorRT version "
             f"(engines there: {', '.join(_engines(bundle)) or 'none'}).",
@@ -185,6 +243,11 @@ def _engine(bundle: Bundle) -> Path:
             "or use --runtime onnx.",
         )
     return bundle.file(name)
+
+
+def _tensorrt(bundle: Bundle) -> TensorrtRuntime:
+    path = _engine(bundle)
+    return TensorrtSearchingRuntime(path) if is_fused(path.name) else TensorrtRuntime(path)
 
 
 def _torch(bundle: Bundle, device: str) -> TorchRuntime:

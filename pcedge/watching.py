@@ -214,7 +214,7 @@ def _watch(
 
 
 class _Patient:
-    """Lets files wait for the sinks that keep pictures: nothing but a camera is in a hurry."""
+    """Lets files wait until every sink has room: nothing but a camera is in a hurry."""
 
     def __init__(self, delivery: Delivery, files: frozenset[str]) -> None:
         self._delivery = delivery

@@ -1,5 +1,6 @@
 """What tests of the whole product share: the real command, a small rendered line, a fitted bundle."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +103,21 @@ def shared() -> Path:
     if not (SHARED / "weights" / "resnet18.pth").is_file():
         pytest.skip(f"needs the real images and weights in {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def triton_schema() -> Any:
+    """Triton's schema of model configurations, without its client, which needs libraries of its own."""
+    client = importlib.util.find_spec("tritonclient")
+    if client is None or client.origin is None:
+        pytest.skip("needs the schema that comes with tritonclient")
+    path = Path(client.origin).with_name("grpc") / "model_config_pb2.py"
+    spec = importlib.util.spec_from_file_location("model_config_pb2", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

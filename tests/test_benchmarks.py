@@ -270,3 +270,47 @@ def test_search_needs_pictures_and_something_to_search(tmp_path: Path) -> None:
 
     assert "rows without their pictures" in flat.stderr
     assert "nothing to search" in one.stderr
+
+
+def test_a_bank_on_a_device_is_measured_beside_the_embedder_alone(exported_line: Any) -> None:
+    bundle = exported_line.models / "line"
+
+    done = _benchmark("device", bundle, "--device", "cpu", "--runs", "2", "--batch", "2", "--json")
+    result = json.loads(done.stdout)
+
+    assert result["runtime"] == "onnxruntime (CPU)"
+    assert result["bank rows"] > 0
+    assert all(value > 0 for name, value in result.items() if name.endswith("ms"))
+    assert "pcedge[gpu]" in _benchmark("device", bundle, returns=1).stderr
+
+
+def test_switching_is_measured_between_two_rendered_banks() -> None:
+    found = _result("switch", "--rows", "1100", "--dims", "128", "--rounds", "1")
+
+    assert [(bank["rows"], bank["dims"]) for bank in found["banks"]] == [(1100, 128)] * 2
+    assert found["switch_ms"]["count"] == 100
+    assert 0 < found["switch_ms"]["p50"] <= found["switch_ms"]["p99"] < 1000 * found["first_load_s"]
+    assert found["load_s"]["count"] == 1
+    assert found["first_frame_ms"]["count"] == found["second_frame_ms"]["count"] == 10
+
+
+def test_switching_needs_two_products(tmp_path: Path) -> None:
+    done = _benchmark("switch", tmp_path, returns=1)
+
+    assert "two bundles of different names" in done.stderr
+
+
+def test_indexes_are_compared_on_datasets_that_are_fitted_first(tmp_path: Path) -> None:
+    from pcedge.camera import write_dataset
+
+    write_dataset(tmp_path / "line", train=5, test_good=2, per_defect=1, size=128)
+
+    found = _result("indexes", tmp_path / "line", "--backbone", "pcedge-s", "--index", "int8")
+
+    [(title, dataset)] = found["datasets"].items()
+    assert title.endswith("/line")
+    assert (dataset["rows"], dataset["dims"]) == (392, 128)
+    exact, int8 = dataset["indexes"]
+    assert (exact["name"], int8["name"]) == ("exact", "int8")
+    assert int8["image_auroc"] == exact["image_auroc"]
+    assert int8["cost"]["recall"] == 1.0

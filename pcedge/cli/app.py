@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from pcedge.errors import PcedgeError
 
+from .bench import bench
 from .demo import demo
 from .distill import distill
 from .doctor import doctor
@@ -16,6 +17,7 @@ from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
 from .export import export
 from .fit import fit
+from .index import index
 from .models import models
 from .service import service
 from .verify import verify
@@ -78,6 +80,8 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
+app.command("bench")(bench)
+app.command("index")(index)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)

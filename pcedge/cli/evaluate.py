@@ -30,6 +30,7 @@ def evaluate(
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
+    index: options.Index = None,
     threshold: options.Threshold = None,
     models: options.ModelsDir = DEFAULT_MODELS,
     json: options.Json = False,
@@ -46,8 +47,10 @@ def evaluate(
     from pcedge.runtimes import is_exported, open_inspector, runtime_kind
 
     from .console import progress_bars
+    from .index import note_index
 
-    found = find_bundle(bundle, models)
+    found = find_bundle(bundle, models).searched_by(index)
+    note_index(found)
     images = open_dataset(dataset)
     kind = runtime_kind(runtime)
     if kind == "auto" and not is_exported(found):

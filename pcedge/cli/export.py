@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pcedge.bundle import Bundle
     from pcedge.exporting import ExportResult
     from pcedge.manifest import Precision
+    from pcedge.triton_repository import TritonRepository
 
 
 def export(
@@ -24,8 +25,19 @@ def export(
         bool, typer.Option("--trt", help="Also build a TensorRT engine, for this machine's GPU.")
     ] = False,
     batch: Annotated[
-        int, typer.Option(help="With --trt: the largest batch of frames the engine is to take.", min=1)
+        int,
+        typer.Option(
+            help="With --trt and --triton: the largest batch of frames that a call is to take.", min=1
+        ),
     ] = DEFAULT_BATCH,
+    triton: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also put the product into this model repository of a Triton Inference Server: new, empty, "
+            "or written so before. With --trt the network there is a TensorRT engine.",
+            show_default=False,
+        ),
+    ] = None,
     fp16: Annotated[
         bool,
         typer.Option("--fp16", help="Also write the network in half precision, with a bank of its own."),
@@ -56,11 +68,14 @@ def export(
     a table shows what it costs. Where it loses more than 0.5 points of AUROC, or there are no labelled images
     to tell, watch does not take it unless asked to (--precision int8).
 
+    With --triton, an ONNX file that is there is used as it is; the models there are float32.
+
     Exit code 3: the ONNX file is there, but TensorRT is not on this machine, or the certificate of what was
     proved could not be written.
     """
     from pcedge.bundle import find_bundle
     from pcedge.exporting import export_bundle
+    from pcedge.triton_repository import write_triton_repository
 
     from .console import progress_bars, show_error
 
@@ -69,14 +84,25 @@ def export(
     if images is not None and not precisions:
         raise OptionError("--images is for other precisions.", "Add --fp16 or --int8, or leave it out.")
     bundle = find_bundle(model, models)
+    repository: TritonRepository | None = None
     with progress_bars() as progress:
         result = export_bundle(
-            bundle, trt=trt, batch=batch, precisions=precisions, images=images, progress=progress
+            bundle,
+            trt=trt,
+            batch=batch,
+            precisions=precisions,
+            images=images,
+            keep_onnx=triton is not None,
+            progress=progress,
         )
+        if triton is not None:
+            repository = write_triton_repository(
+                result.bundle, triton, batch=batch, trt=bool(result.engines), progress=progress
+            )
     if json:
-        _print_json(result)
+        _print_json(result, repository)
     else:
-        _print_summary(result)
+        _print_summary(result, repository)
     problems = [problem for problem in (result.engine_problem, result.unsaved) if problem is not None]
     for problem in problems:
         show_error(problem)
@@ -84,7 +110,7 @@ def export(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _print_json(result: "ExportResult") -> None:
+def _print_json(result: "ExportResult", repository: "TritonRepository | None") -> None:
     import json
 
     import msgspec
@@ -103,13 +129,25 @@ def _print_json(result: "ExportResult") -> None:
                     for precision in result.bundle.precisions
                 },
                 "engine_problem": str(result.engine_problem) if result.engine_problem else None,
+                "without_search": str(result.without_search) if result.without_search else None,
                 "unsaved": str(result.unsaved) if result.unsaved else None,
+                "triton": _triton(repository) if repository is not None else None,
             }
         )
     )
 
 
-def _print_summary(result: "ExportResult") -> None:
+def _triton(repository: "TritonRepository") -> dict[str, object]:
+    return {
+        "directory": str(repository.directory),
+        "model": repository.model,
+        "models": repository.models,
+        "platform": repository.platform,
+        "products": repository.products,
+    }
+
+
+def _print_summary(result: "ExportResult", repository: "TritonRepository | None") -> None:
     from pcedge.parity import show_error, show_ms
 
     from .console import Facts, out, say
@@ -130,7 +168,16 @@ def _print_summary(result: "ExportResult") -> None:
             f"{parity.stage('score').accepted:.0e}), verdict "
             f"flips: {parity.flips}; {show_ms(certificate.frame_ms)} a frame",
         )
+    if repository is not None:
+        table.add("Triton", f"{repository.directory}: ask for {repository.model}; {repository.platform}")
+        table.add(
+            "", f"products there: {', '.join(repository.products)}; see {repository.directory}/README.md"
+        )
     out.print(table)
+    if result.without_search is not None:
+        say(
+            "[yellow]The engine does not search, the processor does:[/] {why}", why=result.without_search.what
+        )
     if len(result.bundle.precisions) > 1:
         _print_precisions(result.bundle)
     say("Next: [bold]pcedge watch --camera 0[/]")

@@ -27,13 +27,26 @@ Runtime = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option(help="Where it runs: auto, cpu or cuda. auto takes a GPU if there is one.")
+    str,
+    typer.Option(
+        help="Where it runs: auto, cpu, cuda or cuda:1; onnx also on tensorrt, whose first start takes "
+        "minutes. auto takes a GPU if there is one."
+    ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
         help="Precision of the network: fp32, or fp16 or int8 where export wrote them; auto: fp32 and those "
         "that lost no more than 0.5 points of AUROC when they were exported."
+    ),
+]
+Index = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        help="How the bank is searched: exact, int8 (the same rows in less memory), or an index that "
+        "pcedge index has stored. Without it, as the bundle says.",
+        show_default=False,
     ),
 ]
 Threshold = Annotated[

@@ -20,6 +20,7 @@ def verify(
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    index: options.Index = None,
     every: Annotated[
         bool,
         typer.Option(
@@ -49,8 +50,10 @@ def verify(
     from pcedge.verifying import verify as verify_candidate
 
     from .console import say, show_error
+    from .index import note_index
 
-    bundle = find_bundle(model, models)
+    bundle = find_bundle(model, models).searched_by(index)
+    note_index(bundle)
     chosen = precision_choice("all" if every and precision == "auto" else precision)
     found = candidates(bundle, runtime_kind(runtime), device, chosen)
     certificates: list[Certificate] = []

@@ -61,6 +61,7 @@ def watch(
     runtime: options.Runtime = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    index: options.Index = None,
     threshold: options.Threshold = None,
     review: Annotated[
         bool,
@@ -152,6 +153,7 @@ def watch(
         base=base,
         follow=not once,
         again=again,
+        index=index,
     ) as opened:
         _say_what_is_watched(opened)
         with live_view(tally, shown=not machine) as view, _stops_on_signals() as arm:
@@ -257,6 +259,7 @@ def _chooser(asked: _Asked) -> "Callable[[Bundle], Candidate]":
 
 def _say_what_is_watched(line: "Line") -> None:
     from .console import say
+    from .index import note_index
 
     runtimes = ", ".join(line.inspector.runtimes)
     for name in line.sources:
@@ -268,6 +271,7 @@ def _say_what_is_watched(line: "Line") -> None:
             runtime=runtimes,
             threshold=f"{inspector.threshold:.4g}",
         )
+        note_index(line.inspector.assignment(name).bundle)
     say("Ctrl-C stops.")
 
 

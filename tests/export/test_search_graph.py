@@ -1,3 +1,5 @@
+import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,12 @@ from pcedge.export import (
     TorchRuntime,
     check_operators,
     fixed_shapes,
+    fuse,
     write_fp16,
     write_fused,
     write_onnx,
     write_search,
+    write_search_part,
 )
 
 DIMS, SIZE = 24, 16
@@ -172,18 +176,19 @@ def test_the_fused_network_does_both(embedder: Path, tmp_path: Path, half: bool,
     if half:
         source = tmp_path / "embedder.fp16.onnx"
         write_fp16(embedder, source)
-    write_search(tmp_path / "search.onnx", DIMS)
+    write_search_part(tmp_path / "search.onnxpart", DIMS)
     images = np.random.default_rng(16).normal(size=(3, 3, SIZE, SIZE)).astype(np.float32)
     embeddings = TorchRuntime(_Embedder(), "cpu").infer(images)
     bank = embeddings[0] + 0.5
     exact = _exact(embeddings.reshape(-1, DIMS), bank).min(axis=1)
 
-    write_fused(source, tmp_path / "search.onnx", path)
+    write_fused(source, tmp_path / "search.onnxpart", path)
     distances, rows = _open(path)(images, bank)
 
     assert distances.shape == rows.shape == (3, 64)
     np.testing.assert_allclose(distances.ravel(), exact, rtol=tolerance)
-    assert fixed_shapes(path, batch=2, bank_rows=9) == {SQUARED_DISTANCES: (2, 64), ROWS: (2, 64)}
+    shapes = {"embeddings": (2, 64, DIMS), SQUARED_DISTANCES: (2, 64), ROWS: (2, 64)}
+    assert fixed_shapes(path, batch=2, bank_rows=9) == shapes
     assert check_operators(path)["ReduceSumSquare"] == ("FP32",)
     assert check_operators(path)["Conv"] == (("FP16",) if half else ("FP32",))
 
@@ -201,13 +206,40 @@ def test_the_search_is_opset_17_and_known_to_tensorrt(tmp_path: Path) -> None:
 
 
 def test_parts_of_other_dims_are_not_joined(embedder: Path, tmp_path: Path) -> None:
-    write_search(tmp_path / "search.onnx", DIMS + 1)
+    write_search_part(tmp_path / "search.onnxpart", DIMS + 1)
 
-    with pytest.raises(ExportError) as caught:
-        write_fused(embedder, tmp_path / "search.onnx", tmp_path / "fused.onnx")
+    with pytest.raises(ExportError, match=r"embedder\.onnx and search\.onnxpart cannot be joined") as caught:
+        write_fused(embedder, tmp_path / "search.onnxpart", tmp_path / "fused.onnx")
 
     assert not (tmp_path / "fused.onnx").exists()
-    assert caught.value.what
+    assert "pcedge export" in caught.value.hint
+
+
+def test_the_search_behind_an_embedder_is_a_few_hundred_bytes_that_follow_it(
+    embedder: Path, tmp_path: Path
+) -> None:
+    part = tmp_path / "search.onnxpart"
+    part.write_bytes(b"old")
+
+    write_search_part(part, DIMS)
+    write_fused(embedder, part, tmp_path / "fused.onnx")
+
+    joined = embedder.read_bytes() + part.read_bytes()
+    assert fuse(embedder, part) == joined == (tmp_path / "fused.onnx").read_bytes()
+    assert part.stat().st_size < 1000
+    graph = onnx.load(tmp_path / "fused.onnx").graph
+    assert [value.name for value in graph.input] == ["images", BANK, BANK_SQUARED_NORMS]
+    assert [value.name for value in graph.output] == ["embeddings", SQUARED_DISTANCES, ROWS]
+
+
+@pytest.mark.parametrize("missing", ["embedder.onnx", "search.onnxpart"])
+def test_a_missing_half_is_named(embedder: Path, tmp_path: Path, missing: str) -> None:
+    shutil.copy(embedder, tmp_path / "embedder.onnx")
+    write_search_part(tmp_path / "search.onnxpart", DIMS)
+    (tmp_path / missing).unlink()
+
+    with pytest.raises(ExportError, match=re.escape(missing)):
+        fuse(tmp_path / "embedder.onnx", tmp_path / "search.onnxpart")
 
 
 def test_without_onnx_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from pcedge.bundle import (
     Bundle,
     bundle_names,
     current_name,
+    describe_file,
     edit_bundle,
     find_bundle,
     seal,
@@ -22,7 +23,7 @@ from pcedge.bundle import (
 )
 from pcedge.errors import BundleError
 from pcedge.golden import read_golden
-from pcedge.manifest import MANIFEST_FILE, SCHEMA_VERSION, Manifest, read_manifest
+from pcedge.manifest import MANIFEST_FILE, SCHEMA_VERSION, FileInfo, Manifest, read_manifest
 
 MakeBundle = Callable[..., Bundle]
 
@@ -355,3 +356,46 @@ def test_sealing_describes_all_files_but_the_manifest(tmp_path: Path, manifest: 
     assert sealed.files["sub/a"].size == 3
     assert sealed.files["sub/a"].sha256.startswith("ba7816bf8f01cfea414140de5dae2223b00361a3")
     assert read_manifest(tmp_path) == sealed
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are read to be checked from now on."""
+    names: list[str] = []
+
+    def describe(path: Path) -> FileInfo:
+        names.append(path.name)
+        return describe_file(path)
+
+    monkeypatch.setattr("pcedge.bundle.describe_file", describe)
+    return names
+
+
+def test_a_file_is_read_once_until_it_changes(
+    tmp_path: Path, make_bundle: Callable[..., Bundle], read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = make_bundle(tmp_path / "part")
+    monkeypatch.setattr("pcedge.bundle._SETTLED_NS", -(10**10))  # as if all of it were old
+    read.clear()
+
+    for _ in range(3):
+        bundle.file("bank.faiss")
+    assert read == ["bank.faiss"]
+
+    path = bundle.directory / "bank.faiss"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(BundleError, match=r"bank\.faiss is not the file"):
+        bundle.file("bank.faiss")
+
+
+def test_a_file_so_new_that_a_change_might_not_show_is_read_again(
+    tmp_path: Path, make_bundle: Callable[..., Bundle], read: list[str]
+) -> None:
+    bundle = make_bundle(tmp_path / "part")
+    read.clear()
+
+    bundle.file("bank.faiss")
+    bundle.file("bank.faiss")
+
+    assert read == ["bank.faiss", "bank.faiss"]

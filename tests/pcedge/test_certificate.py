@@ -102,7 +102,7 @@ def test_an_updated_library_or_another_power_mode_makes_a_certificate_stale(
     write_certificate(bundle, _certified(bundle))
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "library_versions", lambda: {"python": "4.0"})
+        patched.setattr(module, "library_versions", lambda _: {"python": "4.0"})
         assert valid_certificate(bundle, "onnx", "cpu") is None
     with monkeypatch.context() as patched:
         patched.setattr(module, "power_mode", lambda: "MAXN")

@@ -204,7 +204,7 @@ def test_without_proof_the_first_that_opens_is_taken(
 def with_engine(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     """A bundle that lists an ONNX file and an engine for this machine."""
     listed = {name: FileInfo(sha256="0" * 64, size=1) for name in ("embedder.onnx", "here.engine")}
-    monkeypatch.setattr(runtimes, "engine_name", lambda _: "here.engine")
+    monkeypatch.setattr(runtimes, "engine_name", lambda *_: "here.engine")
     monkeypatch.setattr(Bundle, "file", lambda self, name: self.directory / name)
     return Bundle(bundle.directory, msgspec.structs.replace(bundle.manifest, files=listed))
 
@@ -233,7 +233,7 @@ def test_an_engine_does_without_onnx_runtime(with_engine: Bundle, monkeypatch: p
     monkeypatch.setattr(runtimes, "onnx_devices", missing)
 
     assert candidates(with_engine) == [ENGINE, CPU]
-    monkeypatch.setattr(runtimes, "engine_name", lambda _: "elsewhere.engine")
+    monkeypatch.setattr(runtimes, "engine_name", lambda *_: "elsewhere.engine")
     with pytest.raises(MissingExtraError):
         candidates(with_engine)
 
