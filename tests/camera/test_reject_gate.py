@@ -64,6 +64,17 @@ def test_cameras_that_share_a_coil_must_all_pass(event: Make) -> None:
     assert state.rejects(10.5) == {1: True}
 
 
+def test_cameras_that_are_not_named_share_a_coil_and_must_all_pass_too(event: Make) -> None:
+    state = GateState({"left": 1, "*": 1}, 0.5)
+
+    state.judge(event(1, camera="left"), 10.0)
+    assert state.rejects(10.1) == {1: False}
+    state.judge(event(1, Verdict.NG, camera="top"), 10.1)
+    state.judge(event(2, camera="front"), 10.1)
+    assert state.rejects(10.2) == {1: True}
+    assert GateState({"*": 7}, 0.5).rejects(10.0) == {7: True}
+
+
 def test_a_camera_without_a_coil_is_noticed_unless_there_is_one_for_any(event: Make) -> None:
     assert not _state().judge(event(1, camera="top"), 10.0)
     assert GateState({"*": 7}, 0.5).judge(event(1, camera="top"), 10.0)
