@@ -47,6 +47,16 @@ def test_the_unit_watches_the_line_and_writes_where_it_is(tmp_path: Path) -> Non
     assert command.endswith(f'pcedge" "watch" "--config" "{tmp_path}/line.toml"')
 
 
+@pytest.mark.parametrize(
+    "closes_devices",
+    ["PrivateDevices", "ProtectClock", "PrivateTmp", "MemoryDenyWriteExecute", "DeviceAllow"],
+)
+def test_what_would_keep_cameras_or_the_gpu_away_is_not_set(tmp_path: Path, closes_devices: str) -> None:
+    (tmp_path / "line.toml").touch()
+
+    assert f"\n{closes_devices}=" not in describe_service(tmp_path / "line.toml").unit()
+
+
 def test_it_runs_as_the_owner_of_the_file_unless_told(tmp_path: Path) -> None:
     (tmp_path / "line.toml").touch()
 
