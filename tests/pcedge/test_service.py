@@ -48,10 +48,9 @@ def test_the_unit_watches_the_line_and_writes_where_it_is(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "closes_devices",
-    ["PrivateDevices", "ProtectClock", "PrivateTmp", "MemoryDenyWriteExecute", "DeviceAllow"],
+    "option", ["PrivateDevices", "ProtectClock", "PrivateTmp", "MemoryDenyWriteExecute", "DeviceAllow"]
 )
-def test_what_would_keep_cameras_or_the_gpu_away_is_not_set(tmp_path: Path, closes_devices: str) -> None:
+def test_what_would_keep_cameras_or_the_gpu_away_is_not_set(tmp_path: Path, option: str) -> None:
     (tmp_path / "line.toml").touch()
 
     assert f"\n{option}=" not in describe_service(tmp_path / "line.toml").unit()
