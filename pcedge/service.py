@@ -40,9 +40,9 @@ RestartSec=2
 TimeoutStopSec=20
 KillMode=mixed
 
-# It reads the system, writes below its folder, its cache and /tmp, and may do nothing else. On purpose not set
-# are PrivateDevices and ProtectClock (both close the devices that cameras and GPU are), PrivateTmp (CSI cameras
-# of a Jetson are reached by a socket in /tmp) and MemoryDenyWriteExecute (it compiles as it runs).
+# It reads the system, writes below its folder, its cache and /tmp, and may do nothing else. Not set on
+# purpose: PrivateDevices and ProtectClock (both close the devices that cameras and the GPU are), PrivateTmp
+# (a Jetson's CSI cameras are reached by a socket in /tmp), MemoryDenyWriteExecute (it compiles as it runs).
 ReadWritePaths={writable} /tmp
 ProtectSystem=strict
 ProtectHome=read-only
