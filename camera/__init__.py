@@ -11,6 +11,7 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
 
 from .addresses import redact
 from .banner import banner, result_picture
+from .broker import Broker, Tls
 from .capture import CameraSource
 from .clips import ClipLength, Clips
 from .credentials import Secret, read_secret
@@ -23,19 +24,20 @@ from .frames import Frame, Inspection, Region, Verdict
 from .gate import FrameGate, without_content
 from .gate_limits import MARGIN as GATE_MARGIN
 from .gate_limits import GateLimits, learn_limits
-from .health import EventCounts, Health, HealthServer, Reading, prometheus_text, sink_readings
+from .health import Health, HealthServer
 from .identity import record_key
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
 from .journal import Journal, Journaled
 from .json_lines import JsonLines
 from .lane import Report
 from .loop import Inspect, Outlet, inspect_stream, invalid, one_by_one
-from .mqtt import Broker, MqttTransport, Tls
+from .mqtt import MqttTransport
 from .opening import mqtt_broker, open_sinks
 from .outbox import Message, Outbox
 from .overlay import HeatScale, draw_findings, heatmap_overlay
 from .parts import Debounced, EachFrame, PartRule, Triggered, worst
 from .posting import Backlog, Posted, Receipt, Sending, Transport
+from .readings import EventCounts, Reading, prometheus_text, sink_readings
 from .regions import find_regions
 from .reject_gate import GateState, RejectGate
 from .retention import Retention

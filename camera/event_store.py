@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from pathlib import Path
 
-from pcedge.errors import OutputError
-
-from .database import open_database
+from .database import Database
 from .events import Event
 from .identity import record_key
 
@@ -34,6 +30,7 @@ CREATE INDEX event_by_id ON event (id);
 CREATE INDEX event_by_decision ON event (decision, time);
 """
 _INSERT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PRUNE = "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event ORDER BY time DESC LIMIT -1 OFFSET ?)"
 _PRUNE_EVERY = 1000
 
 
@@ -49,21 +46,16 @@ class EventStore:
     """
 
     def __init__(self, path: str | Path, *, max_events: int | None = None) -> None:
-        self._path = Path(path)
+        self._database = Database(Path(path), _SCHEMA, _SCHEMA_VERSION, power_safe=True)
         self._max_events = max_events
-        self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
         self._since_pruned = 0
 
     def __enter__(self) -> EventStore:
-        self._database = open_database(self._path, _SCHEMA, _SCHEMA_VERSION, power_safe=True)
+        self._database.open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        self._database.close()
 
     def write(self, event: Event) -> None:
         """Store one event.
@@ -86,14 +78,8 @@ class EventStore:
             event.reason,
             event.to_json(),
         )
-        with self._lock:
-            database = self._opened()
-            try:
-                with database:
-                    database.execute(_INSERT, row)
-                    self._prune(database)
-            except sqlite3.Error as error:
-                raise self._failed(error) from error
+        self._database.change(_INSERT, [row])
+        self._prune()
 
     def holds(self, event: Event) -> bool:
         """Whether an event is there.
@@ -101,27 +87,10 @@ class EventStore:
         Raises:
             OutputError: The file cannot be read.
         """
-        with self._lock:
-            try:
-                found = self._opened().execute("SELECT 1 FROM event WHERE key = ?", (record_key(event),))
-                return found.fetchone() is not None
-            except sqlite3.Error as error:
-                raise self._failed(error) from error
+        return bool(self._database.read("SELECT 1 FROM event WHERE key = ?", (record_key(event),)))
 
-    def _prune(self, database: sqlite3.Connection) -> None:
+    def _prune(self) -> None:
         self._since_pruned += 1
-        if self._max_events is None or self._since_pruned < min(_PRUNE_EVERY, self._max_events):
-            return
-        self._since_pruned = 0
-        database.execute(
-            "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event ORDER BY time DESC LIMIT -1 OFFSET ?)",
-            (self._max_events,),
-        )
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._database is None:
-            raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
-        return self._database
-
-    def _failed(self, error: sqlite3.Error) -> OutputError:
-        return OutputError(f"{self._path}: {error}.", "Check that the disk has room and may be written to.")
+        if self._max_events is not None and self._since_pruned >= min(_PRUNE_EVERY, self._max_events):
+            self._database.change(_PRUNE, [(self._max_events,)])
+            self._since_pruned = 0

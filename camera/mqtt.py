@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import platform
 import re
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pcedge.errors import MissingExtraError, OptionError, OutputError
+from pcedge.errors import OutputError
 
-from .credentials import Secret
+from .broker import Broker, new_client
 from .outbox import Message
 from .posting import Receipt
 
@@ -26,47 +23,6 @@ _AT_LEAST_ONCE = 1
 _ACKNOWLEDGED_WITHIN_S = 10.0
 _FAREWELL_S = 1.0
 _RECENT, _RECENT_S = 10_000, 5.0
-_RECONNECT_S = (1, 30)
-
-
-@dataclass(frozen=True)
-class Tls:
-    """How to be sure of the broker, and the broker of us.
-
-    Attributes:
-        ca_file: Certificates to trust, instead of the system's; empty for the system's.
-        cert_file: Our own certificate; empty for none.
-        key_file: Its key.
-    """
-
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-
-
-@dataclass(frozen=True)
-class Broker:
-    """Where the broker is and how to log in.
-
-    Attributes:
-        host: Its name or address.
-        port: Usually 1883, with TLS 8883.
-        client_id: What the broker knows us by, of which there must be only one; empty for a name made of
-            machine and topic.
-        username: Empty for none.
-        password: Its password.
-        tls: None for a connection that is not encrypted.
-        keepalive_s: After one and a half times this without a sign of life the broker publishes the last
-            will.
-    """
-
-    host: str
-    port: int = 1883
-    client_id: str = ""
-    username: str = ""
-    password: Secret | None = None
-    tls: Tls | None = None
-    keepalive_s: int = 15
 
 
 class MqttTransport:
@@ -213,7 +169,9 @@ class MqttTransport:
         self._hurry()
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        self._lost("cannot be reached")
+        # The client does not say which of the two it was.
+        untrusted = ", or its certificate is not trusted" if self._broker.tls is not None else ""
+        self._lost(f"cannot be reached{untrusted}")
 
     def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if self._connected:
@@ -232,43 +190,6 @@ class MqttTransport:
             self._connected = False
             self._why_not = why
             self._changed.notify_all()
-
-
-def new_client(broker: Broker, purpose: str) -> Client:
-    """A client that knows how to log in, and connects again by itself; not yet connected.
-
-    Args:
-        broker: Where it is.
-        purpose: Tells its name from those of others on this machine.
-
-    Raises:
-        MissingExtraError: paho-mqtt is not installed.
-        OptionError: A certificate cannot be used.
-    """
-    try:
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion
-    except ImportError as error:
-        raise MissingExtraError("paho-mqtt", "line", "MQTT") from error
-    name = broker.client_id or f"pcedge-{platform.node()}-{purpose}"
-    client = Client(CallbackAPIVersion.VERSION2, client_id=name)
-    if broker.username:
-        client.username_pw_set(broker.username, broker.password.value if broker.password else None)
-    if broker.tls is not None:
-        _use_tls(client, broker.tls)
-    client.reconnect_delay_set(*_RECONNECT_S)
-    return client
-
-
-def _use_tls(client: Client, tls: Tls) -> None:
-    try:
-        client.tls_set(tls.ca_file or None, tls.cert_file or None, tls.key_file or None)
-    except (OSError, ValueError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise OptionError(
-            f"sinks.mqtt: the certificates cannot be used: {reason}.",
-            "Check ca_file, cert_file and key_file: PEM files, the key without a password.",
-        ) from error
 
 
 def _state(state: str) -> str:

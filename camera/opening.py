@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .broker import Broker, Tls
 from .clips import ClipLength, Clips
 from .credentials import read_secret
 from .delivery import AnySink
 from .event_store import EventStore
 from .frames import Verdict
 from .json_lines import JsonLines
-from .mqtt import Broker, MqttTransport, Tls
+from .mqtt import MqttTransport
 from .outbox import Outbox
 from .posting import Posted
 from .reject_gate import GateState, RejectGate

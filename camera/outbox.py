@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from pcedge.errors import OutputError
 
-from .database import open_database
+from .database import Database
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -53,8 +52,8 @@ class Outbox:
     def __init__(self, path: Path, *, max_messages: int) -> None:
         self._path = path
         self._max_messages = max_messages
+        self._database = Database(path, _SCHEMA, _SCHEMA_VERSION, power_safe=False)
         self._lock = threading.Lock()
-        self._database: sqlite3.Connection | None = None
         self._count = 0
 
     def open(self) -> None:
@@ -63,15 +62,12 @@ class Outbox:
         Raises:
             OutputError: It cannot be opened, or another version made it.
         """
-        self._database = open_database(self._path, _SCHEMA, _SCHEMA_VERSION, power_safe=False)
-        (self._count,) = self._database.execute("SELECT count(*) FROM message").fetchone()
+        self._database.open()
+        ((self._count,),) = self._database.read("SELECT count(*) FROM message")
 
     def close(self) -> None:
         """Close it; what waits stays in the file."""
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
+        self._database.close()
 
     def __len__(self) -> int:
         return self._count
@@ -82,16 +78,15 @@ class Outbox:
         Raises:
             OutputError: The outbox is full, or the disk is.
         """
+        if self._count >= self._max_messages:
+            raise OutputError(
+                f"{self._path}: {self._count:,} messages wait already, and no more are kept.",
+                "Check that the far side is there, or raise max_waiting.",
+            )
         with self._lock:
-            if self._count >= self._max_messages:
-                raise OutputError(
-                    f"{self._path}: {self._count:,} messages wait already, and no more are kept.",
-                    "Check that the far side is there, or raise max_waiting.",
-                )
-            rows = self._change(
+            self._count += self._database.change(
                 "INSERT OR IGNORE INTO message (key, topic, body) VALUES (?, ?, ?)", [(key, topic, body)]
             )
-            self._count += rows
 
     def first(self, count: int) -> list[Message]:
         """The oldest messages, at most so many.
@@ -99,14 +94,8 @@ class Outbox:
         Raises:
             OutputError: The file cannot be read.
         """
-        with self._lock:
-            try:
-                rows = self._opened().execute(
-                    "SELECT number, key, topic, body FROM message ORDER BY number LIMIT ?", (count,)
-                )
-                return [Message(*row) for row in rows]
-            except sqlite3.Error as error:
-                raise self._failed(error) from error
+        query = "SELECT number, key, topic, body FROM message ORDER BY number LIMIT ?"
+        return [Message(*row) for row in self._database.read(query, (count,))]
 
     def remove(self, numbers: Collection[int]) -> None:
         """Forget messages that have arrived.
@@ -116,22 +105,5 @@ class Outbox:
         """
         if numbers:
             with self._lock:
-                self._count -= self._change(
-                    "DELETE FROM message WHERE number = ?", [(number,) for number in numbers]
-                )
-
-    def _change(self, statement: str, rows: list[tuple[object, ...]]) -> int:
-        database = self._opened()
-        try:
-            with database:
-                return database.executemany(statement, rows).rowcount
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._database is None:
-            raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
-        return self._database
-
-    def _failed(self, error: sqlite3.Error) -> OutputError:
-        return OutputError(f"{self._path}: {error}.", "Check that the disk has room and may be written to.")
+                rows = [(number,) for number in numbers]
+                self._count -= self._database.change("DELETE FROM message WHERE number = ?", rows)

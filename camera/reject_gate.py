@@ -30,8 +30,8 @@ class GateState:
     """Which coils pass at this moment.
 
     Args:
-        coils: Coil address of each camera, or of any other camera under ``*``; those that share a coil
-            must all pass.
+        coils: Coil address of each camera, or of every other camera under ``*``. Those that share a coil must
+            all pass; of those under ``*`` that means all that have had an event.
         pass_s: For how long a passing decision holds.
         passing: Decisions that pass, once they are final.
     """
@@ -42,26 +42,32 @@ class GateState:
         self._coils = dict(coils)
         self._pass_s = pass_s
         self._passing = frozenset(passing)
-        self._pass_until = dict.fromkeys(self._coils, 0.0)
+        self._pass_until = {camera: 0.0 for camera in self._coils if camera != "*"}
 
     def judge(self, event: Event, now: float) -> bool:
         """Take note of an event at monotonic time ``now``; False if its camera has no coil."""
         camera = event.camera or event.source
-        key = camera if camera in self._coils else "*"
-        if key not in self._coils:
+        if self._coil(camera) is None:
             return False
         passes = event.phase is Phase.END and event.decision in self._passing
-        self._pass_until[key] = now + self._pass_s if passes else 0.0
+        self._pass_until[camera] = now + self._pass_s if passes else 0.0
         return True
 
     def rejects(self, now: float) -> dict[int, bool]:
         """Coil addresses and whether each rejects."""
-        rejecting = {self._coils[camera] for camera, until in self._pass_until.items() if now >= until}
-        return {coil: coil in rejecting for coil in sorted(set(self._coils.values()))}
+        passing: dict[int, bool] = {}
+        for camera, until in self._pass_until.items():
+            coil = self._coil(camera)
+            if coil is not None:
+                passing[coil] = passing.get(coil, True) and now < until
+        return {coil: not passing.get(coil, False) for coil in sorted(set(self._coils.values()))}
 
     def next_change(self, now: float) -> float | None:
         """When a passing decision that holds now ends to do so, the soonest; None if there is none."""
         return min((until for until in self._pass_until.values() if until > now), default=None)
+
+    def _coil(self, camera: str) -> int | None:
+        return self._coils.get(camera, self._coils.get("*"))
 
 
 class RejectGate:

@@ -20,14 +20,10 @@ from .retention import PICTURE_NAMES, Keeper, Retention
 Save = Literal["flagged", "all", "none"]
 
 
-class Sink(Protocol):
-    """Something that is told every event.
+class Opened(Protocol):
+    """Something that is opened and closed by ``with``."""
 
-    Opened by ``with`` before the first event. A ``write`` that raises a ``PcedgeError`` is counted
-    and inspection goes on; ``write`` is then called again for the next event.
-    """
-
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> object:
         """Open it.
 
         Raises:
@@ -41,6 +37,15 @@ class Sink(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Close it."""
+
+
+class Sink(Opened, Protocol):
+    """Something that is told every event.
+
+    Opened by ``with`` before the first event. A ``write`` that raises a ``PcedgeError`` means "not now": the
+    event is given to it again later, and others wait behind it. With an attribute ``retries = False`` nothing
+    is given to it twice.
+    """
 
     def write(self, event: Event) -> None:
         """Take one event.
@@ -51,27 +56,11 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class FrameSink(Protocol):
+class FrameSink(Opened, Protocol):
     """Something that needs the picture too, such as a folder of pictures.
 
-    Opened and closed like a :class:`Sink`. What it gets is large, so few wait for it, and what it cannot
-    take in time is left out and counted.
+    What it gets is large, so few wait for it, and what it cannot take in time is left out and counted.
     """
-
-    def __enter__(self) -> FrameSink:
-        """Open it.
-
-        Raises:
-            PcedgeError: It cannot be opened.
-        """
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
 
     def wants(self, event: Event) -> bool:
         """Whether it would do anything with this event; called often and must be quick."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .mqtt import Broker, new_client
+from .broker import Broker, new_client
 from .triggers import MessageTrigger
 
 if TYPE_CHECKING:

@@ -40,12 +40,12 @@ RestartSec=2
 TimeoutStopSec=20
 KillMode=mixed
 
-# It reads the system, writes below its folder and its cache, and may do nothing else. Not set on purpose are
-# PrivateDevices (cameras and the GPU are devices) and MemoryDenyWriteExecute (it compiles code as it runs).
-ReadWritePaths={writable}
+# It reads the system, writes below its folder, its cache and /tmp, and may do nothing else. Not set on
+# purpose: PrivateDevices and ProtectClock (both close the devices that cameras and the GPU are), PrivateTmp
+# (a Jetson's CSI cameras are reached by a socket in /tmp), MemoryDenyWriteExecute (it compiles as it runs).
+ReadWritePaths={writable} /tmp
 ProtectSystem=strict
 ProtectHome=read-only
-PrivateTmp=yes
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 ProtectControlGroups=yes
@@ -53,7 +53,6 @@ ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectHostname=yes
-ProtectClock=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
 RestrictRealtime=yes

@@ -56,14 +56,13 @@ def _print_table(findings: "Sequence[Finding]") -> None:
     from .console import out
 
     table = Table(title="This machine", title_justify="left", title_style="bold")
-    for column in ("", "", "found", "what to do"):
-        table.add_column(column, overflow="fold")
+    table.add_column("", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("found, and what to do about it", overflow="fold")
     for finding in findings:
         state = finding.state.value
-        table.add_row(
-            Text(state, style=_COLOURS[state]),
-            Text(finding.subject),
-            Text(finding.what),
-            Text(finding.advice),
-        )
+        found = Text(finding.what)
+        if finding.advice:
+            found.append(f"\n{finding.advice}", style="cyan")
+        table.add_row(Text(state, style=_COLOURS[state]), Text(finding.subject), found)
     out.print(table)

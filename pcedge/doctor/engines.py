@@ -29,11 +29,11 @@ def check_onnx_runtime(gpu: str | None) -> list[Finding]:
         return [fail("ONNX Runtime runs", f"it cannot be imported: {error}", advice)]
     onnxruntime.set_default_logger_severity(4)  # what goes wrong is said below
     offered = onnxruntime.get_available_providers()
-    found = [_run_onnx("CPUExecutionProvider", "ONNX Runtime on the processor")]
+    found = [_run_onnx("CPUExecutionProvider", "ONNX Runtime, CPU")]
     if "CUDAExecutionProvider" in offered:
-        found.append(_run_onnx("CUDAExecutionProvider", "ONNX Runtime on the GPU"))
+        found.append(_run_onnx("CUDAExecutionProvider", "ONNX Runtime, GPU"))
     elif gpu is not None:
-        found.append(warn("ONNX Runtime on the GPU", f"this build does not know the {gpu}", _GPU_BUILD))
+        found.append(warn("ONNX Runtime, GPU", f"this build does not know the {gpu}", _GPU_BUILD))
     return found
 
 

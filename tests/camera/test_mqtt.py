@@ -2,6 +2,8 @@
 
 import json
 import queue
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -175,6 +177,59 @@ def test_a_wrong_password_is_reported_without_it(
     everything = repr(sink.backlog()) + repr(Broker("h", password=Secret(PASSWORD)))
     assert PASSWORD not in everything
     assert PASSWORD.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("outbox*"))
+
+
+# The client leaves the socket of a failed handshake to the garbage collector, which warns.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_encrypted_connection_with_a_login_brings_events_and_trusts_nobody_else(
+    tmp_path: Path, from_the_checkout: None, event: Make, until: Until
+) -> None:
+    from benchmarks.broker import Mosquitto
+
+    for program in ("openssl", "mosquitto_passwd"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    for name in ("ours", "other"):
+        _make_certificate(tmp_path / name)
+    passwords = tmp_path / "passwords"
+    subprocess.run(
+        ["mosquitto_passwd", "-b", "-c", passwords, "line", PASSWORD], check=True, capture_output=True
+    )
+    extra = (
+        f"certfile {tmp_path / 'ours.crt'}\nkeyfile {tmp_path / 'ours.key'}\n"
+        f"password_file {passwords}\nallow_anonymous false\n"
+    )
+    login: dict[str, Any] = {"username": "line", "password": Secret(PASSWORD)}
+    try:
+        broker = Mosquitto(tmp_path, extra)
+    except RuntimeUnavailableError as error:
+        pytest.skip(error.what)
+    with broker:
+        with _sink(tmp_path, broker.port, tls=Tls(ca_file=f"{tmp_path / 'other.crt'}"), **login) as sink:
+            sink.write(event(1))
+            until(lambda: "not trusted" in sink.backlog().last_fault)
+            assert sink.backlog().waiting == 1
+        with _sink(tmp_path, broker.port, tls=Tls(ca_file=f"{tmp_path / 'ours.crt'}"), **login) as sink:
+            until(lambda: sink.backlog().waiting == 0)
+
+
+def _make_certificate(path: Path) -> None:
+    """A certificate of its own authority for 127.0.0.1: PATH.crt and PATH.key."""
+    key, certificate = path.with_suffix(".key"), path.with_suffix(".crt")
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=broker",
+    ]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def test_certificates_that_cannot_be_used_fail_at_the_start(tmp_path: Path) -> None:

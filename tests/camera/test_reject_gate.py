@@ -64,6 +64,17 @@ def test_cameras_that_share_a_coil_must_all_pass(event: Make) -> None:
     assert state.rejects(10.5) == {1: True}
 
 
+def test_cameras_that_are_not_named_share_a_coil_and_must_all_pass_too(event: Make) -> None:
+    state = GateState({"left": 1, "*": 1}, 0.5)
+
+    state.judge(event(1, camera="left"), 10.0)
+    assert state.rejects(10.1) == {1: False}
+    state.judge(event(1, Verdict.NG, camera="top"), 10.1)
+    state.judge(event(2, camera="front"), 10.1)
+    assert state.rejects(10.2) == {1: True}
+    assert GateState({"*": 7}, 0.5).rejects(10.0) == {7: True}
+
+
 def test_a_camera_without_a_coil_is_noticed_unless_there_is_one_for_any(event: Make) -> None:
     assert not _state().judge(event(1, camera="top"), 10.0)
     assert GateState({"*": 7}, 0.5).judge(event(1, camera="top"), 10.0)
@@ -91,25 +102,25 @@ def test_the_coil_follows_the_parts_and_rests_at_reject(
     pytest.importorskip("pymodbus")
     from benchmarks.reject_gate import COIL, HEARTBEAT, Controller
 
-    with Controller(watchdog_s=0.6) as controller:
-        state = GateState({"cam0": COIL}, 0.3)
+    with Controller(watchdog_s=5) as controller:
+        state = GateState({"cam0": COIL}, 1.0)
         gate = RejectGate("127.0.0.1", state, port=controller.port, heartbeat_coil=HEARTBEAT, heartbeat_s=0.1)
         with Delivery({"modbus": gate}) as delivery:
             put = time.monotonic()
             delivery.put(event(1), None, None)  # type: ignore[arg-type]
             passed = controller.wait_for(reject=False)
             stale = controller.wait_for(reject=True)
-            assert 0.2 < stale - passed < 0.6, "a passing part holds for its time only"
-            assert passed - put < 0.5
+            assert 0.9 < stale - passed < 3, "a passing part holds for its time only"
+            assert passed - put < 2
             delivery.put(event(2), None, None)  # type: ignore[arg-type]
             controller.wait_for(reject=False)
             put = time.monotonic()
             delivery.put(event(3, Verdict.NG), None, None)  # type: ignore[arg-type]
-            assert controller.wait_for(reject=True) - put < 0.2
+            assert controller.wait_for(reject=True) - put < 0.9
             delivery.put(event(4), None, None)  # type: ignore[arg-type]
             controller.wait_for(reject=False)
             left = time.monotonic()
-        assert controller.wait_for(reject=True) - left < 0.2, "leaving sets it to reject"
+        assert controller.wait_for(reject=True) - left < 0.9, "leaving sets it to reject"
 
 
 def test_the_gate_rejects_when_the_inspector_is_killed(from_the_checkout: None, tmp_path: Path) -> None:
@@ -119,4 +130,4 @@ def test_the_gate_rejects_when_the_inspector_is_killed(from_the_checkout: None, 
     outcome = kill_inspectors(2, heartbeat_s=0.2, seed=0, progress=lambda *_: None)
 
     assert outcome.rejected == 2
-    assert outcome.longest_ms < outcome.watchdog_ms + 200
+    assert outcome.longest_ms < outcome.watchdog_ms + 500

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,10 @@ import pytest
 
 from pcedge.camera import (
     Clips,
+    Delivery,
     EventStore,
+    Health,
+    HealthServer,
     JsonLines,
     MetricsTable,
     Pictures,
@@ -17,7 +21,7 @@ from pcedge.camera import (
     read_secret,
     read_table,
 )
-from pcedge.errors import OptionError
+from pcedge.errors import MissingExtraError, OptionError
 
 PASSWORD = "hunter2-Swordfish"
 ALL: dict[str, Any] = {
@@ -85,6 +89,33 @@ def test_what_is_wrong_is_named(content: dict[str, Any], words: str) -> None:
         _read(content)
     assert PASSWORD not in str(caught.value)
     assert "[sinks]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "module"),
+    [
+        ({"mqtt": {"host": "127.0.0.1"}}, "paho.mqtt.client"),
+        ({"modbus": {"host": "127.0.0.1", "heartbeat_coil": 0, "coils": {"*": 1}}}, "pymodbus.client"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: dict[str, Any], module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with (
+        pytest.raises(MissingExtraError, match=r"pcedge\[line\]"),
+        Delivery(open_sinks(_read(table), tmp_path)),
+    ):
+        pytest.fail("opened")
+
+
+def test_the_metrics_page_names_its_extra_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    server = HealthServer("127.0.0.1", 0, readings=list, health=lambda: Health(alive=True, ready=True))
+
+    with pytest.raises(MissingExtraError, match=r"pcedge\[line\]"), server:
+        pytest.fail("opened")
 
 
 def test_metrics_listen_to_this_machine_only_unless_told() -> None:

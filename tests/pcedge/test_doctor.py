@@ -68,7 +68,7 @@ def test_names_of_installed_packages_are_as_the_index_has_them() -> None:
 def test_the_runtimes_here_compute() -> None:
     pytest.importorskip("onnxruntime")
 
-    assert _states(check_onnx_runtime(None))["ONNX Runtime on the processor"] == State.OK
+    assert _states(check_onnx_runtime(None))["ONNX Runtime, CPU"] == State.OK
 
 
 def test_a_gpu_that_nothing_can_use_is_said() -> None:
@@ -76,7 +76,7 @@ def test_a_gpu_that_nothing_can_use_is_said() -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this build of ONNX Runtime can use a GPU")
 
-    assert _states(check_onnx_runtime("NVIDIA H200"))["ONNX Runtime on the GPU"] == State.WARN
+    assert _states(check_onnx_runtime("NVIDIA H200"))["ONNX Runtime, GPU"] == State.WARN
 
 
 def test_tensorrt_s_type_stubs_are_not_taken_for_tensorrt() -> None:

@@ -40,11 +40,20 @@ def test_the_unit_watches_the_line_and_writes_where_it_is(tmp_path: Path) -> Non
 
     assert service.name == "line-3"
     assert f"WorkingDirectory={tmp_path}" in lines
-    assert f'ReadWritePaths="{tmp_path}"' in lines
+    assert f'ReadWritePaths="{tmp_path}" /tmp' in lines
     assert "User=inspector" in lines
     assert "EnvironmentFile=-/etc/pcedge/line-3.env" in lines
     (command,) = [line for line in lines if line.startswith("ExecStart=")]
     assert command.endswith(f'pcedge" "watch" "--config" "{tmp_path}/line.toml"')
+
+
+@pytest.mark.parametrize(
+    "option", ["PrivateDevices", "ProtectClock", "PrivateTmp", "MemoryDenyWriteExecute", "DeviceAllow"]
+)
+def test_what_would_keep_cameras_or_the_gpu_away_is_not_set(tmp_path: Path, option: str) -> None:
+    (tmp_path / "line.toml").touch()
+
+    assert f"\n{option}=" not in describe_service(tmp_path / "line.toml").unit()
 
 
 def test_it_runs_as_the_owner_of_the_file_unless_told(tmp_path: Path) -> None:
