@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from .bundle import Bundle, find_bundle
     from .camera import read_image
     from .certificate import Certificate, write_certificate
-    from .datasets import Dataset, open_dataset
+    from .datasets import Audit, Dataset, audit, categories, open_dataset
     from .evaluation import Evaluation, evaluate
     from .exporting import ExportResult, export_bundle
     from .fit_options import FitOptions
     from .fitting import FitResult, fit
     from .inspector import Inspector
+    from .metrics import Metric
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 # Nothing is imported before it is used: a device has no torch, and `pcedge --help` has no time.
 _HOMES = {
     "PRESETS": "preprocessing",
+    "Audit": "datasets",
     "Bundle": "bundle",
     "Candidate": "runtimes",
     "Certificate": "certificate",
@@ -44,10 +46,13 @@ _HOMES = {
     "FitOptions": "fit_options",
     "FitResult": "fitting",
     "Inspector": "inspector",
+    "Metric": "metrics",
     "Preprocessing": "preprocessing",
     "Products": "products",
     "WatchOptions": "watching",
+    "audit": "datasets",
     "candidates": "runtimes",
+    "categories": "datasets",
     "choose_runtime": "verifying",
     "evaluate": "evaluation",
     "export_bundle": "exporting",
@@ -63,6 +68,7 @@ _HOMES = {
 
 __all__ = [
     "PRESETS",
+    "Audit",
     "Bundle",
     "Candidate",
     "Certificate",
@@ -74,10 +80,13 @@ __all__ = [
     "FitOptions",
     "FitResult",
     "Inspector",
+    "Metric",
     "Preprocessing",
     "Products",
     "WatchOptions",
+    "audit",
     "candidates",
+    "categories",
     "choose_runtime",
     "evaluate",
     "export_bundle",

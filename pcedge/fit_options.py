@@ -35,6 +35,7 @@ class FitOptions:
             and ``embedding`` then say nothing.
         models: Directory of bundles.
         name: Of the bundle; None for the dataset's folder name.
+        layout: Of the dataset's folders, as ``pcedge.datasets.LAYOUTS`` name them; None to recognise it.
     """
 
     backbone: str | None = None
@@ -51,3 +52,4 @@ class FitOptions:
     like: Bundle | None = None
     models: Path = DEFAULT_MODELS
     name: str | None = None
+    layout: str | None = None

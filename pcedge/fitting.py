@@ -41,7 +41,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     """Fit PatchCore on the good images of a dataset and write the bundle, which becomes current.
 
     Args:
-        dataset_path: A folder in MVTec layout, or a plain folder of good images.
+        dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
         options: What differs from the defaults.
         progress: Told of the stages ``download``, ``embed``, ``coreset``, ``calibrate`` and ``write``.
 
@@ -49,7 +49,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
         PcedgeError: With what was wrong and what to do; nothing was written or changed.
     """
     options = options or FitOptions()
-    dataset = open_dataset(dataset_path)
+    dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
     if options.false_reject_rate is not None:
         check_rate(options.false_reject_rate, len(paths))

@@ -15,7 +15,7 @@ from pcedge.errors import DatasetError, ImageError
 from pcedge.golden import read_golden
 from pcedge.index_spec import IndexSpec
 from pcedge.manifest import EXACT, INT8, SearchCost
-from pcedge.metrics import auroc
+from pcedge.metrics import image_metrics
 from pcedge.progress import Progress, silent
 from pcedge.runtimes import RuntimeKind, open_runtime
 from pcedge.scoring import image_score
@@ -212,7 +212,7 @@ def _report(
         file_bytes=one.index.nbytes if one.index else 0,
         build_s=one.build_s,
         search_ms=float(np.median(tally.seconds)) * 1000,
-        image_auroc=auroc(scores[good].astype(np.float32), scores[bad].astype(np.float32)),
+        image_auroc=image_metrics(scores[good], scores[bad]).auroc.value,
         cost=SearchCost(
             frames=len(defects),
             source=source,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank
-from pcedge.bundle import Bundle
+from pcedge.bundle import EMBEDDER_FILE, Bundle
 from pcedge.errors import OptionError
 from pcedge.export import OnnxRuntime, Runtime
 from pcedge.inspector import Inspector
@@ -29,13 +29,13 @@ DEFAULT_MEMORY_GB = 2.0
 
 @dataclass(frozen=True)
 class _Network:
-    """What makes two networks the same: weights, what is taken from them, and the exported files."""
+    """What makes two networks the same: weights, what is taken from them, and the exported file."""
 
     weights_sha256: str
     layers: tuple[str, ...]
     embedding: str
     input_size: int
-    exported: frozenset[tuple[str, str]]
+    exported_sha256: str
 
     @classmethod
     def of(cls, manifest: Manifest) -> "_Network":
@@ -44,7 +44,7 @@ class _Network:
             manifest.backbone.layers,
             manifest.embedding.kind,
             manifest.preprocessing.input_size,
-            frozenset((name, info.sha256) for name, info in manifest.files.items() if name.endswith(".onnx")),
+            exported.sha256 if (exported := manifest.files.get(EMBEDDER_FILE)) else "",
         )
 
 

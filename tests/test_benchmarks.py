@@ -314,3 +314,13 @@ def test_indexes_are_compared_on_datasets_that_are_fitted_first(tmp_path: Path) 
     assert (exact["name"], int8["name"]) == ("exact", "int8")
     assert int8["image_auroc"] == exact["image_auroc"]
     assert int8["cost"]["recall"] == 1.0
+
+
+def test_the_pixel_metrics_are_timed_on_made_up_maps() -> None:
+    found = _result("metrics", "--images", "4", "--size", "64", "--limit", "0.05")
+
+    assert (found["images"], found["pixels"], found["limit"]) == (4, 4 * 64 * 64, 0.05)
+    assert 0 < found["defect_pixels"] < 0.07 * found["pixels"]
+    assert found["total_s"] == pytest.approx(found["add_s"] + found["compute_s"])
+    assert 0.7 < found["metrics"]["auroc"]["low"] <= found["metrics"]["auroc"]["value"] < 1
+    assert "peak_mb" in found

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from pcedge.errors import PcedgeError
 
 from .bench import bench
+from .datasets import datasets
 from .demo import demo
 from .distill import distill
 from .doctor import doctor
@@ -82,6 +83,7 @@ app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("bench")(bench)
 app.command("index")(index)
+app.command("datasets")(datasets)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)

@@ -35,6 +35,7 @@ _LABELS = {
     "export": "Exporting and checking",
     "engine": "Building the engine",
     "triton": "Writing the Triton models",
+    "check": "Checking the dataset",
     "evaluate": "Evaluating",
     "index": "Building indexes",
     "search": "Searching",

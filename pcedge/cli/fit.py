@@ -21,10 +21,12 @@ def fit(
     dataset: Annotated[
         Path,
         typer.Argument(
-            help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images.",
+            help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images; "
+            "pcedge datasets lists the layouts.",
             show_default=False,
         ),
     ],
+    layout: options.Layout = None,
     backbone: Annotated[
         str | None,
         typer.Option(
@@ -158,6 +160,7 @@ def fit(
         like=find_bundle(like, models) if like else None,
         models=models,
         name=name,
+        layout=layout,
     )
     with progress_bars() as progress:
         result = fit_dataset(dataset, chosen, progress)

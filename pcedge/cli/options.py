@@ -53,3 +53,12 @@ Threshold = Annotated[
     float | None,
     typer.Option(help="Score above which a part is NG, instead of the bundle's own.", show_default=False),
 ]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="How the dataset's folders are arranged: mvtec-ad, mvtec-loco, mvtec-ad2, visa (visa:NAME for "
+        "another of its splits than 1cls), btad or plain. Without it, recognised by looking.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,38 @@
+"""Datasets on disk: which images are good, which are for testing, where their masks are, and what is wrong.
+
+A layout is recognised by looking; each has a module of its own::
+
+    from pcedge.datasets import audit, categories, open_dataset
+
+    for name in categories(Path("mvtec")):
+        dataset = open_dataset(Path("mvtec") / name)
+        print(name, len(dataset.train), audit(dataset).trustworthy)
+"""
+
+from .catalogue import CATALOGUE, KnownDataset
+from .checks import Audit, Leak, audit, find_leaks
+from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
+from .layout import Layout
+from .opening import LAYOUTS, categories, open_dataset, recognise
+from .reading import read_content, read_ground_truth
+
+__all__ = [
+    "CATALOGUE",
+    "GOOD",
+    "LAYOUTS",
+    "Audit",
+    "Dataset",
+    "KnownDataset",
+    "Layout",
+    "Leak",
+    "Sample",
+    "audit",
+    "categories",
+    "find_leaks",
+    "labelled_images",
+    "open_dataset",
+    "read_content",
+    "read_ground_truth",
+    "recognise",
+    "training_images",
+]

@@ -1,0 +1,104 @@
+"""What every layout comes down to: good images to learn from and labelled images to test on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcedge.errors import DatasetError
+
+GOOD = "good"
+AUPRO_LIMIT = 0.3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A test image.
+
+    Attributes:
+        path: The image file.
+        kind: ``good``, or the kind of defect.
+        masks: Its ground-truth mask files; what any of them marks is defect. Empty where there is none.
+    """
+
+    path: Path
+    kind: str
+    masks: tuple[Path, ...] = ()
+
+    @property
+    def is_defect(self) -> bool:
+        """Whether the image shows a defect."""
+        return self.kind != GOOD
+
+    @property
+    def mask(self) -> Path | None:
+        """The first mask file, or None where there is none."""
+        return self.masks[0] if self.masks else None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images of one product.
+
+    Attributes:
+        root: The folder.
+        train: Nominal images to fit on.
+        test: Labelled images to evaluate on; empty for a plain folder of good images.
+        validation: Further good images that the dataset sets aside; neither fit nor evaluation uses them.
+        unlabelled: Images whose labels the dataset's makers keep to themselves; they are only counted.
+        stray_masks: Masks that belong to no image.
+        layout: Name of the layout it was read by.
+        aupro_limit: Largest false-positive rate of the AUPRO that this dataset's authors use.
+        any_mask_value: Whether every mask value but 0 is defect. Otherwise grey values between 0 and 255 are
+            a mask's soft edge, unless it never reaches 255.
+    """
+
+    root: Path
+    train: tuple[Path, ...]
+    test: tuple[Sample, ...]
+    validation: tuple[Path, ...] = ()
+    unlabelled: tuple[Path, ...] = ()
+    stray_masks: tuple[Path, ...] = ()
+    layout: str = "plain"
+    aupro_limit: float = AUPRO_LIMIT
+    any_mask_value: bool = False
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.root.resolve().name
+
+    @property
+    def title(self) -> str:
+        """The folder's name and its parent's, such as ``mvtec/bottle``."""
+        return "/".join(self.root.resolve().parts[-2:]).lstrip("/")
+
+    def relative(self, path: Path) -> str:
+        """A file's name within the dataset."""
+        return path.relative_to(self.root).as_posix()
+
+
+def training_images(dataset: Dataset, *, at_least: int) -> tuple[Path, ...]:
+    """The good images to fit on.
+
+    Raises:
+        DatasetError: There are fewer than ``at_least``.
+    """
+    if len(dataset.train) < at_least:
+        raise DatasetError(
+            f"{dataset.root} has {len(dataset.train)} good images to fit on; at least {at_least} are needed.",
+            "Put good images into the folder itself or into its train/good.",
+        )
+    return dataset.train
+
+
+def labelled_images(dataset: Dataset) -> tuple[Sample, ...]:
+    """The images to evaluate on.
+
+    Raises:
+        DatasetError: There are none.
+    """
+    if not dataset.test:
+        raise DatasetError(
+            f"{dataset.root} has no test images.",
+            "Evaluation needs test/good and test/<kind of defect> in the folder, or good and bad.",
+        )
+    return dataset.test
