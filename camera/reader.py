@@ -201,6 +201,8 @@ class Reader:
         )
         while self._goes_on(run) and (got := read(_STEP_S)) is not NoFrame.END:
             run.returned_s = time.monotonic()
+            if got is not NoFrame.YET:
+                self.slot.came()
             if isinstance(got, Grabbed):
                 with self._changed:
                     wanted = self.slot.wants_another()

@@ -35,9 +35,9 @@ class Slot:
         self._frame: Frame | None = None
         self._outdated = False
         self._hungry = False
-        self._grabbed_s: float | None = None
+        self._came_s: float | None = None
         self._taken_s: float | None = None
-        self._grab_interval_s = 0.0
+        self._interval_s = 0.0
         self._take_interval_s = 0.0
 
     @property
@@ -49,11 +49,20 @@ class Slot:
         """Whether a frame may be put now."""
         return self._live or self._frame is None
 
+    def came(self) -> None:
+        """Take note that the camera has just given a picture, decoded or not."""
+        now = time.monotonic()
+        self._interval_s, self._came_s = _smoothed(self._interval_s, self._came_s, now)
+
+    def due(self, within_s: float) -> bool:
+        """Whether the camera's next picture is expected about now: no further off than ``within_s``."""
+        if self._came_s is None:
+            return False
+        return abs(self._came_s + self._interval_s - time.monotonic()) <= within_s
+
     def wants_another(self) -> bool:
         """Whether a picture that was just captured is worth decoding; if not, it counts as dropped."""
-        now = time.monotonic()
-        self._grab_interval_s, self._grabbed_s = _smoothed(self._grab_interval_s, self._grabbed_s, now)
-        soon_s = now + self._grab_interval_s - self._take_interval_s
+        soon_s = time.monotonic() + self._interval_s - self._take_interval_s
         expected = self._taken_s is None or soon_s >= self._taken_s
         if self._frame is None or self._hungry or expected:
             return True
@@ -69,13 +78,16 @@ class Slot:
             self.dropped.add()
         self._frame, self._outdated, self._hungry = frame, False, False
 
+    def ask(self) -> None:
+        """Let the next picture be decoded, whatever is expected: somebody waits for it."""
+        if self._outdated:
+            self._frame, self._outdated = None, False
+            self.dropped.add()
+        self._hungry = True
+
     def take(self) -> Frame | None:
         """Take the frame, if there is one that is not outdated."""
-        if self._frame is None:
-            return None
-        if self._outdated:
-            self._frame, self._outdated, self._hungry = None, False, True
-            self.dropped.add()
+        if self._frame is None or self._outdated:
             return None
         now = time.monotonic()
         self._take_interval_s, self._taken_s = _smoothed(self._take_interval_s, self._taken_s, now)

@@ -19,7 +19,7 @@ _WATCH_S = 0.2
 _OPEN_S = 20.0
 _JOIN_S = 1.5
 # Cameras that expose at the same moment deliver within about this time of each other.
-_TOGETHER_S = 0.001
+_TOGETHER_S = 0.002
 
 
 class Stream:
@@ -156,6 +156,8 @@ class Stream:
                 if all(reader.ended for reader in self._readers):
                     self._raise_failures(CameraError)
                     return None
+                for reader in self._readers:
+                    reader.slot.ask()
                 self._changed.wait(_STEP_S)
             self._raise_failures()
             self._await_others(most)
@@ -170,9 +172,10 @@ class Stream:
 
     def _await_others(self, most: int) -> None:
         """Give cameras that are exposed together the moment it takes for all of them to deliver."""
-        going = [reader for reader in self._readers if reader.live and not reader.ended]
-        if min(most, len(going)) > 1 and self._ready():
-            self._changed.wait_for(lambda: all(reader.slot.ready for reader in going), _TOGETHER_S)
+        slots = [reader.slot for reader in self._readers if reader.live and not reader.ended]
+        due = [slot for slot in slots if not slot.ready and slot.due(_TOGETHER_S)]
+        if most > 1 and due and self._ready():
+            self._changed.wait_for(lambda: all(slot.ready for slot in due), _TOGETHER_S)
 
     def _ready(self) -> bool:
         return any(reader.slot.ready for reader in self._readers)

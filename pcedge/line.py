@@ -131,13 +131,19 @@ def _address(camera: CameraTable, base: Path) -> str:
     """The address, its path, if it is one, below the description's folder."""
     address = camera.address
     path = address.removeprefix("folder:")
-    if Path(path).is_absolute() or not (base / path).exists() or address.isdecimal():
+    if not _is_path(address) or Path(path).is_absolute() or not (base / path).exists():
         return address
     return f"{'folder:' if path != address else ''}{base / path}"
 
 
 def _is_folder(camera: CameraTable, base: Path) -> bool:
-    return (base / camera.address.removeprefix("folder:")).is_dir()
+    return _is_path(camera.address) and (base / camera.address.removeprefix("folder:")).is_dir()
+
+
+def _is_path(address: str) -> bool:
+    """Whether it may be a path; a system refuses to look for one as long as a GStreamer pipeline."""
+    other = address.isdecimal() or "://" in address
+    return not other and not address.startswith(("gst:", "synthetic:", "v4l2:"))
 
 
 def _assignment(camera: CameraTable, models: Path, base: Path, index: str | None) -> Assignment:

@@ -197,3 +197,12 @@ def test_one_camera_that_ends_leaves_the_others_going() -> None:
         seen = [frame.camera for frame in stream]
 
     assert (seen.count("short"), seen.count("long")) == (2, 6)
+
+
+def test_of_cameras_exposed_together_most_frames_are_judged_together() -> None:
+    cameras = {name: SyntheticCamera(fps=10, frames=15, size=64) for name in ("left", "right")}
+    with Stream(cameras) as stream:
+        sizes = [len(batch) for batch in stream.batches(2) if batch]
+
+    assert sum(sizes) + stream.dropped == 30
+    assert sizes.count(2) >= 5, sizes
