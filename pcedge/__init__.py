@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
+    from .triton_repository import write_triton_repository
     from .verifying import Choice, choose_runtime, verify
     from .watching import WatchOptions, watch
 
@@ -64,6 +65,7 @@ _HOMES = {
     "verify": "verifying",
     "watch": "watching",
     "write_certificate": "certificate",
+    "write_triton_repository": "triton_repository",
 }
 
 __all__ = [
@@ -98,6 +100,7 @@ __all__ = [
     "verify",
     "watch",
     "write_certificate",
+    "write_triton_repository",
 ]
 
 

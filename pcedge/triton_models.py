@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import Bank
 from pcedge.bundle import EMBEDDER_FILE, Bundle
 from pcedge.errors import ExportError
 from pcedge.export import (
@@ -130,8 +131,10 @@ def prove_models(bundle: Bundle, search: Path) -> Parity:
     Raises:
         ExportError: They differ from the reference.
     """
+    opened = bundle.open_bank()
+    bank = Bank.build(opened.rows, opened.sources)  # searched exactly, as the model does it
     with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as embedder, _Served(embedder, search) as served:
-        inspector = Inspector.of(bundle.manifest, served, bundle.open_bank())
+        inspector = Inspector.of(bundle.manifest, served, bank)
         parity = measure_parity(inspector, read_golden(bundle))
     if not parity.holds:
         raise ExportError(

@@ -143,7 +143,11 @@ def _keep_others(directory: Path, staging: Path, old: _Index, new: _Index, name:
     dropped = {name, new.products[name].search, *(old.models_of(but="") - needed)}
     for path in directory.rglob("*") if directory.is_dir() else ():
         place = path.relative_to(directory)
-        if place.parts[0] not in dropped and path.is_file():
+        if place.parts[0] in dropped:
+            continue
+        if path.is_dir():  # some models have an empty one for their version
+            (staging / place).mkdir(exist_ok=True, parents=True)
+        else:
             link_or_copy(path, staging / place)
 
 

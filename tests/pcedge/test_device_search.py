@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from pcedge import runtimes
 from pcedge.banks import Bank
+from pcedge.bench_result import STAGES
+from pcedge.benchmarking import _time_stages
 from pcedge.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
 from pcedge.export import OnnxRuntime, OnnxSearchingRuntime, Runtime, TensorrtOptions
 from pcedge.golden import read_golden
@@ -87,6 +89,18 @@ def test_what_searches_on_the_device_is_given_the_rows_once_and_used(
     np.testing.assert_array_equal(found.rows, expected.rows)
     (bound,) = runtime.bound
     np.testing.assert_array_equal(bound, bank.rows)
+
+
+def test_a_benchmark_counts_the_device_s_search_to_its_network(
+    bundle: Bundle, make_runtime: Callable[..., Runtime], pictures: list[NDArray[np.uint8]]
+) -> None:
+    bank = bundle.open_bank()
+    runtime = _Searching(make_runtime(), bank, lambda distances, rows: (distances, rows))
+
+    times = list(_time_stages(Inspector.of(bundle.manifest, runtime, bank), pictures[0]))
+
+    assert len(times) == len(STAGES)
+    assert times[1] > times[2] == 0
 
 
 def test_a_search_on_the_device_that_is_right_holds(measure: Callable[[Change], Parity]) -> None:

@@ -172,12 +172,14 @@ def test_products_with_one_network_share_it_and_agree_on_a_batch(
 def test_a_product_is_replaced_and_what_else_is_there_stays(bundle: Bundle, repository: Path) -> None:
     (repository / "of-someone-else" / "1").mkdir(parents=True)
     (repository / "of-someone-else" / "1" / "model.onnx").write_bytes(b"theirs")
+    (repository / "in-a-row" / "1").mkdir(parents=True)
     (repository / "line" / "left-over.txt").touch()
     threshold = msgspec.structs.replace(bundle.manifest.threshold, score=123.0)
 
     write_triton_repository(_renamed(bundle, "line", threshold=threshold), repository, batch=4)
 
     assert (repository / "of-someone-else" / "1" / "model.onnx").read_bytes() == b"theirs"
+    assert (repository / "in-a-row" / "1").is_dir()
     assert not (repository / "line" / "left-over.txt").exists()
     assert "123.0" in (repository / "line" / "config.pbtxt").read_text(encoding="utf-8")
 
