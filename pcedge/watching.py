@@ -267,19 +267,23 @@ def _told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
     known: dict[str, CameraState] = {}
 
     def look() -> None:
-        while not ended.wait(_LOOK_S):
-            for status in stream.cameras:
-                if known.get(status.name, CameraState.STARTING) is not status.state:
-                    known[status.name] = status.state
-                    on_state(status)
+        for status in stream.cameras:
+            if known.get(status.name, CameraState.STARTING) is not status.state:
+                known[status.name] = status.state
+                on_state(status)
 
-    thread = threading.Thread(target=look, name="states", daemon=True)
+    def look_again_and_again() -> None:
+        while not ended.wait(_LOOK_S):
+            look()
+
+    thread = threading.Thread(target=look_again_and_again, name="states", daemon=True)
     thread.start()
     try:
         yield
     finally:
         ended.set()
         thread.join(_LOOK_S)
+        look()
 
 
 def _health_server(table: MetricsTable, watched: Watched, counts: EventCounts) -> HealthServer:
