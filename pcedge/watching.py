@@ -1,8 +1,7 @@
 """Watch: an inspector at one or several cameras or folders, its verdicts handed on as they fall."""
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -11,22 +10,17 @@ from typing import cast
 import numpy as np
 
 from pcedge.camera import (
-    CameraState,
-    CameraStatus,
     Delivery,
     Event,
     EventCounts,
     Frame,
     FrameGate,
-    Health,
-    HealthServer,
     Inspect,
     Inspection,
     Journal,
     Journaled,
     MetricsTable,
     PicturesTable,
-    Reading,
     Save,
     Sink,
     SinksTable,
@@ -38,19 +32,17 @@ from pcedge.camera import (
     inspect_stream,
     one_by_one,
     open_sinks,
-    sink_readings,
 )
 from pcedge.errors import OptionError
 from pcedge.inspector import Inspector
 from pcedge.line import Line
 from pcedge.notifying import Notifier
+from pcedge.watched import OnState, Watched, health_server, notify, told_of_states
 
 EVENTS_FILE = "events.jsonl"
 PICTURES_FOLDER = "pictures"
 
 OnEvent = Callable[[Event, Frame, Inspection], None]
-OnState = Callable[[CameraStatus], None]
-_LOOK_S = 0.5
 _PATIENCE_S = 10.0
 
 
@@ -86,21 +78,6 @@ class WatchOptions:
             raise OptionError(
                 f"{self.max_seconds} seconds is no time.", "Leave --max-seconds out to watch without end."
             )
-
-
-@dataclass(eq=False)
-class Watched:
-    """What can be seen of a watch from outside while it runs.
-
-    Attributes:
-        stream: Knows how every camera is doing; its ``stop`` ends the watch.
-        delivery: Knows how it stands with every sink.
-        tally: The numbers so far.
-    """
-
-    stream: Stream
-    delivery: Delivery
-    tally: Tally
 
 
 OnReady = Callable[[Watched], None]
@@ -190,9 +167,9 @@ def _watch(
     with _delivery(options, journal, counts) as delivery, ExitStack() as stack:
         stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
         watched = Watched(stream, delivery, tally)
-        stack.enter_context(_told_of_states(stream, watchers.on_state))
+        stack.enter_context(told_of_states(stream, watchers.on_state))
         if options.metrics is not None:
-            stack.enter_context(_health_server(options.metrics, watched, counts))
+            stack.enter_context(health_server(options.metrics, watched, counts))
         notifier = stack.enter_context(Notifier.from_environment())
         stack.callback(notifier.stopping)
         notifier.ready()
@@ -204,7 +181,7 @@ def _watch(
             stations=stations,
             outlet=delivery,
             on_event=watchers.on_event,
-            on_turn=lambda: _notify(notifier, watched),
+            on_turn=lambda: notify(notifier, watched),
             tally=tally,
             batch=options.batch,
             max_frames=options.max_frames,
@@ -247,93 +224,6 @@ def _count_faults(delivery: Delivery, tally: Tally) -> None:
     for report in delivery.faults():
         if report.lost or report.abandoned:
             tally.add_fault(f"{report.name}: {report.last_fault}", max(report.lost, 1))
-
-
-def _notify(notifier: Notifier, watched: Watched) -> None:
-    """Tell systemd that inspecting goes on; the inspecting thread does, so that a hang is noticed."""
-    notifier.alive()
-    if notifier.listened_to:
-        states = (f"{one.name} {one.state.value}" for one in watched.stream.cameras)
-        notifier.status(", ".join(states))
-
-
-@contextmanager
-def _told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
-    """Tell of every change of a camera's state, from a thread, while the block lasts."""
-    if on_state is None:
-        yield
-        return
-    ended = threading.Event()
-    known: dict[str, CameraState] = {}
-
-    def look() -> None:
-        for status in stream.cameras:
-            if known.get(status.name, CameraState.STARTING) is not status.state:
-                known[status.name] = status.state
-                on_state(status)
-
-    def look_again_and_again() -> None:
-        while not ended.wait(_LOOK_S):
-            look()
-
-    thread = threading.Thread(target=look_again_and_again, name="states", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(_LOOK_S)
-        look()
-
-
-def _health_server(table: MetricsTable, watched: Watched, counts: EventCounts) -> HealthServer:
-    return HealthServer(
-        table.host,
-        table.port,
-        readings=lambda: [*counts.readings(), *sink_readings(watched.delivery.faults()), *_readings(watched)],
-        health=lambda: health(watched),
-    )
-
-
-def health(watched: Watched) -> Health:
-    """Alive while any camera may still give pictures, ready while all of them do."""
-    cameras = watched.stream.cameras
-    over = {CameraState.FAILED, CameraState.ENDED}
-    return Health(
-        alive=not all(one.state in over for one in cameras),
-        ready=all(one.state is CameraState.RUNNING for one in cameras),
-        detail={"cameras": [one.to_dict() for one in cameras]},
-    )
-
-
-def _readings(watched: Watched) -> list[Reading]:
-    found: list[Reading] = []
-    for one in watched.stream.cameras:
-        camera = {"camera": one.name}
-        counted = {
-            "received": "Frames the camera gave.",
-            "processed": "Frames taken to be judged.",
-            "dropped": "Frames for which a newer one was taken.",
-            "restarts": "Captures restarted because they stalled.",
-        }
-        found += [
-            Reading(f"pcedge_camera_{name}", text, getattr(one, name), camera, "counter")
-            for name, text in counted.items()
-        ]
-        found += [
-            Reading(f"pcedge_camera_{name}_fps", "Frames per second, over 10 s.", value, camera)
-            for name, value in (
-                ("received", one.camera_fps),
-                ("processed", one.processed_fps),
-                ("dropped", one.dropped_fps),
-            )
-        ]
-        found += [
-            Reading("pcedge_camera_state", "1 for the state the camera is in.", one.state is state, labels)
-            for state in CameraState
-            for labels in [{**camera, "state": state.value}]
-        ]
-    return found
 
 
 def _inspect(inspector: Inspector, frame: Frame) -> Inspection:

@@ -16,7 +16,8 @@ from pcedge.gating import gate_limits
 from pcedge.line import Line, open_line
 from pcedge.line_file import read_line_file
 from pcedge.runtimes import Candidate
-from pcedge.watching import Watched, WatchOptions, watch_line
+from pcedge.watched import Watched
+from pcedge.watching import WatchOptions, watch_line
 
 LINE = """
 [[camera]]

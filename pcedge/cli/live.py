@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pcedge.camera import CameraState, CameraStatus, Event, Frame, Inspection, Report, Summary, Tally, Verdict
-from pcedge.watching import Watched
+from pcedge.watched import Watched
 
 from .console import Facts, out
 

@@ -5,15 +5,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from json import dumps as encode
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pcedge.defaults import DEFAULT_MODELS
-from pcedge.errors import OptionError
 
 from . import options
 from .exit_codes import NOT_ALL_OK, PARTLY_DONE
@@ -21,12 +19,9 @@ from .exit_codes import NOT_ALL_OK, PARTLY_DONE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pcedge.bundle import Bundle
-    from pcedge.camera import CameraStatus, Event, Frame, Inspection, Save, Stream, Summary
+    from pcedge.camera import CameraStatus, Event, Frame, Inspection, Stream, Summary
     from pcedge.line import Line
-    from pcedge.line_file import LineFile
-    from pcedge.runtimes import Candidate
-    from pcedge.watching import Watched
+    from pcedge.watched import Watched
 
 
 def watch(
@@ -128,11 +123,12 @@ def watch(
     from pcedge.watching import WatchOptions, watch_line
 
     from .console import show_error
+    from .line import Asked, chooser, described_line, results_place
     from .live import live_view
 
-    line, base = _line(config, camera, folder, model, threshold, review, save, frozen_after)
-    place = output or _place(line, base, models)
-    asked = _Asked(runtime, device, precision, unverified).over(line)
+    line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after)
+    place = output or results_place(line, base, models)
+    asked = Asked(runtime, device, precision, unverified).over(line)
     tally = Tally()
     machine = json or not sys.stdout.isatty()
     watch_options = WatchOptions(
@@ -148,7 +144,7 @@ def watch(
         line,
         place,
         models=models,
-        choose=_chooser(asked),
+        choose=chooser(asked),
         on_problem=show_error,
         base=base,
         follow=not once,
@@ -176,86 +172,6 @@ def watch(
         raise typer.Exit(NOT_ALL_OK)
     if summary.faults:
         raise typer.Exit(PARTLY_DONE)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What the command line says of runtimes."""
-
-    runtime: str
-    device: str
-    precision: str
-    unverified: bool
-
-    def over(self, line: "LineFile") -> "_Asked":
-        """What the line's file says, where the command line says nothing."""
-        table = line.watch
-        # A threshold that was named is one on the scale of float32's scores.
-        named = any(one.threshold is not None or not isinstance(one.review, bool) for one in line.cameras)
-        precision = table.precision if self.precision == "auto" else self.precision
-        return replace(
-            self,
-            runtime=table.runtime if self.runtime == "auto" else self.runtime,
-            device=table.device if self.device == "auto" else self.device,
-            precision="fp32" if named and precision == "auto" else precision,
-        )
-
-
-def _line(
-    config: Path | None,
-    cameras: list[str] | None,
-    folder: Path | None,
-    model: str | None,
-    threshold: float | None,
-    review: bool,
-    save: str,
-    frozen_after: int,
-) -> "tuple[LineFile, Path]":
-    """The line as the file describes it, or as the command line does; and what its paths are relative to."""
-    from pcedge.camera import PicturesTable, SinksTable
-    from pcedge.line_file import CameraTable, LineFile, read_line_file
-
-    named = [*(cameras or []), *([] if folder is None else [f"folder:{folder}"])]
-    if (config is None) == (not named) or (folder is not None and cameras):
-        raise OptionError(
-            "Name one thing to watch.",
-            "Use --camera 0, --camera rtsp://..., --camera FILE.mp4, --folder DIR or --config line.toml.",
-        )
-    if config is not None:
-        if model is not None or threshold is not None or review or save != "flagged" or frozen_after != 25:
-            raise OptionError(
-                "--model, --threshold, --review, --save and --frozen-after go with --camera and --folder.",
-                f"Write product, threshold, review and frozen_after into {config}, for each camera, and save "
-                "into [sinks.pictures].",
-            )
-        return read_line_file(config), config.parent
-    tables = tuple(
-        CameraTable(
-            source=one, product=model or "", threshold=threshold, review=review, frozen_after=frozen_after
-        )
-        for one in named
-    )
-    return LineFile(cameras=tables, sinks=SinksTable(pictures=PicturesTable(save=_save(save)))), Path()
-
-
-def _place(line: "LineFile", base: Path, models: Path) -> Path:
-    from pcedge.bundle import find_bundle
-
-    if line.watch.output:
-        return base / line.watch.output
-    bundle = find_bundle(line.cameras[0].product or None, models)
-    return Path("inspections") / bundle.directory.resolve().name
-
-
-def _chooser(asked: _Asked) -> "Callable[[Bundle], Candidate]":
-    said: set[str] = set()
-
-    def choose(bundle: "Bundle") -> "Candidate":
-        first = str(bundle.directory) not in said
-        said.add(str(bundle.directory))
-        return _choose_runtime(bundle, asked, say_so=first)
-
-    return choose
 
 
 def _say_what_is_watched(line: "Line") -> None:
@@ -288,38 +204,6 @@ def _say_what_is_passed_over(line: "Line") -> None:
                 source=name,
                 count=source.passed_over,
             )
-
-
-def _choose_runtime(bundle: "Bundle", asked: _Asked, *, say_so: bool) -> "Candidate":
-    """Take the fastest runtime that is proved on this machine, or any that can be had without proof."""
-    from pcedge.precision import precision_choice
-    from pcedge.runtimes import runtime_kind
-    from pcedge.verifying import choose_runtime, first_that_opens
-
-    from .console import say
-
-    kind, wanted = runtime_kind(asked.runtime), precision_choice(asked.precision)
-    if asked.unverified:
-        if say_so:
-            say("[bold yellow]Warning:[/] not verified: scores on this machine may differ from those at fit.")
-        candidate, skipped = first_that_opens(bundle, kind, asked.device, wanted)
-        for one in skipped if say_so else []:
-            say("[yellow]{what}.[/]", what=one)
-        return candidate
-    choice = choose_runtime(bundle, kind, asked.device, wanted)
-    if say_so:
-        say("Runtime {runtime}: {reason}.", runtime=choice.certificate.called, reason=choice.reason)
-    if choice.unsaved is not None:
-        say("[yellow]{what}[/] {hint}", what=choice.unsaved.what, hint=choice.unsaved.hint)
-    return choice.candidate
-
-
-def _save(name: str) -> "Save":
-    from pcedge.camera import Save
-
-    if name in get_args(Save):
-        return cast("Save", name)
-    raise OptionError(f"Cannot save {name!r} pictures.", "Use --save flagged, all or none.")
 
 
 @contextmanager
