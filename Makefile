@@ -41,6 +41,6 @@ clean: ## Remove the environment and everything built
 # client only the schema of its model configurations is used.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,report,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs tritonclient
 	touch $(READY)

@@ -131,6 +131,12 @@ class Bank:
         rows: NDArray[np.float32] = self._index.reconstruct_n(0, self._index.ntotal)
         return rows
 
+    def around(self, row: int, count: int) -> NDArray[np.float32]:
+        """The rows nearest to a row, that one among them, float32 [count or all there are, dims]."""
+        start = self._index.reconstruct(row)[np.newaxis]
+        _, (numbers,) = self._index.search(start, min(count, len(self)))
+        return np.stack([self._index.reconstruct(int(number)) for number in numbers])
+
     def __len__(self) -> int:
         return int(self._index.ntotal)
 

@@ -22,7 +22,7 @@ from pcedge.gating import learn_gate
 from pcedge.golden import with_fault, write_golden
 from pcedge.inspector import Inspector
 from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
-from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ThresholdInfo
+from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo, ThresholdInfo
 from pcedge.memory import GIGA, plan_memory
 from pcedge.network import Network
 from pcedge.progress import Progress
@@ -112,6 +112,7 @@ def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
         size=options.coreset,
         seed=options.seed,
         device=network.device,
+        neighbours=options.neighbours,
     )
 
 
@@ -182,6 +183,7 @@ def _manifest(
         ),
         threshold=_threshold(task, learned, options),
         map=MapInfo(sigma=SIGMA),
+        score=ScoreInfo(neighbours=options.neighbours),
         precision=network.precision,
     )
 

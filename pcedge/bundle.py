@@ -112,6 +112,7 @@ class Bundle:
 
         Raises:
             BundleError: There is none, or its manifest was changed.
+            OptionError: It does not keep the index by which this one is searched.
         """
         if precision == self.manifest.precision:
             return self
@@ -122,7 +123,8 @@ class Bundle:
                 f"Make it with: pcedge export --{precision} --model {self.directory}",
             )
         self.file(f"{precision}/{MANIFEST_FILE}")
-        return Bundle(self.directory / precision, read_manifest(self.directory / precision))
+        other = Bundle(self.directory / precision, read_manifest(self.directory / precision))
+        return other.searched_by(self.manifest.index)
 
     def searched_by(self, index: str | None) -> "Bundle":
         """The same bundle with its bank searched in another way; None leaves the bundle's own.

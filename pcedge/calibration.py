@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank, CoresetSize, RowSources, greedy_coreset
 from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress, silent
-from pcedge.scoring import anomaly_map, image_score
+from pcedge.scoring import anomaly_map, reweighted_score
 
 FOLDS = 5
 
@@ -37,6 +37,7 @@ def held_out(
     grid_hw: tuple[int, int],
     *,
     seed: int,
+    neighbours: int = 1,
     folds: int = FOLDS,
     progress: Progress = silent,
 ) -> HeldOut:
@@ -49,6 +50,7 @@ def held_out(
         preprocessing: Gives the map's size.
         grid_hw: Grid of patches.
         seed: Of the folds.
+        neighbours: Bank rows that re-weight the image score; 1 for none.
         folds: At most; never more than images.
         progress: Told of images scored, as the stage ``calibrate``.
     """
@@ -59,20 +61,26 @@ def held_out(
         bank = _bank_without(held, embeddings, projected, size)
         for image in held:
             one = embeddings[image : image + 1]
-            (scores[image],), (peaks[image],) = score_images(one, bank, grid_hw, preprocessing.input_size)
+            (scores[image],), (peaks[image],) = score_images(
+                one, bank, grid_hw, preprocessing.input_size, neighbours
+            )
             done += 1
             progress("calibrate", done, images)
     return HeldOut(scores, peaks, min(folds, images))
 
 
 def score_images(
-    embeddings: NDArray[np.float32], bank: Bank, grid_hw: tuple[int, int], map_size: int
+    embeddings: NDArray[np.float32],
+    bank: Bank,
+    grid_hw: tuple[int, int],
+    map_size: int,
+    neighbours: int = 1,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Image scores and map peaks, float32 [images] each, of embeddings [images, patches, dims]."""
     scores, peaks = np.empty(len(embeddings), np.float32), np.empty(len(embeddings), np.float32)
     for image, rows in enumerate(embeddings):
-        distances, _ = bank.search(rows)
-        scores[image] = image_score(distances)
+        distances, nearest = bank.search(rows)
+        scores[image] = reweighted_score(distances, nearest, rows, bank, neighbours)
         peaks[image] = anomaly_map(distances, grid_hw, map_size).max()
     return scores, peaks
 

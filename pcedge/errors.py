@@ -76,3 +76,11 @@ class CameraError(PcedgeError):
 
 class OutputError(PcedgeError):
     """A picture or an event could not be written: full disk, no permission, folder gone."""
+
+
+class ResultError(PcedgeError):
+    """Results of an evaluation are missing, damaged or from another version."""
+
+
+class ReportError(PcedgeError):
+    """A report cannot be put together."""

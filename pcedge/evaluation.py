@@ -1,23 +1,15 @@
 """Evaluation: labelled images through the inspector that watch runs, and how well it did."""
 
-import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pcedge.datasets import (
-    Dataset,
-    Leak,
-    Sample,
-    find_leaks,
-    labelled_images,
-    read_content,
-    read_ground_truth,
-)
-from pcedge.errors import DatasetError, ImageError, OptionError
+from pcedge.datasets import Dataset, Leak, find_leaks
+from pcedge.errors import OptionError
 from pcedge.inspector import Inspector
+from pcedge.judging import Judged, judge
 from pcedge.metrics import ImageMetrics, Metric, PixelMetrics, PixelResult, image_metrics, rate
 from pcedge.progress import Progress, silent
 
@@ -86,7 +78,7 @@ class Evaluation:
     Attributes:
         metrics: What was measured, with intervals.
         aupro_limit: Largest false-positive rate of the AUPRO.
-        threshold: The threshold used.
+        threshold: The threshold used; None where scores only rank images, as an ensemble's do.
         good: Good images judged.
         defective: Defective images judged.
         defects_without_mask: Defective images left out of the pixel metrics because they have no mask.
@@ -101,7 +93,7 @@ class Evaluation:
 
     metrics: Metrics
     aupro_limit: float
-    threshold: float
+    threshold: float | None
     good: int
     defective: int
     defects_without_mask: int
@@ -148,15 +140,6 @@ class Evaluation:
         return {**self.metrics.values(), **asdict(self)}
 
 
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    sample: Sample
-    score: float
-    seconds: float
-    has_mask: bool
-    mask_problem: str
-
-
 def evaluate(
     dataset: Dataset,
     inspector: Inspector,
@@ -177,86 +160,106 @@ def evaluate(
         DatasetError: There are no test images, or none can be used.
         OptionError: There is no such policy.
     """
-    if leaks not in get_args(LeakPolicy):
-        raise OptionError(
-            f"There is no way {leaks!r} to treat leaks.",
-            f"Choose one of: {', '.join(get_args(LeakPolicy))}.",
-        )
-    samples = labelled_images(dataset)
+    leak_policy(leaks)
     found = () if leaks == "ignore" else find_leaks(dataset, progress)
-    skipped = {leak.test: f"also learned from, as {leak.train}" for leak in found if leaks == "exclude"}
-    judged: list[_Judged] = []
-    with PixelMetrics(dataset.aupro_limit) as pixels:
-        for done, sample in enumerate(samples, 1):
-            name = dataset.relative(sample.path)
-            try:
-                if name not in skipped:
-                    judged.append(_judge(dataset, sample, inspector, pixels))
-            except ImageError as error:
-                skipped[name] = error.what
-            progress("evaluate", done, len(samples))
-        if not judged:
-            raise DatasetError(
-                f"None of the {len(samples)} test images in {dataset.root} can be used.",
-                f"First problem: {next(iter(skipped.values()))}",
-            )
-        metrics = _measure(judged, pixels.compute(), inspector.threshold)
-    return _summarise(dataset, inspector, judged, metrics, skipped, found)
-
-
-def _judge(dataset: Dataset, sample: Sample, inspector: Inspector, pixels: PixelMetrics) -> _Judged:
-    image = read_content(sample.path)
-    mask, problem = None, ""
-    try:
-        truth = read_ground_truth(dataset, sample, image.shape)
-        mask = None if truth is None else inspector.preprocessing.apply_to_mask(truth)
-    except ImageError as error:
-        problem = error.what
-    began = time.perf_counter()
-    stages = inspector.stages(image)
-    score_map = inspector.score_map(stages)
-    seconds = time.perf_counter() - began
-    if mask is not None:
-        pixels.add(score_map, mask)
-    return _Judged(sample, stages.score, seconds, mask is not None, problem)
-
-
-def _measure(judged: list[_Judged], pixels: PixelResult, threshold: float) -> Metrics:
-    good = _scores(judged, defective=False)
-    bad = _scores(judged, defective=True)
-    return Metrics.of(
-        image_metrics(good, bad),
-        pixels,
-        false_rejects=rate(int((good > threshold).sum()), len(good), "good images"),
-        misses=rate(int((bad <= threshold).sum()), len(bad), "defective images"),
+    skipped = left_out(found, leaks)
+    judged = judge(dataset, inspector, skipped, progress)
+    return summarise(
+        dataset, judged, skipped, found, threshold=inspector.threshold, runtime=inspector.runtime.name
     )
 
 
-def _scores(judged: list[_Judged], *, defective: bool) -> NDArray[np.float32]:
-    return np.array([j.score for j in judged if j.sample.is_defect == defective], np.float32)
+def leak_policy(name: str) -> LeakPolicy:
+    """Check the name of a policy that a user gave.
+
+    Raises:
+        OptionError: There is no such policy.
+    """
+    if name in get_args(LeakPolicy):
+        return cast(LeakPolicy, name)
+    raise OptionError(
+        f"There is no way {name!r} to treat leaks.", f"Choose one of: {', '.join(get_args(LeakPolicy))}."
+    )
 
 
-def _summarise(
+def left_out(leaks: Sequence[Leak], policy: LeakPolicy) -> dict[str, str]:
+    """Names of the test images that a policy leaves out for leaks, and why."""
+    return {leak.test: f"also learned from, as {leak.train}" for leak in leaks if policy == "exclude"}
+
+
+def summarise(
     dataset: Dataset,
-    inspector: Inspector,
-    judged: list[_Judged],
-    metrics: Metrics,
+    judged: Iterable[Judged],
     skipped: dict[str, str],
     leaks: tuple[Leak, ...],
+    *,
+    threshold: float | None,
+    runtime: str,
 ) -> Evaluation:
-    defective = sum(j.sample.is_defect for j in judged)
+    """Measure images as they are judged; their maps are not kept.
+
+    Args:
+        dataset: Which they are of.
+        judged: From :func:`pcedge.judging.judge`.
+        skipped: Images that were left out, and why; looked at when all others have been judged.
+        leaks: Test images that were also learned from.
+        threshold: Scores above it are NG; None where scores only rank images.
+        runtime: What ran the network.
+    """
+    rows: list[_Row] = []
+    with PixelMetrics(dataset.aupro_limit) as pixels:
+        for image in judged:
+            if image.mask is not None:
+                pixels.add(image.score_map, image.mask)
+            rows.append(_Row.of(image))
+        metrics = _measure(rows, pixels.compute(), threshold)
+    defective = sum(row.is_defect for row in rows)
     return Evaluation(
         metrics=metrics,
         aupro_limit=dataset.aupro_limit,
-        threshold=inspector.threshold,
-        good=len(judged) - defective,
+        threshold=threshold,
+        good=len(rows) - defective,
         defective=defective,
-        defects_without_mask=sum(not j.has_mask for j in judged),
+        defects_without_mask=sum(not row.has_mask for row in rows),
         skipped=skipped,
-        unusable_masks={dataset.relative(j.sample.path): j.mask_problem for j in judged if j.mask_problem},
+        unusable_masks={row.name: row.mask_problem for row in rows if row.mask_problem},
         leaks=leaks,
         layout=dataset.layout,
-        runtime=inspector.runtime.name,
-        frame_ms=float(np.median([j.seconds for j in judged])) * 1000,
-        scores={dataset.relative(j.sample.path): j.score for j in judged},
+        runtime=runtime,
+        frame_ms=float(np.median([row.seconds for row in rows])) * 1000,
+        scores={row.name: row.score for row in rows},
     )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """An image without its map."""
+
+    name: str
+    is_defect: bool
+    score: float
+    seconds: float
+    has_mask: bool
+    mask_problem: str
+
+    @classmethod
+    def of(cls, image: Judged) -> "_Row":
+        return cls(
+            image.name,
+            image.sample.is_defect,
+            image.score,
+            image.seconds,
+            image.mask is not None,
+            image.mask_problem,
+        )
+
+
+def _measure(rows: Sequence[_Row], pixels: PixelResult, threshold: float | None) -> Metrics:
+    good = np.array([row.score for row in rows if not row.is_defect], np.float32)
+    bad = np.array([row.score for row in rows if row.is_defect], np.float32)
+    if threshold is None:
+        false_rejects = misses = Metric.undefined("there is no threshold: scores only rank images")
+    else:
+        false_rejects = rate(int((good > threshold).sum()), len(good), "good images")
+        misses = rate(int((bad <= threshold).sum()), len(bad), "defective images")
+    return Metrics.of(image_metrics(good, bad), pixels, false_rejects=false_rejects, misses=misses)

@@ -25,6 +25,7 @@ class FitOptions:
         coreset: How many patches the bank keeps.
         false_reject_rate: Share of good parts that may be called NG; None for 1 % or the smallest rate that
             the number of images supports, whichever is larger.
+        neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
         seed: Of everything random.
         device: ``auto``, ``cpu``, ``cuda``.
         memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free.
@@ -45,6 +46,7 @@ class FitOptions:
     embedding: EmbeddingKind | None = None
     coreset: CoresetSize = field(default_factory=lambda: CoresetSize(fraction=0.1))
     false_reject_rate: float | None = None
+    neighbours: int = 1
     seed: int = 0
     device: str = "auto"
     memory_gb: float | None = None

@@ -10,6 +10,7 @@ from pcedge.errors import MissingExtraError, WeightsUnavailableError
 from pcedge.fit_options import FitOptions
 from pcedge.network import Network, exported_network
 from pcedge.progress import Progress, silent
+from pcedge.scoring import check_neighbours
 from pcedge.stopwatch import Stopwatch
 from pcedge.threshold import check_rate
 
@@ -53,6 +54,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     paths = training_images(dataset, at_least=MIN_IMAGES)
     if options.false_reject_rate is not None:
         check_rate(options.false_reject_rate, len(paths))
+    check_neighbours(options.neighbours)
     name = check_name(options.name or dataset.name)
     directory = options.models / name
     watch = Stopwatch()

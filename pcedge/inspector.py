@@ -1,6 +1,6 @@
 """The inspector: from a picture to a verdict. What fit calibrates, evaluate measures and watch runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -12,7 +12,7 @@ from pcedge.errors import OptionError
 from pcedge.export import Runtime, SearchingRuntime
 from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
-from pcedge.scoring import anomaly_map, image_score
+from pcedge.scoring import anomaly_map, image_score, reweighted_score
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,7 @@ class Inspector:
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
+        neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -60,6 +61,7 @@ class Inspector:
         threshold: float,
         map_threshold: float,
         review_threshold: float | None = None,
+        neighbours: int = 1,
     ) -> None:
         if not isfinite(threshold):
             raise OptionError(
@@ -72,9 +74,11 @@ class Inspector:
         self.threshold = threshold
         self.map_threshold = map_threshold
         self.review_threshold = review_threshold
+        self.neighbours = neighbours
         self._on_device = None
         # An approximate index that was asked for was measured: an exact search on the device is not that one.
-        if isinstance(runtime, SearchingRuntime) and bank.approximate is None:
+        # And re-weighting needs the embeddings, which a search on the device does not show.
+        if isinstance(runtime, SearchingRuntime) and bank.approximate is None and neighbours == 1:
             self._on_device = runtime.bind(bank.rows)
 
     @classmethod
@@ -97,6 +101,7 @@ class Inspector:
             threshold=limit.score if threshold is None else threshold,
             map_threshold=limit.map,
             review_threshold=review,
+            neighbours=manifest.score.neighbours,
         )
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
@@ -105,14 +110,16 @@ class Inspector:
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
         """Take a preprocessed picture (float32 [3, s, s]) through the later stages."""
-        embeddings: NDArray[np.float32] | None = None
         if self._on_device is not None:
             distances, numbers = self._on_device.infer_nearest(network_input[np.newaxis])
-            squared_distances, rows = distances[0], numbers[0]
-        else:
-            embeddings = self.runtime.infer(network_input[np.newaxis])[0]
-            squared_distances, rows = self.bank.search(embeddings)
-        return Stages(network_input, embeddings, squared_distances, rows, image_score(squared_distances))
+            return Stages(network_input, None, distances[0], numbers[0], image_score(distances[0]))
+        return self.stages_from(network_input, self.runtime.infer(network_input[np.newaxis])[0])
+
+    def stages_from(self, network_input: NDArray[np.float32], embeddings: NDArray[np.float32]) -> Stages:
+        """Take embeddings (float32 [patches, dims]), computed together with others' perhaps, further."""
+        squared_distances, rows = self.bank.search(embeddings)
+        score = reweighted_score(squared_distances, rows, embeddings, self.bank, self.neighbours)
+        return Stages(network_input, embeddings, squared_distances, rows, score)
 
     @property
     def searches_on_device(self) -> bool:
@@ -125,43 +132,30 @@ class Inspector:
 
     def inspect(self, image_rgb: NDArray[np.uint8]) -> Inspection:
         """Judge a picture. A score that is not a number is INVALID, never OK."""
-        return self.judge(self.stages(image_rgb).squared_distances, image_rgb)
-
-    def judge_embeddings(
-        self,
-        embeddings: NDArray[np.float32],
-        image_rgb: NDArray[np.uint8],
-        ignored: NDArray[np.bool_] | None = None,
-    ) -> Inspection:
-        """Judge a picture whose embeddings, float32 [patches, dims], were computed together with others'."""
-        return self.judge(self.bank.search(embeddings)[0], image_rgb, ignored)
+        return self.judge(self.stages(image_rgb), image_rgb)
 
     def judge(
-        self,
-        squared_distances: NDArray[np.float32],
-        image_rgb: NDArray[np.uint8],
-        ignored: NDArray[np.bool_] | None = None,
+        self, stages: Stages, image_rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None
     ) -> Inspection:
-        """Judge a picture by the distances of its patches.
+        """Judge a picture that went through every stage.
 
         Args:
-            squared_distances: float32 [patches], to the nearest bank row.
+            stages: What was computed of it.
             image_rgb: The picture.
             ignored: bool [patches], those that do not count; None if all do.
         """
         if ignored is not None:
-            squared_distances = np.where(ignored, np.float32(0), squared_distances)
-        score = image_score(squared_distances)
-        if not isfinite(score):
+            stages = self._without(stages, ignored)
+        if not isfinite(stages.score):
             return invalid("the score is not a finite number")
         height, width = image_rgb.shape[:2]
-        verdict = self._verdict(score)
-        score_map = anomaly_map(squared_distances, self.grid_hw, self.preprocessing.input_size)
+        verdict = self._verdict(stages.score)
+        score_map = self.score_map(stages)
         map_to_picture = self.preprocessing.map_to_picture(width, height)
         passes = verdict is Verdict.OK
         return Inspection(
             verdict=verdict,
-            score=score,
+            score=stages.score,
             threshold=self.threshold,
             score_map_hw=score_map,
             map_to_picture=map_to_picture,
@@ -169,6 +163,14 @@ class Inspector:
             review_threshold=self.review_threshold,
             regions=() if passes else find_regions(score_map, map_to_picture, self.map_threshold),
         )
+
+    def _without(self, stages: Stages, ignored: NDArray[np.bool_]) -> Stages:
+        """The stages with patches that do not count as if they were those of the bank."""
+        distances = np.where(ignored, np.float32(0), stages.squared_distances)
+        if stages.embeddings is None:
+            return replace(stages, squared_distances=distances, score=image_score(distances))
+        score = reweighted_score(distances, stages.rows, stages.embeddings, self.bank, self.neighbours)
+        return replace(stages, squared_distances=distances, score=score)
 
     def _verdict(self, score: float) -> Verdict:
         if not score <= self.threshold:

@@ -55,6 +55,7 @@ class Task:
         size: Of the bank.
         seed: Of everything random.
         device: Where the network runs; a selection on CUDA runs there too.
+        neighbours: Bank rows that re-weight the image score; 1 for none.
     """
 
     paths: tuple[Path, ...]
@@ -67,6 +68,7 @@ class Task:
     size: CoresetSize
     seed: int
     device: str
+    neighbours: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +129,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
             task.preprocessing,
             task.grid_hw,
             seed=task.seed,
+            neighbours=task.neighbours,
             progress=progress,
         )
     return Learned(
@@ -218,7 +221,9 @@ def _score_held_out(
     step = min(plan.chunk_images or len(held), 64)
     for start in range(0, len(held), step):
         features = embed(held[start : start + step], lambda *_: None)
-        part = score_images(features.embeddings, bank, task.grid_hw, task.preprocessing.input_size)
+        part = score_images(
+            features.embeddings, bank, task.grid_hw, task.preprocessing.input_size, task.neighbours
+        )
         scores.append(part[0])
         peaks.append(part[1])
         scored += features.paths

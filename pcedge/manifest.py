@@ -170,6 +170,16 @@ class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
     cost: SearchCost
 
 
+class ScoreInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How patch scores become the image score.
+
+    ``neighbours`` bank rows re-weight the largest patch score (paper, equation 7); 1 for none, as in the
+    official implementation.
+    """
+
+    neighbours: int = 1
+
+
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a file must be to be trusted."""
 
@@ -199,6 +209,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     threshold: ThresholdInfo
     map: MapInfo
     gate: GateInfo | None = None
+    score: ScoreInfo = ScoreInfo()
     precision: Precision = "fp32"
     precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)
     index: str = EXACT

@@ -154,9 +154,7 @@ class PooledInspector:
         ]
         embeddings = first.inspector.runtime.infer(np.stack(inputs))
         return {
-            number: places[number].inspector.judge_embeddings(
-                embeddings[i], images[i], places[number].ignored
-            )
+            number: _judged(places[number], inputs[i], embeddings[i], images[i])
             for i, number in enumerate(chosen)
         }
 
@@ -192,8 +190,17 @@ class PooledInspector:
 
 
 def _judged_alone(place: _Place, image_rgb: NDArray[np.uint8]) -> Inspection:
-    stages = place.inspector.stages(image_rgb)
-    return place.inspector.judge(stages.squared_distances, image_rgb, place.ignored)
+    return place.inspector.judge(place.inspector.stages(image_rgb), image_rgb, place.ignored)
+
+
+def _judged(
+    place: _Place,
+    network_input: NDArray[np.float32],
+    embeddings: NDArray[np.float32],
+    image_rgb: NDArray[np.uint8],
+) -> Inspection:
+    stages = place.inspector.stages_from(network_input, embeddings)
+    return place.inspector.judge(stages, image_rgb, place.ignored)
 
 
 def _network(bundle: Bundle, chosen: Candidate) -> str:

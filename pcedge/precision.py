@@ -4,7 +4,7 @@ from typing import Literal, cast, get_args
 
 from pcedge.bundle import Bundle
 from pcedge.errors import OptionError
-from pcedge.manifest import Manifest, Precision, PrecisionInfo
+from pcedge.manifest import EXACT, INT8, Manifest, Precision, PrecisionInfo
 
 PrecisionChoice = Literal["auto", "all", "fp32", "fp16", "int8"]
 # Half a point of AUROC: a precision that loses more is not chosen without being asked for.
@@ -46,6 +46,8 @@ def objection(manifest: Manifest, precision: Precision) -> str:
     """
     if precision == manifest.precision:
         return ""
+    if manifest.index not in (EXACT, INT8):
+        return f"keeps no index {manifest.index}"
     found, own = manifest.precisions.get(precision), manifest.precisions.get(manifest.precision)
     if found is None or own is None or found.image_auroc is None:
         return "not measured: the images had no labels"

@@ -115,8 +115,9 @@ def _add(
         if own is not None:
             variant = Bundle(folder, built.manifest)
             other = _evaluate(variant, dataset, progress)
-            measured[bundle.manifest.precision] = _info(bundle, dataset, own, own)
-            measured[precision] = _info(variant, dataset, other, own)
+            verdicts = _rejected(bundle, own)
+            measured[bundle.manifest.precision] = _info(bundle, dataset, own, verdicts)
+            measured[precision] = _info(variant, dataset, other, verdicts)
         manifest = seal(staging, msgspec.structs.replace(bundle.manifest, precisions=measured))
     return Bundle(bundle.directory, manifest)
 
@@ -145,6 +146,7 @@ def _options(manifest: Manifest) -> FitOptions:
     return FitOptions(
         coreset=CoresetSize.parse(manifest.bank.coreset),
         false_reject_rate=manifest.threshold.false_reject_rate,
+        neighbours=manifest.score.neighbours,
         seed=manifest.bank.seed,
     )
 
@@ -154,16 +156,18 @@ def _evaluate(bundle: Bundle, dataset: Dataset, progress: Progress) -> Evaluatio
         return evaluate(dataset, Inspector.of(bundle.manifest, runtime, bundle.open_bank()), progress)
 
 
-def _info(bundle: Bundle, dataset: Dataset, found: Evaluation, own: Evaluation) -> PrecisionInfo:
-    if found.scores.keys() != own.scores.keys():
+def _rejected(bundle: Bundle, found: Evaluation) -> dict[str, bool]:
+    """Which images are NG."""
+    return {name: score > bundle.manifest.threshold.score for name, score in found.scores.items()}
+
+
+def _info(bundle: Bundle, dataset: Dataset, found: Evaluation, verdicts: dict[str, bool]) -> PrecisionInfo:
+    rejected = _rejected(bundle, found)
+    if rejected.keys() != verdicts.keys():
         raise ExportError(
             f"The test images of {dataset.root} changed while precisions were compared.",
             "Run the same command again.",
         )
-    flips = sum(
-        (score > found.threshold) != (own.scores[name] > own.threshold)
-        for name, score in found.scores.items()
-    )
     return PrecisionInfo(
         dataset=dataset.title,
         good=found.good,
@@ -172,7 +176,7 @@ def _info(bundle: Bundle, dataset: Dataset, found: Evaluation, own: Evaluation) 
         pixel_auroc=found.pixel_auroc,
         false_reject_rate=found.false_reject_rate,
         miss_rate=found.miss_rate,
-        flips=flips,
+        flips=sum(verdict != verdicts[name] for name, verdict in rejected.items()),
         bytes=bundle.manifest.files[EMBEDDER_FILE].size,
         frame_ms=found.frame_ms,
     )

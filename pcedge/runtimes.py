@@ -52,7 +52,7 @@ def open_inspector(
     *,
     runtime: RuntimeKind = "auto",
     device: str = "auto",
-    precision: Precision = "fp32",
+    precision: Precision | None = None,
     threshold: float | None = None,
 ) -> Iterator[Inspector]:
     """Load a bundle's embedder and bank, ready to judge pictures.
@@ -62,14 +62,14 @@ def open_inspector(
         runtime: ``auto`` takes a TensorRT engine where one was built, otherwise the ONNX file.
         device: Where the runtime runs: ``auto``, ``cpu``, ``cuda``, ``cuda:1``; of the ONNX file also
             ``tensorrt``, by ONNX Runtime's TensorRT provider. On a GPU the bank is searched there.
-        precision: Of the network; it brings a bank and a threshold of its own.
+        precision: Of the network, which brings a bank and a threshold of its own; None for the bundle's.
         threshold: Used instead of the bundle's own.
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
         PcedgeError: The runtime is not installed or cannot load the file.
     """
-    bundle = bundle.in_precision(precision)
+    bundle = bundle.in_precision(precision or bundle.manifest.precision)
     bank = bundle.open_bank()
     with open_runtime(bundle, runtime, device) as opened:
         yield Inspector.of(bundle.manifest, opened, bank, threshold=threshold)

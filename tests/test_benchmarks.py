@@ -324,3 +324,26 @@ def test_the_pixel_metrics_are_timed_on_made_up_maps() -> None:
     assert found["total_s"] == pytest.approx(found["add_s"] + found["compute_s"])
     assert 0.7 < found["metrics"]["auroc"]["low"] <= found["metrics"]["auroc"]["value"] < 1
     assert "peak_mb" in found
+
+
+def test_the_luck_of_the_coreset_is_measured_for_both_selections(tmp_path: Path) -> None:
+    from pcedge.camera import write_dataset
+
+    write_dataset(tmp_path, train=4, test_good=2, per_defect=1, size=64)
+
+    found = _result(
+        "selection",
+        tmp_path,
+        "--backbone",
+        "pcedge-s",
+        "--coreset",
+        "20",
+        "--seeds",
+        "2",
+        "--reference-seeds",
+        "1",
+    )
+
+    assert [result["seed"] for result in found["pcedge"]] == [0, 1]
+    assert len(found["reference"]) == 1
+    assert all(0 <= result["image_auroc"] <= 1 for result in found["pcedge"] + found["reference"])

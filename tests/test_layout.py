@@ -167,7 +167,9 @@ def test_the_wheel_holds_the_network_that_ships_and_is_small(tmp_path: Path) -> 
     assert wheel.stat().st_size < 6_000_000
     with zipfile.ZipFile(wheel) as archive:
         files = {info.filename: info.file_size for info in archive.infolist()}
+    assert {"pcedge/report/template.typ", "pcedge/report/page.css"} <= set(files)
     assert 1_000_000 < files["pcedge/weights/pcedge-s.safetensors"] < 4_000_000
+    assert files["pcedge/reference/mvtec_official.csv"] > 1_000
     assert {f"{name.replace('.', '/')}/__init__.py" for name in ("pcedge", *FACADES)} <= set(files)
     assert not [name for name in files if name.endswith((".pyi", ".pth")) or name.startswith(PARTS)]
 

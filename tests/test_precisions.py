@@ -11,9 +11,9 @@ import pytest
 from pcedge.bundle import EMBEDDER_FILE, Bundle, find_bundle
 from pcedge.certificate import CERTIFICATE_FILE
 from pcedge.errors import BundleError, DatasetError, OptionError
-from pcedge.evaluation import evaluate
+from pcedge.evaluation import Evaluation, evaluate
 from pcedge.exporting import ExportResult, export_bundle
-from pcedge.manifest import MANIFEST_FILE
+from pcedge.manifest import MANIFEST_FILE, Precision
 from pcedge.runtimes import Candidate, candidates, open_inspector
 from pcedge.verifying import choose_runtime, verify
 
@@ -63,12 +63,14 @@ def test_what_the_manifest_says_of_a_precision_is_what_evaluation_finds(exported
     from pcedge.datasets import open_dataset
 
     bundle, dataset = exported.result.bundle, open_dataset(exported.line.dataset)
-    found = {}
-    for precision in ("fp32", "int8"):
+    found: dict[Precision, Evaluation] = {}
+    both: tuple[Precision, Precision] = ("fp32", "int8")
+    for precision in both:
         with open_inspector(bundle, runtime="onnx", device="cpu", precision=precision) as inspector:
             found[precision] = evaluate(dataset, inspector)
+    limits = {precision: bundle.in_precision(precision).manifest.threshold.score for precision in found}
     flips = sum(
-        (found["int8"].scores[name] > found["int8"].threshold) != (score > found["fp32"].threshold)
+        (found["int8"].scores[name] > limits["int8"]) != (score > limits["fp32"])
         for name, score in found["fp32"].scores.items()
     )
 

@@ -49,6 +49,8 @@ def _fit_and_evaluate(
 
 def _assert_runtimes_agree(torch: Evaluation, onnx: Evaluation) -> None:
     assert torch.scores.keys() == onnx.scores.keys()
+    assert torch.threshold is not None
+    assert onnx.threshold is not None
     for name, score in torch.scores.items():
         assert onnx.scores[name] == pytest.approx(score, rel=1e-4), name
         assert (score > torch.threshold) == (onnx.scores[name] > onnx.threshold), name

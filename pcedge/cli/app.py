@@ -20,7 +20,9 @@ from .export import export
 from .fit import fit
 from .index import index
 from .models import models
+from .report import report
 from .service import service
+from .sweep import sweep
 from .verify import verify
 from .watch import watch
 
@@ -83,7 +85,9 @@ app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("bench")(bench)
 app.command("index")(index)
+app.command("sweep")(sweep)
 app.command("datasets")(datasets)
+app.command("report")(report)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)

@@ -1,34 +1,42 @@
 """``pcedge evaluate``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.defaults import DEFAULT_MODELS
+from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 
-from . import options
+from . import options, recipe
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pcedge.bundle import Bundle
+    from pcedge.datasets import Dataset
     from pcedge.evaluation import Evaluation, LeakPolicy
     from pcedge.metrics import Metric
 
 
 def evaluate(
-    bundle: Annotated[
-        str,
-        typer.Argument(help="The bundle: its directory, or its name below --models.", show_default=False),
-    ],
-    dataset: Annotated[
-        Path,
+    targets: Annotated[
+        list[str],
         typer.Argument(
-            help="A folder in MVTec layout: test/good, test/<kind>, ground_truth/<kind>; pcedge datasets "
-            "lists the layouts.",
+            metavar="BUNDLE DATASET | --all FOLDER...",
+            help="A bundle (its directory, or its name below --models) and a folder of labelled images: "
+            "test/good, test/<kind>, ground_truth/<kind>. With --all: folders of one category each, or "
+            "folders that hold several, such as mvtec.",
             show_default=False,
         ),
     ],
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Fit and evaluate every category, beside the published results. What is finished is not "
+            "done again.",
+        ),
+    ] = False,
     layout: options.Layout = None,
     leaks: Annotated[
         str,
@@ -38,41 +46,178 @@ def evaluate(
         ),
     ] = "report",
     runtime: options.Runtime = "auto",
+    runtimes: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare runtimes on the same images: torch,onnx,tensorrt. The others are compared with the "
+            "first; one that is not installed is listed with the reason.",
+            show_default=False,
+        ),
+    ] = None,
     device: options.Device = "auto",
     precision: options.Precision = "fp32",
     index: options.Index = None,
     threshold: options.Threshold = None,
     models: options.ModelsDir = DEFAULT_MODELS,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where results go as plain files: of a bundle, its run; with --all, a run for each category "
+            "(without it, runs/<preset>).",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="--all: categories at once.", min=1, max=64)] = 1,
+    preset: recipe.Preset = "official-224",
+    backbone: recipe.Backbone = None,
+    weights: recipe.Weights = None,
+    layers: recipe.Layers = None,
+    image_size: recipe.ImageSize = None,
+    crop: recipe.Crop = None,
+    embedding: recipe.Embedding = None,
+    coreset: recipe.Coreset = None,
+    neighbours: recipe.Neighbours = 1,
+    false_reject_rate: recipe.FalseRejectRate = None,
+    seed: recipe.Seed = 0,
+    memory_gb: recipe.MemoryGb = None,
+    cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
+    keep_bundles: Annotated[
+        bool, typer.Option("--keep-bundles", help="--all: keep the bundles, in bundles beside the runs.")
+    ] = False,
+    parity: Annotated[
+        str | None,
+        typer.Option(
+            help="--all: official, to end with exit code 1 unless image AUROC lies within 0.5 points of the "
+            "official implementation in the mean and 1.5 in every category, and pixel AUROC within 0.3 and "
+            "1.0.",
+            show_default=False,
+        ),
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            help="--all: a CSV file (tool, dataset, image_auroc, ...) of other tools' results to show.",
+            show_default=False,
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(help="--all: also write the tables as Markdown, to this file.", show_default=False),
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Measure a bundle on labelled images, through the same code that watch runs.
+    """Measure a bundle on labelled images, or fit and measure every category of a benchmark.
 
-    Prints AUROC, average precision and the best F1 score of images and of pixels, AUPRO, and what the
-    threshold makes of the images, with 95 % confidence intervals. A metric that is not defined says why. A
-    bundle that was not exported is evaluated in PyTorch.
+    [bold]pcedge evaluate models/bottle mvtec/bottle[/] judges the test images through the same code that
+    watch runs, and prints AUROC, average precision and the best F1 score of images and of pixels, AUPRO, and
+    what the threshold makes of the images, with 95 % confidence intervals. A metric that is not defined says
+    why. A bundle that was not exported is evaluated in PyTorch.
+
+    [bold]pcedge evaluate mvtec --all[/] fits and evaluates every category, prints a table beside the official
+    results and the paper's, and leaves a run for each in plain files. An image or a category that cannot be
+    used costs itself, with a line in the result; the exit code is then 3.
     """
+    if every:
+        from .evaluate_all import CampaignOptions, evaluate_all
+
+        asked = recipe.Recipe(
+            preset=preset,
+            backbone=backbone,
+            weights=weights,
+            layers=layers,
+            image_size=image_size,
+            crop=crop,
+            embedding=embedding,
+            coreset=coreset,
+            neighbours=neighbours,
+            false_reject_rate=false_reject_rate,
+            seed=seed,
+            device=device,
+            memory_gb=memory_gb,
+            cache_gb=cache_gb,
+            layout=layout,
+        )
+        evaluate_all(
+            [Path(target) for target in targets],
+            CampaignOptions(
+                asked,
+                runtimes,
+                _leak_policy(leaks),
+                output,
+                jobs,
+                keep_bundles,
+                parity,
+                beside,
+                markdown,
+                json,
+            ),
+        )
+        return
+    if len(targets) != 2:
+        raise typer.BadParameter(
+            f"{len(targets)} given. Name a bundle and a dataset, or add --all to fit and evaluate folders.",
+            param_hint="BUNDLE DATASET",
+        )
     from pcedge.bundle import find_bundle
     from pcedge.datasets import open_dataset
-    from pcedge.evaluation import evaluate as evaluate_inspector
     from pcedge.precision import one_precision
+
+    from .index import note_index
+
+    found = find_bundle(targets[0], models).searched_by(index).in_precision(one_precision(precision))
+    note_index(found)
+    _evaluate_bundle(
+        found,
+        open_dataset(Path(targets[1]), layout),
+        _leak_policy(leaks),
+        runtime,
+        runtimes,
+        device,
+        threshold,
+        output,
+        json=json,
+    )
+
+
+def _leak_policy(name: str) -> "LeakPolicy":
+    from pcedge.evaluation import leak_policy
+
+    return leak_policy(name)
+
+
+def _evaluate_bundle(
+    found: "Bundle",
+    images: "Dataset",
+    leaks: "LeakPolicy",
+    runtime: str,
+    runtimes: str | None,
+    device: str,
+    threshold: float | None,
+    output: Path | None,
+    *,
+    json: bool,
+) -> None:
+    from pcedge.evaluation import evaluate as evaluate_inspector
     from pcedge.runtimes import is_exported, open_inspector, runtime_kind
 
     from .console import progress_bars
-    from .index import note_index
 
-    found = find_bundle(bundle, models).searched_by(index)
-    note_index(found)
-    images = open_dataset(dataset, layout)
     kind = runtime_kind(runtime)
     if kind == "auto" and not is_exported(found):
         kind = "torch"
+    if runtimes is not None or output is not None:
+        from pcedge.trials import parse_runtimes
+
+        from .evaluate_run import evaluate_run
+
+        kinds = parse_runtimes(runtimes) if runtimes else (kind,)
+        evaluate_run(found, images, kinds, device, threshold, leaks, output, json=json)
+        return
     with (
-        open_inspector(
-            found, runtime=kind, device=device, precision=one_precision(precision), threshold=threshold
-        ) as inspector,
+        open_inspector(found, runtime=kind, device=device, threshold=threshold) as inspector,
         progress_bars() as progress,
     ):
-        result = evaluate_inspector(images, inspector, progress, leaks=cast("LeakPolicy", leaks))
+        result = evaluate_inspector(images, inspector, progress, leaks=leaks)
     if json:
         _print_json(result)
     else:

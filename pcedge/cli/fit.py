@@ -2,19 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 from pcedge.errors import OptionError
 
-from . import options
+from . import options, recipe
 
 if TYPE_CHECKING:
     from pcedge.fit_options import FitOptions
     from pcedge.fitting import FitResult
-    from pcedge.preprocessing import Preprocessing
 
 
 def fit(
@@ -27,57 +26,13 @@ def fit(
         ),
     ],
     layout: options.Layout = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="A torchvision network (wide_resnet50_2, resnet18, squeezenet1_0, ...), or pcedge-s: small, "
-            "fast, comes with pcedge. Without it, wide_resnet50_2; where its weights are not on this machine "
-            "and cannot be downloaded, pcedge-s.",
-            show_default=False,
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="A state dict (.pth, .safetensors) for the backbone, also one that pcedge distill wrote. "
-            "Without it, torchvision's IMAGENET1K_V1 weights, or those of pcedge-s that come with pcedge.",
-            show_default=False,
-        ),
-    ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            help="Layers to use, the finest grid first, separated by commas. For ResNets: layer2,layer3.",
-            show_default=False,
-        ),
-    ] = None,
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="How pictures are prepared. whole: the whole picture, nothing cropped away; "
-            "official-224 and official-320: the paper's resize and centre crop."
-        ),
-    ] = "whole",
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Resize the picture to this size; with --crop, its shorter side.",
-            show_default=False,
-        ),
-    ] = None,
-    crop: Annotated[
-        int | None,
-        typer.Option(help="Cut out the central square of this size; 0 for none.", show_default=False),
-    ] = None,
-    embedding: Annotated[
-        str | None,
-        typer.Option(
-            help="reference: 1,024 pooled values a patch, as in the paper's code; mean: the plain 3x3 mean "
-            "of each channel, smaller for small networks. Without it, mean for pcedge-s, reference for the "
-            "others.",
-            show_default=False,
-        ),
-    ] = None,
+    backbone: recipe.Backbone = None,
+    weights: recipe.Weights = None,
+    layers: recipe.Layers = None,
+    preset: recipe.Preset = "whole",
+    image_size: recipe.ImageSize = None,
+    crop: recipe.Crop = None,
+    embedding: recipe.Embedding = None,
     like: Annotated[
         str | None,
         typer.Option(
@@ -86,37 +41,13 @@ def fit(
             show_default=False,
         ),
     ] = None,
-    coreset: Annotated[
-        str,
-        typer.Option(help="Patches the bank keeps: a fraction (0.1), 10%, or a number of rows."),
-    ] = "0.1",
-    false_reject_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of good parts that may be called NG. Without it, 0.01 or the smallest rate that the "
-            "number of images supports.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
+    coreset: recipe.Coreset = None,
+    neighbours: recipe.Neighbours = 1,
+    false_reject_rate: recipe.FalseRejectRate = None,
+    seed: recipe.Seed = 0,
     device: options.Device = "auto",
-    memory_gb: Annotated[
-        float | None,
-        typer.Option(
-            help="Memory the fit may use, in GB, above the loaded libraries; without it, 60 % of what is "
-            "free. Where the embeddings do not fit, the bank is chosen in stages, with a stated bound.",
-            min=0,
-            show_default=False,
-        ),
-    ] = None,
-    cache_gb: Annotated[
-        float,
-        typer.Option(
-            help="Disk that cached features may use, in GB; 0 for no cache. A second fit of the same images, "
-            "with another --coreset or more images, does not compute them again.",
-            min=0,
-        ),
-    ] = DEFAULT_CACHE_GB,
+    memory_gb: recipe.MemoryGb = None,
+    cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
     models: options.ModelsDir = DEFAULT_MODELS,
     name: Annotated[
         str | None,
@@ -129,39 +60,39 @@ def fit(
     The threshold comes from the good images alone: every image is scored against a bank that was made
     without its fold.
     """
-    from pcedge.banks import CoresetSize
     from pcedge.bundle import find_bundle
-    from pcedge.fit_options import FitOptions
     from pcedge.fitting import fit as fit_dataset
-    from pcedge.manifest import EmbeddingKind
 
     from .console import progress_bars
 
-    if embedding not in (None, *get_args(EmbeddingKind)):
-        raise OptionError(f"There is no embedding {embedding!r}.", "Choose --embedding reference or mean.")
+    _refuse_ensemble(preset)
     given = (backbone, weights, layers, embedding, image_size, crop)
     if like and (preset != "whole" or any(option is not None for option in given)):
         raise OptionError(
             "--like takes the network and the preprocessing of another bundle as they are.",
             "Leave out --backbone, --weights, --layers, --embedding, --preset, --image-size and --crop.",
         )
-    chosen = FitOptions(
-        backbone=backbone,
-        weights=weights,
-        layers=tuple(layer.strip() for layer in layers.split(",")) if layers else (),
-        preprocessing=_preprocessing(preset, image_size, crop),
-        embedding="mean" if embedding == "mean" else "reference" if embedding else None,
-        coreset=CoresetSize.parse(coreset),
-        false_reject_rate=false_reject_rate,
-        seed=seed,
-        device=device,
-        memory_gb=memory_gb,
-        cache_gb=cache_gb,
-        like=find_bundle(like, models) if like else None,
-        models=models,
-        name=name,
-        layout=layout,
+    chosen = recipe.fit_options(
+        recipe.Recipe(
+            preset=preset,
+            backbone=backbone,
+            weights=weights,
+            layers=layers,
+            image_size=image_size,
+            crop=crop,
+            embedding=embedding,
+            coreset=coreset,
+            neighbours=neighbours,
+            false_reject_rate=false_reject_rate,
+            seed=seed,
+            device=device,
+            memory_gb=memory_gb,
+            cache_gb=cache_gb,
+            layout=layout,
+        )
     )
+    same_network = find_bundle(like, models) if like else None
+    chosen = replace(chosen, like=same_network, models=models, name=name)
     with progress_bars() as progress:
         result = fit_dataset(dataset, chosen, progress)
     if json:
@@ -170,19 +101,14 @@ def fit(
         _print_summary(result, chosen)
 
 
-def _preprocessing(preset: str, image_size: int | None, crop: int | None) -> "Preprocessing":
-    from pcedge.preprocessing import PRESETS
+def _refuse_ensemble(preset: str) -> None:
+    from pcedge.presets import find_preset
 
-    if preset not in PRESETS:
-        raise OptionError(f"There is no preset {preset!r}.", f"Choose one of: {', '.join(PRESETS)}.")
-    chosen = PRESETS[preset]
-    if image_size is not None or crop is not None:
-        chosen = replace(
-            chosen,
-            image_size=chosen.image_size if image_size is None else image_size,
-            crop=chosen.crop if crop is None else crop or None,
+    if find_preset(preset).members:
+        raise OptionError(
+            f"{preset} cannot be a bundle: an ensemble's scores only rank the images of one test set.",
+            f"Evaluate it with: pcedge evaluate DATASET --all --preset {preset}",
         )
-    return chosen
 
 
 def _print_json(result: "FitResult") -> None:

@@ -14,6 +14,7 @@ from pcedge.export import Runtime
 from pcedge.feature_cache import FeatureCache
 from pcedge.golden import with_fault, write_golden
 from pcedge.inspector import Inspector
+from pcedge.machine import Machine
 from pcedge.manifest import (
     SCHEMA_VERSION,
     BackboneInfo,
@@ -24,6 +25,16 @@ from pcedge.manifest import (
     ThresholdInfo,
 )
 from pcedge.preprocessing import Preprocessing
+from pcedge.results import (
+    DataFacts,
+    ImageRow,
+    Metric,
+    Picture,
+    Run,
+    RuntimeResult,
+    Settings,
+    ThresholdFacts,
+)
 
 GRID, DIMS, SIZE = (4, 4), 6, 32
 
@@ -180,3 +191,74 @@ class Shelf:
 def shelf(tmp_path: Path) -> Shelf:
     """A feature cache in a folder that does not exist yet."""
     return Shelf(tmp_path / "cache")
+
+
+@pytest.fixture
+def make_run() -> Callable[..., Run]:
+    """Make a small run; keywords replace parts of it."""
+
+    def make(**changes: Any) -> Run:
+        run = Run(
+            name="bolt",
+            created="2026-01-01T00:00:00+00:00",
+            pcedge_version="0.1.0",
+            request="0" * 40,
+            command="pcedge evaluate bolt --all",
+            data=DataFacts(
+                name="bolt",
+                title="lines/bolt",
+                layout="mvtec-ad",
+                digest="1" * 40,
+                train=9,
+                kinds={"good": 1, "dent, deep": 1},
+                masks=1,
+            ),
+            settings=Settings(
+                preset="edge",
+                backbone="pcedge-s",
+                layers=("descriptors",),
+                weights="shipped",
+                weights_sha256="2" * 64,
+                preprocessing=Preprocessing(image_size=96),
+                embedding="mean",
+                dims=128,
+                coreset="0.01",
+                bank_rows=10,
+                neighbours=1,
+                seed=0,
+            ),
+            threshold=ThresholdFacts(
+                score=2.5, map=2.0, false_reject_rate=0.1, method="stated", held_out=(1.0, 2.0)
+            ),
+            metrics={
+                "image_auroc": Metric(value=0.9, interval=(0.8, 1.0)),
+                "aupro": Metric(value=None, reason="-"),
+            },
+            runtimes=(RuntimeResult(runtime="torch", description="torch (cpu)", frame_ms=3.5),),
+            seconds={"embed": 1.5},
+            bank_bytes=5120,
+            bundle_bytes=9999,
+            images=(
+                ImageRow(name="test/good/ü.png", kind="good", defect=False, score=1.25, verdict="OK"),
+                ImageRow(
+                    name="test/dent, deep/0.png", kind="dent, deep", defect=True, score=3.5, verdict="NG"
+                ),
+            ),
+            skipped={"test/good/1.png": "is not an image"},
+            unusable_masks={},
+            pictures=(
+                Picture(
+                    group="found",
+                    name="test/dent, deep/0.png",
+                    kind="dent, deep",
+                    score=3.5,
+                    picture="pictures/a.jpg",
+                    heatmap="pictures/b.jpg",
+                ),
+            ),
+            machine=Machine(system="Linux x86_64", board=None, processor=None, cores=2, gpu=None),
+            libraries={"python": "3.11"},
+        )
+        return msgspec.structs.replace(run, **changes)
+
+    return make

@@ -1,0 +1,214 @@
+"""What a report is about: the runs, read and grouped by how they were fitted."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pcedge.errors import OptionError, ResultError
+from pcedge.presets import PRESETS
+from pcedge.progress import Progress, silent
+from pcedge.results import RUN_FILE, Curves, Run, Settings, find_runs, read_curves, read_run
+from pcedge.trials import SUMMARY_JSON, Difference, Published, differences, paper_means, published_for
+
+from .document import shortened
+
+MEAN = "mean"
+_LABEL = 40
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run in a report.
+
+    Attributes:
+        directory: Where it lies.
+        run: What it says.
+        curves: Its curves.
+        digest: SHA-256 of its ``run.json``.
+        label: The run's name, and how it was fitted where another run has that name too.
+    """
+
+    directory: Path
+    run: Run
+    curves: Curves
+    digest: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that were fitted alike.
+
+    Attributes:
+        title: Preset or backbone, for people.
+        subjects: The runs.
+    """
+
+    title: str
+    subjects: tuple[Subject, ...]
+
+    @property
+    def settings(self) -> Settings:
+        """Of the first run; the others differ in the rows of their banks alone."""
+        return self.subjects[0].run.settings
+
+    @cached_property
+    def published(self) -> Published | None:
+        """Results of the official implementation in the preset's configuration."""
+        return published_for(self.settings.preset)
+
+    @cached_property
+    def paper(self) -> dict[str, float]:
+        """Means that the paper gives for the preset, in percent; empty for none."""
+        return paper_means(self.settings.preset)
+
+    @cached_property
+    def compared(self) -> dict[tuple[str, str], Difference]:
+        """Digest of a run and metric to the difference from what was published; ``mean`` for all runs."""
+        if self.published is None:
+            return {}
+        found: dict[tuple[str, str], Difference] = {}
+        for subject in self.subjects:
+            found |= {
+                (subject.digest, d.metric): d
+                for d in differences([subject.run], self.published)
+                if d.category != MEAN
+            }
+        for difference in differences([subject.run for subject in self.subjects], self.published):
+            if difference.category == MEAN:
+                found[MEAN, difference.metric] = difference
+        return found
+
+    @cached_property
+    def deviations(self) -> tuple[str, ...]:
+        """Where the settings are not those of the preset, in words."""
+        preset, settings = PRESETS.get(self.settings.preset), self.settings
+        if preset is None or preset.members:
+            return ()
+        pairs = (
+            ("backbone", settings.backbone, preset.backbone),
+            ("coreset", settings.coreset, str(preset.coreset)),
+            ("preprocessing", _prepared(settings), _prepared(preset)),
+            ("embedding", settings.embedding, preset.embedding),
+            ("neighbours", str(settings.neighbours), "1"),
+        )
+        return tuple(
+            f"{name} {used} instead of {stated}" for name, used, stated in pairs if stated and used != stated
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """All of it.
+
+    Attributes:
+        groups: The runs, by how they were fitted.
+        failed: Categories that were asked for and have no run: name and why.
+    """
+
+    groups: tuple[Group, ...]
+    failed: tuple[tuple[str, str], ...]
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """Every run."""
+        return tuple(subject for group in self.groups for subject in group.subjects)
+
+    @property
+    def date(self) -> str:
+        """On which day the newest run was finished, ``2026-01-31``."""
+        return max(
+            datetime.fromisoformat(subject.run.created).date() for subject in self.subjects
+        ).isoformat()
+
+
+def load_study(paths: Sequence[Path], progress: Progress = silent) -> Study:
+    """Read runs.
+
+    Args:
+        paths: Directories of runs, or of campaigns that hold some.
+        progress: Told of the runs read, as the stage ``read``.
+
+    Raises:
+        OptionError: Nothing is named.
+        ResultError: A run is missing, damaged or of a newer schema.
+    """
+    if not paths:
+        raise OptionError("No run is named.", "Name some: pcedge report runs/official-224 -o report.pdf")
+    directories = find_runs(paths)
+    found = []
+    for number, directory in enumerate(directories):
+        progress("read", number, len(directories))
+        found.append((directory, read_run(directory), read_curves(directory)))
+    progress("read", len(directories), len(directories))
+    names = Counter(run.name for _, run, _ in found)
+    by_settings: dict[str, list[Subject]] = {}
+    for directory, run, curves in found:
+        _check_date(directory, run)
+        label = shortened(run.name, _LABEL)
+        if names[run.name] > 1:
+            label += f" ({shortened(directory.resolve().parent.name, _LABEL)})"
+        digest = sha256((directory / RUN_FILE).read_bytes()).hexdigest()
+        subject = Subject(directory, run, curves, digest, label)
+        by_settings.setdefault(_alike(run.settings), []).append(subject)
+    return Study(
+        tuple(Group(_title(subjects[0].run.settings), tuple(subjects)) for subjects in by_settings.values()),
+        tuple(failure for path in paths for failure in _failed(path)),
+    )
+
+
+def interval_of(run: Run, metric: str) -> tuple[float, float] | None:
+    """The 95 % confidence interval of a metric, from 0 to 1; None where the run has none."""
+    found = run.metrics.get(metric)
+    return found.interval if found else None
+
+
+def _alike(settings: Settings) -> str:
+    """What runs have in common that may stand in one table."""
+    return repr(msgspec.structs.replace(settings, bank_rows=0))
+
+
+def _title(settings: Settings) -> str:
+    parts = (settings.preset, shortened(settings.backbone, _LABEL), f"coreset {settings.coreset}")
+    return ", ".join(filter(None, parts))
+
+
+def _prepared(source: Any) -> str:
+    preprocessing = source.preprocessing
+    if preprocessing.crop is None:
+        return f"whole picture to {preprocessing.image_size} px"
+    return f"resize {preprocessing.image_size}, crop {preprocessing.crop}"
+
+
+def _check_date(directory: Path, run: Run) -> None:
+    """The report is dated by its runs: one without a date is not a run."""
+    try:
+        datetime.fromisoformat(run.created)
+    except ValueError:
+        raise ResultError(
+            f"{directory / RUN_FILE} is damaged: {run.created!r} is not a date.",
+            "Restore the file, or evaluate again.",
+        ) from None
+
+
+def _failed(path: Path) -> list[tuple[str, str]]:
+    """Categories of a campaign without a run, as its summary states."""
+    summary = path / SUMMARY_JSON
+    if not summary.is_file():
+        return []
+    try:
+        categories = json.loads(summary.read_bytes())["categories"]
+        return [(str(entry["name"]), str(entry["error"])) for entry in categories if entry["error"]]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ResultError(
+            f"{summary} is damaged ({type(error).__name__}: {error}).",
+            "Restore the file, or evaluate again: what is finished is not done again.",
+        ) from error

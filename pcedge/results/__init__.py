@@ -1,0 +1,51 @@
+"""Results of evaluations on disk: one directory a category, in plain files that other programs can read."""
+
+from .files import (
+    CURVES_FILE,
+    PICTURES,
+    RUN_FILE,
+    SCORES_FILE,
+    find_runs,
+    finish_run,
+    read_curves,
+    read_run,
+    write_run,
+)
+from .schema import (
+    METRICS,
+    SCHEMA_VERSION,
+    Curve,
+    Curves,
+    DataFacts,
+    ImageRow,
+    Metric,
+    Picture,
+    Run,
+    RuntimeResult,
+    Settings,
+    ThresholdFacts,
+)
+
+__all__ = [
+    "CURVES_FILE",
+    "METRICS",
+    "PICTURES",
+    "RUN_FILE",
+    "SCHEMA_VERSION",
+    "SCORES_FILE",
+    "Curve",
+    "Curves",
+    "DataFacts",
+    "ImageRow",
+    "Metric",
+    "Picture",
+    "Run",
+    "RuntimeResult",
+    "Settings",
+    "ThresholdFacts",
+    "find_runs",
+    "finish_run",
+    "read_curves",
+    "read_run",
+    "write_run",
+]

@@ -1,0 +1,71 @@
+"""A network of a sweep, ready to run, with its cache of features."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcedge.errors import MissingExtraError
+from pcedge.export import Runtime, TorchRuntime
+from pcedge.feature_cache import FeatureCache, default_cache_directory, embedder_key
+from pcedge.features import BATCH
+from pcedge.memory import GIGA
+from pcedge.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from pcedge.embedding import PatchEmbedder
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A backbone at one picture size.
+
+    Attributes:
+        backbone: Architecture.
+        preprocessing: Whole pictures, resized.
+        runtime: Runs it.
+        grid_hw: Grid of patches.
+        dims: Values a patch.
+        cache: Of its features.
+    """
+
+    backbone: str
+    preprocessing: Preprocessing
+    runtime: Runtime
+    grid_hw: tuple[int, int]
+    dims: int
+    cache: FeatureCache
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Patches an image and values a patch."""
+        return (self.grid_hw[0] * self.grid_hw[1], self.dims)
+
+
+def load_network(name: str, image_size: int, weights: Path | None, device: str, cache_gb: float) -> Network:
+    """Load a backbone for whole pictures of a size.
+
+    Raises:
+        PcedgeError: PyTorch is missing, or the backbone or its weights cannot be used.
+    """
+    try:
+        from pcedge.backbones import load_backbone
+        from pcedge.embedder import build_embedder, default_embedding
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "fit", "A sweep") from None
+    preprocessing = Preprocessing(image_size=image_size)
+    backbone = load_backbone(name, weights_file=weights)
+    kind = default_embedding(name)
+    embedder: PatchEmbedder = build_embedder(backbone.module, preprocessing, kind)
+    runtime = TorchRuntime(embedder, device)
+    key = embedder_key(
+        backbone=backbone.name,
+        layers=backbone.layers,
+        weights_sha256=backbone.weights_sha256,
+        embedding=kind,
+        preprocessing=preprocessing,
+        runtime=runtime.name,
+        batch=BATCH,
+    )
+    shape = (embedder.patches, embedder.dims)
+    cache = FeatureCache(default_cache_directory(), int(cache_gb * GIGA), key, shape)
+    return Network(name, preprocessing, runtime, embedder.grid_hw, embedder.dims, cache)

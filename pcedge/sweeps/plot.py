@@ -1,0 +1,66 @@
+"""The points of a sweep as a picture: accuracy over time, the size of the bank as the size of the point."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pcedge.errors import MissingExtraError
+
+from .points import Point, pareto
+
+PLOT = "pareto.png"
+
+
+def plot_points(points: Sequence[Point], path: Path, title: str) -> None:
+    """Draw the points into a PNG file; those that nothing beats are strong and named.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "matplotlib", "report", "The plot") from None
+    figure = Figure(figsize=(9, 5.5), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    measured = [point for point in points if point.image_auroc is not None]
+    front = pareto(measured)
+    backbones = list(dict.fromkeys(point.backbone for point in measured))
+    for point in sorted(measured, key=lambda one: one in front):
+        first = next(one for one in measured if one.backbone == point.backbone)
+        axes.scatter(
+            point.frame_ms,
+            _percent(point),
+            s=_area(point),
+            color=f"C{backbones.index(point.backbone)}",
+            label=point.backbone if point is first else None,
+            alpha=0.85 if point in front else 0.25,
+            edgecolors="black",
+            linewidths=1.4 if point in front else 0.3,
+        )
+    for point in front:
+        axes.annotate(
+            f"{point.image_size} px, {point.coreset}, b={point.neighbours}",
+            (point.frame_ms, _percent(point)),
+            xytext=(6, -10),
+            textcoords="offset points",
+            fontsize=7,
+        )
+    axes.set(xlabel="ms a frame", ylabel="image AUROC, per cent", title=title)
+    axes.grid(alpha=0.3)
+    axes.margins(0.12)
+    if measured:
+        axes.legend(title="area: size of the bank\nstrong: beaten by none", markerscale=0.6, fontsize=8)
+    figure.savefig(path)
+
+
+def _percent(point: Point) -> float:
+    return (point.image_auroc or 0.0) * 100
+
+
+def _area(point: Point) -> float:
+    """Area of a point, in square points of print: grows with the bank's size, to be seen at any."""
+    return float(25 + 60 * np.sqrt(point.bank_bytes / 1e6))

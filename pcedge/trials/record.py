@@ -1,0 +1,135 @@
+"""Writing a trial down: what was found becomes a run on disk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+from pcedge.banks import INDEX_FILE
+from pcedge.bundle import Bundle
+from pcedge.evaluation import Evaluation
+from pcedge.judging import Judged
+from pcedge.machine import describe_machine, library_versions
+from pcedge.manifest import Manifest
+from pcedge.results import (
+    DataFacts,
+    ImageRow,
+    Run,
+    RuntimeResult,
+    Settings,
+    ThresholdFacts,
+    finish_run,
+)
+
+from .curves import curves_of
+from .pictures import choose, draw
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a run states beside what was found.
+
+    Attributes:
+        name: Of the run.
+        request: Digest of all that was asked for.
+        data: Facts of the dataset.
+        preset: Name of the preset; empty for none.
+        command: The command line; empty for none.
+    """
+
+    name: str
+    request: str
+    data: DataFacts
+    preset: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What fit and evaluation found.
+
+    Attributes:
+        bundles: What was fitted: one bundle, or the members of an ensemble.
+        images: The test images as they were judged, with their maps.
+        evaluation: What was measured on them.
+        threshold: None where scores only rank images.
+        shown_above: Score and map value that tell on the pictures what was found from what was missed.
+        runtimes: All that were asked for; the first that ran gives the run its metrics.
+        seconds: By stage.
+    """
+
+    bundles: Sequence[Bundle]
+    images: Sequence[Judged]
+    evaluation: Evaluation
+    threshold: ThresholdFacts | None
+    shown_above: tuple[float, float]
+    runtimes: tuple[RuntimeResult, ...]
+    seconds: dict[str, float]
+
+
+def write_down(staging: Path, findings: Findings, circumstances: Circumstances) -> Run:
+    """Draw the pictures, write the run's files into ``staging`` and return the run."""
+    manifests, images = [bundle.manifest for bundle in findings.bundles], findings.images
+    score_limit, map_limit = findings.shown_above
+    run = Run(
+        name=circumstances.name,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        pcedge_version=version("pcedge"),
+        request=circumstances.request,
+        command=circumstances.command,
+        data=circumstances.data,
+        settings=_settings(manifests, circumstances.preset),
+        threshold=findings.threshold,
+        metrics=next(result.metrics for result in findings.runtimes if not result.skipped),
+        runtimes=findings.runtimes,
+        seconds=findings.seconds,
+        bank_bytes=sum(manifest.files[INDEX_FILE].size for manifest in manifests),
+        bundle_bytes=sum(file.size for manifest in manifests for file in manifest.files.values()),
+        images=_rows(findings),
+        skipped=_skipped(manifests) | findings.evaluation.skipped,
+        unusable_masks=findings.evaluation.unusable_masks,
+        pictures=draw(staging, choose(images, score_limit), manifests[0].preprocessing, map_limit),
+        machine=describe_machine(),
+        libraries=library_versions(),
+    )
+    finish_run(staging, run, curves_of(images, circumstances.data.aupro_limit))
+    return run
+
+
+def _rows(findings: Findings) -> tuple[ImageRow, ...]:
+    limit = findings.threshold
+    return tuple(
+        ImageRow(
+            name=image.name,
+            kind=image.sample.kind,
+            defect=image.sample.is_defect,
+            score=image.score,
+            verdict="" if limit is None else "NG" if image.score > limit.score else "OK",
+        )
+        for image in findings.images
+    )
+
+
+def _skipped(manifests: Sequence[Manifest]) -> dict[str, str]:
+    return {name: reason for manifest in manifests for name, reason in manifest.skipped.items()}
+
+
+def _settings(manifests: Sequence[Manifest], preset: str) -> Settings:
+    """How it was fitted; of an ensemble, what its members have in common, and their names joined."""
+    first = manifests[0]
+    backbones = [manifest.backbone for manifest in manifests]
+    return Settings(
+        preset=preset,
+        backbone="+".join(backbone.name for backbone in backbones),
+        layers=tuple(layer for backbone in backbones for layer in backbone.layers),
+        weights=" + ".join(dict.fromkeys(backbone.weights for backbone in backbones)),
+        weights_sha256="+".join(backbone.weights_sha256 for backbone in backbones),
+        preprocessing=first.preprocessing,
+        embedding=first.embedding.kind,
+        dims=first.embedding.dims,
+        coreset=first.bank.coreset,
+        bank_rows=sum(manifest.bank.rows for manifest in manifests),
+        neighbours=first.score.neighbours,
+        seed=first.bank.seed,
+    )
