@@ -3,67 +3,163 @@
 Useful alone: it knows nothing of networks and memory banks, and is handed a callable that turns a
 :class:`Frame` into an :class:`Inspection`::
 
-    from pcedge.camera import JsonLines, Stream, inspect_stream, open_source
+    from pcedge.camera import Stream, inspect_stream, one_by_one, open_source
 
     with Stream(open_source("folder:incoming")) as stream:
-        summary = inspect_stream(stream, inspect, sinks=[JsonLines("events.jsonl")])
+        summary = inspect_stream(stream, one_by_one(inspect), on_event=print)
 """
 
 from .addresses import redact
 from .banner import banner, result_picture
+from .broker import Broker, Tls
 from .capture import CameraSource
-from .events import Event
+from .clips import ClipLength, Clips
+from .credentials import Secret, read_secret
+from .delivery import AnySink, Delivery
+from .drivers import CameraSettings
+from .event_store import EventStore
+from .events import Event, Part, Phase
 from .folder import FolderSource
-from .frames import Frame, Inspection, Verdict
+from .frames import Frame, Inspection, Region, Verdict
 from .gate import FrameGate, without_content
+from .gate_limits import MARGIN as GATE_MARGIN
+from .gate_limits import GateLimits, learn_limits
+from .health import Health, HealthServer
+from .identity import record_key
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
-from .loop import inspect_stream, invalid
+from .journal import Journal, Journaled
+from .json_lines import JsonLines
+from .lane import Report
+from .loop import Inspect, Outlet, inspect_stream, invalid, one_by_one
+from .mqtt import MqttTransport
+from .opening import mqtt_broker, open_sinks
+from .outbox import Message, Outbox
 from .overlay import HeatScale, draw_findings, heatmap_overlay
-from .sinks import JsonLines, Pictures, Save, Sink
-from .source import NoFrame, Source, frame_name
+from .parts import Debounced, EachFrame, PartRule, Triggered, worst
+from .posting import Backlog, Posted, Receipt, Sending, Transport
+from .readings import EventCounts, Reading, prometheus_text, sink_readings
+from .regions import find_regions
+from .reject_gate import GateState, RejectGate
+from .retention import Retention
+from .sink_settings import MetricsTable, MqttTable, PicturesTable, SinksTable, read_table
+from .sinks import FrameSink, Pictures, Save, Sink
+from .source import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources import open_source
+from .states import CameraState, CameraStatus
+from .station import Station
 from .stream import Stream
 from .synthetic import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .tally import Summary, Tally
+from .trigger_http import HttpTriggers
+from .trigger_mqtt import MqttTriggers
+from .triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
 from .video import VideoSource
+from .webhook import WebhookTransport
 
 __all__ = [
     "DEFECT_KINDS",
+    "GATE_MARGIN",
     "IMAGE_SUFFIXES",
+    "AnySink",
+    "Backlog",
+    "Broker",
+    "CameraSettings",
     "CameraSource",
+    "CameraState",
+    "CameraStatus",
+    "ClipLength",
+    "Clips",
+    "Debounced",
+    "Delivery",
+    "EachFrame",
     "Event",
+    "EventCounts",
+    "EventStore",
     "FolderSource",
     "Frame",
     "FrameGate",
+    "FrameSink",
+    "GateLimits",
+    "GateState",
+    "Grabbed",
+    "GrabbingSource",
+    "Health",
+    "HealthServer",
     "HeatScale",
+    "HttpTriggers",
+    "Inspect",
     "Inspection",
+    "Journal",
+    "Journaled",
     "JsonLines",
+    "Message",
+    "MessageTrigger",
+    "MetricsTable",
+    "MqttTable",
+    "MqttTransport",
+    "MqttTriggers",
     "NoFrame",
+    "Outbox",
+    "Outlet",
+    "Part",
+    "PartRule",
+    "Phase",
     "Pictures",
+    "PicturesTable",
+    "Posted",
+    "Reading",
+    "Receipt",
+    "Region",
+    "RegionTrigger",
+    "RejectGate",
     "RenderedPart",
+    "RenewableSource",
+    "Report",
+    "Retention",
     "Save",
+    "Secret",
+    "Sending",
     "Sink",
+    "SinksTable",
     "Source",
+    "Station",
     "Stream",
     "Summary",
     "SyntheticCamera",
     "Tally",
+    "TimeTrigger",
+    "Tls",
+    "Transport",
+    "Trigger",
+    "Triggered",
     "Verdict",
     "VideoSource",
+    "WebhookTransport",
     "banner",
     "draw_findings",
+    "find_regions",
     "frame_name",
     "heatmap_overlay",
     "inspect_stream",
     "invalid",
+    "learn_limits",
     "list_images",
+    "mqtt_broker",
+    "one_by_one",
+    "open_sinks",
     "open_source",
+    "prometheus_text",
     "read_image",
     "read_mask",
+    "read_secret",
+    "read_table",
+    "record_key",
     "redact",
     "render_part",
     "result_picture",
+    "sink_readings",
     "without_content",
+    "worst",
     "write_dataset",
     "write_image",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -16,6 +17,8 @@ from pcedge.errors import CameraError
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 _SILENT = 0
+# Video4Linux counts manual exposure as 1.
+_MANUAL_EXPOSURE = 1
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 
 
@@ -35,6 +38,51 @@ def open_capture(address: str | int, backend: int, params: Sequence[int] = ()) -
     if isinstance(address, int):
         return cv2.VideoCapture(address, backend, params)
     return cv2.VideoCapture(address, backend, params)
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """What a camera is asked for; None leaves it to the driver.
+
+    Attributes:
+        size_wh: Width and height of the picture.
+        fps: Frames per second.
+        exposure: Exposure in the driver's own unit, which switches automatic exposure off.
+        focus: Focus in the driver's own unit, which switches automatic focus off.
+    """
+
+    size_wh: tuple[int, int] | None = None
+    fps: float | None = None
+    exposure: float | None = None
+    focus: float | None = None
+
+    def apply(self, capture: cv2.VideoCapture) -> tuple[str, ...]:
+        """Ask an open camera for all of it; returns what it does not do."""
+        width, height = self.size_wh or (None, None)
+        wanted = {
+            f"width {width}": ((cv2.CAP_PROP_FRAME_WIDTH, width),),
+            f"height {height}": ((cv2.CAP_PROP_FRAME_HEIGHT, height),),
+            f"rate {self.fps}": ((cv2.CAP_PROP_FPS, self.fps),),
+            f"exposure {self.exposure}": (
+                (cv2.CAP_PROP_AUTO_EXPOSURE, _MANUAL_EXPOSURE),
+                (cv2.CAP_PROP_EXPOSURE, self.exposure),
+            ),
+            f"focus {self.focus}": ((cv2.CAP_PROP_AUTOFOCUS, 0), (cv2.CAP_PROP_FOCUS, self.focus)),
+        }
+        return tuple(
+            name
+            for name, steps in wanted.items()
+            if steps[-1][1] is not None and not all(_set(capture, key, value) for key, value in steps)
+        )
+
+
+def _set(capture: cv2.VideoCapture, key: int, value: float | None) -> bool:
+    assert value is not None
+    if not capture.set(key, value):
+        return False
+    # A driver takes any size and gives the nearest that it has.
+    exact = key in {cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT}
+    return not exact or capture.get(key) == value
 
 
 def _silence() -> None:

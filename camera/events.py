@@ -7,8 +7,34 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from enum import Enum
+from typing import Any
 
-from .frames import Frame, Inspection, Verdict
+from .frames import Frame, Inspection, Region, Verdict
+
+
+class Phase(str, Enum):
+    """Where in the life of a part an event stands."""
+
+    NEW = "new"
+    UPDATE = "update"
+    END = "end"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a frame means for the part, or the incident, that it belongs to.
+
+    Attributes:
+        id: The same for every event of a part, and for no other.
+        phase: ``new`` for its first event, ``update`` for further ones, ``end`` for the last. A part of
+            which there is one frame has one event, its ``end``.
+        decision: The decision on the part so far; final in its ``end``.
+    """
+
+    id: str
+    phase: Phase
+    decision: Verdict
 
 
 @dataclass(frozen=True)
@@ -20,14 +46,22 @@ class Event:
         source: The source's name, without password.
         frame: Number of the frame in its source, from 0.
         name: What a person calls the frame.
-        verdict: OK, REVIEW, NG or INVALID.
+        verdict: OK, REVIEW, NG or INVALID: the frame's own.
         score: Anomaly score; None when not judged.
         threshold: The score above which the verdict is NG; None when not judged.
-        latency_ms: From the frame's hand-over to its verdict.
+        latency_ms: Of a live camera, from the frame's capture to its verdict; of a file, from its hand-over.
         reason: Why the verdict is INVALID; empty otherwise.
         files: Pictures kept of this frame: kind (``picture``, ``heatmap``) to path, relative to the directory
             that :class:`~pcedge.camera.Pictures` was given; ``watch`` gives it the events file's own, so
             that directory and path joined open the picture.
+        id: Of the part that the frame belongs to.
+        phase: ``new``, ``update`` or ``end`` of that part.
+        camera: The camera's name.
+        product: The product the frame was judged as; empty when there is only one.
+        decision: The decision on the part so far, final when ``phase`` is ``end``: what a reject gate acts
+            on. Without part-level rules it is ``verdict``.
+        review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
+        regions: Where the picture differs.
     """
 
     time: str
@@ -40,10 +74,36 @@ class Event:
     latency_ms: float
     reason: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
+    phase: Phase = Phase.END
+    camera: str = ""
+    product: str = ""
+    decision: Verdict = Verdict.INVALID
+    review_threshold: float | None = None
+    regions: tuple[Region, ...] = ()
 
     @classmethod
-    def of(cls, frame: Frame, inspection: Inspection, latency_ms: float, files: Mapping[str, str]) -> Event:
-        """Put together what is known of one frame."""
+    def of(
+        cls,
+        frame: Frame,
+        inspection: Inspection,
+        latency_ms: float,
+        files: Mapping[str, str],
+        *,
+        part: Part | None = None,
+        product: str = "",
+    ) -> Event:
+        """Put together what is known of one frame.
+
+        Args:
+            frame: What was judged.
+            inspection: What was found.
+            latency_ms: How long that took.
+            files: Pictures kept of it.
+            part: What it means for its part; None for a frame that is a part of its own.
+            product: What it was judged as.
+        """
+        part = part or Part(frame_id(frame), Phase.END, inspection.verdict)
         return cls(
             time=iso_utc(frame.captured_at),
             source=frame.source,
@@ -55,18 +115,32 @@ class Event:
             latency_ms=round(latency_ms, 3),
             reason=inspection.reason,
             files=dict(files),
+            id=part.id,
+            phase=part.phase,
+            camera=frame.camera_name,
+            product=product,
+            decision=part.decision,
+            review_threshold=_finite(inspection.review_threshold),
+            regions=inspection.regions,
         )
 
     def to_json(self) -> str:
         """One line of standard JSON: no NaN, ``null`` for what was not judged."""
         fields = {
             "time": self.time,
+            "id": self.id,
+            "phase": self.phase.value,
+            "camera": self.camera,
+            "product": self.product,
             "source": self.source,
             "frame": self.frame,
             "name": self.name,
             "score": _finite(self.score),
             "verdict": self.verdict.value,
+            "decision": self.decision.value,
             "threshold": _finite(self.threshold),
+            "review_threshold": _finite(self.review_threshold),
+            "regions": [_region(region) for region in self.regions],
             "latency_ms": _finite(self.latency_ms),
             "reason": self.reason,
             "files": dict(self.files),
@@ -74,9 +148,25 @@ class Event:
         return json.dumps(fields, allow_nan=False)
 
 
+def frame_id(frame: Frame) -> str:
+    """What tells a frame from every other: of a file the same after a restart."""
+    moment = datetime.fromtimestamp(frame.captured_at, timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
+    return frame.key or f"{frame.camera_name}-{moment}-{frame.index:06d}"
+
+
 def iso_utc(unix_s: float) -> str:
     """Unix time in seconds as ``2026-11-22T10:15:30.123456+00:00``."""
     return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")
+
+
+def _region(region: Region) -> dict[str, Any]:
+    return {
+        "box": region.box_xywh,
+        "area": region.area_px,
+        "peak": _finite(region.peak),
+        "peak_at": region.peak_xy,
+        "contour": region.contour_xy,
+    }
 
 
 def _finite(value: float | None) -> float | None:

@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from stat import S_ISREG
@@ -14,9 +15,12 @@ from pcedge.errors import CameraError, ImageError
 
 from .frames import Frame
 from .images import is_image_name, natural_key, read_image
+from .journal import Journal
 from .source import NoFrame
 
 _POLL_S = 0.2
+# Keys in the journal of files that have gone, before they are dropped from it.
+_GONE_FILES_KEPT = 10_000
 _State = tuple[int, int]
 
 
@@ -41,11 +45,24 @@ class FolderSource:
         path: The folder; its subfolders are not looked into.
         follow: Wait for more; False ends after what is there at the start.
         settle_s: How long a file may stay unchanged and undecodable before it is a fault.
+        done: Keys of files that have had their verdict, before a restart say; they are passed over.
+
+    Attributes:
+        passed_over: How many files were.
     """
 
     live = False
 
-    def __init__(self, path: str | Path, *, follow: bool = True, settle_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        follow: bool = True,
+        settle_s: float = 2.0,
+        done: Journal | None = None,
+    ) -> None:
+        self.passed_over = 0
+        self._done = done
         self.name = f"folder:{path}"
         self._path = Path(path)
         self._follow = follow
@@ -56,6 +73,7 @@ class FolderSource:
         self._waiting: dict[str, _Waiting] = {}
         self._ready: deque[str] = deque()
         self._next_look = 0.0
+        self._digest = _digest(str(self._path.resolve()))[:8]
 
     def __enter__(self) -> FolderSource:
         if not self._path.is_dir():
@@ -95,6 +113,7 @@ class FolderSource:
             states = {name: state for name, state in states.items() if name in self._initial}
         self._taken = {name: state for name, state in self._taken.items() if name in states}
         before, now = self._waiting, time.monotonic()
+        self._pass_over(states)
         self._waiting = {
             name: known if (known := before.get(name)) and known.state == state else _Waiting(state, now)
             for name, state in states.items()
@@ -103,6 +122,24 @@ class FolderSource:
         unchanged = [name for name in self._waiting if before.get(name) is self._waiting[name]]
         self._ready.extend(sorted(unchanged, key=self._turn))
         self._next_look = time.monotonic() + _POLL_S
+
+    def _pass_over(self, states: dict[str, _State]) -> None:
+        """Count files as taken that had their verdict before."""
+        if self._done is None:
+            return
+        for name, state in states.items():
+            new = self._taken.get(name) != state and name not in self._waiting
+            if new and self._key(name, state) in self._done:
+                self._taken[name] = state
+                self.passed_over += 1
+        if len(self._done) > 2 * len(states) + _GONE_FILES_KEPT:
+            there = [self._key(name, state) for name, state in self._taken.items()]
+            self._done.forget_others(f"file-{self._digest}-", there)
+
+    def _key(self, name: str, state: _State) -> str:
+        """What tells this file, as it is now, from every other."""
+        told = "/".join((name, *map(str, state)))
+        return f"file-{self._digest}-{_digest(told)[:16]}"
 
     def _turn(self, name: str) -> tuple[int, tuple[list[tuple[str, int]], str]]:
         arrived_ns = 0 if name in self._initial else self._waiting[name].state[0]
@@ -134,7 +171,12 @@ class FolderSource:
         del self._waiting[name]
         self._taken[name] = waiting.state
         self._initial.discard(name)
-        return Frame(self.name, next(self._indices), name, time.time(), image_rgb, fault)
+        key = self._key(name, waiting.state)
+        return Frame(self.name, next(self._indices), name, time.time(), image_rgb, fault, key)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 def _state(file: Path | os.DirEntry[str]) -> _State | None:

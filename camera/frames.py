@@ -1,6 +1,7 @@
 """What travels through this folder: frames in, inspections out."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -29,9 +30,13 @@ class Frame:
         source: The source's name, safe to print (no password).
         index: Number of the frame in its source, from 0; dropped frames leave gaps.
         name: What a person calls it: a file name, or ``frame-000012``.
-        captured_at: Unix time in seconds at which it was read.
+        captured_at: Unix time in seconds at which it was captured; of a file, at which it was read.
         image_rgb: uint8 [height, width, 3]; None when ``fault`` says why it could not be read.
         fault: Empty, or why there is no picture.
+        key: Of a file: what tells it from every other, also after a restart; empty otherwise.
+        camera: Name of the camera; empty for the source's own.
+        clock_s: ``time.monotonic()`` when it was captured: latencies are measured from here, which a clock
+            that is set does not disturb.
     """
 
     source: str
@@ -40,6 +45,33 @@ class Frame:
     captured_at: float
     image_rgb: NDArray[np.uint8] | None
     fault: str = ""
+    key: str = ""
+    camera: str = ""
+    clock_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def camera_name(self) -> str:
+        """Name of the camera, which is the source's where none was given."""
+        return self.camera or self.source
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected area in which a picture differs from what is normal; coordinates are the picture's pixels.
+
+    Attributes:
+        box_xywh: Left, top, width and height of its bounding box.
+        area_px: Its area.
+        peak: The highest value of the anomaly map in it.
+        peak_xy: Where that is.
+        contour_xy: Its outline, as the corners of a polygon.
+    """
+
+    box_xywh: tuple[int, int, int, int]
+    area_px: float
+    peak: float
+    peak_xy: tuple[int, int]
+    contour_xy: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +87,8 @@ class Inspection:
         map_to_picture: float64 [2, 3], affine map from (x, y) pixel centres of the map to those of
             the picture; None when not judged.
         map_threshold: The map value at which colouring starts.
+        review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
+        regions: Where the picture differs, the highest peak first; empty when OK or not judged.
     """
 
     verdict: Verdict
@@ -64,3 +98,5 @@ class Inspection:
     score_map_hw: NDArray[np.float32] | None = None
     map_to_picture: NDArray[np.float64] | None = None
     map_threshold: float = 0.0
+    review_threshold: float | None = None
+    regions: tuple[Region, ...] = ()

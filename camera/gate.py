@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from .gate_limits import GateLimits
 
 _SMALLEST_PX = 16
 _SAMPLES_PER_SIDE = 256
@@ -16,15 +19,21 @@ class FrameGate:
     The limits are far from anything that a lit part looks like, so that only pictures without
     content are turned away; how sharp or well lit a picture ought to be is for the product to say.
 
+    With limits learned from nominal pictures it also turns away what is too dark or bright, saturated,
+    blurred, torn, of another shape, or taken by a camera that has moved; see
+    :class:`~pcedge.camera.GateLimits`.
+
     A camera's noise makes every picture differ from the one before. One that is repeated byte for
     byte is the sign of a driver or a network that hands out an old picture.
 
     Args:
+        limits: Learned from nominal pictures; None for those that hold for any picture.
         frozen_after: How often in a row the same picture may be repeated; 0 does not look for it,
             as is right for files and for cameras whose compression hides the noise.
     """
 
-    def __init__(self, *, frozen_after: int = 25) -> None:
+    def __init__(self, limits: GateLimits | None = None, *, frozen_after: int = 25) -> None:
+        self.limits = limits
         self._frozen_after = frozen_after
         self._previous: NDArray[np.uint8] | None = None
         self._repeats = 0
@@ -35,7 +44,9 @@ class FrameGate:
         Args:
             image_rgb: uint8 [height, width, 3]; kept until the next call, so do not write to it.
         """
-        return malformed(image_rgb) or without_content(image_rgb) or self._frozen(image_rgb)
+        # Frozen comes before the limits: it remembers, so it must see every picture.
+        general = malformed(image_rgb) or without_content(image_rgb) or self._frozen(image_rgb)
+        return general or (self.limits.check(image_rgb) if self.limits is not None else "")
 
     def _frozen(self, image_rgb: NDArray[np.uint8]) -> str:
         if not self._frozen_after:
@@ -71,7 +82,7 @@ def without_content(image_rgb: NDArray[np.uint8]) -> str:
         return f"black: mean {mean:.1f} of 255"
     if mean > 251:
         return f"overexposed: mean {mean:.1f} of 255"
-    deviation = float(sample.std(axis=(0, 1)).max())
+    deviation = float(cv2.meanStdDev(np.ascontiguousarray(sample))[1].max())
     if deviation < 1.5:
         return f"blank: one colour all over (standard deviation {deviation:.1f} of 255)"
     return ""

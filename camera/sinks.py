@@ -1,32 +1,29 @@
-"""Where verdicts go: a file of events, and pictures of what was found."""
+"""What every place for verdicts promises, and the folder that keeps pictures of what was found."""
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-from pcedge.errors import OptionError, OutputError
+from pcedge.errors import OptionError
 
 from .events import Event
 from .frames import Frame, Inspection
 from .images import write_image
 from .overlay import draw_findings
+from .retention import PICTURE_NAMES, Keeper, Retention
 
 Save = Literal["flagged", "all", "none"]
 
 
-class Sink(Protocol):
-    """Something that is told every event.
+class Opened(Protocol):
+    """Something that is opened and closed by ``with``."""
 
-    Opened by ``with`` before the first event. A ``write`` that raises a ``PcedgeError`` is counted
-    and inspection goes on; ``write`` is then called again for the next event.
-    """
-
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> object:
         """Open it.
 
         Raises:
@@ -41,6 +38,15 @@ class Sink(Protocol):
     ) -> None:
         """Close it."""
 
+
+class Sink(Opened, Protocol):
+    """Something that is told every event.
+
+    Opened by ``with`` before the first event. A ``write`` that raises a ``PcedgeError`` means "not now": the
+    event is given to it again later, and others wait behind it. With an attribute ``retries = False`` nothing
+    is given to it twice.
+    """
+
     def write(self, event: Event) -> None:
         """Take one event.
 
@@ -49,132 +55,136 @@ class Sink(Protocol):
         """
 
 
-class JsonLines:
-    """A text file with one JSON object a line, appended to and flushed event by event.
+@runtime_checkable
+class FrameSink(Opened, Protocol):
+    """Something that needs the picture too, such as a folder of pictures.
 
-    Args:
-        path: The file; it and its folder are made if they are missing.
+    What it gets is large, so few wait for it, and what it cannot take in time is left out and counted.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        self._file: IO[bytes] | None = None
-        self._torn = False
+    def wants(self, event: Event) -> bool:
+        """Whether it would do anything with this event; called often and must be quick."""
 
-    def __enter__(self) -> JsonLines:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered, so that a line which met a full disk is not tried again with later ones.
-            self._file = self._path.open("ab", buffering=0)
-            self._torn = _ends_within_a_line(self._path)
-        except OSError as error:
-            raise self._failed(error) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def write(self, event: Event) -> None:
-        """Append one line.
+    def write_frame(self, event: Event, frame: Frame, inspection: Inspection) -> None:
+        """Take one event with its picture.
 
         Raises:
-            OutputError: It could not be written, or not all of it.
+            PcedgeError: It could not be stored.
         """
-        if self._file is None:
-            raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
-        # What is left of a line cut off by a full disk or a power cut must not spoil this one.
-        line = (b"\n" if self._torn else b"") + event.to_json().encode() + b"\n"
-        try:
-            written = self._file.write(line)
-        except OSError as error:
-            raise self._failed(error) from error
-        self._torn = written != len(line)
-        if self._torn:
-            raise OutputError(f"{self._path}: the disk is full.", "Make room on it.")
-
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self._path}: cannot be written: {error.strerror}.",
-            "Check that it may be written to and that the disk has room.",
-        )
 
 
 class Pictures:
     """A folder that keeps pictures: the original as PNG and its heatmap, of the same size, as JPEG.
 
-    Names begin with the time of capture, so they sort by it; no file is ever overwritten:
-    ``20261122T101530.123456-cam0-000012-NG.png`` and ``...-NG-heatmap.jpg``.
+    Names begin with the time of capture, so they sort by it:
+    ``20261122T101530.123456-cam0-000012-NG.png`` and ``...-NG-heatmap.jpg``. No two frames share a name; a
+    frame judged again after a restart replaces its own pictures.
+
+    Either :meth:`write` at once, or :meth:`names` where the event is made, which touches no disk, and
+    :meth:`write_frame` later, in a thread that has the time.
 
     Args:
         directory: What the names given out are relative to.
         save: Of which frames: ``flagged`` (every verdict but OK), ``all`` or ``none``.
         folder: The folder in ``directory`` that the pictures go to, such as ``pictures``; empty for
             ``directory`` itself. Made with the first picture if it is missing.
+        retention: When the oldest pictures go; without it all are kept.
 
     Raises:
         OptionError: ``save`` is none of these.
     """
 
-    def __init__(self, directory: str | Path, save: Save = "flagged", *, folder: str = "") -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        save: Save = "flagged",
+        *,
+        folder: str = "",
+        retention: Retention | None = None,
+    ) -> None:
         if save not in {"flagged", "all", "none"}:
             raise OptionError(f"Cannot save '{save}' pictures.", "Use flagged, all or none.")
         self._directory = Path(directory)
         self._folder = PurePosixPath(folder)
         self._save = save
+        self._keeper = Keeper(self._directory / folder, PICTURE_NAMES, retention or Retention())
+        self._given: dict[str, tuple[str, int]] = {}
 
-    def write(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """Keep a frame's pictures if they are to be kept.
+    def __enter__(self) -> Pictures:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held open."""
+
+    def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
+        """Return what the pictures of a frame are to be called.
 
         Returns:
             Files by kind, ``picture`` and ``heatmap``, as paths relative to ``directory`` with forward
             slashes; no heatmap for a frame that was not judged, nothing for one that is not kept or
             has no picture.
-
-        Raises:
-            OutputError: A picture could not be written.
         """
         wanted = self._save == "all" or (self._save == "flagged" and not inspection.verdict.passes)
         if frame.image_rgb is None or not wanted:
             return {}
         stem = self._free_stem(frame, inspection)
         files = {"picture": str(self._folder / f"{stem}.png")}
-        write_image(self._directory / files["picture"], frame.image_rgb)
         if inspection.score_map_hw is not None:
             files["heatmap"] = str(self._folder / f"{stem}-heatmap.jpg")
-            drawn = draw_findings(frame.image_rgb, inspection)
-            write_image(self._directory / files["heatmap"], drawn)
         return files
 
+    def wants(self, event: Event) -> bool:
+        """Whether the event names pictures."""
+        return "picture" in event.files
+
+    def write_frame(self, event: Event, frame: Frame, inspection: Inspection) -> None:
+        """Write the pictures that the event names.
+
+        Raises:
+            OutputError: A picture could not be written.
+        """
+        self._write(event.files, frame, inspection)
+
+    def write(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
+        """Name a frame's pictures and write them at once.
+
+        Returns:
+            As :meth:`names`.
+
+        Raises:
+            OutputError: A picture could not be written.
+        """
+        files = self.names(frame, inspection)
+        self._write(files, frame, inspection)
+        return files
+
+    def _write(self, files: Mapping[str, str], frame: Frame, inspection: Inspection) -> None:
+        if frame.image_rgb is None or "picture" not in files:
+            return
+        self._keeper.make_room()
+        write_image(self._directory / files["picture"], frame.image_rgb)
+        if "heatmap" in files:
+            drawn = draw_findings(frame.image_rgb, inspection)
+            write_image(self._directory / files["heatmap"], drawn)
+
     def _free_stem(self, frame: Frame, inspection: Inspection) -> str:
-        folder = self._directory / self._folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{folder}: cannot be made: {error.strerror}.",
-                "Name a folder that may be written to.",
-            ) from error
-        stem = f"{_moment(frame)}-{_plain(frame.source)}-{frame.index:06d}"
-        free, number = f"{stem}-{inspection.verdict.value}", 1
-        while (folder / f"{free}.png").exists():
-            number += 1
-            free = f"{stem}-{number}-{inspection.verdict.value}"
-        return free
+        source = plain_name(frame.camera_name)
+        stem = f"{moment(frame.captured_at)}-{source}-{frame.index:06d}"
+        last, number = self._given.get(source, ("", 0))
+        number = number + 1 if stem == last else 1
+        self._given[source] = (stem, number)
+        return (
+            f"{stem}-{inspection.verdict.value}"
+            if number == 1
+            else f"{stem}-{number}-{inspection.verdict.value}"
+        )
 
 
-def _ends_within_a_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        return file.read(1) not in {b"", b"\n"}
+def moment(unix_s: float) -> str:
+    """Unix time in seconds as it begins a file's name, ``20261122T101530.123456``."""
+    return datetime.fromtimestamp(unix_s, timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
 
 
-def _moment(frame: Frame) -> str:
-    return datetime.fromtimestamp(frame.captured_at, timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
-
-
-def _plain(name: str) -> str:
-    """A source's name made fit for a file name on any system."""
+def plain_name(name: str) -> str:
+    """A camera's name made fit for a file name on any system."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-40:] or "source"

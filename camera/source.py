@@ -12,9 +12,11 @@ Most callers let a :class:`~pcedge.camera.Stream` do this.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .frames import Frame
 
@@ -66,6 +68,33 @@ class Source(Protocol):
         Raises:
             CameraError: The source has failed for good.
         """
+
+
+@dataclass(frozen=True)
+class Grabbed:
+    """A picture that was captured but not decoded.
+
+    Attributes:
+        decode: Returns it as a frame, with ``fault`` set if that fails; only before the next ``grab``.
+    """
+
+    decode: Callable[[], Frame]
+
+
+@runtime_checkable
+class GrabbingSource(Source, Protocol):
+    """A source that captures and decodes apart, so that a picture nobody looks at costs next to nothing."""
+
+    def grab(self, timeout_s: float) -> Grabbed | Frame | NoFrame:
+        """Like ``read``, but leave decoding to whoever wants the picture."""
+
+
+@runtime_checkable
+class RenewableSource(Source, Protocol):
+    """A source that can be given up, even in the middle of a read that hangs, and opened anew."""
+
+    def renewed(self) -> Source:
+        """Return an unopened source of the same pictures that shares nothing with this one."""
 
 
 def frame_name(index: int) -> str:

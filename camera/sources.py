@@ -15,9 +15,10 @@ from pcedge.errors import CameraError
 
 from .addresses import redact
 from .capture import CameraSource
-from .drivers import open_capture
+from .drivers import CameraSettings, open_capture
 from .folder import FolderSource
 from .images import is_image_name
+from .journal import Journal
 from .source import Source
 from .video import VideoSource
 
@@ -26,6 +27,7 @@ _KINDS = (
     "folder:DIR, synthetic: or a video file."
 )
 _NETWORK_TIMEOUT_MS = 5000
+_Make = Callable[..., CameraSource]
 _SYNTHETIC_OPTIONS: dict[str, tuple[str, Callable[[str], float]]] = {
     "frames": ("frames", int),
     "fps": ("fps", float),
@@ -34,7 +36,14 @@ _SYNTHETIC_OPTIONS: dict[str, tuple[str, Callable[[str], float]]] = {
 }
 
 
-def open_source(uri: str, *, follow: bool = True, max_reconnects: int | None = None) -> Source:
+def open_source(
+    uri: str,
+    *,
+    follow: bool = True,
+    max_reconnects: int | None = None,
+    settings: CameraSettings | None = None,
+    done: Journal | None = None,
+) -> Source:
     """Return the source that ``uri`` names; ``with`` opens it.
 
     ==========================  =====================================================
@@ -52,6 +61,8 @@ def open_source(uri: str, *, follow: bool = True, max_reconnects: int | None = N
         uri: As above.
         follow: For a folder: wait for more pictures after those already there.
         max_reconnects: For live cameras: give up after this many attempts; None never gives up.
+        settings: What a live camera is asked for.
+        done: For a folder: the files that have had their verdict and are passed over.
 
     Raises:
         CameraError: ``uri`` names no kind of source, or a file or a device that is not there. That
@@ -59,19 +70,25 @@ def open_source(uri: str, *, follow: bool = True, max_reconnects: int | None = N
         OptionError: An option of ``synthetic:`` is out of range.
     """
     uri = uri.strip()
-    if uri.isdecimal():
-        return _device(f"/dev/video{uri}", int(uri), f"cam{uri}", max_reconnects)
     scheme = uri.partition(":")[0].lower()
-    if scheme in _CAMERAS:
-        return _CAMERAS[scheme](uri, max_reconnects)
+    if uri.isdecimal() or scheme in _CAMERAS:
+        make = partial(CameraSource, settings=settings, max_reconnects=max_reconnects)
+        if uri.isdecimal():
+            return _device(f"/dev/video{uri}", int(uri), f"cam{uri}", make)
+        return _CAMERAS[scheme](uri, make)
+    if settings is not None and settings != CameraSettings():
+        raise CameraError(
+            f"{redact(uri)}: has no size, rate, exposure or focus that could be set.",
+            "Leave these settings out: they are for cameras.",
+        )
     if scheme == "folder" and uri != "folder:":
-        return FolderSource(uri[len("folder:") :], follow=follow)
+        return FolderSource(uri[len("folder:") :], follow=follow, done=done)
     if scheme == "synthetic":
         return _synthetic(uri)
-    return _path(uri, follow)
+    return _path(uri, follow, done)
 
 
-def _device(path: str, address: str | int, name: str, max_reconnects: int | None) -> CameraSource:
+def _device(path: str, address: str | int, name: str, make: _Make) -> CameraSource:
     linux = sys.platform == "linux"
     if linux and not Path(path).exists():
         found = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "no camera at all"
@@ -81,15 +98,15 @@ def _device(path: str, address: str | int, name: str, max_reconnects: int | None
         )
     opener = partial(open_capture, address, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
     hint = "Check that no other program uses it and that you may open it (group video)."
-    return CameraSource(name, opener, hint=hint, max_reconnects=max_reconnects)
+    return make(name, opener, hint=hint)
 
 
-def _v4l2(uri: str, max_reconnects: int | None) -> CameraSource:
+def _v4l2(uri: str, make: _Make) -> CameraSource:
     path = "/" + uri[len("v4l2:") :].lstrip("/")
-    return _device(path, path, f"v4l2://{path}", max_reconnects)
+    return _device(path, path, f"v4l2://{path}", make)
 
 
-def _network(uri: str, max_reconnects: int | None) -> CameraSource:
+def _network(uri: str, make: _Make) -> CameraSource:
     timeouts = (
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
         _NETWORK_TIMEOUT_MS,
@@ -98,10 +115,10 @@ def _network(uri: str, max_reconnects: int | None) -> CameraSource:
     )
     opener = partial(open_capture, uri, cv2.CAP_FFMPEG, timeouts)
     hint = "Check the address, the login, and that the camera answers on the network."
-    return CameraSource(redact(uri), opener, hint=hint, max_reconnects=max_reconnects)
+    return make(redact(uri), opener, hint=hint)
 
 
-def _gstreamer(uri: str, max_reconnects: int | None) -> CameraSource:
+def _gstreamer(uri: str, make: _Make) -> CameraSource:
     name = redact(uri)
     if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise CameraError(
@@ -111,7 +128,7 @@ def _gstreamer(uri: str, max_reconnects: int | None) -> CameraSource:
         )
     opener = partial(open_capture, uri[len("gst:") :], cv2.CAP_GSTREAMER)
     hint = "Try the pipeline with gst-launch-1.0; for OpenCV it must end in: ! videoconvert ! appsink"
-    return CameraSource(name, opener, hint=hint, max_reconnects=max_reconnects)
+    return make(name, opener, hint=hint)
 
 
 def _synthetic(uri: str) -> Source:
@@ -131,10 +148,10 @@ def _synthetic(uri: str) -> Source:
     return SyntheticCamera(**options)
 
 
-def _path(uri: str, follow: bool) -> Source:
+def _path(uri: str, follow: bool, done: Journal | None) -> Source:
     path = Path(uri)
     if uri and path.is_dir():
-        return FolderSource(path, follow=follow)
+        return FolderSource(path, follow=follow, done=done)
     if uri and path.is_file() and not is_image_name(path.name):
         return VideoSource(path)
     shown = redact(uri)
@@ -145,7 +162,7 @@ def _path(uri: str, follow: bool) -> Source:
     raise CameraError(f"{shown}: no such file or folder.", _KINDS)
 
 
-_CAMERAS: dict[str, Callable[[str, int | None], CameraSource]] = {
+_CAMERAS: dict[str, Callable[[str, _Make], CameraSource]] = {
     "gst": _gstreamer,
     "http": _network,
     "https": _network,

@@ -193,6 +193,16 @@ class SyntheticCamera:
     def __exit__(self, *_: object) -> None:
         """Stop the line; there is no device to let go of."""
 
+    def renewed(self) -> SyntheticCamera:
+        """Return the same line, from its first part."""
+        return SyntheticCamera(
+            fps=1 / self._period_s if self.live else None,
+            frames=self._frames,
+            seed=self._seed,
+            defect_rate=self._defect_rate,
+            size=self._size,
+        )
+
     def read(self, timeout_s: float) -> Frame | NoFrame:
         """Return the next part's picture, waiting up to ``timeout_s`` until a live one is due."""
         if self._frames is not None and self._next >= self._frames:

@@ -23,11 +23,12 @@ class Summary:
         verdicts: How many of each verdict; all four are there.
         dropped: Frames of a live source that were replaced by a newer one before their turn.
         seconds: Since the inspection began.
-        latency_p50_ms: Median time from a frame's hand-over to its verdict; None before the first
-            frame that was judged. Of the last 10,000 frames, like the next.
+        latency_p50_ms: Median of the events' latency; None before the first frame that was judged. Of the
+            last 10,000 frames, like the next.
         latency_p99_ms: 99th percentile of the same.
-        sink_faults: Events or pictures that could not be written.
-        last_sink_fault: What the last of these was; empty if there was none.
+        by_camera: How many of each verdict every camera has.
+        faults: Events or pictures that could not be written, and what else failed beside the judging.
+        last_fault: What the last of these was; empty if there was none.
     """
 
     frames: int
@@ -36,8 +37,9 @@ class Summary:
     seconds: float
     latency_p50_ms: float | None
     latency_p99_ms: float | None
-    sink_faults: int
-    last_sink_fault: str
+    by_camera: Mapping[str, Mapping[Verdict, int]]
+    faults: int = 0
+    last_fault: str = ""
 
     @property
     def fps(self) -> float:
@@ -46,46 +48,56 @@ class Summary:
 
 
 class Tally:
-    """Counts while an inspection runs; memory does not grow with its length."""
+    """Counts while an inspection runs; memory does not grow with its length.
+
+    Attributes:
+        dropped: Frames dropped by the stream since it began.
+    """
 
     def __init__(self) -> None:
-        self._verdicts = dict.fromkeys(Verdict, 0)
+        self.dropped = 0
+        self._verdicts: dict[str, dict[Verdict, int]] = {}
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES_KEPT)
-        self._dropped = 0
-        self._sink_faults = 0
-        self._last_sink_fault = ""
+        self._faults = 0
+        self._last_fault = ""
         self._began = time.monotonic()
 
-    def add(self, verdict: Verdict, latency_ms: float | None = None, dropped: int = 0) -> None:
+    def add(self, camera: str, verdict: Verdict, latency_ms: float | None = None) -> None:
         """Count a frame.
 
         Args:
+            camera: Which camera's.
             verdict: What it got.
             latency_ms: How long that took; None when nothing was computed.
-            dropped: Frames dropped by the stream since it began.
         """
-        self._verdicts[verdict] += 1
-        self._dropped = dropped
+        if camera not in self._verdicts:
+            # Replaced, not changed, since another thread may be reading it.
+            self._verdicts = {**self._verdicts, camera: dict.fromkeys(Verdict, 0)}
+        self._verdicts[camera][verdict] += 1
         if latency_ms is not None:
             self._latencies_ms.append(latency_ms)
 
-    def add_sink_fault(self, message: str) -> None:
-        """Count an event or a picture that could not be written."""
-        self._sink_faults += 1
-        self._last_sink_fault = message
+    def add_fault(self, message: str, count: int = 1) -> None:
+        """Count what failed beside the judging."""
+        self._faults += count
+        self._last_fault = message
 
     def summary(self) -> Summary:
         """Return the numbers so far."""
-        p50_ms, p99_ms = _percentiles(self._latencies_ms)
+        # A copy in one step, because the inspecting thread goes on adding.
+        p50_ms, p99_ms = _percentiles(self._latencies_ms.copy())
+        by_camera = {camera: dict(verdicts) for camera, verdicts in self._verdicts.items()}
+        counts = {verdict: sum(one[verdict] for one in by_camera.values()) for verdict in Verdict}
         return Summary(
-            frames=sum(self._verdicts.values()),
-            verdicts=dict(self._verdicts),
-            dropped=self._dropped,
+            frames=sum(counts.values()),
+            verdicts=counts,
+            dropped=self.dropped,
             seconds=time.monotonic() - self._began,
             latency_p50_ms=p50_ms,
             latency_p99_ms=p99_ms,
-            sink_faults=self._sink_faults,
-            last_sink_fault=self._last_sink_fault,
+            by_camera=by_camera,
+            faults=self._faults,
+            last_fault=self._last_fault,
         )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +18,7 @@ from pcedge.errors import DatasetError, ImageError
 from pcedge.feature_cache import FeatureCache, default_cache_directory, embedder_key
 from pcedge.features import BATCH, Features, embed_images
 from pcedge.fit_options import FitOptions
+from pcedge.gating import learn_gate
 from pcedge.golden import with_fault, write_golden
 from pcedge.inspector import Inspector
 from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
@@ -26,7 +28,14 @@ from pcedge.network import Network
 from pcedge.progress import Progress
 from pcedge.scoring import SIGMA
 from pcedge.stopwatch import Stopwatch
-from pcedge.threshold import DEFAULT_FALSE_REJECT_RATE, check_rate, outliers, smallest_rate, threshold_at
+from pcedge.threshold import (
+    DEFAULT_FALSE_REJECT_RATE,
+    check_rate,
+    outliers,
+    review_at,
+    smallest_rate,
+    threshold_at,
+)
 
 MIN_IMAGES = 4
 
@@ -82,6 +91,7 @@ def build(
     with watch.stage("write"):
         progress("write", 0, 1)
         manifest = _manifest(name, dataset, task, learned, network, options)
+        manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out_paths, staging))
         _write_files(staging, manifest, learned, network, options.seed)
         manifest = seal(staging, manifest)
     scores = learned.held_out.scores
@@ -136,12 +146,15 @@ def _threshold(task: Task, learned: Learned, options: FitOptions) -> ThresholdIn
     else:
         rate = check_rate(options.false_reject_rate, images)
     names = [task.names[path] for path in learned.held_out_paths]
+    review, review_rate = review_at(results.scores, rate)
     return ThresholdInfo(
         score=threshold_at(results.scores, rate),
         map=threshold_at(results.map_peaks, rate),
         false_reject_rate=rate,
         method=learned.method,
         held_out=dict(zip(names, map(float, results.scores), strict=True)),
+        review=review,
+        review_rate=review_rate,
     )
 
 

@@ -1,13 +1,13 @@
 """The inspector: from a picture to a verdict. What fit calibrates, evaluate measures and watch runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank
-from pcedge.camera import Inspection, Verdict, invalid
+from pcedge.camera import Inspection, Verdict, find_regions, invalid
 from pcedge.errors import OptionError
 from pcedge.export import Runtime, SearchingRuntime
 from pcedge.manifest import Manifest
@@ -44,6 +44,7 @@ class Inspector:
         grid_hw: Grid of patches.
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured.
+        review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
 
     Raises:
@@ -59,6 +60,7 @@ class Inspector:
         *,
         threshold: float,
         map_threshold: float,
+        review_threshold: float | None = None,
         neighbours: int = 1,
     ) -> None:
         if not isfinite(threshold):
@@ -71,6 +73,7 @@ class Inspector:
         self.grid_hw = grid_hw
         self.threshold = threshold
         self.map_threshold = map_threshold
+        self.review_threshold = review_threshold
         self.neighbours = neighbours
         self._on_device = None
         # An approximate index that was asked for was measured: an exact search on the device is not that one.
@@ -80,9 +83,15 @@ class Inspector:
 
     @classmethod
     def of(
-        cls, manifest: Manifest, runtime: Runtime, bank: Bank, *, threshold: float | None = None
+        cls,
+        manifest: Manifest,
+        runtime: Runtime,
+        bank: Bank,
+        *,
+        threshold: float | None = None,
+        review: float | None = None,
     ) -> "Inspector":
-        """Inspect as a manifest says, or with another threshold."""
+        """Inspect as a manifest says, or with another threshold, and with REVIEW above ``review``."""
         limit = manifest.threshold
         return cls(
             runtime,
@@ -91,6 +100,7 @@ class Inspector:
             manifest.embedding.grid_hw,
             threshold=limit.score if threshold is None else threshold,
             map_threshold=limit.map,
+            review_threshold=review,
             neighbours=manifest.score.neighbours,
         )
 
@@ -103,7 +113,10 @@ class Inspector:
         if self._on_device is not None:
             distances, numbers = self._on_device.infer_nearest(network_input[np.newaxis])
             return Stages(network_input, None, distances[0], numbers[0], image_score(distances[0]))
-        embeddings = self.runtime.infer(network_input[np.newaxis])[0]
+        return self.stages_from(network_input, self.runtime.infer(network_input[np.newaxis])[0])
+
+    def stages_from(self, network_input: NDArray[np.float32], embeddings: NDArray[np.float32]) -> Stages:
+        """Take embeddings (float32 [patches, dims]), computed together with others' perhaps, further."""
         squared_distances, rows = self.bank.search(embeddings)
         score = reweighted_score(squared_distances, rows, embeddings, self.bank, self.neighbours)
         return Stages(network_input, embeddings, squared_distances, rows, score)
@@ -119,15 +132,48 @@ class Inspector:
 
     def inspect(self, image_rgb: NDArray[np.uint8]) -> Inspection:
         """Judge a picture. A score that is not a number is INVALID, never OK."""
-        stages = self.stages(image_rgb)
+        return self.judge(self.stages(image_rgb), image_rgb)
+
+    def judge(
+        self, stages: Stages, image_rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None
+    ) -> Inspection:
+        """Judge a picture that went through every stage.
+
+        Args:
+            stages: What was computed of it.
+            image_rgb: The picture.
+            ignored: bool [patches], those that do not count; None if all do.
+        """
+        if ignored is not None:
+            stages = self._without(stages, ignored)
         if not isfinite(stages.score):
             return invalid("the score is not a finite number")
         height, width = image_rgb.shape[:2]
+        verdict = self._verdict(stages.score)
+        score_map = self.score_map(stages)
+        map_to_picture = self.preprocessing.map_to_picture(width, height)
+        passes = verdict is Verdict.OK
         return Inspection(
-            verdict=Verdict.OK if stages.score <= self.threshold else Verdict.NG,
+            verdict=verdict,
             score=stages.score,
             threshold=self.threshold,
-            score_map_hw=self.score_map(stages),
-            map_to_picture=self.preprocessing.map_to_picture(width, height),
+            score_map_hw=score_map,
+            map_to_picture=map_to_picture,
             map_threshold=self.map_threshold,
+            review_threshold=self.review_threshold,
+            regions=() if passes else find_regions(score_map, map_to_picture, self.map_threshold),
         )
+
+    def _without(self, stages: Stages, ignored: NDArray[np.bool_]) -> Stages:
+        """The stages with patches that do not count as if they were those of the bank."""
+        distances = np.where(ignored, np.float32(0), stages.squared_distances)
+        if stages.embeddings is None:
+            return replace(stages, squared_distances=distances, score=image_score(distances))
+        score = reweighted_score(distances, stages.rows, stages.embeddings, self.bank, self.neighbours)
+        return replace(stages, squared_distances=distances, score=score)
+
+    def _verdict(self, score: float) -> Verdict:
+        if not score <= self.threshold:
+            return Verdict.NG
+        review = self.review_threshold is not None and score > self.review_threshold
+        return Verdict.REVIEW if review else Verdict.OK

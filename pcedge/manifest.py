@@ -60,7 +60,8 @@ class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
 class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Scores above ``score`` are NG, map values above ``map`` are coloured; both from good images only.
 
-    ``held_out`` has the score of every training image against a bank made without its fold.
+    ``held_out`` has the score of every training image against a bank made without its fold. Where REVIEW is
+    asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
     """
 
     score: float
@@ -68,6 +69,8 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     false_reject_rate: float
     method: str
     held_out: dict[str, float]
+    review: float | None = None
+    review_rate: float | None = None
 
 
 class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +79,28 @@ class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
     sigma: float
     upsampling: str = "bilinear, half-pixel centres"
     smoothing: str = "gaussian, truncated at 4 sigma, border repeats the edge pixel"
+
+
+class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a picture must be to be judged at all, learned from ``images`` nominal pictures.
+
+    Every limit lies ``margin`` times their range beyond the outermost of them, or a fixed smallest distance.
+    ``brightness`` is the mean grey level, ``saturated`` and ``flat_rows`` are shares, ``sharpness`` is the
+    logarithm of the Laplacian's variance over the picture's, ``row_break`` a step between rows in grey
+    levels.
+    ``size_wh`` is None where they differ in size; ``shift`` is a share of the picture's side, None where the
+    scene is not steady, so that the camera's place is not checked.
+    """
+
+    images: int
+    margin: float
+    size_wh: tuple[int, int] | None
+    brightness: tuple[float, float]
+    saturated: float
+    sharpness: float
+    row_break: float
+    flat_rows: float
+    shift: float | None
 
 
 class PrecisionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +208,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     bank: BankInfo
     threshold: ThresholdInfo
     map: MapInfo
+    gate: GateInfo | None = None
     score: ScoreInfo = ScoreInfo()
     precision: Precision = "fp32"
     precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)

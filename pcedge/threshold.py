@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pcedge.errors import OptionError
 
 DEFAULT_FALSE_REJECT_RATE = 0.01
+DEFAULT_REVIEW_RATE = 0.05
 # (n + 1) * (1 - rate) is often a whole number that floating point misses by a hair.
 _ROUNDING = 1e-9
 
@@ -60,6 +61,22 @@ def threshold_at(scores: NDArray[np.float32], rate: float) -> float:
     """
     rank = ceil((len(scores) + 1) * (1.0 - rate) - _ROUNDING)
     return float(np.sort(scores)[min(rank, len(scores)) - 1])
+
+
+def review_at(scores: NDArray[np.float32], rate: float) -> tuple[float | None, float | None]:
+    """A second, lower threshold for parts that somebody is to look at, and its rate.
+
+    The rate is 5 %, or twice that of the first threshold where this is more; none where so few scores cannot
+    tell the two thresholds apart.
+
+    Args:
+        scores: Held-out scores.
+        rate: The false-reject rate of the first threshold.
+    """
+    review_rate = max(DEFAULT_REVIEW_RATE, 2 * rate)
+    if review_rate >= 1 or threshold_at(scores, review_rate) >= threshold_at(scores, rate):
+        return None, None
+    return threshold_at(scores, review_rate), review_rate
 
 
 def outliers(scores: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from pcedge.camera import read_image, render_part, write_image
 
 EVENT_KEYS = {
     "time", "source", "frame", "name", "score", "verdict", "threshold", "latency_ms", "reason", "files",
+    "id", "phase", "camera", "product", "decision", "review_threshold", "regions",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from .bench import bench
 from .datasets import datasets
 from .demo import demo
 from .distill import distill
+from .doctor import doctor
 from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
 from .export import export
@@ -20,6 +21,7 @@ from .fit import fit
 from .index import index
 from .models import models
 from .report import report
+from .service import service
 from .sweep import sweep
 from .verify import verify
 from .watch import watch
@@ -89,6 +91,8 @@ app.command("report")(report)
 app.command("models")(models)
 app.command("demo")(demo)
 app.command("distill")(distill)
+app.command("service")(service)
+app.command("doctor")(doctor)
 
 
 def main() -> None:

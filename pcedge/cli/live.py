@@ -1,7 +1,7 @@
 """The live terminal view of a watch, and the summary at its end."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Group
@@ -9,7 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pcedge.camera import Event, Frame, Inspection, Summary, Tally, Verdict
+from pcedge.camera import CameraState, CameraStatus, Event, Frame, Inspection, Report, Summary, Tally, Verdict
+from pcedge.watched import Watched
 
 from .console import Facts, out
 
@@ -19,31 +20,56 @@ _COLOURS = {
     Verdict.NG: "bold red",
     Verdict.INVALID: "magenta",
 }
+_STATES = {
+    CameraState.STARTING: "cyan",
+    CameraState.RUNNING: "green",
+    CameraState.ENDED: "dim",
+}
 _RECENT = 8
 
 
+class View:
+    """What the terminal shows of a watch: numbers, cameras, sinks in trouble, the latest events."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._watched: Watched | None = None
+        self._recent: deque[Event] = deque(maxlen=_RECENT)
+
+    def watch(self, watched: Watched) -> None:
+        """Show its cameras and sinks too."""
+        self._watched = watched
+
+    def show(self, event: Event, _frame: Frame, _inspection: Inspection) -> None:
+        """Take note of an event."""
+        self._recent.append(event)
+
+    def render(self) -> Group:
+        """What there is to see now."""
+        parts = [summary_table(self._tally.summary(), "Watching")]
+        if self._watched is not None:
+            parts.append(cameras_table(self._watched.stream.cameras))
+            troubled = [one for one in self._watched.delivery.faults() if one.faulty or one.lost]
+            if troubled:
+                parts.append(_sinks_table(troubled))
+        return Group(*parts, _recent_table(self._recent))
+
+
 @contextmanager
-def live_view(tally: Tally, *, shown: bool) -> Iterator[Callable[[Event, Frame, Inspection], None]]:
-    """Show running numbers and the latest events; yields what to call for every event."""
-    recent: deque[Event] = deque(maxlen=_RECENT)
-
-    def render() -> Group:
-        return Group(summary_table(tally.summary(), "Watching"), _recent_table(recent))
-
-    def show(event: Event, _frame: Frame, _inspection: Inspection) -> None:
-        recent.append(event)
-
+def live_view(tally: Tally, *, shown: bool) -> Iterator[View]:
+    """Show a view while the block lasts, if it is to be shown; yields it."""
+    view = View(tally)
     if not shown:
-        yield show
+        yield view
         return
     with Live(
         console=out,
-        get_renderable=render,
+        get_renderable=view.render,
         refresh_per_second=4,
         transient=True,
         vertical_overflow="crop",
     ):
-        yield show
+        yield view
 
 
 def summary_table(summary: Summary, title: str) -> Table:
@@ -61,10 +87,41 @@ def summary_table(summary: Summary, title: str) -> Table:
     return table
 
 
+def cameras_table(cameras: tuple[CameraStatus, ...]) -> Table:
+    """State and the three rates of every camera."""
+    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    for heading in ("camera", "state", "camera/s", "processed/s", "dropped/s", "picture", "restarts", ""):
+        table.add_column(heading)
+    for one in cameras:
+        table.add_row(
+            Text(one.name),
+            Text(one.state.value, style=_STATES.get(one.state, "bold red")),
+            f"{one.camera_fps:.1f}",
+            f"{one.processed_fps:.1f}",
+            f"{one.dropped_fps:.1f}",
+            "" if one.size_wh is None else f"{one.size_wh[0]} x {one.size_wh[1]}",
+            str(one.restarts),
+            Text(one.reason),
+        )
+    return table
+
+
+def _sinks_table(reports: list[Report]) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    for heading in ("sink in trouble", "waiting", "lost", "last fault"):
+        table.add_column(heading)
+    for one in reports:
+        table.add_row(Text(one.name), str(one.waiting), str(one.lost), Text(one.last_fault))
+    return table
+
+
 def _recent_table(recent: deque[Event]) -> Table:
     table = Table(box=None, padding=(0, 2), show_header=False)
-    for event in reversed(list(recent)):
+    events = list(recent)
+    several = len({event.camera for event in events}) > 1
+    for event in reversed(events):
         score = "" if event.score is None else f"{event.score:.4g}"
         verdict = Text(event.verdict.value, style=_COLOURS[event.verdict])
-        table.add_row(event.time[11:19], verdict, score, Text(event.name), Text(event.reason))
+        camera = [Text(event.camera)] if several else []
+        table.add_row(event.time[11:19], *camera, verdict, score, Text(event.name), Text(event.reason))
     return table

@@ -5,13 +5,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import dumps as encode
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pcedge.defaults import DEFAULT_MODELS
-from pcedge.errors import OptionError
 
 from . import options
 from .exit_codes import NOT_ALL_OK, PARTLY_DONE
@@ -19,17 +19,24 @@ from .exit_codes import NOT_ALL_OK, PARTLY_DONE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pcedge.bundle import Bundle
-    from pcedge.camera import Event, Frame, Inspection, Save, Source, Stream, Summary
-    from pcedge.runtimes import Candidate
+    from pcedge.camera import CameraStatus, Event, Frame, Inspection, Stream, Summary
+    from pcedge.line import Line
+    from pcedge.watched import Watched
 
 
 def watch(
     camera: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="What to watch: 0, v4l2:///dev/video0, rtsp://..., http://..., gst:PIPELINE, a video file, "
-            "folder:DIR, or synthetic: for the made-up line.",
+            "folder:DIR, or synthetic: for the made-up line. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A line's file (TOML): cameras with regions, masks, products, triggers; sinks; metrics.",
             show_default=False,
         ),
     ] = None,
@@ -38,7 +45,11 @@ def watch(
         typer.Option(help="Watch a folder: the pictures in it, then those that arrive.", show_default=False),
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="With --folder: stop after the pictures already there.")
+        bool, typer.Option("--once", help="With a folder: stop after the pictures already there.")
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="With a folder: judge pictures that were judged before once more."),
     ] = False,
     model: options.Model = None,
     models: options.ModelsDir = DEFAULT_MODELS,
@@ -47,6 +58,13 @@ def watch(
     precision: options.Precision = "auto",
     index: options.Index = None,
     threshold: options.Threshold = None,
+    review: Annotated[
+        bool,
+        typer.Option(
+            "--review",
+            help="Call parts REVIEW whose score lies between the bundle's threshold and a second, lower one.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -89,109 +107,103 @@ def watch(
         typer.Option("--json", help="Print one JSON line a frame; the default when not on a terminal."),
     ] = False,
 ) -> None:
-    """Watch a camera or a folder, judge every frame, and keep heatmaps of what is flagged.
+    """Watch cameras or folders, judge every frame, and keep heatmaps of what is flagged.
 
-    Every frame becomes one JSON line in events.jsonl: time, source, frame, score, verdict, latency, files
-    (pictures kept, relative to the folder of events.jsonl).
-    A frame that cannot be judged is INVALID, never OK. Ctrl-C stops and prints a summary.
+    Every frame becomes one JSON line in events.jsonl: time, camera, frame, score, verdict, latency, regions,
+    files (pictures kept, relative to the folder of events.jsonl).
+    A frame that cannot be judged is INVALID, never OK. A camera that is lost or hangs is opened again, for as
+    long as it takes. Every file of a watched folder gets one verdict, also across restarts. Ctrl-C stops and
+    prints a summary.
 
     Before the first frame this machine proves, in seconds, that it scores like the reference the bundle was
     made with, unless it has done so before (pcedge verify); if it does not, nothing is judged.
     """
-    from pcedge.bundle import find_bundle
     from pcedge.camera import Tally
-    from pcedge.runtimes import open_inspector
-    from pcedge.watching import WatchOptions
-    from pcedge.watching import watch as watch_source
+    from pcedge.line import open_line
+    from pcedge.watching import WatchOptions, watch_line
 
-    from .console import say
-    from .index import note_index
+    from .console import show_error
+    from .line import Asked, chooser, described_line, results_place
     from .live import live_view
 
-    source = _source(camera, folder, once)
-    bundle = find_bundle(model, models).searched_by(index)
-    note_index(bundle)
-    place = output or Path("inspections") / bundle.directory.resolve().name
+    line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after)
+    place = output or results_place(line, base, models)
+    asked = Asked(runtime, device, precision, unverified).over(line)
     tally = Tally()
     machine = json or not sys.stdout.isatty()
-    # A threshold that was named is one on the scale of float32's scores.
-    scale = precision if threshold is None or precision != "auto" else "fp32"
-    chosen = _choose_runtime(bundle, runtime, device, scale, unverified=unverified)
-    with open_inspector(
-        bundle,
-        runtime=chosen.runtime,
-        device=chosen.device,
-        precision=chosen.precision,
-        threshold=threshold,
-    ) as inspector:
-        say(
-            "Watching [bold]{source}[/] with [bold]{bundle}[/] on {runtime}, threshold {threshold}. "
-            "Ctrl-C stops.",
-            source=source.name,
-            bundle=bundle.directory,
-            runtime=inspector.runtime.name,
-            threshold=f"{inspector.threshold:.4g}",
-        )
-        with live_view(tally, shown=not machine) as show, _stops_on_signals() as arm:
-            summary = watch_source(
-                inspector,
-                source,
-                WatchOptions(place, _save(save), max_frames, max_seconds, frozen_after),
-                on_ready=arm,
-                on_event=_print_line if machine else show,
+    watch_options = WatchOptions(
+        place,
+        max_frames=max_frames,
+        max_seconds=max_seconds,
+        sinks=line.sinks,
+        metrics=line.metrics,
+        batch=line.watch.batch,
+        stall_s=line.watch.stall_s,
+    )
+    with open_line(
+        line,
+        place,
+        models=models,
+        choose=chooser(asked),
+        on_problem=show_error,
+        base=base,
+        follow=not once,
+        again=again,
+        index=index,
+    ) as opened:
+        _say_what_is_watched(opened)
+        with live_view(tally, shown=not machine) as view, _stops_on_signals() as arm:
+
+            def ready(watched: "Watched") -> None:
+                arm(watched.stream)
+                view.watch(watched)
+                _say_what_is_passed_over(opened)
+
+            summary = watch_line(
+                opened,
+                watch_options,
+                on_ready=ready,
+                on_event=_print_line if machine else view.show,
+                on_state=_print_state if machine else None,
                 tally=tally,
             )
     _print_summary(summary, place)
     if fail_on_ng and not _all_ok(summary):
         raise typer.Exit(NOT_ALL_OK)
-    if summary.sink_faults:
+    if summary.faults:
         raise typer.Exit(PARTLY_DONE)
 
 
-def _choose_runtime(
-    bundle: "Bundle", runtime: str, device: str, precision: str, *, unverified: bool
-) -> "Candidate":
-    """Take the fastest runtime that is proved on this machine, or any that can be had without proof."""
-    from pcedge.precision import precision_choice
-    from pcedge.runtimes import runtime_kind
-    from pcedge.verifying import choose_runtime, first_that_opens
+def _say_what_is_watched(line: "Line") -> None:
+    from .console import say
+    from .index import note_index
+
+    runtimes = ", ".join(line.inspector.runtimes)
+    for name in line.sources:
+        inspector = line.inspector.inspector(name)
+        say(
+            "Watching [bold]{source}[/] with [bold]{bundle}[/] on {runtime}, threshold {threshold}.",
+            source=name,
+            bundle=line.inspector.assignment(name).bundle.directory,
+            runtime=runtimes,
+            threshold=f"{inspector.threshold:.4g}",
+        )
+        note_index(line.inspector.assignment(name).bundle)
+    say("Ctrl-C stops.")
+
+
+def _say_what_is_passed_over(line: "Line") -> None:
+    from pcedge.camera import FolderSource
 
     from .console import say
 
-    kind, wanted = runtime_kind(runtime), precision_choice(precision)
-    if unverified:
-        say("[bold yellow]Warning:[/] not verified: scores on this machine may differ from those at fit.")
-        candidate, skipped = first_that_opens(bundle, kind, device, wanted)
-        for one in skipped:
-            say("[yellow]{what}.[/]", what=one)
-        return candidate
-    choice = choose_runtime(bundle, kind, device, wanted)
-    say("Runtime {runtime}: {reason}.", runtime=choice.certificate.called, reason=choice.reason)
-    if choice.unsaved is not None:
-        say("[yellow]{what}[/] {hint}", what=choice.unsaved.what, hint=choice.unsaved.hint)
-    return choice.candidate
-
-
-def _source(camera: str | None, folder: Path | None, once: bool) -> "Source":
-    from pcedge.camera import FolderSource, open_source
-
-    if (camera is None) == (folder is None):
-        raise OptionError(
-            "Name one thing to watch.",
-            "Use --camera 0, --camera rtsp://..., --camera FILE.mp4 or --folder DIR.",
-        )
-    if folder is not None:
-        return FolderSource(folder, follow=not once)
-    assert camera is not None
-    return open_source(camera, follow=not once)
-
-
-def _save(name: str) -> "Save":
-    from pcedge.camera import Save
-
-    if name in get_args(Save):
-        return cast("Save", name)
-    raise OptionError(f"Cannot save {name!r} pictures.", "Use --save flagged, all or none.")
+    for name, source in line.sources.items():
+        if isinstance(source, FolderSource) and source.passed_over:
+            say(
+                "{source}: {count} pictures judged before are passed over; --again judges them too.",
+                source=name,
+                count=source.passed_over,
+            )
 
 
 @contextmanager
@@ -220,6 +232,11 @@ def _print_line(event: "Event", _frame: "Frame", _inspection: "Inspection") -> N
         say("[yellow]Standard output is gone ({reason}); events go to the file only.[/]", reason=error)
 
 
+def _print_state(status: "CameraStatus") -> None:
+    """A line on standard error, where it disturbs no reader of events."""
+    print(encode(status.to_dict()), file=sys.stderr, flush=True)
+
+
 def _print_summary(summary: "Summary", place: Path) -> None:
     from .console import err, say
     from .live import summary_table
@@ -227,11 +244,11 @@ def _print_summary(summary: "Summary", place: Path) -> None:
     err.print(summary_table(summary, f"Results in {place}"))
     if not summary.frames:
         say("[yellow]Nothing was judged: no picture came.[/]")
-    if summary.sink_faults:
+    if summary.faults:
         say(
             "[bold red]{count} results could not be written;[/] the last: {fault}",
-            count=summary.sink_faults,
-            fault=summary.last_sink_fault,
+            count=summary.faults,
+            fault=summary.last_fault,
         )
 
 

@@ -1,8 +1,15 @@
 import resource
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pcedge.camera import Event, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -22,3 +29,43 @@ def _no_room() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the benchmarks importable, whose brokers and controllers tests use too."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Waits until something is true, for 15 s at most."""
+
+    def wait(true: Callable[[], object]) -> None:
+        end = time.monotonic() + 15
+        while not true():
+            assert time.monotonic() < end, "it never came true"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def event() -> Callable[..., Event]:
+    """Makes an event of the part with a number, OK unless it says otherwise."""
+
+    def make(number: int, verdict: Verdict = Verdict.OK, camera: str = "cam0", **more: Any) -> Event:
+        time_utc = f"2026-11-22T10:15:{number % 60:02}.000000+00:00"
+        return Event(
+            time_utc,
+            camera,
+            number,
+            "x",
+            verdict,
+            3.5,
+            2.0,
+            12.3,
+            **{"id": f"part-{number}", "camera": camera, "decision": verdict, **more},
+        )
+
+    return make

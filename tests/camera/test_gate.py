@@ -1,10 +1,12 @@
 import time
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.camera import FrameGate, render_part
+from pcedge.camera import FrameGate, learn_limits, list_images, read_image, render_part
 
 
 def _noisy(mean: float, sigma: float, size: int = 64) -> NDArray[np.uint8]:
@@ -88,3 +90,79 @@ def test_a_large_picture_is_checked_in_a_few_milliseconds() -> None:
         assert gate.check(images[1 - number % 2]) == ""
 
     assert (time.perf_counter() - began) / 10 < 0.03
+
+
+def _scene(seed: int, shift: int = 0, size: int = 200) -> NDArray[np.uint8]:
+    """A fixed scene, smooth as through a lens, with another noise each time."""
+    fixed = np.random.default_rng(7).normal(0, 400, (size, size + 60))
+    image = 110 + cv2.GaussianBlur(fixed, (0, 0), 2.5)[:, 30 + shift : 30 + shift + size]
+    noisy = image + np.random.default_rng(seed).normal(0, 1.5, image.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
+
+
+def _changed(image: NDArray[np.uint8], rows: slice, value: float) -> NDArray[np.uint8]:
+    image[rows] = value
+    return image
+
+
+LIMITS = learn_limits(_scene(seed) for seed in range(20))
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (_scene(99), ""),
+        (_scene(99, shift=3), ""),
+        (_scene(99) // 3, "too dark: mean 3"),
+        (np.clip(_scene(99).astype(int) + 60, 0, 255).astype(np.uint8), "too bright: mean 1"),
+        (_changed(_scene(99), slice(0, 80), 252), "too bright"),
+        (_changed(_scene(99), slice(150, 200), 110), "torn: 25% of the rows are empty"),
+        (np.concatenate([_scene(1)[:90], _scene(2, shift=25)[90:]]), "torn: a break of "),
+        (cv2.GaussianBlur(_scene(99), (0, 0), 5), "blurred: "),
+        (_scene(99, shift=25), "the camera has moved: by 12"),
+        (_scene(99)[:150], "wrong size: 200 x 150, learned from pictures of 200 x 200"),
+        (cv2.resize(_scene(99), (90, 90)), "wrong size: 90 x 90"),
+        (cv2.resize(_scene(99), (240, 240)), ""),
+    ],
+)
+def test_what_no_nominal_picture_looks_like_is_turned_away(image: NDArray[np.uint8], reason: str) -> None:
+    said = FrameGate(LIMITS).check(np.ascontiguousarray(image))
+
+    assert said.startswith(reason), said
+    assert bool(said) == bool(reason)
+
+
+def test_the_fewer_pictures_the_wider_the_limits() -> None:
+    few = learn_limits(_scene(seed) for seed in range(2))
+
+    assert few.brightness[0] < LIMITS.brightness[0] < LIMITS.brightness[1] < few.brightness[1]
+    assert few.sharpness < LIMITS.sharpness
+    assert few.row_break > LIMITS.row_break
+
+
+def test_pictures_of_many_sizes_or_places_teach_nothing_of_size_or_place() -> None:
+    sizes = learn_limits(_scene(seed, size=150 + seed) for seed in range(5))
+    places = learn_limits(_scene(seed, shift=5 * seed - 25) for seed in range(10))
+
+    assert (sizes.size_wh, sizes.reference_hw) == (None, None)
+    assert places.reference_hw is None
+    assert FrameGate(places).check(_scene(99, shift=29)) == ""
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["mvtec/bottle", "magnetic_tile"])
+def test_no_real_picture_good_or_defective_is_turned_away(shared: Path, name: str) -> None:
+    data = shared / "data" / name
+    limits = learn_limits(read_image(path) for path in list_images(data / "train" / "good")[::3])
+    gate = FrameGate(limits, frozen_after=0)
+
+    folders = [folder for folder in (data / "test").iterdir() if folder.is_dir()]
+    away = [
+        reason
+        for folder in folders
+        for path in list_images(folder)[:20]
+        if (reason := gate.check(read_image(path)))
+    ]
+
+    assert len(folders) >= 4
+    assert away == []

@@ -1,12 +1,9 @@
-import json
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from pcedge.camera import (
     Event,
@@ -14,17 +11,18 @@ from pcedge.camera import (
     Frame,
     FrameGate,
     Inspection,
-    JsonLines,
     NoFrame,
-    Pictures,
+    Region,
+    Station,
     Stream,
     SyntheticCamera,
     Tally,
     Verdict,
     frame_name,
     inspect_stream,
+    one_by_one,
 )
-from pcedge.errors import CameraError, OutputError, PcedgeError
+from pcedge.errors import CameraError, PcedgeError
 
 
 class _Frames:
@@ -50,23 +48,18 @@ class _Frames:
 
 
 class _Memory:
-    """A sink that keeps events and can fail."""
+    """An outlet that keeps events."""
 
-    def __init__(self, fail_at: int | None = None) -> None:
+    def __init__(self) -> None:
         self.events: list[Event] = []
-        self.closed = False
-        self._fail_at = fail_at
+        self.frames: list[Frame] = []
 
-    def __enter__(self) -> "_Memory":
-        return self
+    def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
+        return {} if inspection.verdict.passes else {"picture": f"{frame.name}.png"}
 
-    def __exit__(self, *_: object) -> None:
-        self.closed = True
-
-    def write(self, event: Event) -> None:
-        if event.frame == self._fail_at:
-            raise OutputError("the disk is full")
+    def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
         self.events.append(event)
+        self.frames.append(frame)
 
 
 def _frame(index: int, fault: str = "") -> Frame:
@@ -80,22 +73,20 @@ def _by_index(frame: Frame) -> Inspection:
     return Inspection(verdict, float(frame.index), 0.5)
 
 
-def test_every_frame_gets_a_verdict_that_reaches_every_sink(tmp_path: Path) -> None:
+def test_every_frame_gets_a_verdict_that_reaches_the_outlet_and_the_view() -> None:
     memory, seen = _Memory(), []
     with Stream(_Frames(map(_frame, range(5)))) as stream:
         summary = inspect_stream(
             stream,
-            _by_index,
-            sinks=[memory, JsonLines(tmp_path / "events.jsonl")],
+            one_by_one(_by_index),
+            outlet=memory,
             on_event=lambda event, frame, inspection: seen.append((event.frame, frame.index)),
         )
 
     assert [event.verdict.value for event in memory.events] == ["OK", "NG", "REVIEW", "OK", "OK"]
     assert [event.score for event in memory.events] == [0, 1, 2, 3, 4]
-    lines = (tmp_path / "events.jsonl").read_text().splitlines()
-    assert lines == [event.to_json() for event in memory.events]
+    assert [event.files for event in memory.events[:2]] == [{}, {"picture": "frame-000001.png"}]
     assert seen == [(index, index) for index in range(5)]
-    assert memory.closed
     assert summary.frames == 5
     assert summary.verdicts == {
         Verdict.OK: 3,
@@ -103,7 +94,8 @@ def test_every_frame_gets_a_verdict_that_reaches_every_sink(tmp_path: Path) -> N
         Verdict.NG: 1,
         Verdict.INVALID: 0,
     }
-    assert (summary.dropped, summary.sink_faults, summary.last_sink_fault) == (0, 0, "")
+    assert summary.by_camera == {"frames": summary.verdicts}
+    assert (summary.dropped, summary.faults, summary.last_fault) == (0, 0, "")
     assert summary.fps == pytest.approx(5 / summary.seconds)
 
 
@@ -114,13 +106,20 @@ def test_what_cannot_be_judged_is_invalid_with_its_reason_and_never_stops_the_li
             raise PcedgeError("the picture is 7 px wide", "use another")
         if frame.index in {3, 4}:
             return Inspection(Verdict.OK, {3: float("nan"), 4: None}[frame.index], 0.5)
+        if frame.index == 5:
+            raise ZeroDivisionError("a bug")
         return Inspection(Verdict.OK, 0.1, 0.5)
 
     black = Frame("frames", 1, "black", 1e9, np.zeros((40, 40, 3), np.uint8))
-    frames = [_frame(0, "camera lost"), black, _frame(2), _frame(3), _frame(4), _frame(5)]
+    frames = [_frame(0, "camera lost"), black, _frame(2), _frame(3), _frame(4), _frame(5), _frame(6)]
     memory = _Memory()
     with Stream(_Frames(frames)) as stream:
-        summary = inspect_stream(stream, judge, sinks=[memory], gate=FrameGate())
+        summary = inspect_stream(
+            stream,
+            lambda frames: [judge(frame) for frame in frames],
+            outlet=memory,
+            stations={"frames": Station(gate=FrameGate())},
+        )
 
     assert [(event.verdict.value, event.reason) for event in memory.events] == [
         ("INVALID", "camera lost"),
@@ -128,100 +127,122 @@ def test_what_cannot_be_judged_is_invalid_with_its_reason_and_never_stops_the_li
         ("INVALID", "the picture is 7 px wide"),
         ("INVALID", "the score is not a number: nan"),
         ("INVALID", "the score is not a number: None"),
+        ("INVALID", "the inspection failed: ZeroDivisionError: a bug"),
         ("OK", ""),
     ]
-    assert summary.verdicts[Verdict.INVALID] == 5
+    assert [event.decision for event in memory.events] == [event.verdict for event in memory.events]
+    assert summary.verdicts[Verdict.INVALID] == 6
 
 
-def test_a_bug_in_the_inspection_is_raised_after_the_sinks_are_closed() -> None:
-    def bug(frame: Frame) -> Inspection:
-        raise ZeroDivisionError
+def test_of_several_frames_judged_together_only_the_culprit_is_invalid() -> None:
+    def judge(frames: Sequence[Frame]) -> list[Inspection]:
+        batches.append([frame.camera for frame in frames])
+        if any(frame.camera == "b" for frame in frames):
+            raise PcedgeError("b is broken")
+        return [Inspection(Verdict.OK, 0.1, 0.5) for _ in frames]
 
+    batches: list[list[str]] = []
     memory = _Memory()
-    with Stream(_Frames([_frame(0)])) as stream, pytest.raises(ZeroDivisionError):
-        inspect_stream(stream, bug, sinks=[memory])
+    with Stream({name: SyntheticCamera(frames=1, size=64) for name in "abc"}) as stream:
+        time.sleep(0.3)
+        inspect_stream(stream, judge, outlet=memory, batch=3)
 
-    assert memory.closed
+    assert sorted(batches[0]) == ["a", "b", "c"]
+    assert {event.camera: (event.verdict.value, event.reason) for event in memory.events} == {
+        "a": ("OK", ""),
+        "b": ("INVALID", "b is broken"),
+        "c": ("OK", ""),
+    }
 
 
-def test_a_source_that_fails_for_good_is_raised_after_the_sinks_are_closed() -> None:
+def test_a_function_that_forgets_a_frame_passes_none() -> None:
+    memory = _Memory()
+    with Stream(_Frames(map(_frame, range(2)))) as stream:
+        inspect_stream(stream, lambda frames: [], outlet=memory)
+
+    assert [event.reason for event in memory.events] == ["1 frames gave 0 inspections"] * 2
+
+
+def test_a_source_that_fails_for_good_is_raised_after_its_frames_were_judged() -> None:
     memory = _Memory()
     with (
         Stream(_Frames([_frame(0), CameraError("unplugged")])) as stream,
         pytest.raises(CameraError, match="unplugged"),
     ):
-        inspect_stream(stream, _by_index, sinks=[memory])
+        inspect_stream(stream, one_by_one(_by_index), outlet=memory)
 
     assert len(memory.events) == 1
-    assert memory.closed
 
 
-def test_a_failing_sink_or_picture_is_counted_and_inspection_goes_on(
-    tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
-) -> None:
-    failing, sound = _Memory(fail_at=2), _Memory()
-    with no_room(), Stream(_Frames(map(_frame, range(4)))) as stream:
-        summary = inspect_stream(stream, _by_index, sinks=[failing, sound], pictures=Pictures(tmp_path))
+def test_a_view_that_raises_is_counted_and_inspection_goes_on() -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("no terminal")
 
-    assert [event.frame for event in failing.events] == [0, 1, 3]
-    assert [event.frame for event in sound.events] == [0, 1, 2, 3]
-    assert [event.verdict.value for event in sound.events] == ["OK", "NG", "REVIEW", "OK"]
-    assert all(event.files == {} for event in sound.events)
-    # The pictures of frames 1 and 2, and the event of frame 2.
-    assert summary.sink_faults == 3
-    assert summary.last_sink_fault == "the disk is full"
-
-
-def test_a_sink_that_cannot_be_opened_fails_before_the_first_frame(tmp_path: Path) -> None:
-    judged: list[Frame] = []
     memory = _Memory()
-    with Stream(_Frames([_frame(0)])) as stream, pytest.raises(OutputError):
-        inspect_stream(stream, judged.append, sinks=[memory, JsonLines(tmp_path)])  # type: ignore[arg-type]
+    with Stream(_Frames(map(_frame, range(4)))) as stream:
+        summary = inspect_stream(stream, one_by_one(_by_index), outlet=memory, on_event=broken)
 
-    assert judged == []
-    assert memory.closed
+    assert len(memory.events) == 4
+    assert summary.faults == 4
+    assert summary.last_fault == "the live view failed: ZeroDivisionError: no terminal"
 
 
-def test_events_name_the_pictures_that_were_kept(tmp_path: Path) -> None:
+def test_a_region_of_interest_is_judged_alone_and_found_in_the_whole_picture() -> None:
+    def judge(frame: Frame) -> Inspection:
+        assert frame.image_rgb is not None
+        shapes.append(frame.image_rgb.shape)
+        region = Region((1, 2, 3, 4), 12.0, 9.0, (2, 3), ((1, 2), (4, 6)))
+        return Inspection(Verdict.NG, 9.0, 0.5, "", None, np.eye(2, 3), 0.5, regions=(region,))
+
+    shapes: list[tuple[int, ...]] = []
     memory = _Memory()
-    with Stream(_Frames(map(_frame, range(3)))) as stream:
-        inspect_stream(stream, _by_index, sinks=[memory], pictures=Pictures(tmp_path))
+    stations = {"frames": Station(product="lid", region_xywh=(10, 20, 16, 18))}
+    small = Frame("frames", 1, "small", 1e9, np.zeros((30, 30, 3), np.uint8))
+    with Stream(_Frames([_frame(0), small])) as stream:
+        inspect_stream(stream, one_by_one(judge), outlet=memory, stations=stations)
 
-    assert [len(event.files) for event in memory.events] == [0, 1, 1]
-    kept = {name for event in memory.events for name in event.files.values()}
-    assert kept == {path.name for path in tmp_path.iterdir()}
+    event, outside = memory.events
+    assert shapes == [(18, 16, 3)]
+    assert event.product == "lid"
+    assert memory.frames[0].image_rgb is not None
+    assert memory.frames[0].image_rgb.shape == (40, 40, 3)
+    (region,) = event.regions
+    assert region.box_xywh == (11, 22, 3, 4)
+    assert (region.peak_xy, region.contour_xy) == ((12, 23), ((11, 22), (14, 26)))
+    assert outside.verdict is Verdict.INVALID
+    assert outside.reason == "the region of interest [10, 20, 16, 18] is outside the picture, 30 x 30"
 
 
-def test_latency_is_the_time_to_the_verdict_without_pictures_and_sinks() -> None:
-    class SlowSink(_Memory):
-        def write(self, event: Event) -> None:
-            time.sleep(0.1)
-            super().write(event)
-
+def test_the_latency_of_a_file_is_from_its_hand_over_and_of_a_camera_from_capture() -> None:
     def slow(frame: Frame) -> Inspection:
         time.sleep(0.03)
         return Inspection(Verdict.OK, 0.1, 0.5)
 
-    sink = SlowSink()
+    files, camera = _Memory(), _Memory()
     with Stream(_Frames(map(_frame, range(3)))) as stream:
-        summary = inspect_stream(stream, slow, sinks=[sink])
+        time.sleep(0.1)
+        summary = inspect_stream(stream, one_by_one(slow), outlet=files)
+    with Stream(SyntheticCamera(fps=50, frames=1, size=64)) as stream:
+        time.sleep(0.2)
+        inspect_stream(stream, one_by_one(slow), outlet=camera)
 
-    assert all(30 <= event.latency_ms < 90 for event in sink.events)
+    assert all(30 <= event.latency_ms < 90 for event in files.events)
     assert summary.latency_p50_ms is not None
     assert summary.latency_p99_ms is not None
     assert 30 <= summary.latency_p50_ms <= summary.latency_p99_ms < 90
+    assert 150 < camera.events[0].latency_ms < 400
 
 
 @pytest.mark.parametrize(("limit", "frames"), [(0, 0), (3, 3), (None, 5)])
 def test_it_ends_after_the_frames_allowed(limit: int | None, frames: int) -> None:
     with Stream(_Frames(map(_frame, range(5)))) as stream:
-        assert inspect_stream(stream, _by_index, max_frames=limit).frames == frames
+        assert inspect_stream(stream, one_by_one(_by_index), max_frames=limit).frames == frames
         assert stream.received == frames
 
 
 def test_it_ends_after_the_time_allowed_also_without_frames(tmp_path: Path) -> None:
     with Stream(FolderSource(tmp_path)) as stream:
-        summary = inspect_stream(stream, _by_index, max_seconds=0.4)
+        summary = inspect_stream(stream, one_by_one(_by_index), max_seconds=0.4)
 
     assert summary.frames == 0
     assert 0.3 < summary.seconds < 1.5
@@ -234,7 +255,7 @@ def test_the_running_numbers_can_be_read_meanwhile() -> None:
     with Stream(_Frames(map(_frame, range(3)))) as stream:
         inspect_stream(
             stream,
-            _by_index,
+            one_by_one(_by_index),
             tally=tally,
             on_event=lambda *_: counts.append(tally.summary().frames),
         )
@@ -245,9 +266,9 @@ def test_the_running_numbers_can_be_read_meanwhile() -> None:
 def test_latencies_are_those_of_the_last_ten_thousand_frames() -> None:
     tally = Tally()
     for _ in range(10_000):
-        tally.add(Verdict.OK, 1000.0)
+        tally.add("", Verdict.OK, 1000.0)
     for number in range(10_000):
-        tally.add(Verdict.OK, float(number % 100))
+        tally.add("", Verdict.OK, float(number % 100))
 
     summary = tally.summary()
 
@@ -262,33 +283,7 @@ def test_a_slow_inspection_of_a_live_camera_counts_what_it_missed() -> None:
         return Inspection(Verdict.OK, 0.1, 0.5)
 
     with Stream(SyntheticCamera(fps=100, frames=40, seed=1, size=64)) as stream:
-        summary = inspect_stream(stream, slow)
+        summary = inspect_stream(stream, one_by_one(slow))
 
     assert summary.dropped > 10
     assert summary.frames + summary.dropped == stream.received
-
-
-def test_a_watched_folder_from_files_to_events(tmp_path: Path) -> None:
-    incoming = tmp_path / "incoming"
-    incoming.mkdir()
-    for name in ("1.png", "2.png"):
-        Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)).save(
-            incoming / name
-        )
-    (incoming / "3.png").write_bytes(b"damaged")
-    out = tmp_path / "out"
-    with Stream(FolderSource(incoming, follow=False, settle_s=0.4)) as stream:
-        inspect_stream(
-            stream,
-            _by_index,
-            sinks=[JsonLines(out / "events.jsonl")],
-            pictures=Pictures(out / "pictures"),
-        )
-
-    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
-    assert [(event["name"], event["verdict"]) for event in events] == [
-        ("1.png", "OK"),
-        ("2.png", "NG"),
-        ("3.png", "INVALID"),
-    ]
-    assert (out / "pictures" / events[1]["files"]["picture"]).exists()

@@ -14,7 +14,6 @@ from pcedge.camera import (
     Event,
     Frame,
     Inspection,
-    JsonLines,
     Pictures,
     Verdict,
     read_image,
@@ -42,12 +41,19 @@ def test_an_event_is_one_line_of_plain_json() -> None:
     assert "\n" not in line
     assert json.loads(line) == {
         "time": "2026-11-22T10:15:30.123456+00:00",
+        "id": "cam0-20261122T101530.123456-000012",
+        "phase": "end",
+        "camera": "cam0",
+        "product": "",
         "source": "cam0",
         "frame": 12,
         "name": "frame-000012",
         "score": 3.5,
         "verdict": "NG",
+        "decision": "NG",
         "threshold": 2.0,
+        "review_threshold": None,
+        "regions": [],
         "latency_ms": 12.346,
         "reason": "",
         "files": {"picture": "a.png"},
@@ -69,66 +75,6 @@ def test_an_event_can_be_made_of_any_mapping_of_files() -> None:
     event = replace(EVENT, files=MappingProxyType({"picture": "b.png"}))
 
     assert json.loads(event.to_json())["files"] == {"picture": "b.png"}
-
-
-def test_events_are_appended_and_there_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "events.jsonl"
-    for number in range(2):
-        with JsonLines(path) as sink:
-            sink.write(replace(EVENT, frame=2 * number))
-            sink.write(replace(EVENT, frame=2 * number + 1))
-            lines = path.read_text().splitlines()
-            assert [json.loads(line)["frame"] for line in lines] == list(range(2 * number + 2))
-
-
-def test_a_disk_without_room_fails_every_line_and_never_writes_one_late(
-    tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
-) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_bytes(b"x" * 3999 + b"\n")
-    with no_room(), JsonLines(path) as sink:
-        for _ in range(3):
-            with pytest.raises(OutputError, match=r"events\.jsonl: cannot be written"):
-                sink.write(EVENT)
-    assert path.stat().st_size == 4000
-
-
-def test_a_line_that_fits_only_in_part_is_a_failure_and_spoils_no_later_line(
-    tmp_path: Path, no_room: Callable[[], AbstractContextManager[None]]
-) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_bytes(b"x" * 3949 + b"\n")
-    with no_room(), JsonLines(path) as sink:
-        with pytest.raises(OutputError):
-            sink.write(EVENT)
-        path.write_bytes(path.read_bytes()[3950:])  # somebody makes room
-        sink.write(EVENT)
-
-    assert path.read_text().splitlines()[-1] == EVENT.to_json()
-
-
-def test_a_line_torn_by_a_power_cut_spoils_no_later_line(tmp_path: Path) -> None:
-    path = tmp_path / "events.jsonl"
-    path.write_text(f"{EVENT.to_json()}\n{EVENT.to_json()[:20]}")
-    with JsonLines(path) as sink:
-        sink.write(EVENT)
-        sink.write(EVENT)
-
-    lines = path.read_text().splitlines()
-    assert [line == EVENT.to_json() for line in lines] == [True, False, True, True]
-
-
-def test_a_file_that_cannot_be_opened_fails_at_the_start(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-
-    for path in (tmp_path, tmp_path / "file" / "events.jsonl"):
-        with pytest.raises(OutputError, match="cannot be written"), JsonLines(path):
-            pytest.fail("opened")
-
-
-def test_writing_to_a_closed_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="is not open"):
-        JsonLines(tmp_path / "events.jsonl").write(EVENT)
 
 
 def test_kept_pictures_are_the_original_and_its_heatmap(tmp_path: Path) -> None:

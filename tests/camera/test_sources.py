@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pcedge.camera import (
+    CameraSettings,
     CameraSource,
     FolderSource,
     Frame,
@@ -323,3 +324,21 @@ def test_a_network_camera_that_does_not_answer_cannot_be_opened(
             pass
         assert "hunter2" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_settings_that_a_camera_does_not_have_are_refused_by_name(server: _CameraServer) -> None:
+    settings = CameraSettings(size_wh=(64, 999), exposure=3.0)
+    source = open_source(f"http://127.0.0.1:{server.port}/", settings=settings)
+
+    with (
+        pytest.raises(CameraError, match=r"does not do what was asked for: .*height 999, exposure 3"),
+        source,
+    ):
+        pytest.fail("opened")
+    with open_source(f"http://127.0.0.1:{server.port}/", settings=CameraSettings()) as source:
+        assert isinstance(source.read(5), Frame)
+
+
+def test_what_is_no_camera_has_no_settings(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match="has no size, rate, exposure or focus"):
+        open_source(str(tmp_path), settings=CameraSettings(fps=5))

@@ -1,0 +1,221 @@
+"""What pictures of good parts look like as pictures: how bright, how sharp, how steady, learned from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# A limit lies this many times the whole range of the nominal pictures beyond the outermost of them, and at
+# least as far beyond it as the smallest distance named with each, which few pictures make larger: far enough
+# for any good part, and for a defective one, which is to be judged and not turned away.
+MARGIN = 1.5
+_FEW_PICTURES = 8
+_BRIGHTNESS_MARGIN = 15.0
+_SATURATED_MARGIN = 0.25
+_SHARPNESS_MARGIN = math.log(2.0)
+_ROW_BREAK_MARGIN = 6.0
+_FLAT_ROWS_MARGIN = 0.03
+_SHIFT_MARGIN = 0.03
+# Compared by phase correlation at this size.
+_REFERENCE_PX = 128
+# Nominal pictures that lie further apart, as a share of the picture's side, or resemble their mean less, are
+# no steady scene.
+_STEADY_SHIFT = 0.04
+_STEADY_RESPONSE = 0.1
+_ASPECT_TOLERANCE = 0.02
+# Sharpness is measured on a picture no larger than this, which takes a millisecond or two.
+_LARGEST_PX = 1024
+_SATURATED_LEVEL = 250
+
+
+@dataclass(frozen=True)
+class PictureMeasures:
+    """A picture in numbers; grey levels are those of 0 to 255.
+
+    Attributes:
+        size_wh: Width and height.
+        brightness: Mean grey level.
+        saturated: Share of pixels at or close to white.
+        sharpness: Natural logarithm of the Laplacian's variance over the picture's own.
+        row_break: By how many grey levels the largest step between two neighbouring rows exceeds the steps
+            before and after it. An edge in the scene is spread over rows by the optics; where the rows of two
+            pictures meet it is not.
+        flat_rows: Share of rows in which all pixels are the same, as in a band that was never received.
+    """
+
+    size_wh: tuple[int, int]
+    brightness: float
+    saturated: float
+    sharpness: float
+    row_break: float
+    flat_rows: float
+
+
+@dataclass(frozen=True, eq=False)
+class GateLimits:
+    """What a picture may be and still be fit to be judged; see :class:`PictureMeasures` for the units.
+
+    Attributes:
+        size_wh: Width and height of the nominal pictures; None if they differ.
+        brightness: Lowest and highest.
+        saturated: Highest.
+        sharpness: Lowest.
+        row_break: Highest.
+        flat_rows: Highest.
+        shift: How far the scene may lie from the reference, as a share of the picture's side.
+        reference_hw: uint8, the mean nominal picture in grey; None if the scene is not steady, so that
+            nothing can be said of the camera's place.
+    """
+
+    size_wh: tuple[int, int] | None
+    brightness: tuple[float, float]
+    saturated: float
+    sharpness: float
+    row_break: float
+    flat_rows: float
+    shift: float = 0.0
+    reference_hw: NDArray[np.uint8] | None = None
+
+    def check(self, image_rgb: NDArray[np.uint8]) -> str:
+        """Return what is wrong with a picture, or an empty string.
+
+        A picture of the nominal ones' shape but another size, up to twice or half of theirs, is only compared
+        in brightness: it can be judged, but its sharpness and its rows are others.
+        """
+        found = measure_picture(image_rgb)
+        if reason := self._wrong_size(found.size_wh) or self._wrong_light(found):
+            return reason
+        if self.size_wh is not None and found.size_wh != self.size_wh:
+            return ""
+        return self._torn_or_blurred(found) or self._moved(image_rgb)
+
+    def _wrong_size(self, size_wh: tuple[int, int]) -> str:
+        if self.size_wh is None:
+            return ""
+        scale_x, scale_y = size_wh[0] / self.size_wh[0], size_wh[1] / self.size_wh[1]
+        if abs(scale_x / scale_y - 1) <= _ASPECT_TOLERANCE and 0.5 <= scale_x <= 2.0:
+            return ""
+        learned = f"{self.size_wh[0]} x {self.size_wh[1]}"
+        return f"wrong size: {size_wh[0]} x {size_wh[1]}, learned from pictures of {learned}"
+
+    def _wrong_light(self, found: PictureMeasures) -> str:
+        darkest, brightest = self.brightness
+        if not darkest <= found.brightness <= brightest:
+            word = "too dark" if found.brightness < darkest else "too bright"
+            return f"{word}: mean {found.brightness:.0f} of 255, expected {darkest:.0f} to {brightest:.0f}"
+        if found.saturated > self.saturated:
+            return f"saturated: {found.saturated:.0%} of the picture, expected at most {self.saturated:.0%}"
+        return ""
+
+    def _torn_or_blurred(self, found: PictureMeasures) -> str:
+        if found.flat_rows > self.flat_rows:
+            return f"torn: {found.flat_rows:.0%} of the rows are empty, expected at most {self.flat_rows:.0%}"
+        if found.row_break > self.row_break:
+            levels = f"a break of {found.row_break:.0f} grey levels between two rows"
+            return f"torn: {levels}, expected at most {self.row_break:.0f}"
+        if found.sharpness < self.sharpness:
+            share = math.exp(found.sharpness - self.sharpness)
+            return f"blurred: {share:.0%} of the sharpness that is needed"
+        return ""
+
+    def _moved(self, image_rgb: NDArray[np.uint8]) -> str:
+        if self.reference_hw is None:
+            return ""
+        shift, response = shift_from(self.reference_hw, grey_reference(image_rgb))
+        if shift <= self.shift or response < _STEADY_RESPONSE:
+            return ""
+        return f"the camera has moved: by {shift:.1%} of the picture, expected at most {self.shift:.1%}"
+
+
+def measure_picture(image_rgb: NDArray[np.uint8]) -> PictureMeasures:
+    """Measure a picture, uint8 [height, width, 3]."""
+    height, width = image_rgb.shape[:2]
+    grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    scale = min(1.0, _LARGEST_PX / max(height, width))
+    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+    variance = float(small.var()) + 1e-6
+    fine = float(cv2.Laplacian(small, cv2.CV_32F).var()) + 1e-6
+    steps = cv2.reduce(cv2.absdiff(grey[1:], grey[:-1]), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0]
+    flat = cv2.reduce(grey, 1, cv2.REDUCE_MAX) == cv2.reduce(grey, 1, cv2.REDUCE_MIN)
+    return PictureMeasures(
+        size_wh=(width, height),
+        brightness=float(small.mean()),
+        saturated=float((small >= _SATURATED_LEVEL).mean()),
+        sharpness=math.log(fine / variance),
+        row_break=float((steps[1:-1] - np.maximum(steps[:-2], steps[2:])).max()),
+        flat_rows=float(flat.mean()),
+    )
+
+
+def learn_limits(images: Iterable[NDArray[np.uint8]]) -> GateLimits:
+    """Learn the limits from nominal pictures, one after the other; at least one.
+
+    The pictures themselves are not kept.
+    """
+    measured, greys = [], []
+    for image_rgb in images:
+        measured.append(measure_picture(image_rgb))
+        greys.append(grey_reference(image_rgb))
+    sizes = {one.size_wh for one in measured}
+    reference, shift = _learn_place(greys) if len(sizes) == 1 else (None, 0.0)
+    return GateLimits(
+        size_wh=sizes.pop() if len(sizes) == 1 else None,
+        brightness=(
+            max(0.0, _below([one.brightness for one in measured], _BRIGHTNESS_MARGIN)),
+            min(255.0, _above([one.brightness for one in measured], _BRIGHTNESS_MARGIN)),
+        ),
+        saturated=_above([one.saturated for one in measured], _SATURATED_MARGIN),
+        sharpness=_below([one.sharpness for one in measured], _SHARPNESS_MARGIN),
+        row_break=_above([one.row_break for one in measured], _ROW_BREAK_MARGIN),
+        flat_rows=_above([one.flat_rows for one in measured], _FLAT_ROWS_MARGIN),
+        shift=shift,
+        reference_hw=reference,
+    )
+
+
+def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture in grey, uint8 [128, 128], as it is compared with the reference."""
+    grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (_REFERENCE_PX, _REFERENCE_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
+
+
+def shift_from(reference_hw: NDArray[np.uint8], grey_hw: NDArray[np.uint8]) -> tuple[float, float]:
+    """How far a picture lies from the reference, as a share of its side, and how sure that is, 0 to 1."""
+    (x, y), response = cv2.phaseCorrelate(
+        reference_hw.astype(np.float32), grey_hw.astype(np.float32), _window()
+    )
+    return math.hypot(x, y) / _REFERENCE_PX, float(response)
+
+
+@cache
+def _window() -> NDArray[Any]:
+    return cv2.createHanningWindow((_REFERENCE_PX, _REFERENCE_PX), cv2.CV_32F)
+
+
+def _learn_place(greys: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8] | None, float]:
+    reference = np.asarray(np.rint(np.mean(greys, axis=0)), np.uint8)
+    found = [shift_from(reference, grey) for grey in greys]
+    shifts = [shift for shift, _ in found]
+    if max(shifts) > _STEADY_SHIFT or min(response for _, response in found) < _STEADY_RESPONSE:
+        return None, 0.0
+    return reference, _above(shifts, _SHIFT_MARGIN)
+
+
+def _above(values: Sequence[float], least: float) -> float:
+    return max(values) + _distance(values, least)
+
+
+def _below(values: Sequence[float], least: float) -> float:
+    return min(values) - _distance(values, least)
+
+
+def _distance(values: Sequence[float], least: float) -> float:
+    return max(MARGIN * (max(values) - min(values)), least * (1 + _FEW_PICTURES / len(values)))

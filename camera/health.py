@@ -1,0 +1,131 @@
+"""A small page for those who look after the inspector: metrics, and whether it lives and is ready."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from pcedge.errors import OutputError
+
+from .readings import Reading, prometheus_text, require_prometheus
+
+_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the inspector is.
+
+    Attributes:
+        alive: False if only a restart can help.
+        ready: Whether it judges what comes.
+        detail: More, by name; must hold no secret.
+    """
+
+    alive: bool
+    ready: bool
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+class HealthServer:
+    """``/metrics`` for Prometheus, ``/healthz`` and ``/readyz``, on a thread of its own.
+
+    ``/healthz`` answers 200 while the inspector lives and 503 when only a restart helps, ``/readyz`` 200
+    while it judges what comes and 503 otherwise; both with a JSON object.
+
+    Args:
+        host: Address to listen on; anything but 127.0.0.1 shows it to the network, without a password.
+        port: Its port; 0 for a free one, see :attr:`port`.
+        readings: Asked for ``/metrics``, from any thread.
+        health: Asked for the other two.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        readings: Callable[[], Iterable[Reading]],
+        health: Callable[[], Health],
+    ) -> None:
+        self._address = (host, port)
+        self._readings = readings
+        self._health = health
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once it is open."""
+        return int(self._server.server_address[1]) if self._server else self._address[1]
+
+    def __enter__(self) -> HealthServer:
+        """Start listening.
+
+        Raises:
+            MissingExtraError: prometheus-client is not installed.
+            OutputError: The port is taken.
+        """
+        require_prometheus()
+        page = self._page
+
+        class Handler(_Handler):
+            answer = staticmethod(page)
+
+        try:
+            self._server = ThreadingHTTPServer(self._address, Handler)
+        except OSError as error:
+            host, port = self._address
+            raise OutputError(
+                f"metrics: cannot listen on {host}:{port}: {error.strerror}.", "Choose another port."
+            ) from error
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def _page(self, path: str) -> tuple[int, str, bytes]:
+        if path == "/metrics":
+            return 200, _TEXT, prometheus_text(self._readings())
+        if path in {"/healthz", "/readyz"}:
+            health = self._health()
+            good = health.alive and (health.ready or path == "/healthz")
+            body = {"alive": health.alive, "ready": health.ready, **health.detail}
+            return 200 if good else 503, "application/json", json.dumps(body).encode() + b"\n"
+        return 404, "text/plain", b"There are /metrics, /healthz and /readyz.\n"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET; a client that says nothing for 5 s is let go."""
+
+    timeout = 5
+    server_version = "pcedge"
+    sys_version = ""
+
+    @staticmethod
+    def answer(path: str) -> tuple[int, str, bytes]:
+        """Status, type and body of a page."""
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        try:
+            status, kind, body = self.answer(self.path.partition("?")[0])
+        except Exception as error:  # a page must say so, and not end the server
+            status, kind, body = 500, "text/plain", f"{type(error).__name__}\n".encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody needs a line for every look."""

@@ -1,0 +1,91 @@
+"""Triggers that another machine fires by HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+
+from pcedge.errors import OutputError
+
+from .triggers import MessageTrigger
+
+_PATH = "/trigger/"
+
+
+class HttpTriggers:
+    """Fires a camera's trigger on ``POST /trigger/CAMERA``; opened and closed by ``with``.
+
+    Answers 202 when the part is announced, and 404 for a camera that has no such trigger.
+
+    Args:
+        host: Address to listen on; anything but 127.0.0.1 lets the network announce parts.
+        port: Its port; 0 for a free one, see :attr:`port`.
+        triggers: By camera name.
+    """
+
+    def __init__(self, host: str, port: int, triggers: Mapping[str, MessageTrigger]) -> None:
+        self._address = (host, port)
+        self._triggers = dict(triggers)
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, once it is open."""
+        return int(self._server.server_address[1]) if self._server else self._address[1]
+
+    def __enter__(self) -> HttpTriggers:
+        """Start listening.
+
+        Raises:
+            OutputError: The port is taken.
+        """
+        triggers = self._triggers
+
+        class Handler(_Handler):
+            known = triggers
+
+        try:
+            self._server = ThreadingHTTPServer(self._address, Handler)
+        except OSError as error:
+            host, port = self._address
+            raise OutputError(
+                f"Triggers: cannot listen on {host}:{port}: {error.strerror}.",
+                "Choose another watch.trigger_port.",
+            ) from error
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="triggers", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """A client that says nothing for 5 s is let go."""
+
+    timeout = 5
+    server_version = "pcedge"
+    sys_version = ""
+    known: Mapping[str, MessageTrigger] = {}
+
+    def do_POST(self) -> None:
+        """Announce a part."""
+        trigger = self.known.get(self.path.removeprefix(_PATH)) if self.path.startswith(_PATH) else None
+        if trigger is not None:
+            trigger.fire()
+        self.send_response(404 if trigger is None else 202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nobody needs a line for every part."""

@@ -1,0 +1,38 @@
+"""Cameras that this machine sees, and whether this user may open them."""
+
+import os
+from pathlib import Path
+
+from .finding import Finding, ok, warn
+
+DEVICES = Path("/dev")
+DRIVERS = Path("/sys/class/video4linux")
+
+
+def check_cameras(devices: Path = DEVICES, drivers: Path = DRIVERS) -> list[Finding]:
+    """Look at every /dev/video*.
+
+    Args:
+        devices: Where they are.
+        drivers: Where their drivers give them names.
+    """
+    cameras = sorted(devices.glob("video[0-9]*"), key=lambda path: int(path.name.removeprefix("video") or 0))
+    if not cameras:
+        return [ok("Cameras", f"none under {devices}; network cameras, files and folders need none")]
+    return [_check_camera(path, drivers) for path in cameras]
+
+
+def _check_camera(path: Path, drivers: Path) -> Finding:
+    name = _name(drivers / path.name / "name")
+    shown = f"{path} ({name})" if name else str(path)
+    if os.access(path, os.R_OK | os.W_OK):
+        return ok(f"Camera {path.name}", f"{shown} may be opened: pcedge watch --camera v4l2://{path}")
+    advice = "Add the user to the group video, then log in again: sudo usermod -aG video $USER"
+    return warn(f"Camera {path.name}", f"{shown} may not be opened by this user", advice)
+
+
+def _name(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,174 @@
+"""``line.toml``: the cameras of a line, what they look at and where verdicts go."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pcedge.camera import MetricsTable, SinksTable, read_table
+from pcedge.errors import OptionError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_Positive = Annotated[float, Meta(gt=0)]
+_Whole = Annotated[int, Meta(ge=1)]
+_Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]*$")]
+_Box = tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)], _Whole, _Whole]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table whose keys are all known."""
+
+
+class TriggerTable(_Table, frozen=True):
+    """``trigger`` of a camera: what announces a part.
+
+    ``by``: ``time`` with ``every_s``; ``http``, a POST to ``/trigger/NAME``; ``mqtt``, a message to
+    ``TOPIC/trigger/NAME`` of the broker in ``[sinks.mqtt]``; ``region``, something appearing
+    in ``box`` (left, top, width, height).
+    """
+
+    by: Literal["time", "http", "mqtt", "region"]
+    every_s: _Positive | None = None
+    box: _Box | None = None
+    change: _Positive = 12.0
+    frames: _Whole = 1
+    timeout_s: _Positive = 2.0
+
+    def __post_init__(self) -> None:
+        if self.by == "time" and self.every_s is None:
+            raise ValueError("a trigger by time needs every_s")
+        if self.by == "region" and self.box is None:
+            raise ValueError("a trigger by region needs box = [left, top, width, height]")
+
+
+class CameraTable(_Table, frozen=True):
+    """``[[camera]]``: one camera. ``source`` or ``source_env`` is needed, everything else may be left out."""
+
+    source: str = ""
+    source_env: str = ""
+    name: _Name = ""
+    product: str = ""
+    threshold: float | None = None
+    review: bool | float = False
+    region: _Box | None = None
+    mask: str = ""
+    size: tuple[_Whole, _Whole] | None = None
+    fps: _Positive | None = None
+    exposure: float | None = None
+    focus: float | None = None
+    gate: bool = True
+    frozen_after: Annotated[int, Meta(ge=0)] = 25
+    debounce: tuple[_Whole, _Whole] | None = None
+    trigger: TriggerTable | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.source) == bool(self.source_env):
+            raise ValueError("one of source and source_env is needed")
+        if self.debounce is not None and self.trigger is not None:
+            raise ValueError("debounce is for cameras without trigger")
+        if self.debounce is not None and self.debounce[0] > self.debounce[1]:
+            raise ValueError("debounce = [n, m] needs n of at most m")
+
+    @property
+    def address(self) -> str:
+        """The source's address, which may hold a password.
+
+        Raises:
+            OptionError: The environment variable that should hold it is not set.
+        """
+        if self.source:
+            return self.source
+        if address := os.environ.get(self.source_env, ""):
+            return address
+        raise OptionError(
+            f"The environment variable {self.source_env} is not set.",
+            f"Put the camera's address in it: export {self.source_env}=rtsp://...",
+        )
+
+
+class WatchTable(_Table, frozen=True):
+    """``[watch]``: what holds for all cameras."""
+
+    output: str = ""
+    runtime: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+    batch: Annotated[int, Meta(ge=1, le=64)] = 8
+    stall_s: Annotated[float, Meta(ge=0)] = 10.0
+    reload: bool = True
+    trigger_host: str = "127.0.0.1"
+    trigger_port: Annotated[int, Meta(ge=0, le=65535)] = 9109
+
+
+class LineFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of ``line.toml``; without one, what the command line says."""
+
+    cameras: tuple[CameraTable, ...]
+    watch: WatchTable = WatchTable()
+    sinks: SinksTable = SinksTable()
+    metrics: MetricsTable | None = None
+
+
+def read_line_file(path: Path) -> LineFile:
+    """Read and check a line's file; paths in it are relative to its folder.
+
+    Raises:
+        OptionError: It cannot be read, or a table or a key is unknown, missing or has a value that it cannot
+            have; names file, table and key.
+    """
+    content = _content(path)
+    try:
+        return _line(content)
+    except OptionError as error:
+        raise OptionError(f"{path}: {error.what}", error.hint) from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(
+            f"{path}: cannot be read: {error.strerror}.", "Name the line's file: --config line.toml"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path}: is not TOML: {error}.", "docs/watch.md shows a whole file.") from error
+
+
+def _line(content: dict[str, Any]) -> LineFile:
+    known = {"camera", "watch", "sinks", "metrics"}
+    if unknown := sorted(content.keys() - known):
+        raise OptionError(
+            f"there is no table [{unknown[0]}].", "There are [[camera]], [watch], [sinks] and [metrics]."
+        )
+    found = content.get("camera", [])
+    if not isinstance(found, list) or not found:
+        raise OptionError("there is no [[camera]].", 'Begin with:\n[[camera]]\nsource = "0"')
+    cameras = tuple(_read(CameraTable, one, f"camera[{number}]") for number, one in enumerate(found))
+    names = [camera.name for camera in cameras]
+    if len(cameras) > 1 and (len(set(names)) < len(names) or "" in names):
+        raise OptionError(
+            "of several cameras every one needs a name of its own.", 'Give each a name = "...".'
+        )
+    metrics = content.get("metrics")
+    return LineFile(
+        cameras=cameras,
+        watch=_read(WatchTable, content.get("watch", {}), "watch"),
+        sinks=read_table(SinksTable, content.get("sinks", {}), "sinks"),
+        metrics=None if metrics is None else read_table(MetricsTable, metrics, "metrics"),
+    )
+
+
+def _read(kind: Any, content: Any, name: str) -> Any:
+    try:
+        return msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        text = str(error).replace("`$", f"`{name}")
+        where = "" if f"`{name}" in text else f"[{name}]: "
+        raise OptionError(f"{where}{text}.", "docs/watch.md describes every key.") from error
