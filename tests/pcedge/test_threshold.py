@@ -101,7 +101,10 @@ def test_review_begins_where_more_of_the_good_parts_do(
 ) -> None:
     scores = np.arange(1, images + 1, dtype=np.float32)
 
-    assert review_at(scores, rate) == (rank, pytest.approx(review_rate))
+    threshold, found = review_at(scores, rate)
+
+    assert threshold == rank
+    assert found == pytest.approx(review_rate)
 
 
 def test_where_two_thresholds_cannot_be_told_apart_there_is_no_review() -> None:
