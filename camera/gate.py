@@ -76,13 +76,14 @@ def without_content(image_rgb: NDArray[np.uint8]) -> str:
     count as a picture. Overexposed: mean above 251. Blank: standard deviation below 1.5 in every
     channel, less than any sensor's noise over a lit scene. All in grey levels of 0 to 255.
     """
-    sample = _sample(image_rgb)
-    mean = float(sample.mean())
+    sample = np.ascontiguousarray(_sample(image_rgb))
+    means, deviations = cv2.meanStdDev(sample)
+    mean = float(means.mean())
     if mean < 4 and np.percentile(sample, 99.9) < 16:
         return f"black: mean {mean:.1f} of 255"
     if mean > 251:
         return f"overexposed: mean {mean:.1f} of 255"
-    deviation = float(cv2.meanStdDev(np.ascontiguousarray(sample))[1].max())
+    deviation = float(deviations.max())
     if deviation < 1.5:
         return f"blank: one colour all over (standard deviation {deviation:.1f} of 255)"
     return ""

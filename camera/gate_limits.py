@@ -140,18 +140,25 @@ def measure_picture(image_rgb: NDArray[np.uint8]) -> PictureMeasures:
     grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
     scale = min(1.0, _LARGEST_PX / max(height, width))
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
-    variance = float(small.var()) + 1e-6
-    fine = float(cv2.Laplacian(small, cv2.CV_32F).var()) + 1e-6
+    # OpenCV's statistics take a tenth of NumPy's time, and every frame waits for them.
+    brightness, deviation = _mean_and_deviation(small)
+    _, fine = _mean_and_deviation(cv2.Laplacian(small, cv2.CV_16S))
+    _, white = cv2.threshold(small, _SATURATED_LEVEL - 1, 1, cv2.THRESH_BINARY)
     steps = cv2.reduce(cv2.absdiff(grey[1:], grey[:-1]), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0]
     flat = cv2.reduce(grey, 1, cv2.REDUCE_MAX) == cv2.reduce(grey, 1, cv2.REDUCE_MIN)
     return PictureMeasures(
         size_wh=(width, height),
-        brightness=float(small.mean()),
-        saturated=float((small >= _SATURATED_LEVEL).mean()),
-        sharpness=math.log(fine / variance),
+        brightness=brightness,
+        saturated=cv2.countNonZero(white) / white.size,
+        sharpness=math.log((fine**2 + 1e-6) / (deviation**2 + 1e-6)),
         row_break=float((steps[1:-1] - np.maximum(steps[:-2], steps[2:])).max()),
         flat_rows=float(flat.mean()),
     )
+
+
+def _mean_and_deviation(grey: NDArray[Any]) -> tuple[float, float]:
+    mean, deviation = cv2.meanStdDev(grey)
+    return float(mean[0, 0]), float(deviation[0, 0])
 
 
 def learn_limits(images: Iterable[NDArray[np.uint8]]) -> GateLimits:

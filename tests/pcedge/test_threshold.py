@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pcedge.errors import OptionError
-from pcedge.threshold import check_rate, images_needed, outliers, smallest_rate, threshold_at
+from pcedge.threshold import check_rate, images_needed, outliers, review_at, smallest_rate, threshold_at
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,23 @@ def test_outliers_are_named_the_worst_first() -> None:
     assert outliers(scores).tolist() == [5, 2]
     assert outliers(np.linspace(1, 2, 50).astype(np.float32)).tolist() == []
     assert outliers(np.ones(8, np.float32)).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("images", "rate", "review_rate", "rank"),
+    [(99, 0.01, 0.05, 95), (24, 0.04, 0.08, 23), (199, 0.05, 0.1, 180)],
+)
+def test_review_begins_where_more_of_the_good_parts_do(
+    images: int, rate: float, review_rate: float, rank: int
+) -> None:
+    scores = np.arange(1, images + 1, dtype=np.float32)
+
+    threshold, found = review_at(scores, rate)
+
+    assert threshold == rank
+    assert found == pytest.approx(review_rate)
+
+
+def test_where_two_thresholds_cannot_be_told_apart_there_is_no_review() -> None:
+    assert review_at(np.ones(50, np.float32), 0.02) == (None, None)
+    assert review_at(np.arange(4, dtype=np.float32), 0.6) == (None, None)
