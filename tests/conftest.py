@@ -26,6 +26,9 @@ WITHOUT_TORCH = (
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+# A console takes its width once, when it is made, which is before most tests.
+os.environ["COLUMNS"] = "200"
+
 
 def _run(
     *arguments: str | Path,

@@ -126,7 +126,7 @@ def _print_reports(path: Path, reports: "dict[str, Audit | str]") -> None:
 
     table = Table(title=Text(f"Datasets in {path}"), title_justify="left", title_style="bold")
     for heading in ("name", "layout"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     for heading in ("train", "test good", "defective", "leaks", "wrong masks", "no mask", "unusable"):
         table.add_column(heading, justify="right")
     for name, report in reports.items():
