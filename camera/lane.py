@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from pcedge.errors import PcedgeError
 
 from .backoff import Backoff
+from .priority import give_way
 
 _HANGS_AFTER_S = 10.0
 
@@ -161,6 +162,8 @@ class Lane(Generic[Item]):
         return not self._items and self._busy_since is None
 
     def _run(self) -> None:
+        if not self._retries:  # what may be lost may also wait
+            give_way()
         while (item := self._next()) is not None:
             fault, again = self._attempt(item[0])
             with self._changed:
