@@ -131,7 +131,12 @@ class Delivery:
         sink.__enter__()
         if isinstance(sink, FrameSink):
             frames: Lane[tuple[Event, Frame, Inspection]] = Lane(
-                name, lambda item: sink.write_frame(*item), sink.__exit__, _FRAMES_WAITING, retries=False
+                name,
+                lambda item: sink.write_frame(*item),
+                sink.__exit__,
+                _FRAMES_WAITING,
+                retries=False,
+                gives_way=True,  # drawing and encoding take longer than judging, and nobody waits for them
             )
             self._frame_lanes.append((sink, frames))
         else:

@@ -53,6 +53,7 @@ class Lane(Generic[Item]):
         close: The sink's ``__exit__``; called in the thread, after the last item.
         capacity: How many items may wait.
         retries: Whether an item that failed is tried again, with growing pauses, before the next.
+        gives_way: Whether the processor is for the inspection first.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Lane(Generic[Item]):
         capacity: int,
         *,
         retries: bool,
+        gives_way: bool = False,
     ) -> None:
         self._name = name
         self._write = write
         self._close = close
         self._capacity = capacity
         self._retries = retries
+        self._gives_way = gives_way
         self._changed = threading.Condition()
         # All below is shared with the thread, under the condition's lock.
         self._items: deque[Item] = deque()
@@ -162,7 +165,7 @@ class Lane(Generic[Item]):
         return not self._items and self._busy_since is None
 
     def _run(self) -> None:
-        if not self._retries:  # what may be lost may also wait
+        if self._gives_way:
             give_way()
         while (item := self._next()) is not None:
             fault, again = self._attempt(item[0])

@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -260,3 +262,18 @@ def test_no_thread_is_left_after_closing() -> None:
             _put(delivery, 3)
 
     assert threading.active_count() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux a thread has a priority of its own")
+def test_pictures_give_way_to_the_inspection_and_verdicts_do_not() -> None:
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    found: dict[str, int] = {}
+    told = Told(lambda _: found.update(verdicts=niceness()))
+    shown = Shown(lambda _: found.update(pictures=niceness()))
+    with Delivery({"told": told, "shown": shown}) as delivery:
+        delivery.put(EVENT, FRAME, NG)
+
+    assert found["verdicts"] == niceness()
+    assert found["pictures"] > niceness()
