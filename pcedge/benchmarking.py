@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pcedge.banks import INDEX_FILE
 from pcedge.bench_result import FRAME, STAGES, Measured, Timing
 from pcedge.bundle import BACKBONE_FILE, Bundle
-from pcedge.datasets import labelled_images, open_dataset, read_content
+from pcedge.datasets import Dataset, labelled_images, open_dataset, read_content
 from pcedge.errors import DatasetError, ImageError
 from pcedge.evaluation import evaluate
 from pcedge.golden import read_golden
@@ -45,13 +45,14 @@ def measure(
         PcedgeError: The runtime cannot be used, or there are no images.
     """
     variant = bundle.in_precision(candidate.precision)
+    golden = read_golden(variant)
     images = None if dataset is None else open_dataset(dataset)
-    pictures = [frame.image_rgb for frame in read_golden(variant)] if dataset is None else _pictures(dataset)
+    pictures = [frame.image_rgb for frame in golden] if images is None else _pictures(images)
     with open_inspector(
         bundle, runtime=candidate.runtime, device=candidate.device, precision=candidate.precision
     ) as inspector:
         seconds = _time(inspector, pictures, frames, progress)
-        evaluation = None if images is None else evaluate(images, inspector, progress)
+        evaluation = None if images is None else evaluate(images, inspector, progress, leaks="ignore")
         return Measured(
             runtime=candidate.runtime,
             device=candidate.device,
@@ -64,7 +65,7 @@ def measure(
             peak_memory_bytes=_peak_memory(),
             network_bytes=runtime_file(variant, candidate.runtime).stat().st_size,
             bank_bytes=variant.manifest.files[INDEX_FILE].size,
-            parity=measure_parity(inspector, read_golden(variant), candidate.precision).holds,
+            parity=measure_parity(inspector, golden, candidate.precision).holds,
             image_auroc=None if evaluation is None else evaluation.image_auroc,
             pixel_auroc=None if evaluation is None else evaluation.pixel_auroc,
         )
@@ -81,9 +82,9 @@ def bench_candidates(
     return found
 
 
-def _pictures(dataset: Path) -> list[NDArray[np.uint8]]:
+def _pictures(dataset: Dataset) -> list[NDArray[np.uint8]]:
     """Decoded test images from all over the set, good ones and defects."""
-    samples = labelled_images(open_dataset(dataset))
+    samples = labelled_images(dataset)
     step = max(1, len(samples) // _PICTURES)
     pictures = []
     for sample in samples[::step]:
@@ -93,7 +94,7 @@ def _pictures(dataset: Path) -> list[NDArray[np.uint8]]:
             continue  # evaluation says what is wrong with it
     if not pictures:
         raise DatasetError(
-            f"None of the test images in {dataset} can be used.", "Look at them with: pcedge evaluate"
+            f"None of the test images in {dataset.root} can be used.", "Look at them with: pcedge evaluate"
         )
     return pictures
 

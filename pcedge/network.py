@@ -8,10 +8,11 @@ import msgspec
 
 from pcedge.atomic import link_or_copy
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, describe_file
-from pcedge.errors import BundleError, WeightsUnavailableError
+from pcedge.errors import WeightsUnavailableError
 from pcedge.export import Int8Kind, OnnxRuntime, Runtime
 from pcedge.manifest import BackboneInfo, EmbeddingInfo, Precision
 from pcedge.preprocessing import Preprocessing
+from pcedge.runtimes import runtime_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +56,7 @@ def exported_network(bundle: Bundle, device: str = "auto") -> Network:
         BundleError: The bundle was not exported.
         PcedgeError: ONNX Runtime is not installed, or cannot load the file on this device.
     """
-    if not bundle.has(EMBEDDER_FILE):
-        raise BundleError(
-            f"The bundle {bundle.directory} has not been exported, so its network cannot be used again.",
-            f"Run: pcedge export --model {bundle.directory}",
-        )
+    embedder = runtime_file(bundle, "onnx")
 
     def write_files(directory: Path) -> None:
         for name in (EMBEDDER_FILE, SEARCH_PART_FILE, BACKBONE_FILE):
@@ -67,18 +64,9 @@ def exported_network(bundle: Bundle, device: str = "auto") -> Network:
                 link_or_copy(bundle.file(name), directory / name)
 
     manifest = bundle.manifest
-    embedder = bundle.file(EMBEDDER_FILE)
+    digest = manifest.files[EMBEDDER_FILE].sha256
     runtime = OnnxRuntime(embedder, device)
-    return Network(
-        runtime=runtime,
-        identity=f"{runtime.name} {describe_file(embedder).sha256}",
-        device="cpu",
-        preprocessing=manifest.preprocessing,
-        backbone=manifest.backbone,
-        embedding=manifest.embedding,
-        write_files=write_files,
-        precision=manifest.precision,
-    )
+    return _from_file(bundle, runtime, digest, manifest.embedding, write_files, manifest.precision)
 
 
 def in_precision(bundle: Bundle, embedder: Path, precision: Precision, int8_for: Int8Kind | None) -> Network:
@@ -87,15 +75,26 @@ def in_precision(bundle: Bundle, embedder: Path, precision: Precision, int8_for:
     Raises:
         PcedgeError: ONNX Runtime is not installed, or cannot load the file.
     """
-    runtime = OnnxRuntime(embedder, "cpu")
-    manifest = bundle.manifest
+    embedding = msgspec.structs.replace(bundle.manifest.embedding, int8_for=int8_for)
+    runtime, digest = OnnxRuntime(embedder, "cpu"), describe_file(embedder).sha256
+    return _from_file(bundle, runtime, digest, embedding, lambda _directory: None, precision)
+
+
+def _from_file(
+    bundle: Bundle,
+    runtime: OnnxRuntime,
+    digest: str,
+    embedding: EmbeddingInfo,
+    write_files: Callable[[Path], None],
+    precision: Precision,
+) -> Network:
     return Network(
         runtime=runtime,
-        identity=f"{runtime.name} {describe_file(embedder).sha256}",
+        identity=f"{runtime.name} {digest}",
         device="cpu",
-        preprocessing=manifest.preprocessing,
-        backbone=manifest.backbone,
-        embedding=msgspec.structs.replace(manifest.embedding, int8_for=int8_for),
-        write_files=lambda _directory: None,
+        preprocessing=bundle.manifest.preprocessing,
+        backbone=bundle.manifest.backbone,
+        embedding=embedding,
+        write_files=write_files,
         precision=precision,
     )

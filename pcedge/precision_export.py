@@ -153,7 +153,9 @@ def _options(manifest: Manifest) -> FitOptions:
 
 def _evaluate(bundle: Bundle, dataset: Dataset, progress: Progress) -> Evaluation:
     with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as runtime:
-        return evaluate(dataset, Inspector.of(bundle.manifest, runtime, bundle.open_bank()), progress)
+        return evaluate(
+            dataset, Inspector.of(bundle.manifest, runtime, bundle.open_bank()), progress, leaks="ignore"
+        )
 
 
 def _rejected(bundle: Bundle, found: Evaluation) -> dict[str, bool]:
