@@ -199,8 +199,35 @@ def test_one_camera_that_ends_leaves_the_others_going() -> None:
     assert (seen.count("short"), seen.count("long")) == (2, 6)
 
 
+class Exposed:
+    """A live camera that gives a picture at moments it shares with others."""
+
+    live = True
+
+    def __init__(self, name: str, first_s: float) -> None:
+        self.name = name
+        self._first_s, self._next = first_s, 0
+
+    def __enter__(self) -> "Exposed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def read(self, timeout_s: float) -> Frame | NoFrame:
+        if self._next == 15:
+            return NoFrame.END
+        ahead_s = self._first_s + 0.1 * self._next - time.monotonic()
+        time.sleep(max(0.0, min(ahead_s, timeout_s)))
+        if ahead_s > timeout_s:
+            return NoFrame.YET
+        self._next += 1
+        return Frame(self.name, self._next, "", time.time(), np.zeros((8, 8, 3), np.uint8))
+
+
 def test_of_cameras_exposed_together_most_frames_are_judged_together() -> None:
-    cameras = {name: SyntheticCamera(fps=10, frames=15, size=64) for name in ("left", "right")}
+    first_s = time.monotonic() + 0.5
+    cameras = {name: Exposed(name, first_s) for name in ("left", "right")}
     with Stream(cameras) as stream:
         sizes = [len(batch) for batch in stream.batches(2) if batch]
 
