@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
 # Where every core has a process, threads of the numeric libraries only get in each other's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 CODE := pcedge export banks camera benchmarks tests
@@ -15,7 +16,7 @@ help: ## List the targets
 demo: $(READY) ## Take a made-up production line through fit, export, evaluate and watch, offline
 	$(BIN)/pcedge demo
 
-test: $(READY) ## Run all tests, a file on each core; those on real images say so when they skip
+test: $(READY) $(PEERS) ## Run all tests, a file on each core; those on real images say so when they skip
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: format lint types test ## Everything a change must pass
@@ -46,3 +47,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,report,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs tritonclient
 	touch $(READY)
+
+# The far sides of some tests: a stream server and a broker. Without them these tests are skipped, and say so.
+$(PEERS): $(READY)
+	@if command -v ffmpeg && command -v mosquitto; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then apt-get update -qq && apt-get install -y -qq ffmpeg mosquitto; \
+	else false; fi >/dev/null 2>&1 || echo "Tests on real streams and brokers need: apt-get install ffmpeg mosquitto"
+	touch $(PEERS)
