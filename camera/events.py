@@ -62,6 +62,7 @@ class Event:
             on. Without part-level rules it is ``verdict``.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the picture differs.
+        drift: What has moved at the camera before this frame: quantity to a sentence; empty when nothing has.
     """
 
     time: str
@@ -81,6 +82,7 @@ class Event:
     decision: Verdict = Verdict.INVALID
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
+    drift: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -92,6 +94,7 @@ class Event:
         *,
         part: Part | None = None,
         product: str = "",
+        drift: Mapping[str, str] | None = None,
     ) -> Event:
         """Put together what is known of one frame.
 
@@ -102,6 +105,7 @@ class Event:
             files: Pictures kept of it.
             part: What it means for its part; None for a frame that is a part of its own.
             product: What it was judged as.
+            drift: What has moved at the camera.
         """
         part = part or Part(frame_id(frame), Phase.END, inspection.verdict)
         return cls(
@@ -122,6 +126,7 @@ class Event:
             decision=part.decision,
             review_threshold=_finite(inspection.review_threshold),
             regions=inspection.regions,
+            drift=dict(drift or {}),
         )
 
     def to_json(self) -> str:
@@ -144,6 +149,7 @@ class Event:
             "latency_ms": _finite(self.latency_ms),
             "reason": self.reason,
             "files": dict(self.files),
+            "drift": dict(self.drift),
         }
         return json.dumps(fields, allow_nan=False)
 

@@ -14,6 +14,7 @@ from pcedge.banks import PROJECTION_DIMS
 from pcedge.bundle import seal
 from pcedge.camera import read_image
 from pcedge.datasets import Dataset, training_images
+from pcedge.drifting import write_drift
 from pcedge.errors import DatasetError, ImageError
 from pcedge.evidence import HeldOutEvidence
 from pcedge.feature_cache import FeatureCache, content_digest, default_cache_directory, embedder_key
@@ -92,8 +93,10 @@ def build(
     with watch.stage("write"):
         progress("write", 0, 1)
         manifest = _manifest(name, dataset, task, learned, network, options)
-        manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out_paths, staging))
+        gate, pictures = learn_gate(learned.held_out_paths, staging)
+        manifest = msgspec.structs.replace(manifest, gate=gate)
         _write_files(staging, manifest, learned, network, options.seed)
+        write_drift(staging, pictures, learned.rows_used, len(learned.bank))
         _evidence(task, learned).write(staging)
         manifest = seal(staging, manifest)
     scores = learned.held_out.scores

@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.bundle import Bundle
-from pcedge.camera import GATE_MARGIN, GateLimits, learn_limits, read_image, write_image
+from pcedge.camera import (
+    GATE_MARGIN,
+    GateLimits,
+    NominalPictures,
+    learn_limits,
+    read_image,
+    write_image,
+)
 from pcedge.errors import ImageError
 from pcedge.manifest import GateInfo
 
@@ -16,13 +23,13 @@ REFERENCE_FILE = "gate.png"
 _MOST_IMAGES = 128
 
 
-def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
+def learn_gate(paths: Sequence[Path], staging: Path) -> tuple[GateInfo, NominalPictures]:
     """Learn the limits from nominal pictures; the reference picture, if there is one, goes to ``staging``."""
     images = sample(paths)
-    limits = learn_limits(_readable(images))
+    limits, pictures = learn_limits(_readable(images))
     if limits.reference_hw is not None:
         write_image(staging / REFERENCE_FILE, np.repeat(limits.reference_hw[:, :, np.newaxis], 3, axis=2))
-    return GateInfo(
+    info = GateInfo(
         images=len(images),
         margin=GATE_MARGIN,
         size_wh=limits.size_wh,
@@ -33,6 +40,7 @@ def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
         flat_rows=limits.flat_rows,
         shift=None if limits.reference_hw is None else limits.shift,
     )
+    return info, pictures
 
 
 def gate_limits(bundle: Bundle) -> GateLimits | None:

@@ -20,6 +20,7 @@ from pcedge.banks import (
     project,
 )
 from pcedge.calibration import HeldOut, Scored, held_out, patches_kept, score_images
+from pcedge.drifting import rows_used, usage_sample
 from pcedge.errors import DatasetError
 from pcedge.features import Features, unusable
 from pcedge.memory import MemoryPlan
@@ -85,6 +86,8 @@ class Learned:
         radius: Distance, in the projection, within which every patch has a bank row.
         guarantee: What that radius is, in words.
         method: How the held-out scores were obtained, in words.
+        rows_used: int64 [images, patches], the rows that some good images use; see
+            :func:`pcedge.drifting.rows_used`.
     """
 
     bank: Bank
@@ -96,6 +99,7 @@ class Learned:
     radius: float
     guarantee: str
     method: str
+    rows_used: NDArray[np.int64]
 
     @property
     def images(self) -> int:
@@ -137,6 +141,8 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
             neighbours=task.neighbours,
             progress=progress,
         )
+        some = usage_sample(images)
+        used = rows_used(features.embeddings[some], names[some], bank)
     return Learned(
         bank,
         features.paths,
@@ -147,6 +153,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
         coreset.radius,
         "exact: the greedy coreset of all patches",
         f"cross-conformal: {results.folds} folds over the training images",
+        used,
     )
 
 
@@ -198,7 +205,7 @@ def learn_in_stages(
     bank, radius = Bank.build(chosen.rows, sources), chosen.radius
     del chosen
     with watch.stage("calibrate"):
-        results, scored = _score_held_out(task, plan, held, bank, embed, skipped, progress)
+        results, scored, used_rows = _score_held_out(task, plan, held, bank, embed, skipped, progress)
     return Learned(
         bank,
         tuple(learned),
@@ -209,6 +216,7 @@ def learn_in_stages(
         radius,
         "staged: every patch lies within the radius of a bank row; the exact coreset's is smaller",
         f"split conformal: {len(scored)} good images that the bank never saw",
+        used_rows[usage_sample(len(used_rows))],
     )
 
 
@@ -220,8 +228,9 @@ def _score_held_out(
     embed: Embed,
     skipped: dict[Path, str],
     progress: Progress,
-) -> tuple[HeldOut, tuple[Path, ...]]:
+) -> tuple[HeldOut, tuple[Path, ...], NDArray[np.int64]]:
     parts: list[Scored] = []
+    rows: list[NDArray[np.int64]] = []
     scored: list[Path] = []
     keep = patches_kept(len(held), *task.shape)
     step = min(plan.chunk_images or len(held), 64)
@@ -229,6 +238,7 @@ def _score_held_out(
         features = embed(held[start : start + step], lambda *_: None)
         size = task.preprocessing.input_size
         parts.append(score_images(features.embeddings, bank, task.grid_hw, size, task.neighbours, keep=keep))
+        rows.append(rows_used(features.embeddings, [task.names[path] for path in features.paths], bank))
         scored += features.paths
         skipped |= features.skipped
         progress("calibrate", min(start + step, len(held)), len(held))
@@ -236,7 +246,7 @@ def _score_held_out(
         raise DatasetError(
             "None of the images held out for the threshold can be used.", "Replace those that were skipped."
         )
-    return HeldOut(Scored.joined(parts), 1), tuple(scored)
+    return HeldOut(Scored.joined(parts), 1), tuple(scored), np.concatenate(rows)
 
 
 def _split(task: Task) -> tuple[list[Path], list[Path]]:

@@ -2,17 +2,19 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
-from pcedge.camera import Frame, Inspection
+from pcedge.camera import RARE_ROWS, Frame, Inspection, Verdict
+from pcedge.drifting import rare_rows_of
 from pcedge.errors import BundleError
 from pcedge.export import Runtime
-from pcedge.inspector import Inspector
+from pcedge.inspector import Inspector, Stages
+from pcedge.row_usage import RowUsage, usage_of
 from pcedge.runtimes import Candidate, open_runtime
 
 Choose = Callable[[Bundle], Candidate]
@@ -38,12 +40,14 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A camera's assignment with what was loaded for it."""
+    """A camera's assignment with what was loaded for it: the bundle in the precision that is used."""
 
     assignment: Assignment
+    bundle: Bundle
     inspector: Inspector
     key: str
     ignored: NDArray[np.bool_] | None
+    usage: RowUsage
 
 
 class PooledInspector:
@@ -102,6 +106,16 @@ class PooledInspector:
     def inspector(self, camera: str) -> Inspector:
         """What judges a camera's frames now."""
         return self._places[camera].inspector
+
+    def bundle(self, camera: str) -> Bundle:
+        """What a camera's frames are judged as, or will be, in the precision that is used."""
+        with self._lock:
+            return (self._waiting.get(camera) or self._places[camera]).bundle
+
+    def usages(self) -> list[RowUsage]:
+        """What counts the use of the banks' rows, for every camera."""
+        with self._lock:
+            return [place.usage for place in self._places.values()]
 
     def inspect(self, frames: Sequence[Frame]) -> list[Inspection]:
         """Judge frames, which have pictures, whatever their cameras."""
@@ -182,7 +196,8 @@ class PooledInspector:
         bank.prepare()
         if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time
             _warm_up(inspector)
-        return _Place(assignment, inspector, key, _ignored(assignment.mask_hw, inspector))
+        usage = usage_of(bundle, rare_rows_of(bundle))
+        return _Place(assignment, bundle, inspector, key, _ignored(assignment.mask_hw, inspector), usage)
 
     def _close(self, used: set[str]) -> None:
         for key in [key for key in self._runtimes if key not in used]:
@@ -190,7 +205,7 @@ class PooledInspector:
 
 
 def _judged_alone(place: _Place, image_rgb: NDArray[np.uint8]) -> Inspection:
-    return place.inspector.judge(place.inspector.stages(image_rgb), image_rgb, place.ignored)
+    return _with_usage(place, place.inspector.stages(image_rgb), image_rgb)
 
 
 def _judged(
@@ -199,8 +214,19 @@ def _judged(
     embeddings: NDArray[np.float32],
     image_rgb: NDArray[np.uint8],
 ) -> Inspection:
-    stages = place.inspector.stages_from(network_input, embeddings)
-    return place.inspector.judge(stages, image_rgb, place.ignored)
+    return _with_usage(place, place.inspector.stages_from(network_input, embeddings), image_rgb)
+
+
+def _with_usage(place: _Place, stages: Stages, image_rgb: NDArray[np.uint8]) -> Inspection:
+    """Judge a picture, and count the bank rows that a good one uses."""
+    inspection = place.inspector.judge(stages, image_rgb, place.ignored)
+    if inspection.verdict is Verdict.INVALID:
+        return inspection
+    rows = stages.rows if place.ignored is None else stages.rows[~place.ignored]
+    if inspection.verdict is Verdict.OK:
+        place.usage.add(rows)
+    share = place.usage.rare_share(rows)
+    return inspection if share is None else replace(inspection, numbers={RARE_ROWS: share})
 
 
 def _network(bundle: Bundle, chosen: Candidate) -> str:
