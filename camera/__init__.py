@@ -11,6 +11,7 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
 
 from .addresses import redact
 from .banner import banner, result_picture
+from .betting import Capital
 from .broker import Broker, Tls
 from .capture import CameraSource
 from .clips import ClipLength, Clips
@@ -27,7 +28,7 @@ from .folder import FolderSource
 from .frames import Frame, Inspection, Region, Verdict
 from .gate import FrameGate, without_content
 from .gate_limits import MARGIN as GATE_MARGIN
-from .gate_limits import GateLimits, Look, NominalPictures, learn_limits
+from .gate_limits import GateLimits, Look, NominalPictures, PictureMeasures, learn_limits
 from .health import Health, HealthServer
 from .identity import record_key
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
@@ -41,7 +42,7 @@ from .outbox import Message, Outbox
 from .overlay import HeatScale, draw_findings, heatmap_overlay
 from .parts import Debounced, EachFrame, PartRule, Triggered, worst
 from .posting import Backlog, Posted, Receipt, Sending, Transport
-from .rank_test import Grid, RankTest, RateTest
+from .rank_test import Grid, RankTest, RateTest, rank_payoffs
 from .readings import EventCounts, Reading, prometheus_text, sink_readings
 from .regions import find_regions
 from .reject_gate import GateState, RejectGate
@@ -74,6 +75,7 @@ __all__ = [
     "CameraSource",
     "CameraState",
     "CameraStatus",
+    "Capital",
     "ClipLength",
     "Clips",
     "Debounced",
@@ -117,6 +119,7 @@ __all__ = [
     "Part",
     "PartRule",
     "Phase",
+    "PictureMeasures",
     "Pictures",
     "PicturesTable",
     "Posted",
@@ -167,6 +170,7 @@ __all__ = [
     "open_source",
     "picture_values",
     "prometheus_text",
+    "rank_payoffs",
     "read_image",
     "read_mask",
     "read_secret",

@@ -73,7 +73,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "score": Quantity(
             "parts",
             _SCORES,
-            0.1,
+            0.15,
             ratio=True,
             up="scores are {amount} higher",
             down="scores are {amount} lower",
@@ -81,7 +81,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         "score_high": Quantity(
             "parts",
             _SCORES,
-            0.15,
+            0.2,
             place=8,
             ratio=True,
             up="the highest scores of good parts are {amount} higher",

@@ -119,15 +119,24 @@ class _OneSide:
 
     def settle(self, rank: float, values: int) -> None:
         """Settle all bets on a rank among so many values."""
-        # That a value lies beyond a limit is bet on at the odds that the values so far give.
-        within = self._within / (values + 1)
-        beyond = (rank > within) / (1 - within) - 1
-        steps = [1 + part * beyond for part in _PARTS]
-        self.capital.settle(np.concatenate([_POWERS * rank ** (_POWERS - 1), *steps]))
+        self.capital.settle(rank_payoffs(rank, self._within / (values + 1)))
 
     def count(self, place: int) -> None:
         """Note where a value fell."""
         self._within = self._within + (place * self._sign <= self._limits)
+
+
+def rank_payoffs(rank: float, within: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the bets pay for a rank, 0 to 1: 1 in the mean over uniform ranks, never less for a higher one.
+
+    Args:
+        rank: The share of the values so far that lie nearer.
+        within: float64 [limits], the shares of them that lie within limits: that a value lies beyond one is
+            bet on at these odds. All below 1.
+    """
+    beyond = (rank > within) / (1 - within) - 1
+    steps = [1 + part * beyond for part in _PARTS]
+    return np.concatenate([_POWERS * rank ** (_POWERS - 1), *steps])
 
 
 class RateTest:

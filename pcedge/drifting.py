@@ -43,7 +43,7 @@ def write_drift(staging: Path, pictures: NominalPictures, used: NDArray[np.int64
         used: As :func:`rows_used` gives it.
         rows: Rows of the bank.
     """
-    arrays: dict[str, NDArray[Any]] = dict(_picture_arrays(pictures))
+    arrays: dict[str, Any] = dict(_picture_arrays(pictures))
     arrays[RARE_ROWS] = _left_out_shares(used, rows)
     arrays[_RARE] = rare_rows(np.bincount(used.reshape(-1), minlength=rows))
     arrays[_BANK] = np.array(describe_file(staging / INDEX_FILE).sha256)
