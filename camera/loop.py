@@ -195,8 +195,12 @@ class _Line:
     def _look_for_drift(self, camera: str, inspection: Inspection, look: Look | None) -> None:
         """Whether something has moved; after the verdict was handed over, which must not wait for it."""
         drift = self._stations[camera].drift
-        if drift is not None and drift.add(inspection, look):
+        if drift is None:
+            return
+        if drift.add(inspection, look):
             self._told.drift(camera, drift.moved)
+        elif drift.moved:
+            self._told.tally.note_drift(camera, drift.moved)
 
 
 def _checked(inspection: Inspection) -> Inspection:

@@ -91,15 +91,15 @@ class RowUsage:
                 return
             stored = read_usage(self.directory, self._bank, len(new))
             counts, used = (self._saved, np.zeros(len(new))) if stored is None else stored
-            self._saved = counts + new
             content = BytesIO()
             np.savez(
                 content,
                 bank_sha256=np.array(self._bank),
-                counts=self._saved,
+                counts=counts + new,
                 last_used=np.maximum(used, last_used),
             )
             replace_file(self.directory / ROW_USAGE_FILE, content.getvalue())
+            self._saved = counts + new
 
 
 class UsageKeeper:
