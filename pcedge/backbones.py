@@ -152,6 +152,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise a dozen kinds for a damaged file
+        if "TorchScript" in str(error):
+            raise WeightsError(
+                f"{path} is a TorchScript archive, a program with weights, and is not run.",
+                "OpenAI's CLIP files are such: take the safetensors file open_clip loads, or convert one "
+                "that you trust with torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE).",
+            ) from error
         raise WeightsError(
             f"{path} is not a readable state dict ({type(error).__name__}).",
             "Expected a file written by torch.save(model.state_dict(), ...) or a .safetensors file; "

@@ -1,9 +1,10 @@
 """The image encoders that can be backbones, beside torchvision's networks: CLIP's and DINOv2's.
 
 Which layers: a transformer's blocks all have one grid. Of the four evenly spaced taps that dense prediction
-takes from it (Ranftl et al. 2021, DPT: blocks 3, 6, 9, 12 of 12; for anomaly maps Chen et al. 2023, APRIL-GAN:
-6, 12, 18, 24 of 24), the two inner ones are used: like layer2 and layer3 in PatchCore (section 3.1), neither
-the first, which has seen little of the surroundings, nor the last, which is bent to the pretraining's task.
+takes from it (Ranftl et al. 2021, DPT: blocks 3, 6, 9, 12 of 12; for anomaly maps Chen et al. 2023,
+APRIL-GAN: 6, 12, 18, 24 of 24), the two inner ones are used: like layer2 and layer3 in PatchCore (section
+3.1), neither the first, which has seen little of the surroundings, nor the last, which is bent to the
+pretraining's task.
 """
 
 from dataclasses import dataclass, replace
@@ -145,6 +146,7 @@ def _dinov2(name: str, size: str, depth: int, registers: str = "") -> Encoder:
     )
 
 
+# None larger: a truncated ViT-H or ViT-g passes the 2 GB that an ONNX file may have.
 # OpenAI's weights were trained with QuickGELU, LAION's with GELU: weights of one in the network of the other
 # would load and give slightly wrong features.
 _ALL = (
@@ -170,15 +172,12 @@ _ALL = (
         mean=_HALF,
         std=_HALF,
     ),
-    _clip_vit("clip-laion-vit-h-14", "ViT-H-14", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K", 14, 32),
     _dinov2("s", "small", 12),
     _dinov2("b", "base", 12),
     _dinov2("l", "large", 24),
-    _dinov2("g", "giant", 40),
     _dinov2("s-reg", "small", 12, "_reg4"),
     _dinov2("b-reg", "base", 12, "_reg4"),
     _dinov2("l-reg", "large", 24, "_reg4"),
-    _dinov2("g-reg", "giant", 40, "_reg4"),
 )
 ENCODERS = {encoder.name: encoder for encoder in _ALL}
 

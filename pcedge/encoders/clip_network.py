@@ -60,6 +60,7 @@ class ClipVit(nn.Module):
         self.transformer.resblocks = network.transformer.resblocks
         self.ln_post = network.ln_post
         self.side: int = network.grid_size[0]
+        self.shape_chw = (self.conv1.out_channels, self.side, self.side)
         self.patches = (-1, self.conv1.out_channels, self.side**2)
         for block in network.transformer.resblocks:
             block.attn = _ClipAttention(block.attn, self.side**2 + 1)
@@ -73,7 +74,9 @@ class ClipVit(nn.Module):
         tokens = add_prefix(patches, table[None], prefix=1)
         blocks = cast(nn.ModuleList, self.transformer.resblocks)
         taps = list(self.taps.values())
-        maps = tapped_maps(self.ln_pre(tokens), blocks, taps, self.ln_post, prefix=1, side=self.side)
+        maps = tapped_maps(
+            self.ln_pre(tokens), blocks, taps, self.ln_post, prefix=1, shape_chw=self.shape_chw
+        )
         return dict(zip(self.taps, maps, strict=True))
 
 

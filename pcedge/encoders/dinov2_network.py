@@ -32,6 +32,7 @@ class DinoV2(nn.Module):
         self.blocks = network.blocks
         self.norm = network.norm
         self.side: int = network.patch_embed.grid_size[0]
+        self.shape_chw = (network.embed_dim, self.side, self.side)
         self.patches = (-1, network.embed_dim, self.side**2)
         self.prefix: int = network.num_prefix_tokens
         for block in network.blocks:
@@ -42,7 +43,7 @@ class DinoV2(nn.Module):
         patches = self.patch_embed.proj(images).reshape(self.patches).transpose(1, 2)
         tokens = add_prefix(patches, self._table(), self.prefix)
         taps = list(self.taps.values())
-        maps = tapped_maps(tokens, self.blocks, taps, self.norm, prefix=self.prefix, side=self.side)
+        maps = tapped_maps(tokens, self.blocks, taps, self.norm, prefix=self.prefix, shape_chw=self.shape_chw)
         return dict(zip(self.taps, maps, strict=True))
 
     def _table(self) -> Tensor:

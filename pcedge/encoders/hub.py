@@ -4,12 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from pcedge.errors import MissingExtraError, WeightsUnavailableError
+from pcedge.hub import require_answer
 from pcedge.progress import Progress, silent
 
 from .catalogue import Encoder
-
-# How long the server may be silent.
-_SILENCE_S = 10.0
 
 
 def encoder_file(encoder: Encoder, progress: Progress = silent) -> Path:
@@ -32,27 +30,30 @@ def encoder_file(encoder: Encoder, progress: Progress = silent) -> Path:
         found = try_to_load_from_cache(encoder.repository, name)
         if isinstance(found, str):
             return Path(found)
+    url = f"{constants.ENDPOINT}/{encoder.repository}/resolve/main/{encoder.files[0]}"
     try:
+        if not constants.HF_HUB_OFFLINE:
+            require_answer(url)  # the client itself tries for minutes
         return _download(encoder, progress)
     except Exception as error:  # the client's own errors, its HTTP library's and the system's
         raise WeightsUnavailableError(
             f"The pretrained weights of {encoder.name} are not on this machine and could not be downloaded "
             f"({_first_line(error)}).",
-            f"Download {constants.ENDPOINT}/{encoder.repository}/resolve/main/{encoder.files[0]} elsewhere "
-            f"and give it with --weights FILE, or copy models--{encoder.repository.replace('/', '--')} from "
-            f"the cache of a machine that has it to {constants.HF_HUB_CACHE}.",
+            f"Download {url} elsewhere and give it with --weights FILE, or copy "
+            f"models--{encoder.repository.replace('/', '--')} from the cache of a machine that has it to "
+            f"{constants.HF_HUB_CACHE}.",
         ) from error
 
 
 def _download(encoder: Encoder, progress: Progress) -> Path:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     for number, name in enumerate(encoder.files, 1):
         try:
             return Path(
                 hf_hub_download(
-                    encoder.repository, name, etag_timeout=_SILENCE_S, tqdm_class=_reporter(progress)
+                    encoder.repository, name, endpoint=constants.ENDPOINT, tqdm_class=_reporter(progress)
                 )
             )
         except LocalEntryNotFoundError:  # the server did not answer
@@ -67,7 +68,7 @@ def _reporter(progress: Progress) -> Any:
     """The client's progress bar, which tells a callable and shows nothing."""
     from tqdm import tqdm
 
-    class Reporter(tqdm):  # type: ignore[type-arg]
+    class Reporter(tqdm):  # type: ignore[misc] # it ships no types
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **{**options, "disable": True})
             self.total = options.get("total") or 0

@@ -1,6 +1,7 @@
 """From an encoder's name to a network that is cut off, and from weights as they are published to its own."""
 
 from collections.abc import Sequence
+from math import isqrt
 
 from torch import Tensor, nn
 
@@ -88,7 +89,7 @@ def size_of(encoder: Encoder, state: dict[str, Tensor]) -> int:
         return 224
     positions = state["pos_embed" if encoder.family == "dinov2" else "positional_embedding"]
     prefix = 0 if "reg_token" in state else 1
-    return round((positions.shape[-2] - prefix) ** 0.5) * encoder.patch
+    return isqrt(positions.shape[-2] - prefix) * encoder.patch
 
 
 def _with_positions(state: dict[str, Tensor], name: str, prefix: int, side: int) -> dict[str, Tensor]:
@@ -99,18 +100,11 @@ def _with_positions(state: dict[str, Tensor], name: str, prefix: int, side: int)
 
 def _timm_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """DINOv2's own names, where they differ, as timm has them."""
-    renamed = {
-        name.replace(".mlp.w12.", ".mlp.fc1.").replace(".mlp.w3.", ".mlp.fc2."): value
-        for name, value in state.items()
-        if name != "mask_token"  # for training alone
-    }
-    wanted = {"register_tokens", "cls_token", "pos_embed"}
-    if wanted <= set(renamed):
+    renamed = {name: value for name, value in state.items() if name != "mask_token"}  # for training alone
+    if {"register_tokens", "cls_token", "pos_embed"} <= set(renamed):
         # timm's networks with registers have positions for patches alone: the class token's is in the token.
         positions = renamed["pos_embed"]
         renamed["reg_token"] = renamed.pop("register_tokens")
-        renamed["cls_token"] = renamed["cls_token"] + positions[:, 0]
+        renamed["cls_token"] = renamed["cls_token"] + positions[:, :1]
         renamed["pos_embed"] = positions[:, 1:]
     return renamed
-
-

@@ -49,14 +49,19 @@ def add_prefix(patches: Tensor, table: Tensor, prefix: int) -> Tensor:
         table: [1, prefix + patches, width]: the prefix's tokens and positions, then the patches' positions.
         prefix: How many tokens come before the patches; no more than there are patches.
     """
-    # The prefix is added to zeros made of patches: to copy it, a graph would have to ask for the batch's size.
+    # The prefix is added to zeros made of patches: to copy it, a graph would ask for the batch's size.
     return torch.cat([patches[:, :prefix] * 0, patches], dim=1) + table
 
 
 def tapped_maps(
-    tokens: Tensor, blocks: Iterable[nn.Module], taps: Sequence[int], norm: nn.Module, prefix: int, side: int
+    tokens: Tensor,
+    blocks: Iterable[nn.Module],
+    taps: Sequence[int],
+    norm: nn.Module,
+    prefix: int,
+    shape_chw: tuple[int, int, int],
 ) -> list[Tensor]:
-    """Run tokens through blocks and make maps [n, width, side, side] of what some of them give.
+    """Run tokens through blocks and make maps of what some of them give, [n, width, side, side] each.
 
     The network's final norm is applied to each, as its own library does for intermediate layers on demand:
     it brings the tokens of all blocks to one scale, so that no block and none of the few channels in which
@@ -68,14 +73,14 @@ def tapped_maps(
         taps: Numbers of the blocks whose output is wanted.
         norm: The final norm.
         prefix: How many tokens are no patches.
-        side: Of the grid of patches.
+        shape_chw: Of a map: width, side, side.
     """
     found = {}
     for number, block in enumerate(blocks):
         tokens = block(tokens)
         if number in taps:
             patches: Tensor = norm(tokens)[:, prefix:]
-            found[number] = patches.transpose(1, 2).reshape(-1, tokens.shape[-1], side, side)
+            found[number] = patches.transpose(1, 2).reshape(-1, *shape_chw)
     return [found[number] for number in taps]
 
 
