@@ -15,8 +15,9 @@ class FitOptions:
     """What a fit can be told.
 
     Attributes:
-        backbone: A torchvision architecture, ``pcedge-s`` or one of ``pcedge.encoders``; None for ``wide_resnet50_2`` or, where its
-            weights are neither on this machine nor to be downloaded, ``pcedge-s``.
+        backbone: A torchvision architecture, ``pcedge-s`` or one of ``pcedge.encoders``; None for
+            ``wide_resnet50_2`` or, where its weights are neither on this machine nor to be downloaded,
+            ``pcedge-s``.
         weights: A state dict to use instead of the libraries' hub caches or the shipped weights.
         layers: Module names, finest grid first; empty for the backbone's default.
         preprocessing: How a picture becomes the network's input; an encoder's own normalisation takes the

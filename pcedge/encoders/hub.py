@@ -30,7 +30,7 @@ def encoder_file(encoder: Encoder, progress: Progress = silent) -> Path:
         found = try_to_load_from_cache(encoder.repository, name)
         if isinstance(found, str):
             return Path(found)
-    url = f"{constants.ENDPOINT}/{encoder.repository}/resolve/main/{encoder.files[0]}"
+    url = f"{_endpoint()}/{encoder.repository}/resolve/main/{encoder.files[0]}"
     try:
         if not constants.HF_HUB_OFFLINE:
             require_answer(url)  # the client itself tries for minutes
@@ -45,15 +45,21 @@ def encoder_file(encoder: Encoder, progress: Progress = silent) -> Path:
         ) from error
 
 
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
 def _download(encoder: Encoder, progress: Progress) -> Path:
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     for number, name in enumerate(encoder.files, 1):
         try:
             return Path(
                 hf_hub_download(
-                    encoder.repository, name, endpoint=constants.ENDPOINT, tqdm_class=_reporter(progress)
+                    encoder.repository, name, endpoint=_endpoint(), tqdm_class=_reporter(progress)
                 )
             )
         except LocalEntryNotFoundError:  # the server did not answer

@@ -232,9 +232,10 @@ def test_a_program_with_weights_is_not_run_but_explained(tmp_path: Path) -> None
 def test_the_catalogue_says_what_the_libraries_say(name: str) -> None:
     encoder = ENCODERS[name]
     if encoder.library == "timm":
-        stated = timm.get_pretrained_cfg(f"{encoder.architecture}.lvd142m")
-        assert (encoder.mean, encoder.std) == (stated.mean, stated.std)
-        assert encoder.repository == stated.hf_hub_id
+        published = timm.get_pretrained_cfg(f"{encoder.architecture}.lvd142m")
+        assert published is not None
+        assert (encoder.mean, encoder.std) == (published.mean, published.std)
+        assert encoder.repository == published.hf_hub_id
         return
     tags = open_clip.list_pretrained_tags_by_model(encoder.architecture)
     hubs = {open_clip.get_pretrained_cfg(encoder.architecture, tag)["hf_hub"]: tag for tag in tags}
@@ -346,7 +347,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache of the libraries' hub, empty, on a machine without a network."""
     cache = tmp_path / "hub"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("pcedge.encoders.hub._endpoint", lambda: "http://127.0.0.1:9")
     return cache
 
 
@@ -392,7 +393,9 @@ def server(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
         thread = Thread(target=serving.serve_forever)
         thread.start()
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{serving.server_port}")
+        monkeypatch.setattr(
+            "pcedge.encoders.hub._endpoint", lambda: f"http://127.0.0.1:{serving.server_port}"
+        )
         yield content, asked
         serving.shutdown()
         thread.join()
