@@ -57,7 +57,7 @@ def held_out(
     images = len(embeddings)
     scores, peaks = np.empty(images, np.float32), np.empty(images, np.float32)
     done = 0
-    for held in _folds(images, folds, seed):
+    for held in split_into_folds(images, folds, seed):
         bank = _bank_without(held, embeddings, projected, size)
         for image in held:
             one = embeddings[image : image + 1]
@@ -85,7 +85,8 @@ def score_images(
     return scores, peaks
 
 
-def _folds(images: int, folds: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def split_into_folds(images: int, folds: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """The numbers of the images of each fold; never more folds than images."""
     shuffled = np.random.default_rng(seed).permutation(images)
     yield from np.array_split(shuffled, min(folds, images))
 

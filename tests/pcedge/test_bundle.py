@@ -14,13 +14,13 @@ from pcedge.bundle import (
     Bundle,
     bundle_names,
     current_name,
-    describe_file,
     edit_bundle,
     find_bundle,
     seal,
     set_current,
     write_bundle,
 )
+from pcedge.bundle_files import describe_file
 from pcedge.errors import BundleError
 from pcedge.golden import read_golden
 from pcedge.manifest import MANIFEST_FILE, SCHEMA_VERSION, FileInfo, Manifest, read_manifest
