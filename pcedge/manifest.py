@@ -215,7 +215,8 @@ class Manifest(ProductManifest, frozen=True, kw_only=True):
 
     A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
     whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did. ``index``
-    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``.
+    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``. ``pictures_mb`` bounds the file
+    with pictures of training images; 0 for none.
     """
 
     backbone: BackboneInfo
@@ -226,6 +227,7 @@ class Manifest(ProductManifest, frozen=True, kw_only=True):
     precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)
     index: str = EXACT
     indexes: dict[str, IndexInfo] = msgspec.field(default_factory=dict)
+    pictures_mb: float = 0.0
 
 
 AnyManifest = TypeVar("AnyManifest", bound=ProductManifest)
