@@ -19,6 +19,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from pcedge.backbones import Backbone, load_backbone, used_state
@@ -89,7 +90,7 @@ def _clip(name: str, size: int) -> tuple[nn.Module, State, Callable[[Tensor], Ma
 
 
 def _dinov2(name: str, size: int) -> tuple[nn.Module, State, Callable[[Tensor], Maps]]:
-    model = timm.create_model(ENCODERS[name].architecture, img_size=size)
+    model: Any = timm.create_model(ENCODERS[name].architecture, img_size=size)
 
     def maps(images: Tensor) -> Maps:
         return list(
@@ -184,7 +185,7 @@ def test_positions_are_laid_out_for_the_pictures_of_the_fit(side: int) -> None:
 
     found = resized_positions(positions, 1, side)
 
-    expected = timm.layers.resample_abs_pos_embed(positions, [side, side], num_prefix_tokens=1)
+    expected = resample_abs_pos_embed(positions, [side, side], num_prefix_tokens=1)
     torch.testing.assert_close(found, expected)
     assert resized_positions(positions[0], 1, side).shape == (1 + side * side, 16)
     assert resized_positions(positions[:, 3:], 1, side).shape == (1, 47, 16), "the check of shapes refuses it"
