@@ -43,6 +43,7 @@ WORKSTATION = {
     "pcedge.distillation.weights",
     "pcedge.encoders.clip_network",
     "pcedge.encoders.dinov2_network",
+    "pcedge.encoders.hub",
     "pcedge.encoders.networks",
     "pcedge.encoders.tokens",
     "pcedge.embedder",
