@@ -43,6 +43,16 @@ class HeldOutEvidence:
     learned: dict[str, str]
 
     @property
+    def grouped(self) -> bool:
+        """Whether images were taken together."""
+        return len(set(self.groups)) < len(self.names)
+
+    @property
+    def units(self) -> int:
+        """How many images there are, those of a group counted as one."""
+        return len(set(self.groups))
+
+    @property
     def scores(self) -> NDArray[np.float32]:
         """float32 [images], image scores."""
         return self.held_out.scores
