@@ -26,6 +26,7 @@ from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
 from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo, ThresholdInfo
 from pcedge.memory import GIGA, plan_memory
 from pcedge.network import Network
+from pcedge.nominal_pictures import keep_pictures
 from pcedge.progress import Progress
 from pcedge.scoring import SIGMA
 from pcedge.stopwatch import Stopwatch
@@ -94,6 +95,8 @@ def build(
         manifest = _manifest(name, dataset, task, learned, network, options)
         manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out_paths, staging))
         _write_files(staging, manifest, learned, network, options.seed)
+        paths = {name: path for path, name in task.names.items()}
+        keep_pictures(staging, learned.bank.sources, paths, task.preprocessing, options.pictures_mb)
         _evidence(task, learned).write(staging)
         manifest = seal(staging, manifest)
     scores = learned.held_out.scores
@@ -187,6 +190,7 @@ def _manifest(
         map=MapInfo(sigma=SIGMA),
         score=ScoreInfo(neighbours=options.neighbours),
         precision=network.precision,
+        pictures_mb=options.pictures_mb,
     )
 
 
