@@ -44,7 +44,7 @@ class Guarantee:
     whole: bool = False
 
     def proven_rate(self, rate: float) -> float:
-        """The largest share of new good parts, on average over calibrations, that can exceed the threshold."""
+        """The largest share of new good parts that can be NG, on average over calibrations."""
         if self.folds == 1:
             return rate
         bound = 2.0 * (rate * (self.units + 1) + self.folds - 1) / (self.units + self.folds)

@@ -10,9 +10,11 @@ from pcedge.banks import Bank
 from pcedge.camera import Inspection, Verdict, find_regions, invalid
 from pcedge.errors import OptionError
 from pcedge.export import Runtime, SearchingRuntime
+from pcedge.limits import p_values_of
 from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map, image_score, reweighted_score
+from pcedge.threshold import PValues
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class Inspector:
         map_threshold: Map values above it are coloured.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
+        p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -62,6 +65,7 @@ class Inspector:
         map_threshold: float,
         review_threshold: float | None = None,
         neighbours: int = 1,
+        p_values: PValues | None = None,
     ) -> None:
         if not isfinite(threshold):
             raise OptionError(
@@ -75,6 +79,7 @@ class Inspector:
         self.map_threshold = map_threshold
         self.review_threshold = review_threshold
         self.neighbours = neighbours
+        self.p_values = p_values
         self._on_device = None
         # An approximate index that was asked for was measured: an exact search on the device is not that one.
         # And re-weighting needs the embeddings, which a search on the device does not show.
@@ -102,6 +107,7 @@ class Inspector:
             map_threshold=limit.map,
             review_threshold=review,
             neighbours=manifest.score.neighbours,
+            p_values=p_values_of(limit),
         )
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
@@ -161,6 +167,7 @@ class Inspector:
             map_to_picture=map_to_picture,
             map_threshold=self.map_threshold,
             review_threshold=self.review_threshold,
+            p_value=None if self.p_values is None else self.p_values.of(stages.score),
             regions=() if passes else find_regions(score_map, map_to_picture, self.map_threshold),
         )
 

@@ -26,7 +26,6 @@ from pcedge.progress import Progress
 from pcedge.stopwatch import Stopwatch
 from pcedge.threshold import Rates
 
-
 _EXACT = "exact: the greedy coreset of all patches"
 
 
@@ -230,7 +229,8 @@ def check_enough(task: Task, usable: int, skipped: dict[Path, str]) -> None:
 
 def split_words(task: Task, held: Sequence[Path]) -> str:
     """How the thresholds were found where images were kept from the bank."""
-    groups = f" in {len(set(task.groups_of(held)))} groups" if task.groups else ""
+    count = len(set(task.groups_of(held)))
+    groups = f" in {count} group{'s' if count > 1 else ''}" if task.groups else ""
     return f"split conformal: {len(held)} good images{groups} that the bank never saw"
 
 

@@ -5,7 +5,7 @@ import msgspec
 from pcedge.evidence import HeldOutEvidence
 from pcedge.guarantee import Guarantee
 from pcedge.manifest import EXACT, ThresholdInfo
-from pcedge.threshold import Rates, review_at, smallest_rate, threshold_at, weights_of
+from pcedge.threshold import PValues, Rates, review_at, smallest_rate, threshold_at, weights_of
 
 
 def find_limits(
@@ -69,3 +69,11 @@ def limits_again(limits: ThresholdInfo, evidence: HeldOutEvidence, *, whole: boo
     review = limits.review_rate if limits.review_rate is not None and limits.review_rate > rate else None
     found = find_limits(evidence, Rates(rate, review), limits.method, whole=whole)
     return msgspec.structs.replace(found, images=limits.images, index=limits.index)
+
+
+def p_values_of(limits: ThresholdInfo) -> PValues | None:
+    """How unusual scores are, by the held-out ones that thresholds came from; None where there are none."""
+    if not limits.held_out:
+        return None
+    groups = [limits.groups.get(name, name) for name in limits.held_out]
+    return PValues(list(limits.held_out.values()), weights_of(groups) if limits.groups else None)

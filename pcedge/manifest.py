@@ -72,6 +72,8 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
         guarantee: The same in words, with its conditions.
         images: Where ``held_out`` is from, if not from the images fitted on.
         index: How the bank was searched for these scores.
+        calibration: How the fit was told to hold images out: ``folds`` or ``split``.
+        grouped_by: What it was told of groups: ``folder``, or a regular expression.
     """
 
     score: float
@@ -88,6 +90,8 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     guarantee: str = ""
     images: str = ""
     index: str = EXACT
+    calibration: Literal["folds", "split"] = "folds"
+    grouped_by: str = ""
 
 
 class MapInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,8 +42,8 @@ class Rates:
         first = self.of_false_rejects(units)
         if self.review <= first:
             raise OptionError(
-                f"A review rate of {self.review:g} leaves nothing to review: {first:.3g} of good parts may be "
-                "NG, and those are counted with it.",
+                f"A review rate of {self.review:g} leaves nothing to review: {first:.3g} of good parts may "
+                "be NG, and those are counted with it.",
                 f"Ask for a --review-rate above {first:.3g}, or for a smaller --false-reject-rate.",
             )
 

@@ -44,6 +44,9 @@ def fit(
     coreset: recipe.Coreset = None,
     neighbours: recipe.Neighbours = 1,
     false_reject_rate: recipe.FalseRejectRate = None,
+    review_rate: recipe.ReviewRate = None,
+    calibration: recipe.Calibration = "folds",
+    groups: recipe.Groups = None,
     seed: recipe.Seed = 0,
     device: options.Device = "auto",
     memory_gb: recipe.MemoryGb = None,
@@ -92,6 +95,9 @@ def fit(
             coreset=coreset,
             neighbours=neighbours,
             false_reject_rate=false_reject_rate,
+            review_rate=review_rate,
+            calibration=calibration,
+            groups=groups,
             seed=seed,
             device=device,
             memory_gb=memory_gb,
@@ -139,6 +145,11 @@ def _print_json(result: "FitResult") -> None:
                 "guarantee": manifest.bank.guarantee,
                 "threshold": manifest.threshold.score,
                 "false_reject_rate": manifest.threshold.false_reject_rate,
+                "proven_rate": manifest.threshold.proven_rate,
+                "review_threshold": manifest.threshold.review,
+                "review_rate": manifest.threshold.review_rate,
+                "method": manifest.threshold.method,
+                "calibration_guarantee": manifest.threshold.guarantee,
                 "outliers": result.outliers,
                 "seconds": result.seconds,
                 "bytes": _bytes(result),
@@ -164,6 +175,9 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
         "threshold",
         f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})",
     )
+    if limit.review is not None and limit.review_rate is not None:
+        table.add("review", f"{limit.review:.4g}, {limit.review_rate:.2%} of good parts (watch --review)")
+    table.add("guarantee", limit.guarantee)
     times = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
     table.add("seconds", f"{sum(result.seconds.values()):.1f} ({times})")
     table.add("bundle", f"{result.bundle.directory} (now current)")
@@ -195,9 +209,10 @@ def _print_notes(result: "FitResult", chosen: "FitOptions") -> None:
             )
     if chosen.false_reject_rate is None and limit.false_reject_rate > DEFAULT_FALSE_REJECT_RATE:
         say(
-            "[yellow]{images} images support a false-reject rate of {rate} at best;[/] {needed} would "
+            "[yellow]{held} {images} support a false-reject rate of {rate} at best;[/] {needed} would "
             "support {wanted}.",
-            images=len(limit.held_out),
+            held=len(set(limit.groups.values()) or limit.held_out),
+            images="groups" if limit.groups else "images held out" if limit.folds == 1 else "images",
             rate=f"{limit.false_reject_rate:.2%}",
             needed=images_needed(DEFAULT_FALSE_REJECT_RATE),
             wanted=f"{DEFAULT_FALSE_REJECT_RATE:.0%}",

@@ -21,7 +21,7 @@ def _read(root: Path, _variant: str) -> Dataset:
 
 LAYOUT = Layout(
     name="mvtec-ad",
-    expected="train/good (perhaps a folder a batch in it), test/good, test/<kind>, ground_truth/<kind>/<stem>_mask.png",
+    expected="train/good or train/good/<batch>, test/good, test/<kind>, ground_truth/<kind>/<stem>_mask.png",
     matches=_matches,
     read=_read,
 )
