@@ -7,24 +7,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from pcedge.banks import PROJECTION_DIMS
 from pcedge.bundle import seal
-from pcedge.camera import read_image
 from pcedge.datasets import Dataset, training_images
-from pcedge.errors import DatasetError, ImageError
 from pcedge.evidence import HeldOutEvidence
 from pcedge.feature_cache import FeatureCache, content_digest, default_cache_directory, embedder_key
 from pcedge.features import BATCH, Features, embed_images
 from pcedge.fit_options import FitOptions
 from pcedge.gating import learn_gate
-from pcedge.golden import with_fault, write_golden
+from pcedge.golden import golden_frames, write_golden
 from pcedge.grouping import find_groups
 from pcedge.inspector import Inspector
 from pcedge.learning import Embed, Learned, Task, learn_exactly
-from pcedge.limits import find_limits
 from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo
 from pcedge.memory import GIGA, plan_memory
 from pcedge.network import Network
@@ -80,8 +75,8 @@ def build(
     """
     task = _task(dataset, network, options)
     plan = plan_memory(len(task.paths), *task.shape, options.coreset, options.memory_gb)
-    cache = _open_cache(network, options)
-    embed = _embed_with(network, cache)
+    cache = open_cache(network, options)
+    embed = embed_with(network, cache)
     if plan.exact:
         learned = learn_exactly(task, embed, watch, progress)
     else:
@@ -124,7 +119,8 @@ def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
     )
 
 
-def _open_cache(network: Network, options: FitOptions) -> FeatureCache:
+def open_cache(network: Network, options: FitOptions) -> FeatureCache:
+    """The cache of what a network sees of images, as large as a fit was told."""
     key = embedder_key(
         backbone=network.backbone.name,
         layers=network.backbone.layers,
@@ -137,7 +133,9 @@ def _open_cache(network: Network, options: FitOptions) -> FeatureCache:
     return FeatureCache(default_cache_directory(), int(options.cache_gb * GIGA), key, network.shape)
 
 
-def _embed_with(network: Network, cache: FeatureCache) -> Embed:
+def embed_with(network: Network, cache: FeatureCache) -> Embed:
+    """What reads and embeds images through a network and a cache."""
+
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
         return embed_images(
             paths, network.runtime, network.preprocessing, network.shape, progress=progress, cache=cache
@@ -155,7 +153,7 @@ def _manifest(
     options: FitOptions,
 ) -> Manifest:
     patches = learned.images * network.shape[0]
-    limits = find_limits(evidence, options.rates, learned.method, whole=len(learned.bank) >= patches)
+    limits = evidence.limits(options.rates, learned.method, whole=len(learned.bank) >= patches)
     return Manifest(
         schema_version=SCHEMA_VERSION,
         pcedge_version=version("pcedge"),
@@ -210,25 +208,5 @@ def _write_files(staging: Path, manifest: Manifest, learned: Learned, network: N
     inspector = Inspector.of(manifest, network.runtime, learned.bank)
     learned.bank.save(staging)
     network.write_files(staging)
-    write_golden(staging, _golden_frames(learned, seed), inspector)
-
-
-def _golden_frames(learned: Learned, seed: int) -> dict[str, NDArray[np.uint8]]:
-    """The images with the highest, the lowest and the median held-out score, and one with a fault."""
-    order = np.argsort(learned.held_out.scores, kind="stable")[::-1]
-    images = {
-        "highest": _first_readable(learned, order),
-        "lowest": _first_readable(learned, order[::-1]),
-        "median": _first_readable(learned, np.roll(order, -(len(order) // 2))),
-    }
-    return with_fault(images, seed)
-
-
-def _first_readable(learned: Learned, order: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The first of the images that is still there: a file may have gone since it was learned from."""
-    for image in order:
-        try:
-            return read_image(learned.held_out_paths[image])
-        except ImageError:
-            continue
-    raise DatasetError("None of the training images can be read any more.", "Fit again when they are back.")
+    frames = golden_frames(learned.held_out_paths, learned.held_out.scores, seed)
+    write_golden(staging, frames, inspector)

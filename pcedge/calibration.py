@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank, CoresetSize, RowSources, greedy_coreset
-from pcedge.holding_out import FOLDS, deal_folds
+from pcedge.holding_out import deal_folds
 from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress, silent
 from pcedge.scoring import anomaly_map, reweighted_score
 
+FOLDS = 5
 # Embeddings kept beside the scores: of so many patches an image, fewer where this takes more bytes.
 MOST_KEPT, KEPT_BYTES = 16, 8 * 2**20
 
@@ -117,7 +118,7 @@ def held_out(
     kept = patches_kept(*embeddings.shape)
     parts: list[Scored] = []
     order: list[int] = []
-    dealt = deal_folds(groups or [str(image) for image in range(images)], folds, seed)
+    dealt = list(split_into_folds(images, folds, seed, groups))
     for held in dealt:
         bank = _bank_without(held, embeddings, projected, size)
         for image in held:
@@ -161,6 +162,13 @@ def nameless_bank(rows: NDArray[np.float32]) -> Bank:
     """A bank of rows [n, dims] that is only searched: where they came from is not asked."""
     unnamed = np.zeros(len(rows), np.int32)
     return Bank.build(rows, RowSources((), unnamed, unnamed, unnamed))
+
+
+def split_into_folds(
+    images: int, folds: int, seed: int, groups: Sequence[str] | None = None
+) -> list[NDArray[np.int64]]:
+    """The numbers of the images of each fold; never more folds than images, or groups of them."""
+    return deal_folds(groups or [str(image) for image in range(images)], folds, seed)
 
 
 def _bank_without(

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from pcedge.threshold import Rates, images_needed
 
-FOLDS = 5
 # Kept from the bank by a split: enough for false-reject rates down to 0.5 %.
 _MOST_HELD, _HELD_SHARE = 200, 1 / 3
 # ``folds``: every image is scored, against a bank made without its fold. ``split``: some images are kept from

@@ -119,7 +119,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
     """
     with watch.stage("embed"):
         features = embed(task.paths, progress)
-        check_enough(task, len(features.paths), features.skipped)
+        check_enough(len(features.paths), len(task.paths), task.at_least, features.skipped)
         groups = task.groups_of(features.paths)
         without, grouped = without_words(features.skipped), bool(task.groups)
         check_support(task.rates, len(set(groups)), task.calibration, grouped=grouped, without=without)
@@ -213,15 +213,15 @@ def _select(task: Task, projected: NDArray[np.float32], progress: Progress) -> C
     return greedy_coreset(projected, count, progress=report)
 
 
-def check_enough(task: Task, usable: int, skipped: dict[Path, str]) -> None:
-    """Check that enough images could be used.
+def check_enough(usable: int, total: int, at_least: int, skipped: dict[Path, str]) -> None:
+    """Check that enough of the training images can be used.
 
     Raises:
         DatasetError: They are too few.
     """
-    if usable < task.at_least:
+    if usable < at_least:
         raise DatasetError(
-            f"Only {usable} of {len(task.paths)} images can be used; at least {task.at_least} are "
+            f"Only {usable} of {total} images can be used; at least {at_least} are "
             f"needed. First problem: {next(iter(skipped.values()))}",
             "Replace the images that cannot be used.",
         )

@@ -1,74 +1,63 @@
 """From held-out scores to a bundle's thresholds, each at a stated rate and with what is guaranteed of it."""
 
-import msgspec
+from collections.abc import Sequence
 
-from pcedge.evidence import HeldOutEvidence
+import numpy as np
+from numpy.typing import NDArray
+
 from pcedge.guarantee import Guarantee
-from pcedge.manifest import EXACT, ThresholdInfo
-from pcedge.threshold import PValues, Rates, review_at, smallest_rate, threshold_at, weights_of
+from pcedge.manifest import ThresholdInfo
+from pcedge.threshold import PValues, Rates, review_at, threshold_at, weights_of
 
 
 def find_limits(
-    evidence: HeldOutEvidence,
+    names: Sequence[str],
+    scores: NDArray[np.float32],
+    map_peaks: NDArray[np.float32],
     rates: Rates,
     method: str,
     *,
+    groups: Sequence[str] | None = None,
+    folds: int = 0,
     whole: bool = False,
-    images: str = "",
-    index: str = EXACT,
 ) -> ThresholdInfo:
-    """The thresholds that held-out scores give.
+    """The thresholds that scores of good images give which what scored them had not seen.
 
     Args:
-        evidence: The scores.
+        names: Of these images.
+        scores: Their image scores.
+        map_peaks: The largest value of each map.
         rates: At which rates.
-        method: How the scores were obtained, in words.
+        method: How they were scored without being seen, in words.
+        groups: The group of each image; None where every image stands alone.
+        folds: How many folds there were, 1 where one bank saw none of the images; 0 if nothing is guaranteed.
         whole: Whether the bank keeps all patches.
-        images: The dataset that the images are from, where it is not the one that was fitted on.
-        index: How the bank was searched for the scores.
 
     Raises:
         OptionError: The images do not support a rate that was asked for.
     """
-    grouped = evidence.grouped
-    units = evidence.units
+    grouped = groups is not None and len(set(groups)) < len(names)
+    weights = weights_of(groups) if groups is not None and grouped else None
+    units = len(set(groups)) if groups is not None else len(names)
     rates.check(units, called="groups of good images" if grouped else "good images")
     rate = rates.of_false_rejects(units)
-    weights = weights_of(evidence.groups) if grouped else None
-    review, review_rate = review_at(evidence.scores, rate, rates.review, weights)
-    guarantee = Guarantee(units, grouped, evidence.held_out.folds, whole)
+    review, review_rate = review_at(scores, rate, rates.review, weights)
+    guarantee = Guarantee(units, grouped, folds, whole) if folds else None
+    proven = guarantee.proven_rate if guarantee else lambda _rate: None
     return ThresholdInfo(
-        score=threshold_at(evidence.scores, rate, weights),
-        map=threshold_at(evidence.map_peaks, rate, weights),
+        score=threshold_at(scores, rate, weights),
+        map=threshold_at(map_peaks, rate, weights),
         false_reject_rate=rate,
         method=method,
-        held_out=dict(zip(evidence.names, map(float, evidence.scores), strict=True)),
+        held_out=dict(zip(names, map(float, scores), strict=True)),
         review=review,
         review_rate=review_rate,
-        groups=dict(zip(evidence.names, evidence.groups, strict=True)) if grouped else {},
-        folds=evidence.held_out.folds,
-        proven_rate=guarantee.proven_rate(rate),
-        review_proven_rate=None if review_rate is None else guarantee.proven_rate(review_rate),
-        guarantee=guarantee.in_words(rate),
-        images=images,
-        index=index,
+        groups=dict(zip(names, groups or (), strict=True)) if grouped else {},
+        folds=folds,
+        proven_rate=proven(rate),
+        review_proven_rate=None if review_rate is None else proven(review_rate),
+        guarantee=guarantee.in_words(rate) if guarantee else "",
     )
-
-
-def limits_again(limits: ThresholdInfo, evidence: HeldOutEvidence, *, whole: bool = False) -> ThresholdInfo:
-    """The same thresholds, at the same rates, for scores that have changed since.
-
-    Where images were left out, so that the rest no longer supports a rate, it becomes the smallest that does.
-
-    Args:
-        limits: As they were.
-        evidence: The scores as they are now.
-        whole: Whether the bank keeps all patches.
-    """
-    rate = max(limits.false_reject_rate, smallest_rate(evidence.units))
-    review = limits.review_rate if limits.review_rate is not None and limits.review_rate > rate else None
-    found = find_limits(evidence, Rates(rate, review), limits.method, whole=whole)
-    return msgspec.structs.replace(found, images=limits.images, index=limits.index)
 
 
 def p_values_of(limits: ThresholdInfo) -> PValues | None:

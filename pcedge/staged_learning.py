@@ -59,7 +59,7 @@ def learn_in_stages(
                     stages.add(features.embeddings.reshape(-1, task.shape[1]), len(learned) * task.shape[0])
                     learned += features.paths
                 del features  # before the next chunk needs the room
-            check_enough(task, len(learned), skipped)
+            check_enough(len(learned), len(task.paths), task.at_least, skipped)
         with watch.stage("coreset"):
             chosen = stages.finish(count, lambda done, total: progress("coreset", done, total))
     names = tuple(task.names[path] for path in learned)
