@@ -18,7 +18,7 @@ from .clips import ClipLength, Clips
 from .credentials import Secret, read_secret
 from .delivery import AnySink, Delivery
 from .drift import USUAL_REJECTS, DriftMonitor, DriftReference
-from .drift_quantities import RARE_ROWS, picture_values, score_values
+from .drift_quantities import RARE_ROWS, nominal_values, picture_values, score_values
 from .drift_readings import drift_readings
 from .drift_series import SeriesState
 from .drivers import CameraSettings
@@ -165,6 +165,7 @@ __all__ = [
     "learn_limits",
     "list_images",
     "mqtt_broker",
+    "nominal_values",
     "one_by_one",
     "open_sinks",
     "open_source",

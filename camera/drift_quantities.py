@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .frames import Inspection, Verdict
-from .gate_limits import Look
+from .gate_limits import Look, NominalPictures
 from .rank_test import Grid, Side
 
 # The name of the test of how often parts are NG, which is no quantity of a frame.
@@ -108,6 +111,18 @@ def picture_values(look: Look) -> dict[str, float]:
     if look.offset_xy is not None:
         found["position_x"], found["position_y"] = look.offset_xy
     return found
+
+
+def nominal_values(pictures: NominalPictures) -> dict[str, NDArray[np.float64]]:
+    """The quantities of nominal pictures in their order, float64 [pictures] each."""
+    offsets = pictures.offsets_xy or [None] * len(pictures.measures)
+    comparable = len({one.size_wh for one in pictures.measures}) == 1
+    looks = [
+        Look("", measures, offset, comparable=comparable)
+        for measures, offset in zip(pictures.measures, offsets, strict=True)
+    ]
+    found = [picture_values(look) for look in looks]
+    return {name: np.array([one[name] for one in found]) for name in found[0]} if found else {}
 
 
 def score_values(score: float) -> dict[str, float]:

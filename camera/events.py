@@ -62,6 +62,8 @@ class Event:
             on. Without part-level rules it is ``verdict``.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the picture differs.
+        p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
+            or not known.
         drift: What has moved at the camera before this frame: quantity to a sentence; empty when nothing has.
     """
 
@@ -82,6 +84,7 @@ class Event:
     decision: Verdict = Verdict.INVALID
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
+    p_value: float | None = None
     drift: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -126,6 +129,7 @@ class Event:
             decision=part.decision,
             review_threshold=_finite(inspection.review_threshold),
             regions=inspection.regions,
+            p_value=_finite(inspection.p_value),
             drift=dict(drift or {}),
         )
 
@@ -141,6 +145,7 @@ class Event:
             "frame": self.frame,
             "name": self.name,
             "score": _finite(self.score),
+            "p_value": _finite(self.p_value),
             "verdict": self.verdict.value,
             "decision": self.decision.value,
             "threshold": _finite(self.threshold),

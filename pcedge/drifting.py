@@ -1,7 +1,6 @@
 """What drift is measured against: kept at fit, handed to the monitor when watching begins."""
 
-from collections.abc import Mapping, Sequence
-from io import BytesIO
+from collections.abc import Sequence
 from math import exp, lgamma, log
 from pathlib import Path
 from typing import Any
@@ -10,46 +9,38 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.atomic import replace_file
 from pcedge.banks import INDEX_FILE, Bank
-from pcedge.bundle import Bundle, describe_file
-from pcedge.camera import (
-    RARE_ROWS,
-    USUAL_REJECTS,
-    DriftReference,
-    Look,
-    NominalPictures,
-    picture_values,
-    score_values,
-)
+from pcedge.bundle import Bundle
+from pcedge.bundle_files import BundleFiles, describe_file
+from pcedge.camera import RARE_ROWS, USUAL_REJECTS, DriftReference, score_values
 from pcedge.errors import BundleError
+from pcedge.gating import DRIFT_FILE
+from pcedge.manifest import ProductManifest
+from pcedge.progress import Progress, silent
 from pcedge.row_usage import rare_rows
 
-DRIFT_FILE = "drift.npz"
+RARE_ROWS_FILE = "rare_rows.npz"
 # Pictures of which it is kept which bank rows are the nearest: their search costs the fit some time.
 _USAGE_IMAGES = 100
-_BANK, _RARE = "bank_sha256", "rare"
 # The share of NG that good parts explain is exceeded by chance of the held-out images this often.
 _CHANCE = 0.001
 _HIGHEST_RATE = 0.9
 
 
-def write_drift(staging: Path, pictures: NominalPictures, used: NDArray[np.int64], rows: int) -> None:
-    """Keep in a bundle what its pictures are and which rows of its bank they use.
+def write_rare_rows(staging: Path, used: NDArray[np.int64], rows: int) -> None:
+    """Keep in a bundle which rows of its bank are rarely used.
 
     Args:
         staging: The bundle's directory, with the bank's file in it.
-        pictures: What nominal pictures were found to be.
         used: As :func:`rows_used` gives it.
         rows: Rows of the bank.
     """
-    arrays: dict[str, Any] = dict(_picture_arrays(pictures))
-    arrays[RARE_ROWS] = _left_out_shares(used, rows)
-    arrays[_RARE] = rare_rows(np.bincount(used.reshape(-1), minlength=rows))
-    arrays[_BANK] = np.array(describe_file(staging / INDEX_FILE).sha256)
-    content = BytesIO()
-    np.savez(content, **arrays)
-    replace_file(staging / DRIFT_FILE, content.getvalue())
+    np.savez(
+        staging / RARE_ROWS_FILE,
+        bank_sha256=np.array(describe_file(staging / INDEX_FILE).sha256),
+        rare=rare_rows(np.bincount(used.reshape(-1), minlength=rows)),
+        shares=_left_out_shares(used, rows),
+    )
 
 
 def usage_sample(images: int) -> slice:
@@ -57,7 +48,9 @@ def usage_sample(images: int) -> slice:
     return slice(None, None, max(1, -(-images // _USAGE_IMAGES)))
 
 
-def drift_reference(bundle: Bundle, *, threshold: float | None, masked: bool) -> DriftReference:
+def drift_reference(
+    bundle: BundleFiles[ProductManifest], *, threshold: float | None, masked: bool
+) -> DriftReference:
     """What a camera's frames are compared with.
 
     Args:
@@ -72,14 +65,17 @@ def drift_reference(bundle: Bundle, *, threshold: float | None, masked: bool) ->
     limit = info.score if threshold is None else threshold
     scores = np.array(list(info.held_out.values()))
     rejects = max(USUAL_REJECTS, _highest_rate(int((scores > limit).sum()), len(scores)))
-    values = {
-        name: array
-        for name, array in _read(bundle).items()
-        if name not in {_RARE, _BANK} and not (masked and name == RARE_ROWS)
-    }
+    values = _read(bundle, DRIFT_FILE)
     if not masked:
-        values |= _columns([score_values(float(score)) for score in scores if score <= limit])
+        values |= _score_columns(scores[scores <= limit])
+        rare = _read(bundle, RARE_ROWS_FILE)
+        values |= {RARE_ROWS: rare["shares"]} if rare else {}
     return DriftReference(values, rejects)
+
+
+def _score_columns(scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    found = [values for values in map(score_values, scores.tolist()) if values]
+    return {name: np.array([one[name] for one in found]) for name in (found[0] if found else ())}
 
 
 def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
@@ -88,14 +84,15 @@ def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
     Raises:
         BundleError: The file is missing, changed or damaged.
     """
-    stored = _read(bundle)
-    bank = bundle.manifest.files[INDEX_FILE].sha256
-    if str(stored.get(_BANK, "")) != bank or len(stored[_RARE]) != bundle.manifest.bank.rows:
+    stored = _read(bundle, RARE_ROWS_FILE)
+    if not stored or str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
         return None
-    return stored[_RARE].astype(np.bool_)
+    return np.asarray(stored["rare"], np.bool_)
 
 
-def rows_used(embeddings: NDArray[np.float32], images: Sequence[str], bank: Bank) -> NDArray[np.int64]:
+def rows_used(
+    embeddings: NDArray[np.float32], images: Sequence[str], bank: Bank, progress: Progress = silent
+) -> NDArray[np.int64]:
     """The rows of a bank that images use: int64 [images, patches], the number of every patch's nearest row.
 
     A patch that was taken into the bank, or lies beside one that was, would find its own image: rows of the
@@ -105,15 +102,19 @@ def rows_used(embeddings: NDArray[np.float32], images: Sequence[str], bank: Bank
         embeddings: float32 [images, patches, dims].
         images: Their names, as in the bank's sources.
         bank: The rows.
+        progress: Told of images searched, as the stage ``usage``.
     """
     numbers = {name: number for number, name in enumerate(bank.sources.images)}
     used = np.empty(embeddings.shape[:2], np.int64)
+    rows = None
     for image, name in enumerate(images):
         _, used[image] = bank.search(embeddings[image])
         own = bank.sources.image == numbers.get(name, -1)
         found = own[used[image]]
         if found.any() and not own.all():
-            used[image, found] = _nearest_of_others(embeddings[image, found], bank.rows, own)
+            rows = bank.rows if rows is None else rows
+            used[image, found] = _nearest_of_others(embeddings[image, found], rows, own)
+        progress("usage", image + 1, len(images))
     return used
 
 
@@ -129,21 +130,6 @@ def _left_out_shares(used: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
     """For every image the share of its patches on rows that are rare among the other images."""
     total = np.bincount(used.reshape(-1), minlength=rows)
     return np.array([rare_rows(total - np.bincount(one, minlength=rows))[one].mean() for one in used])
-
-
-def _picture_arrays(pictures: NominalPictures) -> dict[str, NDArray[np.float64]]:
-    offsets = pictures.offsets_xy or [None] * len(pictures.measures)
-    sizes = {one.size_wh for one in pictures.measures}
-    looks = [
-        Look("", measures, offset, comparable=len(sizes) == 1)
-        for measures, offset in zip(pictures.measures, offsets, strict=True)
-    ]
-    return _columns([picture_values(look) for look in looks])
-
-
-def _columns(found: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
-    names = dict.fromkeys(name for one in found for name in one)
-    return {name: np.array([one[name] for one in found if name in one]) for name in names}
 
 
 def _highest_rate(above: int, images: int) -> float:
@@ -168,11 +154,11 @@ def _at_most(count: int, trials: int, rate: float) -> float:
     return sum(exp(one + k * log(rate) + (trials - k) * log(1 - rate)) for k, one in enumerate(ways))
 
 
-def _read(bundle: Bundle) -> dict[str, NDArray[Any]]:
-    """The arrays that were kept; none by a bundle made before there were any."""
-    if not bundle.has(DRIFT_FILE):
+def _read(bundle: BundleFiles[ProductManifest], name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a file; none where there is no such file, as in bundles of earlier versions."""
+    if not bundle.has(name):
         return {}
-    path = bundle.file(DRIFT_FILE)
+    path = bundle.file(name)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}

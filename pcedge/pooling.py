@@ -4,20 +4,21 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
+from pcedge.bundle import Bundle
 from pcedge.camera import RARE_ROWS, Frame, Inspection, Verdict
+from pcedge.detector import AnyDetector
 from pcedge.drifting import rare_rows_of
-from pcedge.errors import BundleError
 from pcedge.export import Runtime
-from pcedge.inspector import Inspector, Stages
+from pcedge.methods import AnyBundle, detector_of, network_digest, open_network
 from pcedge.row_usage import RowUsage, usage_of
-from pcedge.runtimes import Candidate, open_runtime
+from pcedge.runtimes import Candidate
 
-Choose = Callable[[Bundle], Candidate]
+Choose = Callable[[AnyBundle], Candidate]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Assignment:
             over the picture, or over its region of interest.
     """
 
-    bundle: Bundle
+    bundle: AnyBundle
     threshold: float | None = None
     review: float | bool | None = None
     mask_hw: NDArray[np.uint8] | None = None
@@ -43,11 +44,11 @@ class _Place:
     """A camera's assignment with what was loaded for it: the bundle in the precision that is used."""
 
     assignment: Assignment
-    bundle: Bundle
-    inspector: Inspector
+    bundle: AnyBundle
+    inspector: AnyDetector
     key: str
     ignored: NDArray[np.bool_] | None
-    usage: RowUsage
+    usage: RowUsage | None
 
 
 class PooledInspector:
@@ -103,19 +104,19 @@ class PooledInspector:
         """What a camera's frames are judged as now."""
         return self._places[camera].assignment
 
-    def inspector(self, camera: str) -> Inspector:
+    def inspector(self, camera: str) -> AnyDetector:
         """What judges a camera's frames now."""
         return self._places[camera].inspector
 
-    def bundle(self, camera: str) -> Bundle:
+    def bundle(self, camera: str) -> AnyBundle:
         """What a camera's frames are judged as, or will be, in the precision that is used."""
         with self._lock:
             return (self._waiting.get(camera) or self._places[camera]).bundle
 
     def usages(self) -> list[RowUsage]:
-        """What counts the use of the banks' rows, for every camera."""
+        """What counts how banks' rows are used, for every camera whose bundle has a bank."""
         with self._lock:
-            return [place.usage for place in self._places.values()]
+            return [place.usage for place in self._places.values() if place.usage is not None]
 
     def inspect(self, frames: Sequence[Frame]) -> list[Inspection]:
         """Judge frames, which have pictures, whatever their cameras."""
@@ -166,37 +167,35 @@ class PooledInspector:
         inputs = [
             places[n].inspector.preprocessing.apply(image) for n, image in zip(chosen, images, strict=True)
         ]
-        embeddings = first.inspector.runtime.infer(np.stack(inputs))
+        outputs = first.inspector.runtime.infer(np.stack(inputs))
         return {
-            number: _judged(places[number], inputs[i], embeddings[i], images[i])
+            number: _judged(places[number], inputs[i], outputs[i], images[i])
             for i, number in enumerate(chosen)
         }
 
     def _load(self, assignment: Assignment) -> _Place:
         chosen = self._choose(assignment.bundle)
         bundle = assignment.bundle.in_precision(chosen.precision)
-        key = f"{chosen} {_network(bundle, chosen)} {bundle.manifest.preprocessing}"
-        bank = bundle.open_bank()
+        key = f"{chosen} {network_digest(bundle, chosen)} {bundle.manifest.preprocessing}"
         with self._lock:
             runtime = self._runtimes.get(key)
         fresh = runtime is None
         if runtime is None:
-            runtime = open_runtime(bundle, chosen.runtime, chosen.device)
+            runtime = open_network(bundle, chosen)
             runtime.__enter__()
             with self._lock:
                 self._runtimes[key] = runtime
         review = bundle.manifest.threshold.review if assignment.review is True else assignment.review
-        inspector = Inspector.of(
-            bundle.manifest,
+        inspector = detector_of(
+            bundle,
             runtime,
-            bank,
             threshold=assignment.threshold,
             review=None if review is False else review,
         )
-        bank.prepare()
+        inspector.prepare()
         if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time
             _warm_up(inspector)
-        usage = usage_of(bundle, rare_rows_of(bundle))
+        usage = usage_of(bundle, rare_rows_of(bundle)) if isinstance(bundle, Bundle) else None
         return _Place(assignment, bundle, inspector, key, _ignored(assignment.mask_hw, inspector), usage)
 
     def _close(self, used: set[str]) -> None:
@@ -205,22 +204,22 @@ class PooledInspector:
 
 
 def _judged_alone(place: _Place, image_rgb: NDArray[np.uint8]) -> Inspection:
-    return _with_usage(place, place.inspector.stages(image_rgb), image_rgb)
+    return _judged_from(place, place.inspector.stages(image_rgb), image_rgb)
 
 
 def _judged(
     place: _Place,
     network_input: NDArray[np.float32],
-    embeddings: NDArray[np.float32],
+    outputs: NDArray[np.float32],
     image_rgb: NDArray[np.uint8],
 ) -> Inspection:
-    return _with_usage(place, place.inspector.stages_from(network_input, embeddings), image_rgb)
+    return _judged_from(place, place.inspector.stages_from(network_input, outputs), image_rgb)
 
 
-def _with_usage(place: _Place, stages: Stages, image_rgb: NDArray[np.uint8]) -> Inspection:
+def _judged_from(place: _Place, stages: Any, image_rgb: NDArray[np.uint8]) -> Inspection:
     """Judge a picture, and count the bank rows that a good one uses."""
     inspection = place.inspector.judge(stages, image_rgb, place.ignored)
-    if inspection.verdict is Verdict.INVALID:
+    if place.usage is None or inspection.verdict is Verdict.INVALID:
         return inspection
     rows = stages.rows if place.ignored is None else stages.rows[~place.ignored]
     if inspection.verdict is Verdict.OK:
@@ -229,20 +228,12 @@ def _with_usage(place: _Place, stages: Stages, image_rgb: NDArray[np.uint8]) -> 
     return inspection if share is None else replace(inspection, numbers={RARE_ROWS: share})
 
 
-def _network(bundle: Bundle, chosen: Candidate) -> str:
-    """Digest of the network's file: bundles in which it is the same share a runtime."""
-    name = BACKBONE_FILE if chosen.runtime == "torch" else EMBEDDER_FILE
-    if not bundle.has(name):
-        raise BundleError(f"The bundle {bundle.directory} has no {name}.", "Fit or export it again.")
-    return bundle.manifest.files[name].sha256
-
-
 def _picture(frame: Frame) -> NDArray[np.uint8]:
     assert frame.image_rgb is not None  # frames without a picture are INVALID before they come here
     return frame.image_rgb
 
 
-def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: Inspector) -> NDArray[np.bool_] | None:
+def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: AnyDetector) -> NDArray[np.bool_] | None:
     """bool [patches]: patches of which more than half is masked."""
     if mask_hw is None:
         return None
@@ -256,7 +247,7 @@ def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: Inspector) -> NDArray
     return np.asarray(share > 0.5).reshape(-1)
 
 
-def _warm_up(inspector: Inspector) -> None:
+def _warm_up(inspector: AnyDetector) -> None:
     """Run once before the first frame: a runtime's first call is slow."""
     size = inspector.preprocessing.input_size
     inspector.inspect(np.zeros((size, size, 3), np.uint8))

@@ -92,8 +92,7 @@ def watch(
         bool,
         typer.Option(
             "--drift/--no-drift",
-            help="Notice when light, focus, position, scores or the share of NG move away from those "
-            "at fit.",
+            help="Notice when light, focus, position, scores or the share of NG move away from those at fit.",
         ),
     ] = True,
     fail_on_ng: Annotated[
@@ -184,6 +183,8 @@ def watch(
 
 
 def _say_what_is_watched(line: "Line") -> None:
+    from pcedge.bundle import Bundle
+
     from .console import say
     from .index import note_index
 
@@ -197,7 +198,9 @@ def _say_what_is_watched(line: "Line") -> None:
             runtime=runtimes,
             threshold=f"{inspector.threshold:.4g}",
         )
-        note_index(line.inspector.assignment(name).bundle)
+        bundle = line.inspector.assignment(name).bundle
+        if isinstance(bundle, Bundle):
+            note_index(bundle)
     say("Ctrl-C stops.")
 
 

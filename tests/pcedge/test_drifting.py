@@ -12,9 +12,9 @@ import pytest
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle, edit_bundle, seal
 from pcedge.camera import Frame, FrameGate, Verdict, render_part
-from pcedge.drifting import DRIFT_FILE, drift_reference, rare_rows_of, rows_used
+from pcedge.drifting import drift_reference, rare_rows_of, rows_used
 from pcedge.errors import BundleError, PcedgeError
-from pcedge.gating import gate_limits
+from pcedge.gating import DRIFT_FILE, gate_limits
 from pcedge.pooling import Assignment, PooledInspector
 from pcedge.row_usage import RowUsage, UsageKeeper, rare_rows, read_usage, usage_of
 from pcedge.runtimes import Candidate
