@@ -15,7 +15,8 @@ from pcedge.bundle import seal
 from pcedge.camera import read_image
 from pcedge.datasets import Dataset, training_images
 from pcedge.errors import DatasetError, ImageError
-from pcedge.feature_cache import FeatureCache, default_cache_directory, embedder_key
+from pcedge.evidence import HeldOutEvidence
+from pcedge.feature_cache import FeatureCache, content_digest, default_cache_directory, embedder_key
 from pcedge.features import BATCH, Features, embed_images
 from pcedge.fit_options import FitOptions
 from pcedge.gating import learn_gate
@@ -25,6 +26,7 @@ from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
 from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo, ThresholdInfo
 from pcedge.memory import GIGA, plan_memory
 from pcedge.network import Network
+from pcedge.nominal_pictures import keep_pictures
 from pcedge.progress import Progress
 from pcedge.scoring import SIGMA
 from pcedge.stopwatch import Stopwatch
@@ -93,6 +95,9 @@ def build(
         manifest = _manifest(name, dataset, task, learned, network, options)
         manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out_paths, staging))
         _write_files(staging, manifest, learned, network, options.seed)
+        paths = {name: path for path, name in task.names.items()}
+        keep_pictures(staging, learned.bank.sources, paths, task.preprocessing, options.pictures_mb)
+        _evidence(task, learned).write(staging)
         manifest = seal(staging, manifest)
     scores = learned.held_out.scores
     found = {task.names[learned.held_out_paths[i]]: float(scores[i]) for i in outliers(scores)}
@@ -185,7 +190,28 @@ def _manifest(
         map=MapInfo(sigma=SIGMA),
         score=ScoreInfo(neighbours=options.neighbours),
         precision=network.precision,
+        pictures_mb=options.pictures_mb,
     )
+
+
+def _evidence(task: Task, learned: Learned) -> HeldOutEvidence:
+    names = tuple(task.names[path] for path in learned.held_out_paths)
+    return HeldOutEvidence(
+        names=names,
+        groups=names,
+        held_out=learned.held_out,
+        grid_hw=task.grid_hw,
+        map_size=task.preprocessing.input_size,
+        learned={task.names[path]: digest for path in learned.paths if (digest := _digest(path))},
+    )
+
+
+def _digest(path: Path) -> str:
+    """Of a file's bytes; nothing if it has gone since it was learned from."""
+    try:
+        return content_digest(path)
+    except OSError:
+        return ""
 
 
 def _write_files(staging: Path, manifest: Manifest, learned: Learned, network: Network, seed: int) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pcedge.banks import CoresetSize
 from pcedge.bundle import Bundle
-from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
+from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTURES_MB
 from pcedge.manifest import EmbeddingKind
 from pcedge.preprocessing import PRESETS, Preprocessing
 
@@ -31,6 +31,8 @@ class FitOptions:
         memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free.
             Where the embeddings do not fit, the bank is chosen in stages and the manifest states the bound.
         cache_gb: How much disk the cache of features may use, in GB; 0 for no cache.
+        pictures_mb: How much of the bundle may be pictures of the training images that bank rows come from,
+            in MB; 0 for none. Explanations show them.
         like: A bundle whose exported network and preprocessing are used, so that no PyTorch is needed and
             both products share one loaded network; ``backbone``, ``weights``, ``layers``, ``preprocessing``
             and ``embedding`` then say nothing.
@@ -51,6 +53,7 @@ class FitOptions:
     device: str = "auto"
     memory_gb: float | None = None
     cache_gb: float = DEFAULT_CACHE_GB
+    pictures_mb: float = DEFAULT_PICTURES_MB
     like: Bundle | None = None
     models: Path = DEFAULT_MODELS
     name: str | None = None

@@ -19,7 +19,7 @@ from pcedge.banks import (
     greedy_coreset_torch,
     project,
 )
-from pcedge.calibration import HeldOut, held_out, score_images
+from pcedge.calibration import HeldOut, Scored, held_out, patches_kept, score_images
 from pcedge.errors import DatasetError
 from pcedge.features import Features, unusable
 from pcedge.memory import MemoryPlan
@@ -77,7 +77,7 @@ class Learned:
 
     Attributes:
         bank: The memory bank.
-        images: How many images were learned from.
+        paths: The images that were learned from.
         skipped: Path to reason of those that could not be used.
         cached: How many images' features came from the cache.
         held_out: Scores of good images that the bank they were scored against had not seen.
@@ -88,7 +88,7 @@ class Learned:
     """
 
     bank: Bank
-    images: int
+    paths: tuple[Path, ...]
     skipped: dict[Path, str]
     cached: int
     held_out: HeldOut
@@ -96,6 +96,11 @@ class Learned:
     radius: float
     guarantee: str
     method: str
+
+    @property
+    def images(self) -> int:
+        """How many images were learned from."""
+        return len(self.paths)
 
 
 def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress) -> Learned:
@@ -134,7 +139,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
         )
     return Learned(
         bank,
-        images,
+        features.paths,
         features.skipped,
         features.cached,
         results,
@@ -170,7 +175,7 @@ def learn_in_stages(
         _check_held_out(held, task.false_reject_rate)
     total_patches = len(used) * task.shape[0]
     count = task.size.rows(total_patches)
-    names: list[str] = []
+    learned: list[Path] = []
     skipped: dict[Path, str] = {}
     cached = 0
     with tempfile.TemporaryFile(dir=directory) as file:
@@ -182,20 +187,21 @@ def learn_in_stages(
                 skipped |= features.skipped
                 cached += features.cached
                 if features.paths:
-                    stages.add(features.embeddings.reshape(-1, task.shape[1]), len(names) * task.shape[0])
-                    names += [task.names[path] for path in features.paths]
+                    stages.add(features.embeddings.reshape(-1, task.shape[1]), len(learned) * task.shape[0])
+                    learned += features.paths
                 del features  # before the next chunk needs the room
-            _check_enough(task, len(names), skipped)
+            _check_enough(task, len(learned), skipped)
         with watch.stage("coreset"):
             chosen = stages.finish(count, lambda done, total: progress("coreset", done, total))
-    sources = RowSources.of_patches(tuple(names), chosen.numbers, task.grid_hw)
+    names = tuple(task.names[path] for path in learned)
+    sources = RowSources.of_patches(names, chosen.numbers, task.grid_hw)
     bank, radius = Bank.build(chosen.rows, sources), chosen.radius
     del chosen
     with watch.stage("calibrate"):
         results, scored = _score_held_out(task, plan, held, bank, embed, skipped, progress)
     return Learned(
         bank,
-        len(names),
+        tuple(learned),
         skipped,
         cached,
         results,
@@ -215,17 +221,14 @@ def _score_held_out(
     skipped: dict[Path, str],
     progress: Progress,
 ) -> tuple[HeldOut, tuple[Path, ...]]:
-    scores: list[NDArray[np.float32]] = []
-    peaks: list[NDArray[np.float32]] = []
+    parts: list[Scored] = []
     scored: list[Path] = []
+    keep = patches_kept(len(held), *task.shape)
     step = min(plan.chunk_images or len(held), 64)
     for start in range(0, len(held), step):
         features = embed(held[start : start + step], lambda *_: None)
-        part = score_images(
-            features.embeddings, bank, task.grid_hw, task.preprocessing.input_size, task.neighbours
-        )
-        scores.append(part[0])
-        peaks.append(part[1])
+        size = task.preprocessing.input_size
+        parts.append(score_images(features.embeddings, bank, task.grid_hw, size, task.neighbours, keep=keep))
         scored += features.paths
         skipped |= features.skipped
         progress("calibrate", min(start + step, len(held)), len(held))
@@ -233,7 +236,7 @@ def _score_held_out(
         raise DatasetError(
             "None of the images held out for the threshold can be used.", "Replace those that were skipped."
         )
-    return HeldOut(np.concatenate(scores), np.concatenate(peaks), 1), tuple(scored)
+    return HeldOut(Scored.joined(parts), 1), tuple(scored)
 
 
 def _split(task: Task) -> tuple[list[Path], list[Path]]:

@@ -195,7 +195,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
     whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did. ``index``
-    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``.
+    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``. ``pictures_mb`` bounds the file
+    with pictures of training images; 0 for none.
     """
 
     schema_version: int
@@ -217,6 +218,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)
     index: str = EXACT
     indexes: dict[str, IndexInfo] = msgspec.field(default_factory=dict)
+    pictures_mb: float = 0.0
     files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.atomic import link_or_copy
 from pcedge.banks import CoresetSize
 from pcedge.building import build
 from pcedge.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
@@ -19,6 +20,7 @@ from pcedge.fit_options import FitOptions
 from pcedge.inspector import Inspector
 from pcedge.manifest import Manifest, Precision, PrecisionInfo
 from pcedge.network import in_precision
+from pcedge.nominal_pictures import NOMINAL_FILE
 from pcedge.progress import Progress
 from pcedge.stopwatch import Stopwatch
 
@@ -103,6 +105,8 @@ def _add(
         folder = staging / precision
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
+        if bundle.has(NOMINAL_FILE):  # what was learned from looks the same in every precision
+            link_or_copy(bundle.file(NOMINAL_FILE), folder / NOMINAL_FILE)
         kind = int8_for if precision == "int8" else None
         _write_network(bundle, folder / EMBEDDER_FILE, dataset, kind)
         write_search_part(folder / SEARCH_PART_FILE, bundle.manifest.embedding.dims)
@@ -148,6 +152,7 @@ def _options(manifest: Manifest) -> FitOptions:
         false_reject_rate=manifest.threshold.false_reject_rate,
         neighbours=manifest.score.neighbours,
         seed=manifest.bank.seed,
+        pictures_mb=manifest.pictures_mb,
     )
 
 

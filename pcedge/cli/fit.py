@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
+from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTURES_MB
 from pcedge.errors import OptionError
 
 from . import options, recipe
@@ -48,6 +48,14 @@ def fit(
     device: options.Device = "auto",
     memory_gb: recipe.MemoryGb = None,
     cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
+    pictures_mb: Annotated[
+        float,
+        typer.Option(
+            help="How much of the bundle may be small pictures of the training images, in MB: explanations "
+            "show the nearest normal patch. Those with the most bank rows come first; 0 for none.",
+            min=0,
+        ),
+    ] = DEFAULT_PICTURES_MB,
     models: options.ModelsDir = DEFAULT_MODELS,
     name: Annotated[
         str | None,
@@ -92,7 +100,7 @@ def fit(
         )
     )
     same_network = find_bundle(like, models) if like else None
-    chosen = replace(chosen, like=same_network, models=models, name=name)
+    chosen = replace(chosen, like=same_network, models=models, name=name, pictures_mb=pictures_mb)
     with progress_bars() as progress:
         result = fit_dataset(dataset, chosen, progress)
     if json:
