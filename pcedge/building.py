@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from pcedge.banks import PROJECTION_DIMS
 from pcedge.bundle import seal
-from pcedge.camera import read_image
 from pcedge.datasets import Dataset, training_images
-from pcedge.errors import DatasetError, ImageError
 from pcedge.evidence import HeldOutEvidence
 from pcedge.feature_cache import FeatureCache, content_digest, default_cache_directory, embedder_key
 from pcedge.features import BATCH, Features, embed_images
 from pcedge.fit_options import FitOptions
 from pcedge.gating import learn_gate
-from pcedge.golden import with_fault, write_golden
+from pcedge.golden import golden_frames, write_golden
 from pcedge.inspector import Inspector
 from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
 from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo, ThresholdInfo
@@ -84,8 +82,8 @@ def build(
     """
     task = _task(dataset, network, options)
     plan = plan_memory(len(task.paths), *task.shape, options.coreset, options.memory_gb)
-    cache = _open_cache(network, options)
-    embed = _embed_with(network, cache)
+    cache = open_cache(network, options)
+    embed = embed_with(network, cache)
     if plan.exact:
         learned = learn_exactly(task, embed, watch, progress)
     else:
@@ -121,7 +119,8 @@ def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
     )
 
 
-def _open_cache(network: Network, options: FitOptions) -> FeatureCache:
+def open_cache(network: Network, options: FitOptions) -> FeatureCache:
+    """The cache of what a network sees of images, as large as a fit was told."""
     key = embedder_key(
         backbone=network.backbone.name,
         layers=network.backbone.layers,
@@ -134,7 +133,9 @@ def _open_cache(network: Network, options: FitOptions) -> FeatureCache:
     return FeatureCache(default_cache_directory(), int(options.cache_gb * GIGA), key, network.shape)
 
 
-def _embed_with(network: Network, cache: FeatureCache) -> Embed:
+def embed_with(network: Network, cache: FeatureCache) -> Embed:
+    """What reads and embeds images through a network and a cache."""
+
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
         return embed_images(
             paths, network.runtime, network.preprocessing, network.shape, progress=progress, cache=cache
@@ -143,21 +144,36 @@ def _embed_with(network: Network, cache: FeatureCache) -> Embed:
     return embed
 
 
-def _threshold(task: Task, learned: Learned, options: FitOptions) -> ThresholdInfo:
-    results = learned.held_out
-    images = len(results.scores)
-    if options.false_reject_rate is None:
-        rate = max(DEFAULT_FALSE_REJECT_RATE, smallest_rate(images))
+def threshold_of(
+    names: Sequence[str],
+    scores: NDArray[np.float32],
+    map_peaks: NDArray[np.float32],
+    method: str,
+    asked_rate: float | None,
+) -> ThresholdInfo:
+    """The thresholds from good images that what scored them had not seen.
+
+    Args:
+        names: Of these images.
+        scores: Their image scores.
+        map_peaks: The largest value of each map.
+        method: How they were scored without being seen, in words.
+        asked_rate: The false-reject rate that was asked for; None for 1 % or the smallest that they support.
+
+    Raises:
+        OptionError: They do not support the rate.
+    """
+    if asked_rate is None:
+        rate = max(DEFAULT_FALSE_REJECT_RATE, smallest_rate(len(scores)))
     else:
-        rate = check_rate(options.false_reject_rate, images)
-    names = [task.names[path] for path in learned.held_out_paths]
-    review, review_rate = review_at(results.scores, rate)
+        rate = check_rate(asked_rate, len(scores))
+    review, review_rate = review_at(scores, rate)
     return ThresholdInfo(
-        score=threshold_at(results.scores, rate),
-        map=threshold_at(results.map_peaks, rate),
+        score=threshold_at(scores, rate),
+        map=threshold_at(map_peaks, rate),
         false_reject_rate=rate,
-        method=learned.method,
-        held_out=dict(zip(names, map(float, results.scores), strict=True)),
+        method=method,
+        held_out=dict(zip(names, map(float, scores), strict=True)),
         review=review,
         review_rate=review_rate,
     )
@@ -186,7 +202,13 @@ def _manifest(
             radius=learned.radius,
             guarantee=learned.guarantee,
         ),
-        threshold=_threshold(task, learned, options),
+        threshold=threshold_of(
+            [task.names[path] for path in learned.held_out_paths],
+            learned.held_out.scores,
+            learned.held_out.map_peaks,
+            learned.method,
+            options.false_reject_rate,
+        ),
         map=MapInfo(sigma=SIGMA),
         score=ScoreInfo(neighbours=options.neighbours),
         precision=network.precision,
@@ -218,25 +240,5 @@ def _write_files(staging: Path, manifest: Manifest, learned: Learned, network: N
     inspector = Inspector.of(manifest, network.runtime, learned.bank)
     learned.bank.save(staging)
     network.write_files(staging)
-    write_golden(staging, _golden_frames(learned, seed), inspector)
-
-
-def _golden_frames(learned: Learned, seed: int) -> dict[str, NDArray[np.uint8]]:
-    """The images with the highest, the lowest and the median held-out score, and one with a fault."""
-    order = np.argsort(learned.held_out.scores, kind="stable")[::-1]
-    images = {
-        "highest": _first_readable(learned, order),
-        "lowest": _first_readable(learned, order[::-1]),
-        "median": _first_readable(learned, np.roll(order, -(len(order) // 2))),
-    }
-    return with_fault(images, seed)
-
-
-def _first_readable(learned: Learned, order: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The first of the images that is still there: a file may have gone since it was learned from."""
-    for image in order:
-        try:
-            return read_image(learned.held_out_paths[image])
-        except ImageError:
-            continue
-    raise DatasetError("None of the training images can be read any more.", "Fit again when they are back.")
+    frames = golden_frames(learned.held_out_paths, learned.held_out.scores, seed)
+    write_golden(staging, frames, inspector)

@@ -115,7 +115,7 @@ def held_out(
     kept = patches_kept(*embeddings.shape)
     parts: list[Scored] = []
     order: list[int] = []
-    for held in _folds(images, folds, seed):
+    for held in split_into_folds(images, folds, seed):
         bank = _bank_without(held, embeddings, projected, size)
         for image in held:
             one = embeddings[image : image + 1]
@@ -160,7 +160,8 @@ def nameless_bank(rows: NDArray[np.float32]) -> Bank:
     return Bank.build(rows, RowSources((), unnamed, unnamed, unnamed))
 
 
-def _folds(images: int, folds: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def split_into_folds(images: int, folds: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """The numbers of the images of each fold; never more folds than images."""
     shuffled = np.random.default_rng(seed).permutation(images)
     yield from np.array_split(shuffled, min(folds, images))
 

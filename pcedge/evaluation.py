@@ -7,8 +7,8 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 
 from pcedge.datasets import Dataset, Leak, find_leaks
+from pcedge.detector import AnyDetector
 from pcedge.errors import OptionError
-from pcedge.inspector import Inspector
 from pcedge.judging import Judged, judge
 from pcedge.metrics import ImageMetrics, Metric, PixelMetrics, PixelResult, image_metrics, rate
 from pcedge.progress import Progress, silent
@@ -142,7 +142,7 @@ class Evaluation:
 
 def evaluate(
     dataset: Dataset,
-    inspector: Inspector,
+    inspector: AnyDetector,
     progress: Progress = silent,
     *,
     leaks: LeakPolicy = "report",

@@ -114,10 +114,9 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
     """
     with watch.stage("embed"):
         features = embed(task.paths, progress)
-        _check_enough(task, len(features.paths), features.skipped)
+        check_enough(len(features.paths), len(task.paths), task.at_least, features.skipped)
         if task.false_reject_rate is not None:
-            called = "good images" + _without(features.skipped)
-            check_rate(task.false_reject_rate, len(features.paths), called=called)
+            check_usable_rate(task.false_reject_rate, len(features.paths), features.skipped)
     with watch.stage("coreset"):
         images, patches, dims = features.embeddings.shape
         rows = features.embeddings.reshape(-1, dims)
@@ -190,7 +189,7 @@ def learn_in_stages(
                     stages.add(features.embeddings.reshape(-1, task.shape[1]), len(learned) * task.shape[0])
                     learned += features.paths
                 del features  # before the next chunk needs the room
-            _check_enough(task, len(learned), skipped)
+            check_enough(len(learned), len(task.paths), task.at_least, skipped)
         with watch.stage("coreset"):
             chosen = stages.finish(count, lambda done, total: progress("coreset", done, total))
     names = tuple(task.names[path] for path in learned)
@@ -259,13 +258,27 @@ def _select(task: Task, projected: NDArray[np.float32], progress: Progress) -> C
     return greedy_coreset(projected, count, progress=report)
 
 
-def _check_enough(task: Task, usable: int, skipped: dict[Path, str]) -> None:
-    if usable < task.at_least:
+def check_enough(usable: int, total: int, at_least: int, skipped: dict[Path, str]) -> None:
+    """Check that enough of the training images can be used.
+
+    Raises:
+        DatasetError: They are too few.
+    """
+    if usable < at_least:
         raise DatasetError(
-            f"Only {usable} of {len(task.paths)} images can be used; at least {task.at_least} are "
+            f"Only {usable} of {total} images can be used; at least {at_least} are "
             f"needed. First problem: {next(iter(skipped.values()))}",
             "Replace the images that cannot be used.",
         )
+
+
+def check_usable_rate(rate: float, usable: int, skipped: dict[Path, str]) -> None:
+    """Check that the images that can be used support a false-reject rate.
+
+    Raises:
+        OptionError: They do not.
+    """
+    check_rate(rate, usable, called="good images" + _without(skipped))
 
 
 def _check_held_out(held: Sequence[Path], rate: float) -> None:

@@ -148,7 +148,7 @@ def fit_options(recipe: Recipe) -> "FitOptions":
     return FitOptions(
         backbone=recipe.backbone or preset.backbone,
         weights=recipe.weights,
-        layers=tuple(name.strip() for name in recipe.layers.split(",")) if recipe.layers else layers,
+        layers=split_layers(recipe.layers) or layers,
         preprocessing=_preprocessing(preset.preprocessing, recipe.image_size, recipe.crop),
         embedding="mean" if embedding == "mean" else "reference" if embedding else default_embedding,
         coreset=CoresetSize.parse(recipe.coreset) if recipe.coreset else preset.coreset,
@@ -160,6 +160,11 @@ def fit_options(recipe: Recipe) -> "FitOptions":
         cache_gb=recipe.cache_gb,
         layout=recipe.layout,
     )
+
+
+def split_layers(layers: str | None) -> tuple[str, ...]:
+    """The layers that were named; none where none were."""
+    return tuple(name.strip() for name in layers.split(",")) if layers else ()
 
 
 def _preprocessing(chosen: "Preprocessing", image_size: int | None, crop: int | None) -> "Preprocessing":

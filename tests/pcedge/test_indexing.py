@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE, MilvusAddress, RerankedSearch
-from pcedge.bundle import Bundle, describe_file
+from pcedge.bundle import Bundle
+from pcedge.bundle_files import describe_file
 from pcedge.camera import Frame, Verdict, one_by_one
 from pcedge.errors import BankServerError, BundleError, DatasetError, OptionError
 from pcedge.export import Runtime
