@@ -14,7 +14,7 @@ from pcedge.building import embed_with, open_cache
 from pcedge.calibration import FOLDS, split_into_folds
 from pcedge.errors import OptionError
 from pcedge.features import BATCH
-from pcedge.learning import check_enough, check_usable_rate
+from pcedge.learning import check_enough, without_words
 from pcedge.memory import DEFAULT_SHARE, GIGA, available_bytes
 from pcedge.network import Network
 from pcedge.progress import Progress
@@ -101,8 +101,7 @@ def learn_gaussians(
         with watch.stage("embed"):
             used, skipped, cached, problem = _embed(task, network, file, progress)
         check_enough(len(used), len(task.paths), task.at_least, skipped)
-        if task.options.false_reject_rate is not None:
-            check_usable_rate(task.options.false_reject_rate, len(used), skipped)
+        task.options.rates.check(len(used), called="good images" + without_words(skipped))
         features = np.memmap(file, np.float32, "r", shape=(len(used), positions, dims))
         folds = list(split_into_folds(len(used), FOLDS, task.options.seed))
         means = np.empty((positions, dims), np.float32)
