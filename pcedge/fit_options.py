@@ -6,6 +6,7 @@ from pathlib import Path
 from pcedge.banks import CoresetSize
 from pcedge.bundle import Bundle
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
+from pcedge.finetune_options import FinetuneOptions
 from pcedge.manifest import EmbeddingKind
 from pcedge.preprocessing import PRESETS, Preprocessing
 
@@ -34,6 +35,7 @@ class FitOptions:
         like: A bundle whose exported network and preprocessing are used, so that no PyTorch is needed and
             both products share one loaded network; ``backbone``, ``weights``, ``layers``, ``preprocessing``
             and ``embedding`` then say nothing.
+        finetune: How the backbone is tuned on the good images first; None for not at all.
         models: Directory of bundles.
         name: Of the bundle; None for the dataset's folder name.
         layout: Of the dataset's folders, as ``pcedge.datasets.LAYOUTS`` name them; None to recognise it.
@@ -52,6 +54,7 @@ class FitOptions:
     memory_gb: float | None = None
     cache_gb: float = DEFAULT_CACHE_GB
     like: Bundle | None = None
+    finetune: FinetuneOptions | None = None
     models: Path = DEFAULT_MODELS
     name: str | None = None
     layout: str | None = None

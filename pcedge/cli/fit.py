@@ -9,7 +9,7 @@ import typer
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 from pcedge.errors import OptionError
 
-from . import options, recipe
+from . import options, recipe, tuning
 
 if TYPE_CHECKING:
     from pcedge.fit_options import FitOptions
@@ -41,6 +41,11 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    finetune: tuning.Finetune = None,
+    finetune_epochs: tuning.Epochs = None,
+    finetune_lr: tuning.LearningRate = None,
+    finetune_stages: tuning.Stages = None,
+    finetune_minutes: tuning.Minutes = None,
     coreset: recipe.Coreset = None,
     neighbours: recipe.Neighbours = 1,
     false_reject_rate: recipe.FalseRejectRate = None,
@@ -92,7 +97,8 @@ def fit(
         )
     )
     same_network = find_bundle(like, models) if like else None
-    chosen = replace(chosen, like=same_network, models=models, name=name)
+    tuned = tuning.finetune_options(finetune, finetune_epochs, finetune_lr, finetune_stages, finetune_minutes)
+    chosen = replace(chosen, like=same_network, finetune=tuned, models=models, name=name)
     with progress_bars() as progress:
         result = fit_dataset(dataset, chosen, progress)
     if json:
@@ -114,6 +120,8 @@ def _refuse_ensemble(preset: str) -> None:
 def _print_json(result: "FitResult") -> None:
     import json
 
+    from msgspec import to_builtins
+
     manifest = result.bundle.manifest
     print(
         json.dumps(
@@ -122,6 +130,7 @@ def _print_json(result: "FitResult") -> None:
                 "backbone": manifest.backbone.name,
                 "backbone_weights": manifest.backbone.weights,
                 "offline_default": _offline_default(result),
+                "finetuning": to_builtins(manifest.backbone.finetuning),
                 "images": manifest.images,
                 "skipped": manifest.skipped,
                 "cached": result.cached,
@@ -148,6 +157,8 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     table.add("images", f"{manifest.images}, {result.cached} from the cache, {len(manifest.skipped)} skipped")
     note = "; the offline default, see below" if result.offline_default else ""
     table.add("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}{note}")
+    if manifest.backbone.finetuning:
+        tuning.add_to(table, manifest.backbone.finetuning)
     table.add("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
     table.add("bank rows", f"{manifest.bank.rows:,}")
     table.add("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")
@@ -173,6 +184,8 @@ def _print_notes(result: "FitResult", chosen: "FitOptions") -> None:
     manifest, limit = result.bundle.manifest, result.bundle.manifest.threshold
     if result.offline_default:
         say("[yellow]{reason}[/]", reason=_offline_default(result))
+    for note in manifest.backbone.finetuning.notes if manifest.backbone.finetuning else ():
+        say("[yellow]Fine-tuning:[/] {note}", note=note)
     for name, reason in list(manifest.skipped.items())[:5]:
         say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
     if result.cache_problem:
