@@ -41,6 +41,7 @@ WORKSTATION = {
     "pcedge.embedder",
     "pcedge.embedding",
     "pcedge.finetuning",
+    "pcedge.finetuning.choosing",
     "pcedge.finetuning.drift",
     "pcedge.finetuning.finetune",
     "pcedge.finetuning.pictures",

@@ -3,6 +3,6 @@
 What it can be told is in ``pcedge.finetune_options``, what it reports in ``pcedge.finetune_record``.
 """
 
-from .finetune import CLEARLY, LEAST_CKA, Finetuned, finetune
+from .finetune import Finetuned, finetune
 
-__all__ = ["CLEARLY", "LEAST_CKA", "Finetuned", "finetune"]
+__all__ = ["Finetuned", "finetune"]

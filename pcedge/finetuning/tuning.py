@@ -51,7 +51,7 @@ class Tuning:
         progress: Told of steps done, as the stage ``finetune``.
 
     Attributes:
-        history: A measurement for each epoch, the first one of epoch 0.
+        task: What it is tuned to do.
     """
 
     def __init__(
@@ -89,7 +89,6 @@ class Tuning:
         self._measured = self._batch([seed, _MEASURE], split.held_out)
         self._steps = math.ceil(len(split.train) / _PICTURES_A_STEP)
         self._done = 0
-        self.history: list[FinetuneEpoch] = []
 
     @property
     def chance(self) -> float:
@@ -129,22 +128,17 @@ class Tuning:
                 self._report(1)
             yield self._measure(epoch, float(np.mean(losses)))
 
-    def finish(self) -> None:
-        """Say that no epoch follows; the network learns no more."""
-        for value in self._parameters.values():
+    def finish(self, state: State) -> None:
+        """Take weights that ``state`` gave before, as the last ones; the network learns no more."""
+        for name, value in self._parameters.items():
             value.requires_grad_(False).grad = None
+            value.copy_(state[name])
         total = self._steps * (self._options.epochs + 1)
         self._progress("finetune", total, total)
 
     def state(self) -> State:
         """A copy of the tuned weights."""
         return {name: value.detach().clone() for name, value in self._parameters.items()}
-
-    def restore(self, state: State) -> None:
-        """Take weights that ``state`` gave before."""
-        with torch.no_grad():
-            for name, value in self._parameters.items():
-                value.copy_(state[name])
 
     def changes(self) -> dict[str, FeatureChange]:
         """How the features differ, as the weights are now, from the first ones, layer by layer."""
@@ -201,19 +195,16 @@ class Tuning:
         gain, error = separation.gain_over(self._first_separation)
         with torch.no_grad():
             held_out_loss, solved = self.task(self._maps(self._measured), self._measured)
-        self.history.append(
-            FinetuneEpoch(
-                epoch=epoch,
-                loss=loss,
-                held_out_loss=float(held_out_loss),
-                accuracy=float(solved.float().mean()),
-                separation=separation.auroc,
-                gain=gain,
-                gain_error=error,
-                cka=min(map(linear_cka, self._first_rows, rows)),
-            )
+        return FinetuneEpoch(
+            epoch=epoch,
+            loss=loss,
+            held_out_loss=float(held_out_loss),
+            accuracy=float(solved.float().mean()),
+            separation=separation.auroc,
+            gain=gain,
+            gain_error=error,
+            cka=min(map(linear_cka, self._first_rows, rows)),
         )
-        return self.history[-1]
 
     def _maps(self, batch: Batch) -> Tensor:
         """The last layer's maps of a batch."""
