@@ -20,7 +20,7 @@ class FinetuneOptions:
             ``cutmix``: tell a place in a picture from the same place with a piece of another one pasted into
             it (contrastive, Chen et al. 2020; CutMix, Yun et al. 2019; CutPaste, Li et al. 2021).
         epochs: Passes over the pictures at most, after one in which only the task's own head learns.
-        learning_rate: Of the backbone; constant.
+        learning_rate: Of the backbone; it rises over the first epoch and stays.
         stages: Names of the modules whose weights are trained; empty for the last of the layers used.
         minutes: No epoch begins after so many; None for no limit. Only without it do results repeat.
         pull: How strongly weights are drawn back to where they began, as a share of the distance and per

@@ -26,7 +26,7 @@ from .stages import tuned_parameters
 from .tasks import TASKS, Batch
 
 _PICTURES_A_STEP = 16
-_HEAD_LEARNING_RATE = 3e-3
+_HEAD_LEARNING_RATE = 1e-3
 # Steps of the head alone: from a random head's gradients, features would only learn its randomness (Kumar
 # et al. 2022: first the probe, then the tuning).
 _HEAD_PASSES = 40
@@ -86,9 +86,15 @@ class Tuning:
             torch.manual_seed(seed)
             channels = self._first_rows[-1].shape[1]
             self.task = TASKS[options.method](channels).to(self._device)
+        self._optimizer = torch.optim.Adam(
+            [
+                {"params": list(self._parameters.values())},
+                {"params": self.task.parameters(), "lr": _HEAD_LEARNING_RATE},
+            ]
+        )
         self._measured = self._batch([seed, _MEASURE], split.held_out)
         self._steps = math.ceil(len(split.train) / _PICTURES_A_STEP)
-        self._done = 0
+        self._done, self._total = 0, min(self._steps, _HEAD_STEPS) + self._steps * options.epochs
 
     @property
     def chance(self) -> float:
@@ -110,12 +116,6 @@ class Tuning:
         began = time.monotonic()
         self._report(0)
         yield self._measure(0, self._learn_head())
-        optimizer = torch.optim.Adam(
-            [
-                {"params": list(self._parameters.values()), "lr": self._options.learning_rate},
-                {"params": self.task.parameters(), "lr": _HEAD_LEARNING_RATE},
-            ]
-        )
         limit_s = math.inf if self._options.minutes is None else 60 * self._options.minutes
         for value in self._parameters.values():
             value.requires_grad_(True)
@@ -123,8 +123,10 @@ class Tuning:
             if time.monotonic() - began >= limit_s:
                 return
             losses = []
-            for batch in self._batches(epoch):
-                losses.append(self._step(optimizer, batch))
+            for step, batch in enumerate(self._batches(epoch), 1):
+                # Adam's first steps are as long as all others, however little it knows: they begin short.
+                warm = step / self._steps if epoch == 1 else 1.0
+                losses.append(self._step(batch, self._options.learning_rate * warm))
                 self._report(1)
             yield self._measure(epoch, float(np.mean(losses)))
 
@@ -133,8 +135,7 @@ class Tuning:
         for name, value in self._parameters.items():
             value.requires_grad_(False).grad = None
             value.copy_(state[name])
-        total = self._steps * (self._options.epochs + 1)
-        self._progress("finetune", total, total)
+        self._progress("finetune", self._total, self._total)
 
     def state(self) -> State:
         """A copy of the tuned weights."""
@@ -154,24 +155,24 @@ class Tuning:
                 known.append((self._maps(batch), batch))
             self._report(1)
         self.task.standardised.fit(torch.cat([self.task.describe(maps, batch) for maps, batch in known]))
-        optimizer = torch.optim.Adam(self.task.parameters(), lr=_HEAD_LEARNING_RATE)
         losses: list[float] = []
         for _ in range(_HEAD_PASSES):
             losses = []
             for maps, batch in known:
-                optimizer.zero_grad(set_to_none=True)
+                self._optimizer.zero_grad(set_to_none=True)
                 loss = self.task(maps, batch)[0]
                 loss.backward()
-                optimizer.step()
+                self._optimizer.step()
                 losses.append(loss.detach().item())
         return float(np.mean(losses))
 
-    def _step(self, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
-        optimizer.zero_grad(set_to_none=True)
+    def _step(self, batch: Batch, learning_rate: float) -> float:
+        self._optimizer.param_groups[0]["lr"] = learning_rate
+        self._optimizer.zero_grad(set_to_none=True)
         loss = self.task(self._maps(batch), batch)[0]
         loss.backward()
-        optimizer.step()
-        self._pull()
+        self._optimizer.step()
+        self._pull(learning_rate)
         found = float(loss.detach())
         if not math.isfinite(found):
             raise WeightsError(
@@ -180,9 +181,9 @@ class Tuning:
             )
         return found
 
-    def _pull(self) -> None:
+    def _pull(self, learning_rate: float) -> None:
         """Draw the weights towards where they began, apart from Adam, which would scale it away."""
-        share = min(self._options.pull * self._options.learning_rate, 1.0)
+        share = min(self._options.pull * learning_rate, 1.0)
         with torch.no_grad():
             for name, value in self._parameters.items():
                 value.lerp_(self._start[name], share)
@@ -228,4 +229,4 @@ class Tuning:
 
     def _report(self, steps: int) -> None:
         self._done += steps
-        self._progress("finetune", self._done, self._steps * (self._options.epochs + 1))
+        self._progress("finetune", self._done, self._total)
