@@ -7,8 +7,8 @@ from typing import Literal, get_args
 from pcedge.errors import OptionError
 
 FinetuneMethod = Literal["rotation", "cutmix"]
-DEFAULT_EPOCHS = 3
-DEFAULT_LEARNING_RATE = 3e-5
+DEFAULT_EPOCHS = 2
+DEFAULT_LEARNING_RATE = 1e-4
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from pcedge.preprocessing import Preprocessing
 
 from .pictures import Pictures, Split, network_input
 
-_BANK_PICTURES = 48
+_BANK_PICTURES = 32
 _BANK_SHARE = 0.01
-_FAULTS = 4
+_FAULTS = 3
 _BATCH = 8
 _SEPARATION = 2
 

@@ -29,30 +29,6 @@ class Batch:
     places: Masks | None = None
 
 
-class _Standardised(nn.Module):
-    """Descriptions [n, channels] with mean 0 and spread 1 in each channel, as they were at the beginning.
-
-    What nominal pictures have in common is by far the largest part of their descriptions, and a head would
-    spend its time on it.
-    """
-
-    mean: Tensor
-    spread: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(channels))
-        self.register_buffer("spread", torch.ones(channels))
-
-    def fit(self, described: Tensor) -> None:
-        """Take the beginning's descriptions."""
-        self.mean.copy_(described.mean(dim=0))
-        self.spread.copy_(described.std(dim=0).clamp(min=1e-6))
-
-    def forward(self, described: Tensor) -> Tensor:
-        return (described - self.mean) / self.spread
-
-
 class Rotation(nn.Module):
     """By how many quarter turns was this picture turned? (Gidaris et al. 2018)
 
@@ -62,7 +38,6 @@ class Rotation(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.standardised = _Standardised(channels)
         self.head = nn.Linear(channels, 4)
 
     @staticmethod
@@ -76,14 +51,9 @@ class Rotation(nn.Module):
         """Accuracy of guessing."""
         return 1 / 4
 
-    @staticmethod
-    def describe(maps: Tensor, batch: Batch) -> Tensor:
-        """The mean of each map, [n, channels]."""
-        return maps.mean(dim=(2, 3))
-
     def forward(self, maps: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss, and for each picture whether its turn was found, from maps [n, channels, h, w]."""
-        logits = self.head(self.standardised(self.describe(maps, batch)))
+        logits = self.head(_standardised(maps.mean(dim=(2, 3))))
         answer = torch.arange(len(maps), device=maps.device) % 4
         return functional.cross_entropy(logits, answer), logits.argmax(dim=1) == answer
 
@@ -101,7 +71,6 @@ class CutMix(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.standardised = _Standardised(channels)
         self.head = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, _PROJECTION))
 
     @staticmethod
@@ -121,24 +90,28 @@ class CutMix(nn.Module):
         """Accuracy of guessing among all other places of a batch."""
         return 1 / (3 * pictures - 1)
 
-    @staticmethod
-    def describe(maps: Tensor, batch: Batch) -> Tensor:
-        """The mean of each map over its place, [3n, channels]."""
-        assert batch.places is not None
-        places = torch.from_numpy(batch.places)[:, None].to(maps.device)
-        weights = functional.adaptive_avg_pool2d(places, (maps.shape[-2], maps.shape[-1])).repeat(3, 1, 1, 1)
-        return (maps * weights).sum(dim=(2, 3)) / weights.sum(dim=(2, 3))
-
     def forward(self, maps: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss, and for each clean view whether its twin is the nearest, from maps [3n, channels, h, w]."""
-        count = len(maps) // 3
-        described = self.standardised(self.describe(maps, batch))
-        directions = functional.normalize(self.head(described), dim=1)
+        assert batch.places is not None
+        count = len(batch.places)
+        places = torch.from_numpy(batch.places)[:, None].to(maps.device)
+        shares = functional.adaptive_avg_pool2d(places, (maps.shape[-2], maps.shape[-1])).repeat(3, 1, 1, 1)
+        described = (maps * shares).sum(dim=(2, 3)) / shares.sum(dim=(2, 3))
+        directions = functional.normalize(self.head(_standardised(described)), dim=1)
         logits = directions[: 2 * count] @ directions.T / _TEMPERATURE
         numbers = torch.arange(2 * count, device=maps.device)
         logits[numbers, numbers] = -torch.inf
         twin = (numbers + count) % (2 * count)
         return functional.cross_entropy(logits, twin), logits.argmax(dim=1) == twin
+
+
+def _standardised(described: Tensor) -> Tensor:
+    """Descriptions [n, channels] with mean 0 and, unless they hardly vary, spread 1 in each channel.
+
+    What nominal pictures have in common is by far the largest part of their descriptions. A head would spend
+    its time on it, and a step that moves all of them alike would throw it off.
+    """
+    return functional.batch_norm(described, None, None, training=True)
 
 
 TASKS: dict[FinetuneMethod, type[Rotation] | type[CutMix]] = {"rotation": Rotation, "cutmix": CutMix}

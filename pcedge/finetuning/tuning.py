@@ -26,6 +26,10 @@ from .stages import tuned_parameters
 from .tasks import TASKS, Batch
 
 _PICTURES_A_STEP = 16
+# An epoch takes no more pictures than these, so that one lasts seconds rather than minutes without a GPU.
+_MOST_STEPS = 6
+# Held-out pictures on which features are compared and the task is tried; the separation takes all of them.
+_COMPARED = 16
 _HEAD_LEARNING_RATE = 1e-3
 # Steps of the head alone: from a random head's gradients, features would only learn its randomness (Kumar
 # et al. 2022: first the probe, then the tuning).
@@ -92,19 +96,19 @@ class Tuning:
                 {"params": self.task.parameters(), "lr": _HEAD_LEARNING_RATE},
             ]
         )
-        self._measured = self._batch([seed, _MEASURE], split.held_out)
-        self._steps = math.ceil(len(split.train) / _PICTURES_A_STEP)
+        self._measured = self._batch([seed, _MEASURE], split.held_out[:_COMPARED])
+        self._steps = min(math.ceil(len(split.train) / _PICTURES_A_STEP), _MOST_STEPS)
         self._done, self._total = 0, min(self._steps, _HEAD_STEPS) + self._steps * options.epochs
 
     @property
     def chance(self) -> float:
         """Accuracy of guessing on the held-out pictures."""
-        return self.task.chance(len(self._split.held_out))
+        return self.task.chance(min(len(self._split.held_out), _COMPARED))
 
     @property
     def answers(self) -> int:
         """How many answers the accuracy on the held-out pictures is a share of."""
-        pictures = len(self._split.held_out)
+        pictures = min(len(self._split.held_out), _COMPARED)
         return (4 if self._options.method == "rotation" else 2) * pictures
 
     def epochs(self) -> Iterator[FinetuneEpoch]:
@@ -154,7 +158,6 @@ class Tuning:
             with torch.no_grad():
                 known.append((self._maps(batch), batch))
             self._report(1)
-        self.task.standardised.fit(torch.cat([self.task.describe(maps, batch) for maps, batch in known]))
         losses: list[float] = []
         for _ in range(_HEAD_PASSES):
             losses = []
@@ -213,14 +216,14 @@ class Tuning:
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         order = np.random.default_rng([self._seed, _TRAIN, epoch]).permutation(len(self._split.train))
-        for step, chosen in enumerate(np.array_split(order, self._steps)):
+        for step, chosen in enumerate(np.array_split(order[: self._steps * _PICTURES_A_STEP], self._steps)):
             yield self._batch([self._seed, _TRAIN, epoch, step], self._split.train[chosen])
 
     def _batch(self, seed: list[int], pictures: Pictures) -> Batch:
         return TASKS[self._options.method].batch(np.random.default_rng(seed), pictures)
 
     def _held_out_inputs(self) -> Iterator[Tensor]:
-        return self._inputs(self._split.held_out)
+        return self._inputs(self._split.held_out[:_COMPARED])
 
     def _inputs(self, pictures: Pictures) -> Iterator[Tensor]:
         for part in np.array_split(pictures, math.ceil(len(pictures) / _PICTURES_A_STEP)):
