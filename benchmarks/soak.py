@@ -149,7 +149,7 @@ def _open_files() -> set[tuple[str, str]]:
 
 def _target(entry: Path) -> str | None:
     try:
-        return os.readlink(entry)
+        return str(entry.readlink())
     except FileNotFoundError:
         return None
 

@@ -1,17 +1,61 @@
 """What good images score when the bank has not seen them: k folds over the training images."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank, CoresetSize, RowSources, greedy_coreset
+from pcedge.holding_out import deal_folds
 from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress, silent
 from pcedge.scoring import anomaly_map, reweighted_score
 
 FOLDS = 5
+# Embeddings kept beside the scores: of so many patches an image, fewer where this takes more bytes.
+MOST_KEPT, KEPT_BYTES = 16, 8 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What images scored against banks that had not seen them.
+
+    Attributes:
+        scores: float32 [images], image scores.
+        map_peaks: float32 [images], the largest value of each anomaly map.
+        squared_distances: float32 [images, patches], to the nearest bank row.
+        farthest: int32 [images, kept], the patches of each image that lie farthest off, the farthest first.
+        embeddings: float32 [images, kept, dims], theirs.
+    """
+
+    scores: NDArray[np.float32]
+    map_peaks: NDArray[np.float32]
+    squared_distances: NDArray[np.float32]
+    farthest: NDArray[np.int32]
+    embeddings: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Scored]") -> "Scored":
+        """All images of several, in order."""
+        return cls(
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.map_peaks for part in parts]),
+            np.concatenate([part.squared_distances for part in parts]),
+            np.concatenate([part.farthest for part in parts]),
+            np.concatenate([part.embeddings for part in parts]),
+        )
+
+    def take(self, images: Sequence[int] | NDArray[np.int64]) -> "Scored":
+        """Some of the images, in the order given."""
+        chosen = np.asarray(images, np.int64)
+        return Scored(
+            self.scores[chosen],
+            self.map_peaks[chosen],
+            self.squared_distances[chosen],
+            self.farthest[chosen],
+            self.embeddings[chosen],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,14 +63,28 @@ class HeldOut:
     """Held-out results of every image.
 
     Attributes:
-        scores: float32 [images], image scores.
-        map_peaks: float32 [images], the largest value of each anomaly map.
-        folds: How many folds there were.
+        scored: What they scored.
+        folds: How many folds there were; 1 where one bank saw none of the images.
     """
 
-    scores: NDArray[np.float32]
-    map_peaks: NDArray[np.float32]
+    scored: Scored
     folds: int
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """float32 [images], image scores."""
+        return self.scored.scores
+
+    @property
+    def map_peaks(self) -> NDArray[np.float32]:
+        """float32 [images], the largest value of each anomaly map."""
+        return self.scored.map_peaks
+
+
+def patches_kept(images: int, patches: int, dims: int) -> int:
+    """Of how many patches an image embeddings are kept: at least one, so that large sets stay small."""
+    affordable = KEPT_BYTES // max(1, images * dims * 4)
+    return min(MOST_KEPT, patches, max(1, affordable))
 
 
 def held_out(
@@ -39,6 +97,7 @@ def held_out(
     seed: int,
     neighbours: int = 1,
     folds: int = FOLDS,
+    groups: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> HeldOut:
     """Score every image against a bank chosen without the images of its fold.
@@ -51,22 +110,23 @@ def held_out(
         grid_hw: Grid of patches.
         seed: Of the folds.
         neighbours: Bank rows that re-weight the image score; 1 for none.
-        folds: At most; never more than images.
+        folds: At most; never more than images, or groups of them.
+        groups: The group of each image, those of a group being held out together; None for single images.
         progress: Told of images scored, as the stage ``calibrate``.
     """
     images = len(embeddings)
-    scores, peaks = np.empty(images, np.float32), np.empty(images, np.float32)
-    done = 0
-    for held in _folds(images, folds, seed):
+    kept = patches_kept(*embeddings.shape)
+    parts: list[Scored] = []
+    order: list[int] = []
+    dealt = list(split_into_folds(images, folds, seed, groups))
+    for held in dealt:
         bank = _bank_without(held, embeddings, projected, size)
         for image in held:
             one = embeddings[image : image + 1]
-            (scores[image],), (peaks[image],) = score_images(
-                one, bank, grid_hw, preprocessing.input_size, neighbours
-            )
-            done += 1
-            progress("calibrate", done, images)
-    return HeldOut(scores, peaks, min(folds, images))
+            parts.append(score_images(one, bank, grid_hw, preprocessing.input_size, neighbours, keep=kept))
+            order.append(int(image))
+            progress("calibrate", len(order), images)
+    return HeldOut(Scored.joined(parts).take(np.argsort(order)), len(dealt))
 
 
 def score_images(
@@ -75,19 +135,40 @@ def score_images(
     grid_hw: tuple[int, int],
     map_size: int,
     neighbours: int = 1,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Image scores and map peaks, float32 [images] each, of embeddings [images, patches, dims]."""
-    scores, peaks = np.empty(len(embeddings), np.float32), np.empty(len(embeddings), np.float32)
+    *,
+    keep: int = MOST_KEPT,
+) -> Scored:
+    """Score images whose embeddings [images, patches, dims] are given, and keep those of ``keep`` patches."""
+    images, patches, dims = embeddings.shape
+    keep = min(keep, patches)
+    scored = Scored(
+        np.empty(images, np.float32),
+        np.empty(images, np.float32),
+        np.empty((images, patches), np.float32),
+        np.empty((images, keep), np.int32),
+        np.empty((images, keep, dims), np.float32),
+    )
     for image, rows in enumerate(embeddings):
         distances, nearest = bank.search(rows)
-        scores[image] = reweighted_score(distances, nearest, rows, bank, neighbours)
-        peaks[image] = anomaly_map(distances, grid_hw, map_size).max()
-    return scores, peaks
+        scored.scores[image] = reweighted_score(distances, nearest, rows, bank, neighbours)
+        scored.map_peaks[image] = anomaly_map(distances, grid_hw, map_size).max()
+        scored.squared_distances[image] = distances
+        scored.farthest[image] = np.argsort(-distances, kind="stable")[:keep]
+        scored.embeddings[image] = rows[scored.farthest[image]]
+    return scored
 
 
-def _folds(images: int, folds: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    shuffled = np.random.default_rng(seed).permutation(images)
-    yield from np.array_split(shuffled, min(folds, images))
+def nameless_bank(rows: NDArray[np.float32]) -> Bank:
+    """A bank of rows [n, dims] that is only searched: where they came from is not asked."""
+    unnamed = np.zeros(len(rows), np.int32)
+    return Bank.build(rows, RowSources((), unnamed, unnamed, unnamed))
+
+
+def split_into_folds(
+    images: int, folds: int, seed: int, groups: Sequence[str] | None = None
+) -> list[NDArray[np.int64]]:
+    """The numbers of the images of each fold; never more folds than images, or groups of them."""
+    return deal_folds(groups or [str(image) for image in range(images)], folds, seed)
 
 
 def _bank_without(
@@ -100,5 +181,4 @@ def _bank_without(
     rows = projected[kept].reshape(-1, projected.shape[-1])
     picks = greedy_coreset(rows, size.rows(len(rows))).picks
     image, patch = np.divmod(picks, embeddings.shape[1])
-    unnamed = np.zeros(len(picks), np.int32)
-    return Bank.build(embeddings[kept[image], patch], RowSources((), unnamed, unnamed, unnamed))
+    return nameless_bank(embeddings[kept[image], patch])

@@ -9,11 +9,12 @@ from pcedge.bundle import Bundle, check_name, set_current, write_bundle
 from pcedge.datasets import open_dataset, training_images
 from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
 from pcedge.fit_options import FitOptions
+from pcedge.grouping import find_groups
+from pcedge.holding_out import check_support
 from pcedge.network import Network, exported_network
 from pcedge.progress import Progress, silent
 from pcedge.scoring import check_neighbours
 from pcedge.stopwatch import Stopwatch
-from pcedge.threshold import check_rate
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,12 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
         PcedgeError: With what was wrong and what to do; nothing was written or changed.
     """
     options = options or FitOptions()
-    if options.like is not None and options.finetune is not None:
-        raise OptionError(
-            "The network of another bundle is taken as it is and cannot be fine-tuned.",
-            "Leave out --like or --finetune.",
-        )
+    _check_finetune(options)
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
-    if options.false_reject_rate is not None:
-        check_rate(options.false_reject_rate, len(paths))
+    names = [dataset.relative(path) for path in paths]
+    units = len(set(find_groups(names, options.groups)))
+    check_support(options.rates, units, options.calibration, grouped=options.groups is not None)
     check_neighbours(options.neighbours)
     name = check_name(options.name or dataset.name)
     directory = options.models / name
@@ -79,6 +77,22 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
         cache_problem=built.cache_problem,
         offline_default=network.offline_default,
     )
+
+
+def _check_finetune(options: FitOptions) -> None:
+    if options.finetune is None:
+        return
+    if options.like is not None:
+        raise OptionError(
+            "The network of another bundle is taken as it is and cannot be fine-tuned.",
+            "Leave out --like or --finetune.",
+        )
+    if options.calibration == "split":
+        raise OptionError(
+            "--calibration split holds for images that nothing was learned from, and fine-tuning learns from "
+            "all good images.",
+            "Leave out --finetune, or use --calibration folds.",
+        )
 
 
 def _load_network(

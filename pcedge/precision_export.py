@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.atomic import link_or_copy
 from pcedge.banks import CoresetSize
 from pcedge.building import build
 from pcedge.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
@@ -19,6 +20,7 @@ from pcedge.fit_options import FitOptions
 from pcedge.inspector import Inspector
 from pcedge.manifest import Manifest, Precision, PrecisionInfo
 from pcedge.network import in_precision
+from pcedge.nominal_pictures import NOMINAL_FILE
 from pcedge.progress import Progress
 from pcedge.stopwatch import Stopwatch
 
@@ -103,6 +105,8 @@ def _add(
         folder = staging / precision
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
+        if bundle.has(NOMINAL_FILE):  # what was learned from looks the same in every precision
+            link_or_copy(bundle.file(NOMINAL_FILE), folder / NOMINAL_FILE)
         kind = int8_for if precision == "int8" else None
         _write_network(bundle, folder / EMBEDDER_FILE, dataset, kind)
         write_search_part(folder / SEARCH_PART_FILE, bundle.manifest.embedding.dims)
@@ -142,12 +146,21 @@ def _calibration(bundle: Bundle, dataset: Dataset) -> Iterator[NDArray[np.float3
 
 
 def _options(manifest: Manifest) -> FitOptions:
-    """What the bundle was fitted with, as far as it concerns the bank and the threshold."""
+    """What the bundle was fitted with, as far as it concerns the bank and the threshold.
+
+    Rates that were calibrated on other images need not be within the reach of those fitted on.
+    """
+    limits = manifest.threshold
+    own_images = not limits.images
     return FitOptions(
         coreset=CoresetSize.parse(manifest.bank.coreset),
-        false_reject_rate=manifest.threshold.false_reject_rate,
+        false_reject_rate=limits.false_reject_rate if own_images else None,
+        review_rate=limits.review_rate if own_images else None,
+        calibration=limits.calibration,
+        groups=limits.grouped_by or None,
         neighbours=manifest.score.neighbours,
         seed=manifest.bank.seed,
+        pictures_mb=manifest.pictures_mb,
     )
 
 

@@ -68,7 +68,7 @@ class Preprocessing:
         """Turn a picture (uint8 [height, width, 3]) into float32 [3, input_size, input_size]."""
         scale = 1.0 / (255.0 * np.asarray(self.std, np.float32))
         offset = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
-        normalised = self._resize_and_crop(image_rgb) * scale - offset
+        normalised = self.seen(image_rgb) * scale - offset
         return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
     def apply_to_mask(self, mask_hw: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -77,8 +77,18 @@ class Preprocessing:
         As in the reference implementation, a mask goes through the picture's own resize and only pixels
         that are still wholly defect count. Returns bool [input_size, input_size].
         """
-        defect: NDArray[np.bool_] = self._resize_and_crop(mask_hw) == 255
+        defect: NDArray[np.bool_] = self.seen(mask_hw) == 255
         return defect
+
+    def seen(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What the network sees of a picture (uint8 [height, width] or [.., .., 3]), at its input size."""
+        from PIL import Image
+
+        height, width = image.shape[:2]
+        resized_w, resized_h = self._resized_wh(width, height)
+        resized = np.asarray(Image.fromarray(image).resize((resized_w, resized_h), Image.Resampling.BILINEAR))
+        left, top = self._crop_origin(resized_w, resized_h)
+        return resized[top : top + self.input_size, left : left + self.input_size]
 
     def map_to_picture(self, width: int, height: int) -> NDArray[np.float64]:
         """Affine map [2, 3] from pixel centres (x, y) of the anomaly map to those of the picture."""
@@ -91,15 +101,6 @@ class Preprocessing:
                 [0.0, scale_y, (top + 0.5) * scale_y - 0.5],
             ]
         )
-
-    def _resize_and_crop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        from PIL import Image
-
-        height, width = image.shape[:2]
-        resized_w, resized_h = self._resized_wh(width, height)
-        resized = np.asarray(Image.fromarray(image).resize((resized_w, resized_h), Image.Resampling.BILINEAR))
-        left, top = self._crop_origin(resized_w, resized_h)
-        return resized[top : top + self.input_size, left : left + self.input_size]
 
     def _resized_wh(self, width: int, height: int) -> tuple[int, int]:
         if self.crop is None:

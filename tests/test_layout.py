@@ -20,6 +20,9 @@ FOLDERS = ("pcedge", *PARTS)
 # Only these may need what `pip install pcedge[fit]` adds.
 WORKSTATION = {
     "pcedge.backbones",
+    "pcedge.baselines.padim.fitter",
+    "pcedge.baselines.padim.network",
+    "pcedge.baselines.pyramid",
     "pcedge.compact",
     "pcedge.demo",
     "pcedge.distillation",

@@ -14,6 +14,7 @@ from pcedge.errors import BundleError, DatasetError, OptionError
 from pcedge.evaluation import Evaluation, evaluate
 from pcedge.exporting import ExportResult, export_bundle
 from pcedge.manifest import MANIFEST_FILE, Precision
+from pcedge.nominal_pictures import NOMINAL_FILE
 from pcedge.runtimes import Candidate, candidates, open_inspector
 from pcedge.verifying import choose_runtime, verify
 
@@ -57,6 +58,8 @@ def test_every_precision_is_a_whole_bundle_with_a_bank_and_a_threshold_of_its_ow
         assert variant.manifest.threshold.score != own.manifest.threshold.score
         rate = variant.manifest.threshold.false_reject_rate
         assert rate == own.manifest.threshold.false_reject_rate
+        assert variant.file(NOMINAL_FILE).samefile(own.file(NOMINAL_FILE))
+        assert variant.manifest.pictures_mb == own.manifest.pictures_mb
 
 
 def test_what_the_manifest_says_of_a_precision_is_what_evaluation_finds(exported: Exported) -> None:

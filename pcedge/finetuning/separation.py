@@ -84,7 +84,7 @@ class Criterion:
 
     def _scores(self, runtime: Runtime, bank: Bank, pictures: Pictures) -> NDArray[np.float32]:
         embeddings = self._embed(runtime, pictures)
-        return score_images(embeddings, bank, self._grid_hw, self._preprocessing.input_size)[0]
+        return score_images(embeddings, bank, self._grid_hw, self._preprocessing.input_size).scores
 
     def _bank(self, embeddings: NDArray[np.float32]) -> Bank:
         rows = embeddings.reshape(-1, embeddings.shape[-1])

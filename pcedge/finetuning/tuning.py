@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,12 +91,11 @@ class Tuning:
             torch.manual_seed(seed)
             channels = self._first_rows[-1].shape[1]
             self.task = TASKS[options.method](channels).to(self._device)
-        self._optimizer = torch.optim.Adam(
-            [
-                {"params": list(self._parameters.values())},
-                {"params": self.task.parameters(), "lr": _HEAD_LEARNING_RATE},
-            ]
-        )
+        groups: list[dict[str, Any]] = [
+            {"params": list(self._parameters.values())},
+            {"params": list(self.task.parameters()), "lr": _HEAD_LEARNING_RATE},
+        ]
+        self._optimizer = torch.optim.Adam(groups)
         self._measured = self._batch([seed, _MEASURE], split.held_out[:_COMPARED])
         self._steps = min(math.ceil(len(split.train) / _PICTURES_A_STEP), _MOST_STEPS)
         self._done, self._total = 0, min(self._steps, _HEAD_STEPS) + self._steps * options.epochs

@@ -87,6 +87,7 @@ def fit_and_evaluate_ensemble(
                 weights=member.weights,
                 models=models,
                 name=name,
+                pictures_mb=0,
             )
             fitted = fit(dataset.root, asked, report)
             watch = Stopwatch()

@@ -43,7 +43,11 @@ def fit_and_evaluate(
     labelled_images(dataset)
     watch = Stopwatch()
     with write_run(directory) as staging:
-        fitted = fit(dataset.root, replace(options.fit, models=models, name=circumstances.name), progress)
+        fitted = fit(
+            dataset.root,
+            replace(options.fit, models=models, name=circumstances.name, pictures_mb=0),
+            progress,
+        )
         with watch.stage("export"):
             bundle, unavailable = exported_for(fitted.bundle, options.runtimes, progress)
         with watch.stage("evaluate"):

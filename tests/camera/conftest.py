@@ -1,4 +1,5 @@
 import resource
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -35,6 +36,13 @@ def _no_room() -> Iterator[None]:
 def from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the benchmarks importable, whose brokers and controllers tests use too."""
     monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.fixture
+def left_over() -> Callable[[], list[str]]:
+    """Names threads that the test has started and that still run; others come and go as they like."""
+    before = set(threading.enumerate())
+    return lambda: [thread.name for thread in threading.enumerate() if thread not in before]
 
 
 @pytest.fixture

@@ -255,13 +255,12 @@ def test_pictures_are_written_under_the_names_that_their_events_gave_before(tmp_
     }
 
 
-def test_no_thread_is_left_after_closing() -> None:
-    before = threading.active_count()
+def test_no_thread_is_left_after_closing(left_over: Callable[[], list[str]]) -> None:
     for _ in range(20):
         with Delivery({"a": Told(), "b": Shown()}) as delivery:
             _put(delivery, 3)
 
-    assert threading.active_count() == before
+    assert left_over() == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only on Linux a thread has a priority of its own")

@@ -1,5 +1,4 @@
 import json
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -100,10 +99,9 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         pytest.fail("opened")
 
 
-def test_nothing_is_left_after_closing() -> None:
-    before = threading.active_count()
+def test_nothing_is_left_after_closing(left_over: Callable[[], list[str]]) -> None:
     for _ in range(3):
         with _server() as server:
             assert _get(server, "/healthz")[0] == 200
 
-    assert threading.active_count() == before
+    assert left_over() == []

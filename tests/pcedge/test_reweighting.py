@@ -108,7 +108,7 @@ def test_calibration_scores_good_images_as_inspection_will() -> None:
     embeddings = rng.normal(size=(6, 16, DIMS)).astype(np.float32)
     rows = rng.normal(size=(30, DIMS)).astype(np.float32)
 
-    scores, _ = score_images(embeddings, _bank(rows), GRID, 32, neighbours=4)
+    scores = score_images(embeddings, _bank(rows), GRID, 32, neighbours=4).scores
     plain = held_out(embeddings, embeddings, CoresetSize(fraction=1.0), Preprocessing(32), GRID, seed=0)
     weighted = held_out(
         embeddings, embeddings, CoresetSize(fraction=1.0), Preprocessing(32), GRID, seed=0, neighbours=4
