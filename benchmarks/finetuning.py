@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from pcedge.banks import CoresetSize
-from pcedge.cli.console import out, progress_bars
+from pcedge.cli.console import err, out, progress_bars
 from pcedge.datasets import Dataset, open_dataset
 from pcedge.finetune_options import (
     DEFAULT_EPOCHS,
@@ -130,6 +130,7 @@ def measure(
     seeds: int,
     other_rates: Iterable[float],
     progress: "Progress",
+    on_run: Callable[[str, Mapping[str, Any]], None],
 ) -> dict[str, Any]:
     """Before and after on one dataset.
 
@@ -141,6 +142,7 @@ def measure(
         seeds: Of coreset and tuning, 0 to ``seeds`` - 1.
         other_rates: Learning rates that are tried with seed 0 only.
         progress: Told of the stages.
+        on_run: Told of each tuning, once it is measured.
     """
     from .study import exact
 
@@ -169,6 +171,7 @@ def measure(
                 for epoch in sorted(epochs - {0})
             }
             runs.append(_described(tuned, seed, rate, by_epoch))
+            on_run(f"{dataset.name}, {method}", runs[-1])
         result["methods"][method] = runs
     return result
 
@@ -246,6 +249,7 @@ def main(
                 seeds=seeds,
                 other_rates=other_rate or (),
                 progress=progress,
+                on_run=lambda name, one: err.print(_course(name, one)),
             )
             for path in datasets
         }
@@ -268,9 +272,6 @@ def _print_tables(result: Mapping[str, Any]) -> None:
         for metric in METRICS:
             if dataset["before"][0][metric] is not None:
                 out.print(_summary(Path(name).name, metric, dataset, result["learning_rate"]))
-        for method, runs in dataset["methods"].items():
-            for one in runs:
-                out.print(_course(f"{Path(name).name}, {method}", one))
     print_environment(result)
 
 

@@ -101,6 +101,7 @@ def tuned_bundle(good_images: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from pcedge import CoresetSize, FinetuneOptions, FitOptions, Preprocessing, fit
     from pcedge.finetuning import separation
 
+    monkeypatch.setenv("PCEDGE_CACHE", str(tmp_path / "cache"))
     found = iter(range(10))
     monkeypatch.setattr(
         separation.Criterion,
