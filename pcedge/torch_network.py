@@ -7,6 +7,7 @@ from pcedge.backbones import Backbone, load_backbone, load_default_backbone
 from pcedge.bundle import BACKBONE_FILE
 from pcedge.compact import COMPACT
 from pcedge.embedder import build_embedder, default_embedding, save_backbone
+from pcedge.encoders import preprocessing_for
 from pcedge.errors import WeightsUnavailableError
 from pcedge.export import TorchRuntime
 from pcedge.finetuning import finetune
@@ -32,13 +33,14 @@ def load_network(paths: Sequence[Path], options: FitOptions, watch: Stopwatch, p
     with watch.stage("load"):
         backbone, missing = _load_backbone(options, progress)
     kind = options.embedding or default_embedding(backbone.name)
+    preprocessing = preprocessing_for(backbone.name, options.preprocessing)
     record = None
     if options.finetune is not None:
         with watch.stage("finetune"):
             tuned = finetune(
                 backbone,
                 paths,
-                options.preprocessing,
+                preprocessing,
                 kind,
                 options.finetune,
                 seed=options.seed,
@@ -46,7 +48,7 @@ def load_network(paths: Sequence[Path], options: FitOptions, watch: Stopwatch, p
                 progress=progress,
             )
         backbone, record = tuned.backbone, tuned.record
-    embedder = build_embedder(backbone.module, options.preprocessing, kind)
+    embedder = build_embedder(backbone.module, preprocessing, kind)
     runtime = TorchRuntime(embedder, options.device)
 
     def write_files(directory: Path) -> None:
@@ -56,7 +58,7 @@ def load_network(paths: Sequence[Path], options: FitOptions, watch: Stopwatch, p
         runtime=runtime,
         identity=runtime.name,
         device=runtime.device,
-        preprocessing=options.preprocessing,
+        preprocessing=preprocessing,
         backbone=BackboneInfo(
             name=backbone.name,
             layers=backbone.layers,
@@ -76,7 +78,8 @@ def _load_backbone(
     if options.backbone is None:
         return load_default_backbone(options.layers, options.weights, progress)
     try:
-        return load_backbone(options.backbone, options.layers, options.weights, progress), None
+        size = options.preprocessing.input_size
+        return load_backbone(options.backbone, options.layers, options.weights, progress, size=size), None
     except WeightsUnavailableError as error:
         raise WeightsUnavailableError(
             error.what, f"{error.hint} Without a download: --backbone {COMPACT}"
