@@ -67,8 +67,8 @@ def fit_baseline(
         dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
         method: One of ``METHODS``.
         options: What differs from the defaults. ``layers`` that are not named are the method's own;
-            ``coreset`` says nothing; ``embedding``, ``like``, ``finetune`` and ``neighbours`` are PatchCore's and
-            refused.
+            ``coreset`` says nothing; ``embedding``, ``like``, ``finetune`` and ``neighbours`` are
+            PatchCore's and refused.
         settings: The method's own, by name.
         progress: Told of every stage.
 
