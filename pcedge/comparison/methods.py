@@ -11,6 +11,7 @@ import msgspec
 
 from pcedge.banks import CoresetSize
 from pcedge.errors import OptionError
+from pcedge.finetune_options import FinetuneMethod, FinetuneOptions
 from pcedge.fit_options import FitOptions
 from pcedge.manifest import PATCHCORE, EmbeddingKind
 from pcedge.preprocessing import Preprocessing
@@ -36,6 +37,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     embedding: EmbeddingKind | None = None
     coreset: str | None = None
     neighbours: int | None = None
+    finetune: FinetuneMethod | None = None
     settings: dict[str, Any] = {}
 
 
@@ -79,6 +81,8 @@ class MethodSpec:
             chosen = replace(chosen, coreset=CoresetSize.parse(told.coreset))
         if told.neighbours is not None:
             chosen = replace(chosen, neighbours=told.neighbours)
+        if told.finetune is not None:
+            chosen = replace(chosen, finetune=FinetuneOptions(told.finetune))
         return chosen if told.method == PATCHCORE else replace(chosen, neighbours=1)
 
 
