@@ -18,9 +18,10 @@ from .credentials import Secret, read_secret
 from .delivery import AnySink, Delivery
 from .drivers import CameraSettings
 from .event_store import EventStore
-from .events import Event, Part, Phase
+from .events import Event, Part, Phase, nearest_normal
+from .explained import explained_picture, explanation_sheet, heat_legend
 from .folder import FolderSource
-from .frames import Frame, Inspection, Region, Verdict
+from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 from .gate import FrameGate, without_content
 from .gate_limits import MARGIN as GATE_MARGIN
 from .gate_limits import GateLimits, learn_limits
@@ -75,6 +76,8 @@ __all__ = [
     "Event",
     "EventCounts",
     "EventStore",
+    "Explain",
+    "Explanation",
     "FolderSource",
     "Frame",
     "FrameGate",
@@ -137,14 +140,18 @@ __all__ = [
     "WebhookTransport",
     "banner",
     "draw_findings",
+    "explained_picture",
+    "explanation_sheet",
     "find_regions",
     "frame_name",
+    "heat_legend",
     "heatmap_overlay",
     "inspect_stream",
     "invalid",
     "learn_limits",
     "list_images",
     "mqtt_broker",
+    "nearest_normal",
     "one_by_one",
     "open_sinks",
     "open_source",
@@ -158,6 +165,7 @@ __all__ = [
     "render_part",
     "result_picture",
     "sink_readings",
+    "unexplained",
     "without_content",
     "worst",
     "write_dataset",

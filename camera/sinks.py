@@ -12,9 +12,9 @@ from typing import Literal, Protocol, runtime_checkable
 from pcedge.errors import OptionError
 
 from .events import Event
+from .explained import explained_picture
 from .frames import Frame, Inspection
 from .images import write_image
-from .overlay import draw_findings
 from .retention import PICTURE_NAMES, Keeper, Retention
 
 Save = Literal["flagged", "all", "none"]
@@ -164,7 +164,7 @@ class Pictures:
         self._keeper.make_room()
         write_image(self._directory / files["picture"], frame.image_rgb)
         if "heatmap" in files:
-            drawn = draw_findings(frame.image_rgb, inspection)
+            drawn = explained_picture(frame.image_rgb, inspection)
             write_image(self._directory / files["heatmap"], drawn)
 
     def _free_stem(self, frame: Frame, inspection: Inspection) -> str:

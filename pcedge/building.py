@@ -152,6 +152,7 @@ def _threshold(task: Task, learned: Learned, options: FitOptions) -> ThresholdIn
         rate = check_rate(options.false_reject_rate, images)
     names = [task.names[path] for path in learned.held_out_paths]
     review, review_rate = review_at(results.scores, rate)
+    review_map = None if review_rate is None else threshold_at(results.map_peaks, review_rate)
     return ThresholdInfo(
         score=threshold_at(results.scores, rate),
         map=threshold_at(results.map_peaks, rate),
@@ -160,6 +161,7 @@ def _threshold(task: Task, learned: Learned, options: FitOptions) -> ThresholdIn
         held_out=dict(zip(names, map(float, results.scores), strict=True)),
         review=review,
         review_rate=review_rate,
+        review_map=review_map,
     )
 
 

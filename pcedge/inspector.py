@@ -7,12 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank
-from pcedge.camera import Inspection, Verdict, find_regions, invalid
+from pcedge.camera import Explain, Inspection, Region, Verdict, find_regions, invalid, unexplained
 from pcedge.errors import OptionError
+from pcedge.explaining import Explainer
 from pcedge.export import Runtime, SearchingRuntime
 from pcedge.manifest import Manifest
+from pcedge.nominal_pictures import NominalPictures
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map, image_score, reweighted_score
+
+# What counts as the top of a map that stays below every threshold, as a share of its peak.
+_TOP = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +48,12 @@ class Inspector:
         preprocessing: How a picture becomes the network's input.
         grid_hw: Grid of patches.
         threshold: Scores above it are NG.
-        map_threshold: Map values above it are coloured.
+        map_threshold: Map values above it are coloured as NG.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
+        review_map_threshold: Map values above it are coloured as REVIEW; None for the same share of
+            ``map_threshold`` as ``review_threshold`` is of ``threshold``.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
+        pictures: Of the training images, for explanations.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -61,7 +69,9 @@ class Inspector:
         threshold: float,
         map_threshold: float,
         review_threshold: float | None = None,
+        review_map_threshold: float | None = None,
         neighbours: int = 1,
+        pictures: NominalPictures | None = None,
     ) -> None:
         if not isfinite(threshold):
             raise OptionError(
@@ -74,7 +84,14 @@ class Inspector:
         self.threshold = threshold
         self.map_threshold = map_threshold
         self.review_threshold = review_threshold
+        self.review_map_threshold = None
+        if review_threshold is not None:
+            share = review_threshold / threshold if threshold > 0 else 1.0
+            self.review_map_threshold = (
+                map_threshold * share if review_map_threshold is None else review_map_threshold
+            )
         self.neighbours = neighbours
+        self.explainer = Explainer(bank, preprocessing, grid_hw, pictures)
         self._on_device = None
         # An approximate index that was asked for was measured: an exact search on the device is not that one.
         # And re-weighting needs the embeddings, which a search on the device does not show.
@@ -90,18 +107,26 @@ class Inspector:
         *,
         threshold: float | None = None,
         review: float | None = None,
+        pictures: NominalPictures | None = None,
     ) -> "Inspector":
-        """Inspect as a manifest says, or with another threshold, and with REVIEW above ``review``."""
+        """Inspect as a manifest says, or with another threshold, and with REVIEW above ``review``.
+
+        The map's thresholds come from the same images as the scores'. For another threshold, which none of
+        them says anything of, the map's moves by the same factor.
+        """
         limit = manifest.threshold
+        moved = 1.0 if threshold is None or not limit.score > 0 else threshold / limit.score
         return cls(
             runtime,
             bank,
             manifest.preprocessing,
             manifest.embedding.grid_hw,
             threshold=limit.score if threshold is None else threshold,
-            map_threshold=limit.map,
+            map_threshold=limit.map * moved,
             review_threshold=review,
+            review_map_threshold=limit.review_map if review == limit.review else None,
             neighbours=manifest.score.neighbours,
+            pictures=pictures,
         )
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
@@ -152,7 +177,8 @@ class Inspector:
         verdict = self._verdict(stages.score)
         score_map = self.score_map(stages)
         map_to_picture = self.preprocessing.map_to_picture(width, height)
-        passes = verdict is Verdict.OK
+        regions = () if verdict is Verdict.OK else self._regions(score_map, map_to_picture)
+        explain = self._reasons(stages, regions, map_to_picture) if regions else unexplained
         return Inspection(
             verdict=verdict,
             score=stages.score,
@@ -161,8 +187,35 @@ class Inspector:
             map_to_picture=map_to_picture,
             map_threshold=self.map_threshold,
             review_threshold=self.review_threshold,
-            regions=() if passes else find_regions(score_map, map_to_picture, self.map_threshold),
+            regions=regions,
+            review_map_threshold=self.review_map_threshold,
+            explain=explain,
         )
+
+    def most_unusual(
+        self, stages: Stages, image_rgb: NDArray[np.uint8]
+    ) -> tuple[tuple[Region, ...], Explain]:
+        """The place of a picture that differs most, whatever its verdict is, and what explains it."""
+        height, width = image_rgb.shape[:2]
+        map_to_picture = self.preprocessing.map_to_picture(width, height)
+        regions = _top(self.score_map(stages), map_to_picture)
+        return regions, self._reasons(stages, regions, map_to_picture)
+
+    def _reasons(
+        self, stages: Stages, regions: tuple[Region, ...], map_to_picture: NDArray[np.float64]
+    ) -> Explain:
+        return self.explainer.later(stages.squared_distances, stages.rows, regions, map_to_picture)
+
+    def _regions(
+        self, score_map: NDArray[np.float32], map_to_picture: NDArray[np.float64]
+    ) -> tuple[Region, ...]:
+        """Where a flagged picture differs: what is coloured, or the top of the map where nothing is.
+
+        The score is of one patch, the map is smoothed: a single patch can exceed its limit and the map not.
+        """
+        lowest = self.map_threshold if self.review_map_threshold is None else self.review_map_threshold
+        found = find_regions(score_map, map_to_picture, lowest)
+        return found or _top(score_map, map_to_picture)
 
     def _without(self, stages: Stages, ignored: NDArray[np.bool_]) -> Stages:
         """The stages with patches that do not count as if they were those of the bank."""
@@ -177,3 +230,8 @@ class Inspector:
             return Verdict.NG
         review = self.review_threshold is not None and score > self.review_threshold
         return Verdict.REVIEW if review else Verdict.OK
+
+
+def _top(score_map: NDArray[np.float32], map_to_picture: NDArray[np.float64]) -> tuple[Region, ...]:
+    """The top of a map, however low it is."""
+    return find_regions(score_map, map_to_picture, _TOP * float(score_map.max()), most=1)

@@ -61,7 +61,8 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Scores above ``score`` are NG, map values above ``map`` are coloured; both from good images only.
 
     ``held_out`` has the score of every training image against a bank made without its fold. Where REVIEW is
-    asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
+    asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG;
+    map values above ``review_map`` have its colours (None in a bundle of an earlier version).
     """
 
     score: float
@@ -71,6 +72,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     held_out: dict[str, float]
     review: float | None = None
     review_rate: float | None = None
+    review_map: float | None = None
 
 
 class MapInfo(msgspec.Struct, frozen=True, kw_only=True):

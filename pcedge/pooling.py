@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
 from pcedge.camera import Frame, Inspection
 from pcedge.errors import BundleError
+from pcedge.explaining import open_pictures
 from pcedge.export import Runtime
 from pcedge.inspector import Inspector
 from pcedge.runtimes import Candidate, open_runtime
@@ -178,6 +179,7 @@ class PooledInspector:
             bank,
             threshold=assignment.threshold,
             review=None if review is False else review,
+            pictures=open_pictures(bundle),
         )
         bank.prepare()
         if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time

@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
 from pcedge.defaults import DEFAULT_BATCH
 from pcedge.errors import BundleError, MissingExtraError, OptionError, RuntimeUnavailableError
+from pcedge.explaining import open_pictures
 from pcedge.export import (
     OnnxRuntime,
     OnnxSearchingRuntime,
@@ -54,6 +55,7 @@ def open_inspector(
     device: str = "auto",
     precision: Precision | None = None,
     threshold: float | None = None,
+    review: bool = False,
 ) -> Iterator[Inspector]:
     """Load a bundle's embedder and bank, ready to judge pictures.
 
@@ -64,6 +66,7 @@ def open_inspector(
             ``tensorrt``, by ONNX Runtime's TensorRT provider. On a GPU the bank is searched there.
         precision: Of the network, which brings a bank and a threshold of its own; None for the bundle's.
         threshold: Used instead of the bundle's own.
+        review: Whether scores above the bundle's second threshold are REVIEW.
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
@@ -72,7 +75,14 @@ def open_inspector(
     bundle = bundle.in_precision(precision or bundle.manifest.precision)
     bank = bundle.open_bank()
     with open_runtime(bundle, runtime, device) as opened:
-        yield Inspector.of(bundle.manifest, opened, bank, threshold=threshold)
+        yield Inspector.of(
+            bundle.manifest,
+            opened,
+            bank,
+            threshold=threshold,
+            review=bundle.manifest.threshold.review if review else None,
+            pictures=open_pictures(bundle),
+        )
 
 
 def runtime_kind(name: str) -> RuntimeKind:
