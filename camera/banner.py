@@ -40,12 +40,14 @@ def result_picture(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
 
 
 def findings(inspection: Inspection) -> str:
-    """Score and threshold in a few words, or the reason why there are none."""
+    """Score, threshold and p-value in a few words, or the reason why there are none."""
     if inspection.score is None:
         return inspection.reason
     text = f"score {inspection.score:#.4g}"
     if math.isfinite(inspection.threshold):
         text += f" / threshold {inspection.threshold:#.4g}"
+    if inspection.p_value is not None:
+        text += f", p {inspection.p_value:.2g}"
     return f"{text} {inspection.reason}".rstrip()
 
 

@@ -64,6 +64,8 @@ class Event:
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the picture differs.
         explain: Why, as the inspection has it; asked only when the event is written.
+        p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
+            or not known.
     """
 
     time: str
@@ -84,6 +86,7 @@ class Event:
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
     explain: Explain = field(default=unexplained, repr=False, compare=False)
+    p_value: float | None = None
 
     @classmethod
     def of(
@@ -126,6 +129,7 @@ class Event:
             review_threshold=_finite(inspection.review_threshold),
             regions=inspection.regions,
             explain=inspection.explain,
+            p_value=_finite(inspection.p_value),
         )
 
     def to_json(self) -> str:
@@ -140,6 +144,7 @@ class Event:
             "frame": self.frame,
             "name": self.name,
             "score": _finite(self.score),
+            "p_value": _finite(self.p_value),
             "verdict": self.verdict.value,
             "decision": self.decision.value,
             "threshold": _finite(self.threshold),

@@ -33,7 +33,8 @@ def explained_picture(image_rgb: NDArray[np.uint8], inspection: Inspection) -> N
     if not explanations:
         return heat
     width = max(image_rgb.shape[1], _NARROWEST_PX)
-    return _stacked([heat, _reasons(image_rgb, inspection, explanations, width)], width)
+    text = _line(f"{inspection.verdict.value}  {findings(inspection)}", width)
+    return _stacked([heat, text, _reasons(image_rgb, inspection, explanations, width)], width)
 
 
 def explanation_sheet(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
@@ -54,7 +55,7 @@ def explanation_sheet(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]
     for column, picture in enumerate((frame.image_rgb, heat)):
         left = _GAP_PX + column * (room + _GAP_PX) + (room - size_wh[0]) // 2
         pair[_GAP_PX : _GAP_PX + size_wh[1], left : left + size_wh[0]] = _resized(picture, size_wh)
-    text = "   ".join(filter(None, (findings(inspection), frame.name)))
+    text = f"{findings(inspection)}   {frame.name}"
     parts = [pair, _reasons(frame.image_rgb, inspection, explanations, _SHEET_PX)]
     return banner(_stacked(parts, _SHEET_PX), text, inspection.verdict)
 
@@ -108,6 +109,14 @@ def _reasons(
             row[_GAP_PX:, left : left + card_px] = card
         rows.append(row)
     return np.concatenate([*rows, heat_legend(inspection, width)])
+
+
+def _line(text: str, width: int) -> NDArray[np.uint8]:
+    font_px = _font_px(width)
+    strip = Image.new("RGB", (width, round(1.9 * font_px)), _GROUND)
+    place = (_GAP_PX, 1.2 * font_px)
+    ImageDraw.Draw(strip).text(place, text, _BRIGHT, font_of(round(1.1 * font_px)), "lm")
+    return np.asarray(strip)
 
 
 def _card(

@@ -138,6 +138,8 @@ class Inspection:
         review_map_threshold: The map value above which colours say REVIEW; None when there is no REVIEW.
         explain: Why the regions differ, in their order, of the first few of them. Found when it is called for
             the first time, so that judging does not wait for it; from any thread.
+        p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
+            or not known.
     """
 
     verdict: Verdict
@@ -151,3 +153,4 @@ class Inspection:
     regions: tuple[Region, ...] = ()
     review_map_threshold: float | None = None
     explain: Explain = unexplained
+    p_value: float | None = None

@@ -14,8 +14,8 @@ from pcedge.camera import (
     without_content,
     write_image,
 )
+from pcedge.detector import AnyDetector
 from pcedge.errors import ImageError
-from pcedge.inspector import Inspector
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,11 @@ class Explained:
         write_image(path, explanation_sheet(self.frame, self.inspection))
 
 
-def explain(inspector: Inspector, path: Path) -> Explained:
+def explain(detector: AnyDetector, path: Path) -> Explained:
     """Judge a picture and say why.
 
     Args:
-        inspector: As ``open_inspector`` gives it.
+        detector: As ``open_detector`` gives it.
         path: The picture.
 
     Raises:
@@ -61,10 +61,10 @@ def explain(inspector: Inspector, path: Path) -> Explained:
         raise ImageError(f"{path}: shows nothing to judge: {reason}.")
     frame = Frame(str(path.parent), 0, path.name, path.stat().st_mtime, image)
     began = time.perf_counter()
-    stages = inspector.stages(image)
-    inspection = inspector.judge(stages, image)
+    stages = detector.stages(image)
+    inspection = detector.judge(stages, image)
     milliseconds = 1000 * (time.perf_counter() - began)
     if inspection.verdict is Verdict.OK:
-        regions, reasons = inspector.most_unusual(stages, image)
+        regions, reasons = detector.most_unusual(stages, image)
         inspection = replace(inspection, regions=regions, explain=reasons)
     return Explained(frame, inspection, milliseconds)

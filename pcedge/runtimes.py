@@ -55,7 +55,6 @@ def open_inspector(
     device: str = "auto",
     precision: Precision | None = None,
     threshold: float | None = None,
-    review: bool = False,
 ) -> Iterator[Inspector]:
     """Load a bundle's embedder and bank, ready to judge pictures.
 
@@ -66,7 +65,6 @@ def open_inspector(
             ``tensorrt``, by ONNX Runtime's TensorRT provider. On a GPU the bank is searched there.
         precision: Of the network, which brings a bank and a threshold of its own; None for the bundle's.
         threshold: Used instead of the bundle's own.
-        review: Whether scores above the bundle's second threshold are REVIEW.
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
@@ -80,7 +78,6 @@ def open_inspector(
             opened,
             bank,
             threshold=threshold,
-            review=bundle.manifest.threshold.review if review else None,
             pictures=open_pictures(bundle),
         )
 

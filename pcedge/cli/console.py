@@ -30,6 +30,7 @@ _LABELS = {
     "download": "Downloading weights (MB)",
     "embed": "Embedding images",
     "coreset": "Choosing the coreset",
+    "gaussians": "Fitting the Gaussians",
     "calibrate": "Calibrating on good images",
     "write": "Writing the bundle",
     "export": "Exporting and checking",

@@ -53,29 +53,29 @@ def explain(
     are from each other; up to about 1 is normal. Needs no PyTorch once the bundle is exported. A picture
     that is OK is explained too: by its most unusual place.
     """
-    from pcedge.bundle import find_bundle
     from pcedge.explain import explain as explain_picture
+    from pcedge.methods import find_any_bundle, has_exported_network, open_detector
     from pcedge.precision import one_precision
-    from pcedge.runtimes import is_exported, open_inspector, runtime_kind
+    from pcedge.runtimes import runtime_kind
 
     if len(targets) > 2:
         raise OptionError(
             f"{len(targets)} names were given, one or two are needed.", "Use: pcedge explain [BUNDLE] IMAGE"
         )
     *bundles, image = targets
-    bundle = find_bundle(bundles[0] if bundles else None, models)
+    bundle = find_any_bundle(bundles[0] if bundles else None, models)
     kind = runtime_kind(runtime)
-    if kind == "auto" and not is_exported(bundle):
+    if kind == "auto" and not has_exported_network(bundle):
         kind = "torch"
-    with open_inspector(
+    with open_detector(
         bundle,
         runtime=kind,
         device=device,
         precision=one_precision(precision),
         threshold=threshold,
         review=review,
-    ) as inspector:
-        explained = explain_picture(inspector, Path(image))
+    ) as detector:
+        explained = explain_picture(detector, Path(image))
         sheet = output or Path(f"{Path(image).stem}-explained.png")
         explained.write_sheet(sheet)
     if json:
@@ -91,6 +91,8 @@ def _print(explained: "Explained", sheet: Path) -> None:
     table = Facts(explained.frame.name)
     table.add("verdict", found.verdict.value)
     table.add("score", f"{found.score:.4g}, threshold {found.threshold:.4g}")
+    if found.p_value is not None:
+        table.add("p-value", f"{found.p_value:.2g}: of good parts, the share that scores as much or more")
     for number, one in enumerate(found.explain(), 1):
         x, y, width, height = one.patch_xywh
         times = "" if one.times_typical is None else f": {one.times_typical:.1f} times the typical distance"

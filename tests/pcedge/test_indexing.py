@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE
-from pcedge.bundle import Bundle, describe_file
+from pcedge.bundle import Bundle
+from pcedge.bundle_files import describe_file
 from pcedge.errors import BundleError, DatasetError, OptionError
 from pcedge.export import Runtime
 from pcedge.golden import read_golden
