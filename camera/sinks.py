@@ -74,7 +74,9 @@ class FrameSink(Opened, Protocol):
 
 
 class Pictures:
-    """A folder that keeps pictures: the original as PNG and its heatmap, of the same size, as JPEG.
+    """A folder that keeps pictures: the original as PNG and its heatmap as JPEG.
+
+    The heatmap has the picture's size; with explanations, these are below it.
 
     Names begin with the time of capture, so they sort by it:
     ``20261122T101530.123456-cam0-000012-NG.png`` and ``...-NG-heatmap.jpg``. No two frames share a name; a
