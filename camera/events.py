@@ -66,6 +66,7 @@ class Event:
         explain: Why, as the inspection has it; asked only when the event is written.
         p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
             or not known.
+        drift: What has moved at the camera before this frame: quantity to a sentence; empty when nothing has.
     """
 
     time: str
@@ -87,6 +88,7 @@ class Event:
     regions: tuple[Region, ...] = ()
     explain: Explain = field(default=unexplained, repr=False, compare=False)
     p_value: float | None = None
+    drift: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -98,6 +100,7 @@ class Event:
         *,
         part: Part | None = None,
         product: str = "",
+        drift: Mapping[str, str] | None = None,
     ) -> Event:
         """Put together what is known of one frame.
 
@@ -108,6 +111,7 @@ class Event:
             files: Pictures kept of it.
             part: What it means for its part; None for a frame that is a part of its own.
             product: What it was judged as.
+            drift: What has moved at the camera.
         """
         part = part or Part(frame_id(frame), Phase.END, inspection.verdict)
         return cls(
@@ -130,6 +134,7 @@ class Event:
             regions=inspection.regions,
             explain=inspection.explain,
             p_value=_finite(inspection.p_value),
+            drift=dict(drift or {}),
         )
 
     def to_json(self) -> str:
@@ -153,6 +158,7 @@ class Event:
             "latency_ms": _finite(self.latency_ms),
             "reason": self.reason,
             "files": dict(self.files),
+            "drift": dict(self.drift),
         }
         return json.dumps(fields, allow_nan=False)
 

@@ -1,12 +1,14 @@
 """What travels through this folder: frames in, inspections out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .gate_limits import Look
 
 
 class Verdict(str, Enum):
@@ -38,6 +40,7 @@ class Frame:
         camera: Name of the camera; empty for the source's own.
         clock_s: ``time.monotonic()`` when it was captured: latencies are measured from here, which a clock
             that is set does not disturb.
+        look: What the frame gate saw of the picture; None before, and where it did not look.
     """
 
     source: str
@@ -49,6 +52,7 @@ class Frame:
     key: str = ""
     camera: str = ""
     clock_s: float = field(default_factory=time.monotonic)
+    look: Look | None = None
 
     @property
     def camera_name(self) -> str:
@@ -140,6 +144,7 @@ class Inspection:
             the first time, so that judging does not wait for it; from any thread.
         p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
             or not known.
+        numbers: What else was found, by name, for those who watch whether it drifts.
     """
 
     verdict: Verdict
@@ -154,3 +159,4 @@ class Inspection:
     review_map_threshold: float | None = None
     explain: Explain = unexplained
     p_value: float | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)

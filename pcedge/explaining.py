@@ -17,7 +17,7 @@ from pcedge.banks import Bank
 from pcedge.bundle import Bundle
 from pcedge.camera import Explain, Explanation, Region
 from pcedge.errors import BundleError
-from pcedge.nominal_pictures import NOMINAL_FILE, NominalPictures
+from pcedge.nominal_pictures import NOMINAL_FILE, KeptPictures
 from pcedge.preprocessing import Preprocessing
 
 # Bank rows around the nearest one whose distances are typical of the place.
@@ -42,7 +42,7 @@ class Explainer:
     bank: Bank
     preprocessing: Preprocessing
     grid_hw: tuple[int, int]
-    pictures: NominalPictures | None = None
+    pictures: KeptPictures | None = None
     _typical: dict[int, float | None] = field(default_factory=dict, init=False, repr=False)
 
     def later(
@@ -150,13 +150,13 @@ class Explainer:
         return picture[top : top + height, left : left + width], ""
 
 
-def open_pictures(bundle: Bundle) -> NominalPictures | None:
+def open_pictures(bundle: Bundle) -> KeptPictures | None:
     """A bundle's pictures of its training images; None if it was made without.
 
     Raises:
         BundleError: The file is missing or changed.
     """
-    return NominalPictures(bundle.file(NOMINAL_FILE)) if bundle.has(NOMINAL_FILE) else None
+    return KeptPictures(bundle.file(NOMINAL_FILE)) if bundle.has(NOMINAL_FILE) else None
 
 
 def _within(position: float, count: int) -> int:

@@ -12,7 +12,7 @@ from pcedge.explaining import Explainer
 from pcedge.export import Runtime, SearchingRuntime
 from pcedge.limits import map_thresholds, p_values_of
 from pcedge.manifest import Manifest
-from pcedge.nominal_pictures import NominalPictures
+from pcedge.nominal_pictures import KeptPictures
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map, image_score, reweighted_score
 from pcedge.threshold import PValues
@@ -70,7 +70,7 @@ class Inspector(Detector[Stages]):
         review_map_threshold: float | None = None,
         neighbours: int = 1,
         p_values: PValues | None = None,
-        pictures: NominalPictures | None = None,
+        pictures: KeptPictures | None = None,
     ) -> None:
         super().__init__(
             runtime,
@@ -100,7 +100,7 @@ class Inspector(Detector[Stages]):
         *,
         threshold: float | None = None,
         review: float | None = None,
-        pictures: NominalPictures | None = None,
+        pictures: KeptPictures | None = None,
     ) -> "Inspector":
         """Inspect as a manifest says, or with another threshold, and with REVIEW above ``review``."""
         limit = manifest.threshold

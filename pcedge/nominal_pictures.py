@@ -95,13 +95,13 @@ def add_nominal(
     """
     first = {name: _encode(picture) for name, picture in pictures}
     unwanted = {*drop, *first}
-    held = NominalPictures(path) if path.is_file() else None
+    held = KeptPictures(path) if path.is_file() else None
     kept = [name for name in held.names if name not in unwanted] if held else []
     rest = ((name, held.jpeg(name) or b"") for name in kept) if held else ()
     return _write(path, chain(first.items(), rest), limit_bytes)
 
 
-class NominalPictures:
+class KeptPictures:
     """The pictures of a bundle's file, which stays mapped: the bundle may be replaced while they are in use.
 
     Args:

@@ -22,7 +22,7 @@ from pcedge.explaining import open_pictures
 from pcedge.export import OnnxRuntime, Runtime
 from pcedge.inspector import Inspector
 from pcedge.manifest import Manifest
-from pcedge.nominal_pictures import NominalPictures
+from pcedge.nominal_pictures import KeptPictures
 from pcedge.runtimes import RuntimeKind, open_runtime
 
 OpenRuntime = Callable[[Bundle, RuntimeKind, str], Runtime]
@@ -55,7 +55,7 @@ class _Product:
     bundle: Bundle
     bank: Bank
     runtime: Runtime
-    pictures: NominalPictures | None
+    pictures: KeptPictures | None
 
 
 class Products:

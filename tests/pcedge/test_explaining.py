@@ -15,7 +15,7 @@ from pcedge.camera import Event, Explanation, Frame, Verdict
 from pcedge.explaining import MOST_EXPLAINED, NEIGHBOURS, Explainer, open_pictures
 from pcedge.inspector import Inspector
 from pcedge.manifest import Manifest
-from pcedge.nominal_pictures import NOMINAL_FILE, NominalPictures, write_nominal
+from pcedge.nominal_pictures import NOMINAL_FILE, KeptPictures, write_nominal
 from pcedge.preprocessing import Preprocessing
 
 Pictures = list[NDArray[np.uint8]]
@@ -29,14 +29,14 @@ def _bad(pictures: Pictures) -> NDArray[np.uint8]:
 
 
 @pytest.fixture
-def nominal(tmp_path: Path, pictures: Pictures, manifest: Manifest) -> NominalPictures:
+def nominal(tmp_path: Path, pictures: Pictures, manifest: Manifest) -> KeptPictures:
     """Pictures of all training images."""
     seen = [(f"good/{n}.png", manifest.preprocessing.seen(one)) for n, one in enumerate(pictures[:-1])]
     write_nominal(tmp_path / NOMINAL_FILE, seen, 10**6)
-    return NominalPictures(tmp_path / NOMINAL_FILE)
+    return KeptPictures(tmp_path / NOMINAL_FILE)
 
 
-def _with_pictures(inspector: Inspector, nominal: NominalPictures | None) -> Inspector:
+def _with_pictures(inspector: Inspector, nominal: KeptPictures | None) -> Inspector:
     inspector.explainer = replace(inspector.explainer, pictures=nominal)
     return inspector
 
@@ -48,7 +48,7 @@ def _first(inspector: Inspector, picture: NDArray[np.uint8]) -> Explanation:
 
 
 def test_the_nearest_normal_patch_is_the_one_that_the_search_found(
-    inspector: Inspector, pictures: Pictures, nominal: NominalPictures
+    inspector: Inspector, pictures: Pictures, nominal: KeptPictures
 ) -> None:
     picture = _bad(pictures)
     stages = inspector.stages(picture)
@@ -66,7 +66,7 @@ def test_the_nearest_normal_patch_is_the_one_that_the_search_found(
 
 
 def test_the_picture_shown_is_cut_from_the_training_image_around_that_patch(
-    inspector: Inspector, pictures: Pictures, nominal: NominalPictures
+    inspector: Inspector, pictures: Pictures, nominal: KeptPictures
 ) -> None:
     one = _first(_with_pictures(inspector, nominal), _bad(pictures))
 
@@ -87,7 +87,7 @@ def test_without_a_picture_the_rest_is_said_all_the_same(
     inspector: Inspector, pictures: Pictures, tmp_path: Path, kept: bool
 ) -> None:
     write_nominal(tmp_path / NOMINAL_FILE, [("other", pictures[0])], 10**6)
-    nominal = NominalPictures(tmp_path / NOMINAL_FILE) if kept else None
+    nominal = KeptPictures(tmp_path / NOMINAL_FILE) if kept else None
 
     one = _first(_with_pictures(inspector, nominal), _bad(pictures))
 
