@@ -7,8 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from pcedge.banks import PROJECTION_DIMS
 from pcedge.bundle import seal
@@ -19,23 +17,18 @@ from pcedge.features import BATCH, Features, embed_images
 from pcedge.fit_options import FitOptions
 from pcedge.gating import learn_gate
 from pcedge.golden import golden_frames, write_golden
+from pcedge.grouping import find_groups
 from pcedge.inspector import Inspector
-from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
-from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo, ThresholdInfo
+from pcedge.learning import Embed, Learned, Task, learn_exactly
+from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo
 from pcedge.memory import GIGA, plan_memory
 from pcedge.network import Network
 from pcedge.nominal_pictures import keep_pictures
 from pcedge.progress import Progress
 from pcedge.scoring import SIGMA
+from pcedge.staged_learning import learn_in_stages
 from pcedge.stopwatch import Stopwatch
-from pcedge.threshold import (
-    DEFAULT_FALSE_REJECT_RATE,
-    check_rate,
-    outliers,
-    review_at,
-    smallest_rate,
-    threshold_at,
-)
+from pcedge.threshold import outliers
 
 MIN_IMAGES = 4
 
@@ -90,12 +83,15 @@ def build(
         learned = learn_in_stages(task, plan, embed, watch, staging, progress)
     with watch.stage("write"):
         progress("write", 0, 1)
-        manifest = _manifest(name, dataset, task, learned, network, options)
-        manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out_paths, staging))
+        evidence = _evidence(task, learned)
+        manifest = _manifest(name, dataset, evidence, learned, network, options)
+        # In stages, those held out are enough: reading all the others once more would take long.
+        looked_at = dict.fromkeys((*learned.held_out_paths, *(learned.paths if plan.exact else ())))
+        manifest = msgspec.structs.replace(manifest, gate=learn_gate(tuple(looked_at), staging))
         _write_files(staging, manifest, learned, network, options.seed)
         paths = {name: path for path, name in task.names.items()}
         keep_pictures(staging, learned.bank.sources, paths, task.preprocessing, options.pictures_mb)
-        _evidence(task, learned).write(staging)
+        evidence.write(staging)
         manifest = seal(staging, manifest)
     scores = learned.held_out.scores
     found = {task.names[learned.held_out_paths[i]]: float(scores[i]) for i in outliers(scores)}
@@ -104,11 +100,13 @@ def build(
 
 def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
     paths = training_images(dataset, at_least=MIN_IMAGES)
+    names = {path: dataset.relative(path) for path in paths}
+    groups = find_groups(tuple(names.values()), options.groups) if options.groups is not None else ()
     return Task(
         paths=paths,
-        names={path: dataset.relative(path) for path in paths},
+        names=names,
         at_least=MIN_IMAGES,
-        false_reject_rate=options.false_reject_rate,
+        rates=options.rates,
         shape=network.shape,
         grid_hw=network.embedding.grid_hw,
         preprocessing=network.preprocessing,
@@ -116,6 +114,8 @@ def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
         seed=options.seed,
         device=network.device,
         neighbours=options.neighbours,
+        calibration=options.calibration,
+        groups=dict(zip(paths, groups, strict=False)),
     )
 
 
@@ -144,44 +144,16 @@ def embed_with(network: Network, cache: FeatureCache) -> Embed:
     return embed
 
 
-def threshold_of(
-    names: Sequence[str],
-    scores: NDArray[np.float32],
-    map_peaks: NDArray[np.float32],
-    method: str,
-    asked_rate: float | None,
-) -> ThresholdInfo:
-    """The thresholds from good images that what scored them had not seen.
-
-    Args:
-        names: Of these images.
-        scores: Their image scores.
-        map_peaks: The largest value of each map.
-        method: How they were scored without being seen, in words.
-        asked_rate: The false-reject rate that was asked for; None for 1 % or the smallest that they support.
-
-    Raises:
-        OptionError: They do not support the rate.
-    """
-    if asked_rate is None:
-        rate = max(DEFAULT_FALSE_REJECT_RATE, smallest_rate(len(scores)))
-    else:
-        rate = check_rate(asked_rate, len(scores))
-    review, review_rate = review_at(scores, rate)
-    return ThresholdInfo(
-        score=threshold_at(scores, rate),
-        map=threshold_at(map_peaks, rate),
-        false_reject_rate=rate,
-        method=method,
-        held_out=dict(zip(names, map(float, scores), strict=True)),
-        review=review,
-        review_rate=review_rate,
-    )
-
-
 def _manifest(
-    name: str, dataset: Dataset, task: Task, learned: Learned, network: Network, options: FitOptions
+    name: str,
+    dataset: Dataset,
+    evidence: HeldOutEvidence,
+    learned: Learned,
+    network: Network,
+    options: FitOptions,
 ) -> Manifest:
+    patches = learned.images * network.shape[0]
+    limits = evidence.limits(options.rates, learned.method, whole=len(learned.bank) >= patches)
     return Manifest(
         schema_version=SCHEMA_VERSION,
         pcedge_version=version("pcedge"),
@@ -189,25 +161,21 @@ def _manifest(
         name=name,
         dataset=dataset.title,
         images=learned.images,
-        skipped={task.names[path]: reason for path, reason in learned.skipped.items()},
+        skipped={dataset.relative(path): reason for path, reason in learned.skipped.items()},
         preprocessing=network.preprocessing,
         backbone=network.backbone,
         embedding=network.embedding,
         bank=BankInfo(
             rows=len(learned.bank),
-            patches=learned.images * task.shape[0],
+            patches=patches,
             coreset=str(options.coreset),
             projection_dims=min(PROJECTION_DIMS, network.embedding.dims),
             seed=options.seed,
             radius=learned.radius,
             guarantee=learned.guarantee,
         ),
-        threshold=threshold_of(
-            [task.names[path] for path in learned.held_out_paths],
-            learned.held_out.scores,
-            learned.held_out.map_peaks,
-            learned.method,
-            options.false_reject_rate,
+        threshold=msgspec.structs.replace(
+            limits, calibration=options.calibration, grouped_by=options.groups or ""
         ),
         map=MapInfo(sigma=SIGMA),
         score=ScoreInfo(neighbours=options.neighbours),
@@ -220,7 +188,7 @@ def _evidence(task: Task, learned: Learned) -> HeldOutEvidence:
     names = tuple(task.names[path] for path in learned.held_out_paths)
     return HeldOutEvidence(
         names=names,
-        groups=names,
+        groups=task.groups_of(learned.held_out_paths),
         held_out=learned.held_out,
         grid_hw=task.grid_hw,
         map_size=task.preprocessing.input_size,

@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 
 from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
-from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank
+from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank, MilvusAddress, MilvusIndex
 from pcedge.bundle_files import BundleFiles, describe_file
 from pcedge.defaults import DEFAULT_MODELS
 from pcedge.errors import BundleError, OptionError, PcedgeError
@@ -17,6 +17,7 @@ from pcedge.manifest import (
     EXACT,
     INT8,
     MANIFEST_FILE,
+    MILVUS,
     AnyManifest,
     IndexInfo,
     Manifest,
@@ -90,6 +91,7 @@ class Bundle(BundleFiles[Manifest]):
 
         Raises:
             BundleError: A file is missing or changed, or the index was made for other rows.
+            BankServerError: It is searched in a Milvus, which cannot be reached or does not hold it.
         """
         self.file(INDEX_FILE)
         self.file(ROWS_FILE)
@@ -111,7 +113,10 @@ class Bundle(BundleFiles[Manifest]):
             )
         return bank.searched_by(self._open_index(info, bank), info.candidates)
 
-    def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex:
+    def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex | MilvusIndex:
+        if info.factory == MILVUS:
+            address = MilvusAddress.parse(info.parameters)
+            return MilvusIndex.open(address, info.bank_sha256, rows=len(bank), dims=bank.dims)
         path = self.file(info.file)
         index = ApproximateIndex.open(path, info.factory, rows=len(bank), dims=bank.dims)
         index.tune(info.parameters)

@@ -15,6 +15,7 @@ from pcedge.camera import Inspection, Verdict, find_regions, invalid
 from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.preprocessing import Preprocessing
+from pcedge.threshold import PValues
 
 
 class Scored(Protocol):
@@ -38,6 +39,7 @@ class Detector(ABC, Generic[Stages]):
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
+        p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -52,6 +54,7 @@ class Detector(ABC, Generic[Stages]):
         threshold: float,
         map_threshold: float,
         review_threshold: float | None = None,
+        p_values: PValues | None = None,
     ) -> None:
         if not isfinite(threshold):
             raise OptionError(
@@ -63,6 +66,7 @@ class Detector(ABC, Generic[Stages]):
         self.threshold = threshold
         self.map_threshold = map_threshold
         self.review_threshold = review_threshold
+        self.p_values = p_values
 
     @abstractmethod
     def stages_from(self, network_input: NDArray[np.float32], outputs: NDArray[np.float32]) -> Stages:
@@ -128,6 +132,7 @@ class Detector(ABC, Generic[Stages]):
             map_to_picture=map_to_picture,
             map_threshold=self.map_threshold,
             review_threshold=self.review_threshold,
+            p_value=None if self.p_values is None else self.p_values.of(stages.score),
             regions=() if passes else find_regions(score_map, map_to_picture, self.map_threshold),
         )
 

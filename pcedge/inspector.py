@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank
 from pcedge.detector import Detector
 from pcedge.export import Runtime, SearchingRuntime
+from pcedge.limits import p_values_of
 from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map, image_score, reweighted_score
+from pcedge.threshold import PValues
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,7 @@ class Inspector(Detector[Stages]):
         map_threshold: Map values above it are coloured.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
+        p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -60,6 +63,7 @@ class Inspector(Detector[Stages]):
         map_threshold: float,
         review_threshold: float | None = None,
         neighbours: int = 1,
+        p_values: PValues | None = None,
     ) -> None:
         super().__init__(
             runtime,
@@ -68,6 +72,7 @@ class Inspector(Detector[Stages]):
             threshold=threshold,
             map_threshold=map_threshold,
             review_threshold=review_threshold,
+            p_values=p_values,
         )
         self.bank = bank
         self.neighbours = neighbours
@@ -98,6 +103,7 @@ class Inspector(Detector[Stages]):
             map_threshold=limit.map,
             review_threshold=review,
             neighbours=manifest.score.neighbours,
+            p_values=p_values_of(limit),
         )
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:

@@ -14,6 +14,8 @@ PATCHCORE = "patchcore"
 # How a bank is searched, besides the approximate indexes that a bundle may keep: exactly with all rows in
 # memory, or exactly with 8-bit codes of them in memory and the rows on disk.
 EXACT, INT8 = "exact", "int8"
+# The factory of an index that is no file in the bundle but the rows in a Milvus.
+MILVUS = "milvus"
 
 EmbeddingKind = Literal["reference", "mean"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -63,6 +65,18 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     ``held_out`` has the score of every training image against a bank made without its fold. Where REVIEW is
     asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
+
+    Attributes:
+        groups: The group of each held-out image; empty where every image stands alone.
+        folds: How many folds the images were dealt to; 1 where the bank saw none of them, 0 where a bundle of
+            an earlier version does not say.
+        proven_rate: What is proven of ``false_reject_rate``, see ``pcedge.guarantee``.
+        review_proven_rate: What is proven of ``review_rate``.
+        guarantee: The same in words, with its conditions.
+        images: Where ``held_out`` is from, if not from the images fitted on.
+        index: How the bank was searched for these scores.
+        calibration: How the fit was told to hold images out: ``folds`` or ``split``.
+        grouped_by: What it was told of groups: ``folder``, or a regular expression.
     """
 
     score: float
@@ -72,6 +86,15 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     held_out: dict[str, float]
     review: float | None = None
     review_rate: float | None = None
+    groups: dict[str, str] = msgspec.field(default_factory=dict)
+    folds: int = 0
+    proven_rate: float | None = None
+    review_proven_rate: float | None = None
+    guarantee: str = ""
+    images: str = ""
+    index: str = EXACT
+    calibration: Literal["folds", "split"] = "folds"
+    grouped_by: str = ""
 
 
 class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +182,8 @@ class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
 class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An approximate index beside the bank: its FAISS factory string, how it is searched, what that costs.
 
-    It belongs to the bank whose digest is ``bank_sha256``, and to no other.
+    It belongs to the bank whose digest is ``bank_sha256``, and to no other. Of rows in a Milvus ``factory``
+    is ``milvus``, ``parameters`` its address, empty for the machine's own, and ``file`` empty.
     """
 
     factory: str

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pcedge.building import embed_with, open_cache
 from pcedge.features import BATCH
-from pcedge.learning import check_enough, check_usable_rate
+from pcedge.learning import check_enough, without_words
 from pcedge.network import Network
 from pcedge.progress import Progress
 
@@ -49,7 +49,7 @@ def embed_in_chunks(
 
     Raises:
         DatasetError: Too few images can be used.
-        OptionError: Too few for the false-reject rate that was asked for.
+        OptionError: Too few for the rates that were asked for.
     """
     cache = open_cache(network, task.options)
     embed = embed_with(network, cache)
@@ -67,6 +67,5 @@ def embed_in_chunks(
         skipped |= features.skipped
         cached += features.cached
     check_enough(len(used), len(task.paths), task.at_least, skipped)
-    if task.options.false_reject_rate is not None:
-        check_usable_rate(task.options.false_reject_rate, len(used), skipped)
+    task.options.rates.check(len(used), called="good images" + without_words(skipped))
     return Seen(tuple(used), skipped, cached, cache.problem)

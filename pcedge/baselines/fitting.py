@@ -1,7 +1,7 @@
 """Fit a baseline: from a folder of good images to a bundle, as ``pcedge.fit`` does it for PatchCore."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -9,18 +9,20 @@ from typing import Any
 
 import msgspec
 
-from pcedge.building import MIN_IMAGES, threshold_of
+from pcedge.building import MIN_IMAGES
 from pcedge.bundle import check_name, seal, set_current, write_bundle
 from pcedge.datasets import Dataset, open_dataset, training_images
+from pcedge.encoders import preprocessing_for
 from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
 from pcedge.fit_options import FitOptions
 from pcedge.gating import learn_gate
 from pcedge.golden import golden_frames
+from pcedge.limits import find_limits
 from pcedge.manifest import SCHEMA_VERSION, MapInfo
 from pcedge.progress import Progress, silent
 from pcedge.scoring import SIGMA
 from pcedge.stopwatch import Stopwatch
-from pcedge.threshold import check_rate, outliers
+from pcedge.threshold import outliers
 
 from .bundle import BaselineBundle
 from .golden import write_golden
@@ -74,11 +76,13 @@ def fit_baseline(
     """
     chosen, options = find_method(method), options or FitOptions()
     _refuse_other_options(method, options)
+    if options.backbone is not None:
+        prepared = preprocessing_for(options.backbone, options.preprocessing)
+        options = replace(options, preprocessing=prepared)
     parsed = parse_settings(chosen, settings or {})
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
-    if options.false_reject_rate is not None:
-        check_rate(options.false_reject_rate, len(paths))
+    options.rates.check(len(paths))
     name = check_name(options.name or dataset.name)
     watch = Stopwatch()
     with watch.stage("load"):
@@ -112,6 +116,8 @@ def _refuse_other_options(method: str, options: FitOptions) -> None:
     others = {
         "--embedding": options.embedding is not None,
         "--like": options.like is not None,
+        "--calibration split": options.calibration != "folds",
+        "--groups": options.groups is not None,
         "--neighbours": options.neighbours != 1,
     }
     for option, given in others.items():
@@ -135,12 +141,12 @@ def _manifest(
         images=learned.images,
         skipped={task.names[path]: reason for path, reason in learned.skipped.items()},
         preprocessing=task.options.preprocessing,
-        threshold=threshold_of(
+        threshold=find_limits(
             [task.names[path] for path in learned.held_out],
             learned.scores,
             learned.map_peaks,
+            task.options.rates,
             learned.how,
-            task.options.false_reject_rate,
         ),
         map=MapInfo(sigma=SIGMA),
         grid_hw=learned.grid_hw,

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pcedge.detector import Detector
 from pcedge.export import Runtime
+from pcedge.limits import p_values_of
 from pcedge.scoring import anomaly_map
 
 from .manifest import BaselineManifest
@@ -63,6 +64,7 @@ class BaselineInspector(Detector[Scores]):
             threshold=limit.score if threshold is None else threshold,
             map_threshold=limit.map,
             review_threshold=review,
+            p_values=p_values_of(limit),
         )
         self._scorer = scorer
 

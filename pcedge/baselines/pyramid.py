@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from pcedge.backbones import DEFAULT_BACKBONE, Backbone, load_backbone, read_state
 from pcedge.compact import COMPACT
+from pcedge.encoders import ENCODERS
 from pcedge.errors import WeightsUnavailableError
 from pcedge.fit_options import FitOptions
 from pcedge.manifest import BackboneInfo
@@ -87,11 +88,11 @@ def load_pyramid_backbone(
         OptionError: It does not exist, or has no such layers.
     """
     named = options.backbone or DEFAULT_BACKBONE
-    default: tuple[str, ...] = _COMPACT_PYRAMID if named == COMPACT else RESNET_PYRAMID
-    if last and named != COMPACT and _go_so_far(options.weights, last):
-        default = (*default, last)
+    layers, size = options.layers or _pyramid_of(named), options.preprocessing.input_size
+    if last and layers == RESNET_PYRAMID and not options.layers and _go_so_far(options.weights, last):
+        layers = (*layers, last)
     try:
-        return load_backbone(named, options.layers or default, options.weights, progress), None
+        return load_backbone(named, layers, options.weights, progress, size=size), None
     except WeightsUnavailableError as error:
         if options.backbone is None and not options.layers:
             return load_backbone(COMPACT, _COMPACT_PYRAMID), error
@@ -102,7 +103,15 @@ def load_pyramid_backbone(
 
 def _go_so_far(weights: Path | None, layer: str) -> bool:
     """Whether weights have a layer: a file may have been cut off before it."""
-    return weights is None or any(name.startswith(f"{layer}.") for name in read_state(weights))
+    return weights is None or any(f".{layer}." in f".{name}" for name in read_state(weights))
+
+
+def _pyramid_of(name: str) -> tuple[str, ...]:
+    if name == COMPACT:
+        return _COMPACT_PYRAMID
+    encoder = ENCODERS.get(name)
+    # A transformer has one grid all the way: no pyramid, but layers that are as good.
+    return RESNET_PYRAMID if encoder is None or encoder.patch == 1 else encoder.default_layers
 
 
 def backbone_info(backbone: Backbone) -> BackboneInfo:

@@ -39,6 +39,7 @@ _LABELS = {
     "check": "Checking the dataset",
     "evaluate": "Evaluating",
     "index": "Building indexes",
+    "milvus": "Rows in Milvus",
     "search": "Searching",
     "data": "Reading the data",
     "sweep": "Points of the sweep",

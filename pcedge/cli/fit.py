@@ -61,6 +61,9 @@ def fit(
     coreset: recipe.Coreset = None,
     neighbours: recipe.Neighbours = 1,
     false_reject_rate: recipe.FalseRejectRate = None,
+    review_rate: recipe.ReviewRate = None,
+    calibration: recipe.Calibration = "folds",
+    groups: recipe.Groups = None,
     seed: recipe.Seed = 0,
     device: options.Device = "auto",
     memory_gb: recipe.MemoryGb = None,
@@ -113,6 +116,9 @@ def fit(
             coreset=coreset,
             neighbours=neighbours,
             false_reject_rate=false_reject_rate,
+            review_rate=review_rate,
+            calibration=calibration,
+            groups=groups,
             seed=seed,
             device=device,
             memory_gb=memory_gb,
@@ -175,6 +181,11 @@ def _print_json(result: "FitResult") -> None:
                 "guarantee": manifest.bank.guarantee,
                 "threshold": manifest.threshold.score,
                 "false_reject_rate": manifest.threshold.false_reject_rate,
+                "proven_rate": manifest.threshold.proven_rate,
+                "review_threshold": manifest.threshold.review,
+                "review_rate": manifest.threshold.review_rate,
+                "method": manifest.threshold.method,
+                "calibration_guarantee": manifest.threshold.guarantee,
                 "outliers": result.outliers,
                 "seconds": result.seconds,
                 "bytes": result.bundle.nbytes,
@@ -201,6 +212,9 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
         "threshold",
         f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})",
     )
+    if limit.review is not None and limit.review_rate is not None:
+        table.add("review", f"{limit.review:.4g}, {limit.review_rate:.2%} of good parts (watch --review)")
+    table.add("guarantee", limit.guarantee)
     times = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
     table.add("seconds", f"{sum(result.seconds.values()):.1f} ({times})")
     table.add("bundle", f"{result.bundle.directory} (now current)")

@@ -30,9 +30,10 @@ def print_notes(result: "FitResult | BaselineFit", asked_rate: float | None) -> 
             )
     if asked_rate is None and limit.false_reject_rate > DEFAULT_FALSE_REJECT_RATE:
         say(
-            "[yellow]{images} images support a false-reject rate of {rate} at best;[/] {needed} would "
+            "[yellow]{held} {images} support a false-reject rate of {rate} at best;[/] {needed} would "
             "support {wanted}.",
-            images=len(limit.held_out),
+            held=len(set(limit.groups.values()) or limit.held_out),
+            images="groups" if limit.groups else "images held out" if limit.folds == 1 else "images",
             rate=f"{limit.false_reject_rate:.2%}",
             needed=images_needed(DEFAULT_FALSE_REJECT_RATE),
             wanted=f"{DEFAULT_FALSE_REJECT_RATE:.0%}",
