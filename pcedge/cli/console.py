@@ -32,6 +32,7 @@ _LABELS = {
     "coreset": "Choosing the coreset",
     "gaussians": "Fitting the Gaussians",
     "calibrate": "Calibrating on good images",
+    "usage": "Counting the bank rows that good images use",
     "write": "Writing the bundle",
     "export": "Exporting and checking",
     "engine": "Building the engine",
