@@ -45,12 +45,14 @@ _LABELS = {
     "data": "Reading the data",
     "sweep": "Points of the sweep",
     "categories": "Categories",
+    "compare": "Methods compared",
     "read": "Reading the runs",
     "draw": "Drawing",
     "typeset": "Typesetting",
     "watch": "Watching the line",
     "components": "Looking at the teacher",
     "distill": "Training",
+    "finetune": "Fine-tuning",
 }
 
 
