@@ -30,7 +30,7 @@ def compare(
     ],
     methods: Annotated[
         str, typer.Option(help="What is compared, separated by commas; an unknown name lists all.")
-    ] = "patchcore,padim",
+    ] = "patchcore,padim,spade",
     methods_file: Annotated[
         Path | None,
         typer.Option(
