@@ -24,7 +24,7 @@ def continue_coreset(
         most: How many rows to take at most.
 
     Returns:
-        The rows taken, in order, and the largest distance of any row that is left from its nearest chosen one.
+        The rows taken, in order, and the largest distance of any row left from its nearest chosen one.
     """
     limit = np.float32(radius) ** 2
     bounds = _nearest(rows, given)

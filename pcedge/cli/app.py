@@ -23,6 +23,7 @@ from .models import models
 from .report import report
 from .service import service
 from .sweep import sweep
+from .teach import teach
 from .verify import verify
 from .watch import watch
 
@@ -85,6 +86,7 @@ app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("bench")(bench)
 app.command("index")(index)
+app.command("teach")(teach)
 app.command("sweep")(sweep)
 app.command("datasets")(datasets)
 app.command("report")(report)

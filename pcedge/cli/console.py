@@ -39,6 +39,8 @@ _LABELS = {
     "evaluate": "Evaluating",
     "index": "Building indexes",
     "search": "Searching",
+    "look": "Looking at the pictures",
+    "teach": "Teaching the banks",
     "data": "Reading the data",
     "sweep": "Points of the sweep",
     "categories": "Categories",
