@@ -62,6 +62,8 @@ class Event:
             on. Without part-level rules it is ``verdict``.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the picture differs.
+        p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
+            or not known.
     """
 
     time: str
@@ -81,6 +83,7 @@ class Event:
     decision: Verdict = Verdict.INVALID
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
+    p_value: float | None = None
 
     @classmethod
     def of(
@@ -122,6 +125,7 @@ class Event:
             decision=part.decision,
             review_threshold=_finite(inspection.review_threshold),
             regions=inspection.regions,
+            p_value=_finite(inspection.p_value),
         )
 
     def to_json(self) -> str:
@@ -136,6 +140,7 @@ class Event:
             "frame": self.frame,
             "name": self.name,
             "score": _finite(self.score),
+            "p_value": _finite(self.p_value),
             "verdict": self.verdict.value,
             "decision": self.decision.value,
             "threshold": _finite(self.threshold),

@@ -89,6 +89,8 @@ class Inspection:
         map_threshold: The map value at which colouring starts.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the picture differs, the highest peak first; empty when OK or not judged.
+        p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
+            or not known.
     """
 
     verdict: Verdict
@@ -100,3 +102,4 @@ class Inspection:
     map_threshold: float = 0.0
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
+    p_value: float | None = None

@@ -3,6 +3,7 @@
 from .bank_graph import SCORE, write_bank_search
 from .engine_file import EngineInfo, engine_name, is_fused, read_engine, timing_cache_name, write_engine
 from .fixed_shapes import fixed_shapes
+from .gaussian_graph import write_gaussian_distances
 from .gpu import cuda_driver_version, gpu_name
 from .half_precision import write_fp16
 from .input_shapes import Shapes, input_shapes
@@ -75,6 +76,7 @@ __all__ = [
     "write_engine",
     "write_fp16",
     "write_fused",
+    "write_gaussian_distances",
     "write_int8",
     "write_onnx",
     "write_search",

@@ -20,7 +20,7 @@ def require_onnx(purpose: str) -> None:
 
 
 def read_graph(path: Path) -> "ModelProto":
-    """Read an ONNX file.
+    """Read an ONNX file; what it keeps in other files stays there.
 
     Raises:
         MissingExtraError: onnx is not installed.
@@ -30,7 +30,7 @@ def read_graph(path: Path) -> "ModelProto":
     import onnx
 
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf, which has no types, raises a class of its own
         raise ExportError(f"{path} cannot be read as an ONNX file ({error}).", _AGAIN) from error
     if not model.graph.node:

@@ -39,7 +39,7 @@ class OnnxRuntime:
         return f"onnxruntime ({provider})"
 
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map images float32 [n, 3, s, s] to embeddings float32 [n, patches, dims]."""
+        """Map images float32 [n, 3, s, s] to embeddings float32 [n, patches, dims], or what else it gives."""
         return self._run({INPUT: images})
 
     def _run(self, feed: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:

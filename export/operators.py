@@ -120,11 +120,13 @@ class _Checker:
 
     def __init__(self, model: "ModelProto") -> None:
         from onnx import numpy_helper
+        from onnx.external_data_helper import uses_external_data
 
         graph = model.graph
         self._opset = next(entry.version for entry in model.opset_import if entry.domain in _STANDARD)
         self._constants: dict[str, NDArray[Any] | None] = {
-            tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer
+            tensor.name: None if uses_external_data(tensor) else numpy_helper.to_array(tensor)
+            for tensor in graph.initializer
         }
         for node in graph.node:
             for attribute in node.attribute:

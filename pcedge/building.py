@@ -7,37 +7,28 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from pcedge.banks import PROJECTION_DIMS
 from pcedge.bundle import seal
-from pcedge.camera import read_image
 from pcedge.datasets import Dataset, training_images
-from pcedge.errors import DatasetError, ImageError
 from pcedge.evidence import HeldOutEvidence
 from pcedge.feature_cache import FeatureCache, content_digest, default_cache_directory, embedder_key
 from pcedge.features import BATCH, Features, embed_images
 from pcedge.fit_options import FitOptions
 from pcedge.gating import learn_gate
-from pcedge.golden import with_fault, write_golden
+from pcedge.golden import golden_frames, write_golden
+from pcedge.grouping import find_groups
 from pcedge.inspector import Inspector
-from pcedge.learning import Embed, Learned, Task, learn_exactly, learn_in_stages
-from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo, ThresholdInfo
+from pcedge.learning import Embed, Learned, Task, learn_exactly
+from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo
 from pcedge.memory import GIGA, plan_memory
 from pcedge.network import Network
 from pcedge.nominal_pictures import keep_pictures
 from pcedge.progress import Progress
 from pcedge.scoring import SIGMA
+from pcedge.staged_learning import learn_in_stages
 from pcedge.stopwatch import Stopwatch
-from pcedge.threshold import (
-    DEFAULT_FALSE_REJECT_RATE,
-    check_rate,
-    outliers,
-    review_at,
-    smallest_rate,
-    threshold_at,
-)
+from pcedge.threshold import outliers
 
 MIN_IMAGES = 4
 
@@ -84,20 +75,23 @@ def build(
     """
     task = _task(dataset, network, options)
     plan = plan_memory(len(task.paths), *task.shape, options.coreset, options.memory_gb)
-    cache = _open_cache(network, options)
-    embed = _embed_with(network, cache)
+    cache = open_cache(network, options)
+    embed = embed_with(network, cache)
     if plan.exact:
         learned = learn_exactly(task, embed, watch, progress)
     else:
         learned = learn_in_stages(task, plan, embed, watch, staging, progress)
     with watch.stage("write"):
         progress("write", 0, 1)
-        manifest = _manifest(name, dataset, task, learned, network, options)
-        manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out_paths, staging))
+        evidence = _evidence(task, learned)
+        manifest = _manifest(name, dataset, evidence, learned, network, options)
+        # In stages, those held out are enough: reading all the others once more would take long.
+        looked_at = dict.fromkeys((*learned.held_out_paths, *(learned.paths if plan.exact else ())))
+        manifest = msgspec.structs.replace(manifest, gate=learn_gate(tuple(looked_at), staging))
         _write_files(staging, manifest, learned, network, options.seed)
         paths = {name: path for path, name in task.names.items()}
         keep_pictures(staging, learned.bank.sources, paths, task.preprocessing, options.pictures_mb)
-        _evidence(task, learned).write(staging)
+        evidence.write(staging)
         manifest = seal(staging, manifest)
     scores = learned.held_out.scores
     found = {task.names[learned.held_out_paths[i]]: float(scores[i]) for i in outliers(scores)}
@@ -106,11 +100,13 @@ def build(
 
 def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
     paths = training_images(dataset, at_least=MIN_IMAGES)
+    names = {path: dataset.relative(path) for path in paths}
+    groups = find_groups(tuple(names.values()), options.groups) if options.groups is not None else ()
     return Task(
         paths=paths,
-        names={path: dataset.relative(path) for path in paths},
+        names=names,
         at_least=MIN_IMAGES,
-        false_reject_rate=options.false_reject_rate,
+        rates=options.rates,
         shape=network.shape,
         grid_hw=network.embedding.grid_hw,
         preprocessing=network.preprocessing,
@@ -118,10 +114,13 @@ def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
         seed=options.seed,
         device=network.device,
         neighbours=options.neighbours,
+        calibration=options.calibration,
+        groups=dict(zip(paths, groups, strict=False)),
     )
 
 
-def _open_cache(network: Network, options: FitOptions) -> FeatureCache:
+def open_cache(network: Network, options: FitOptions) -> FeatureCache:
+    """The cache of what a network sees of images, as large as a fit was told."""
     key = embedder_key(
         backbone=network.backbone.name,
         layers=network.backbone.layers,
@@ -134,7 +133,9 @@ def _open_cache(network: Network, options: FitOptions) -> FeatureCache:
     return FeatureCache(default_cache_directory(), int(options.cache_gb * GIGA), key, network.shape)
 
 
-def _embed_with(network: Network, cache: FeatureCache) -> Embed:
+def embed_with(network: Network, cache: FeatureCache) -> Embed:
+    """What reads and embeds images through a network and a cache."""
+
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
         return embed_images(
             paths, network.runtime, network.preprocessing, network.shape, progress=progress, cache=cache
@@ -143,29 +144,16 @@ def _embed_with(network: Network, cache: FeatureCache) -> Embed:
     return embed
 
 
-def _threshold(task: Task, learned: Learned, options: FitOptions) -> ThresholdInfo:
-    results = learned.held_out
-    images = len(results.scores)
-    if options.false_reject_rate is None:
-        rate = max(DEFAULT_FALSE_REJECT_RATE, smallest_rate(images))
-    else:
-        rate = check_rate(options.false_reject_rate, images)
-    names = [task.names[path] for path in learned.held_out_paths]
-    review, review_rate = review_at(results.scores, rate)
-    return ThresholdInfo(
-        score=threshold_at(results.scores, rate),
-        map=threshold_at(results.map_peaks, rate),
-        false_reject_rate=rate,
-        method=learned.method,
-        held_out=dict(zip(names, map(float, results.scores), strict=True)),
-        review=review,
-        review_rate=review_rate,
-    )
-
-
 def _manifest(
-    name: str, dataset: Dataset, task: Task, learned: Learned, network: Network, options: FitOptions
+    name: str,
+    dataset: Dataset,
+    evidence: HeldOutEvidence,
+    learned: Learned,
+    network: Network,
+    options: FitOptions,
 ) -> Manifest:
+    patches = learned.images * network.shape[0]
+    limits = evidence.limits(options.rates, learned.method, whole=len(learned.bank) >= patches)
     return Manifest(
         schema_version=SCHEMA_VERSION,
         pcedge_version=version("pcedge"),
@@ -173,20 +161,22 @@ def _manifest(
         name=name,
         dataset=dataset.title,
         images=learned.images,
-        skipped={task.names[path]: reason for path, reason in learned.skipped.items()},
+        skipped={dataset.relative(path): reason for path, reason in learned.skipped.items()},
         preprocessing=network.preprocessing,
         backbone=network.backbone,
         embedding=network.embedding,
         bank=BankInfo(
             rows=len(learned.bank),
-            patches=learned.images * task.shape[0],
+            patches=patches,
             coreset=str(options.coreset),
             projection_dims=min(PROJECTION_DIMS, network.embedding.dims),
             seed=options.seed,
             radius=learned.radius,
             guarantee=learned.guarantee,
         ),
-        threshold=_threshold(task, learned, options),
+        threshold=msgspec.structs.replace(
+            limits, calibration=options.calibration, grouped_by=options.groups or ""
+        ),
         map=MapInfo(sigma=SIGMA),
         score=ScoreInfo(neighbours=options.neighbours),
         precision=network.precision,
@@ -198,7 +188,7 @@ def _evidence(task: Task, learned: Learned) -> HeldOutEvidence:
     names = tuple(task.names[path] for path in learned.held_out_paths)
     return HeldOutEvidence(
         names=names,
-        groups=names,
+        groups=task.groups_of(learned.held_out_paths),
         held_out=learned.held_out,
         grid_hw=task.grid_hw,
         map_size=task.preprocessing.input_size,
@@ -218,25 +208,5 @@ def _write_files(staging: Path, manifest: Manifest, learned: Learned, network: N
     inspector = Inspector.of(manifest, network.runtime, learned.bank)
     learned.bank.save(staging)
     network.write_files(staging)
-    write_golden(staging, _golden_frames(learned, seed), inspector)
-
-
-def _golden_frames(learned: Learned, seed: int) -> dict[str, NDArray[np.uint8]]:
-    """The images with the highest, the lowest and the median held-out score, and one with a fault."""
-    order = np.argsort(learned.held_out.scores, kind="stable")[::-1]
-    images = {
-        "highest": _first_readable(learned, order),
-        "lowest": _first_readable(learned, order[::-1]),
-        "median": _first_readable(learned, np.roll(order, -(len(order) // 2))),
-    }
-    return with_fault(images, seed)
-
-
-def _first_readable(learned: Learned, order: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The first of the images that is still there: a file may have gone since it was learned from."""
-    for image in order:
-        try:
-            return read_image(learned.held_out_paths[image])
-        except ImageError:
-            continue
-    raise DatasetError("None of the training images can be read any more.", "Fit again when they are back.")
+    frames = golden_frames(learned.held_out_paths, learned.held_out.scores, seed)
+    write_golden(staging, frames, inspector)

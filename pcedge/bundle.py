@@ -1,28 +1,30 @@
 """The bundle: one directory per product, every file checked when opened, replaced whole."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import get_args
 
 import msgspec
 
 from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
-from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank
+from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank, MilvusAddress, MilvusIndex
+from pcedge.bundle_files import BundleFiles, describe_file
 from pcedge.defaults import DEFAULT_MODELS
 from pcedge.errors import BundleError, OptionError, PcedgeError
 from pcedge.manifest import (
     EXACT,
     INT8,
     MANIFEST_FILE,
-    FileInfo,
+    MILVUS,
+    AnyManifest,
     IndexInfo,
     Manifest,
     Precision,
+    ProductManifest,
     read_manifest,
+    read_manifest_as,
 )
 
 EMBEDDER_FILE = "embedder.onnx"
@@ -32,73 +34,15 @@ BACKBONE_FILE = "backbone.safetensors"
 CURRENT_FILE = "current"
 
 
-_SETTLED_NS = 2 * 10**9
-
-
-class _State(NamedTuple):
-    """By what a file is known to be the one that was checked, without reading it again."""
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-
 @dataclass(frozen=True)
-class Bundle:
-    """A bundle on disk.
-
-    Attributes:
-        directory: Where it is.
-        manifest: What it says of itself.
-    """
-
-    directory: Path
-    manifest: Manifest
-    _checked: dict[str, _State] = field(default_factory=dict, init=False, repr=False, compare=False)
+class Bundle(BundleFiles[Manifest]):
+    """A bundle of PatchCore on disk."""
 
     @classmethod
     def open(cls, directory: Path) -> "Bundle":
         """Read a bundle's manifest; its files are checked one by one as they are used."""
         recover(directory, remove=False)
         return cls(directory, read_manifest(directory))
-
-    def has(self, name: str) -> bool:
-        """Whether the bundle lists a file, such as ``embedder.onnx``."""
-        return name in self.manifest.files
-
-    def file(self, name: str) -> Path:
-        """Path of a file that was found to be just what the manifest says; it is read once, until it changes.
-
-        Raises:
-            BundleError: The file is not listed, missing, or differs in a single byte.
-        """
-        path = self.directory / name
-        stated = self.manifest.files.get(name)
-        if stated is None:
-            raise BundleError(f"The bundle {self.directory} has no {name}.", "Fit it again.")
-        if not path.is_file():
-            raise BundleError(
-                f"{path} is missing from its bundle.", "Restore the file, or fit the bundle again."
-            )
-        before = _state(path)
-        if self._checked.get(name) == before:
-            return path
-        if describe_file(path) != stated:
-            raise BundleError(
-                f"{path} is not the file that the manifest describes: it was changed or damaged.",
-                "Restore the file, or fit the bundle again.",
-            )
-        # A file may change twice within one tick of the file system's clock: a new one is looked at again.
-        if max(before.modified_ns, before.changed_ns) < time.time_ns() - _SETTLED_NS:
-            self._checked[name] = before
-        return path
-
-    def files_in(self, folder: str) -> list[Path]:
-        """Checked paths of all files below a folder of the bundle, in order of name."""
-        names = sorted(name for name in self.manifest.files if name.startswith(f"{folder}/"))
-        return [self.file(name) for name in names]
 
     @property
     def precisions(self) -> list[Precision]:
@@ -147,6 +91,7 @@ class Bundle:
 
         Raises:
             BundleError: A file is missing or changed, or the index was made for other rows.
+            BankServerError: It is searched in a Milvus, which cannot be reached or does not hold it.
         """
         self.file(INDEX_FILE)
         self.file(ROWS_FILE)
@@ -168,7 +113,10 @@ class Bundle:
             )
         return bank.searched_by(self._open_index(info, bank), info.candidates)
 
-    def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex:
+    def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex | MilvusIndex:
+        if info.factory == MILVUS:
+            address = MilvusAddress.parse(info.parameters)
+            return MilvusIndex.open(address, info.bank_sha256, rows=len(bank), dims=bank.dims)
         path = self.file(info.file)
         index = ApproximateIndex.open(path, info.factory, rows=len(bank), dims=bank.dims)
         index.tune(info.parameters)
@@ -189,20 +137,6 @@ def check_name(name: str) -> str:
     return name
 
 
-def _state(path: Path) -> _State:
-    stat = path.stat()
-    return _State(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-
-
-def describe_file(path: Path) -> FileInfo:
-    """Digest and size of a file."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return FileInfo(sha256=digest.hexdigest(), size=path.stat().st_size)
-
-
 @contextmanager
 def write_bundle(directory: Path) -> Iterator[Path]:
     """Yield an empty directory to fill and ``seal``; then it becomes the bundle, atomically.
@@ -221,7 +155,7 @@ def write_bundle(directory: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def edit_bundle(bundle: Bundle) -> Iterator[Path]:
+def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
     """Yield a copy of a bundle to change and ``seal``; then it becomes the bundle, atomically.
 
     Every file is checked on the way, so that sealing never vouches for a damaged one. The files may be hard
@@ -231,14 +165,14 @@ def edit_bundle(bundle: Bundle) -> Iterator[Path]:
         for name in bundle.manifest.files:
             link_or_copy(bundle.file(name), staging / name)
         yield staging
-        if read_manifest(bundle.directory) != bundle.manifest:
+        if read_manifest_as(type(bundle.manifest), bundle.directory) != bundle.manifest:
             raise BundleError(
                 f"The bundle {bundle.directory} was replaced while it was being changed.",
                 "Nothing was written. Run the same command again, on the new one.",
             )
 
 
-def seal(staging: Path, manifest: Manifest) -> Manifest:
+def seal(staging: Path, manifest: AnyManifest) -> AnyManifest:
     """Describe every file of a directory in its manifest and write that; return it."""
     for path in staging.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)  # some libraries write files only the owner may read
@@ -267,7 +201,16 @@ def current_name(models: Path) -> str | None:
 
 
 def find_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Bundle:
-    """Open the named bundle (a directory, or a name below ``models``), or the current one.
+    """Open the named bundle of PatchCore (a directory, or a name below ``models``), or the current one.
+
+    Raises:
+        BundleError: There is none, with the command that makes one, or it is another method's.
+    """
+    return Bundle.open(locate_bundle(model, models))
+
+
+def locate_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Path:
+    """Directory of the named bundle (a directory, or a name below ``models``), or of the current one.
 
     Raises:
         BundleError: There is none, with the command that makes one.
@@ -279,13 +222,13 @@ def find_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Bund
                 f"There is no current bundle in {models}/.",
                 "Make one with: pcedge fit DATASET, or name one with --model DIR",
             )
-        return Bundle.open(models / name)
+        return models / name
     # A dataset of the same name may lie in the working directory: only a bundle will do.
     for directory in (Path(model), models / model):
         if (directory / MANIFEST_FILE).is_file():
-            return Bundle.open(directory)
+            return directory
     if Path(model).is_dir() and Path(model).parts[-1:] != (model,):
-        return Bundle.open(Path(model))  # says what is wrong with it
+        return Path(model)  # opening it says what is wrong with it
     raise BundleError(
         f"There is no bundle {model}, neither as a directory nor below {models}/.",
         f"Bundles there: {', '.join(bundle_names(models)) or 'none'}. Make one with: pcedge fit DATASET",

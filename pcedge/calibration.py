@@ -1,12 +1,13 @@
 """What good images score when the bank has not seen them: k folds over the training images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank, CoresetSize, RowSources, greedy_coreset
+from pcedge.holding_out import deal_folds
 from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress, silent
 from pcedge.scoring import anomaly_map, reweighted_score
@@ -96,6 +97,7 @@ def held_out(
     seed: int,
     neighbours: int = 1,
     folds: int = FOLDS,
+    groups: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> HeldOut:
     """Score every image against a bank chosen without the images of its fold.
@@ -108,21 +110,23 @@ def held_out(
         grid_hw: Grid of patches.
         seed: Of the folds.
         neighbours: Bank rows that re-weight the image score; 1 for none.
-        folds: At most; never more than images.
+        folds: At most; never more than images, or groups of them.
+        groups: The group of each image, those of a group being held out together; None for single images.
         progress: Told of images scored, as the stage ``calibrate``.
     """
     images = len(embeddings)
     kept = patches_kept(*embeddings.shape)
     parts: list[Scored] = []
     order: list[int] = []
-    for held in _folds(images, folds, seed):
+    dealt = list(split_into_folds(images, folds, seed, groups))
+    for held in dealt:
         bank = _bank_without(held, embeddings, projected, size)
         for image in held:
             one = embeddings[image : image + 1]
             parts.append(score_images(one, bank, grid_hw, preprocessing.input_size, neighbours, keep=kept))
             order.append(int(image))
             progress("calibrate", len(order), images)
-    return HeldOut(Scored.joined(parts).take(np.argsort(order)), min(folds, images))
+    return HeldOut(Scored.joined(parts).take(np.argsort(order)), len(dealt))
 
 
 def score_images(
@@ -160,9 +164,11 @@ def nameless_bank(rows: NDArray[np.float32]) -> Bank:
     return Bank.build(rows, RowSources((), unnamed, unnamed, unnamed))
 
 
-def _folds(images: int, folds: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    shuffled = np.random.default_rng(seed).permutation(images)
-    yield from np.array_split(shuffled, min(folds, images))
+def split_into_folds(
+    images: int, folds: int, seed: int, groups: Sequence[str] | None = None
+) -> list[NDArray[np.int64]]:
+    """The numbers of the images of each fold; never more folds than images, or groups of them."""
+    return deal_folds(groups or [str(image) for image in range(images)], folds, seed)
 
 
 def _bank_without(

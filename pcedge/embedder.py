@@ -8,7 +8,7 @@ from pcedge.backbones import Backbone, read_state, restore_backbone, state_diges
 from pcedge.compact import COMPACT
 from pcedge.embedding import REFERENCE_DIMS, PatchEmbedder
 from pcedge.errors import BundleError, OptionError
-from pcedge.manifest import EmbeddingKind, Manifest
+from pcedge.manifest import BackboneInfo, EmbeddingKind, Manifest
 from pcedge.preprocessing import Preprocessing
 
 _DIMS = {"reference": REFERENCE_DIMS, "mean": None}
@@ -27,7 +27,15 @@ def build_embedder(
     Raises:
         OptionError: The layers' grids do not suit each other.
     """
-    size = preprocessing.input_size
+    return PatchEmbedder(backbone, layer_shapes(backbone, preprocessing.input_size), _DIMS[kind])
+
+
+def layer_shapes(backbone: torch.nn.Module, size: int) -> list[tuple[int, int, int]]:
+    """Shape (channels, height, width) of each layer's map for square pictures, found by running it once.
+
+    Raises:
+        OptionError: The layers' grids do not suit each other.
+    """
     with torch.inference_mode():
         features = backbone(torch.zeros(1, 3, size, size))
     # Of a square picture a map [n, channels, h, w] is square; transformers give [n, tokens, channels].
@@ -46,7 +54,7 @@ def build_embedder(
             + ".",
             "Name the layers in the order in which the network computes them.",
         )
-    return PatchEmbedder(backbone, shapes, _DIMS[kind])
+    return shapes
 
 
 def save_backbone(backbone: Backbone, path: Path) -> None:
@@ -63,13 +71,21 @@ def restore_embedder(manifest: Manifest, backbone_file: Path) -> PatchEmbedder:
     Raises:
         BundleError: The stored weights are not those the manifest names.
     """
-    info = manifest.backbone
+    backbone = restore_stored(manifest.backbone, backbone_file)
+    kind: EmbeddingKind = "mean" if manifest.embedding.kind == "mean" else "reference"
+    return build_embedder(backbone, manifest.preprocessing, kind)
+
+
+def restore_stored(info: BackboneInfo, backbone_file: Path) -> torch.nn.Module:
+    """Rebuild the truncated backbone that a bundle stores.
+
+    Raises:
+        BundleError: The stored weights are not those the manifest names.
+    """
     state = read_state(backbone_file)
     if state_digest(state) != info.weights_sha256:
         raise BundleError(
             f"{backbone_file} does not hold the weights the bundle was fitted with.",
             "Restore the file, or fit the bundle again.",
         )
-    backbone = restore_backbone(info.name, info.layers, state)
-    kind: EmbeddingKind = "mean" if manifest.embedding.kind == "mean" else "reference"
-    return build_embedder(backbone, manifest.preprocessing, kind)
+    return restore_backbone(info.name, info.layers, state)

@@ -1,17 +1,18 @@
 """Evaluation: labelled images through the inspector that watch runs, and how well it did."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
 from pcedge.datasets import Dataset, Leak, find_leaks
+from pcedge.detector import AnyDetector
 from pcedge.errors import OptionError
-from pcedge.inspector import Inspector
 from pcedge.judging import Judged, judge
 from pcedge.metrics import ImageMetrics, Metric, PixelMetrics, PixelResult, image_metrics, rate
 from pcedge.progress import Progress, silent
+from pcedge.threshold import PValues
 
 # What becomes of test images that were also learned from: reported, left out as well, or not looked for.
 LeakPolicy = Literal["report", "exclude", "ignore"]
@@ -89,6 +90,8 @@ class Evaluation:
         runtime: What ran the network.
         frame_ms: Median time from decoded picture to score and map.
         scores: Score of every image by its name in the dataset.
+        p_values: Of every image, by its name, the share of new good parts that is expected to score as much
+            or more; empty where that is not known.
     """
 
     metrics: Metrics
@@ -104,6 +107,7 @@ class Evaluation:
     runtime: str
     frame_ms: float
     scores: dict[str, float]
+    p_values: dict[str, float] = field(default_factory=dict)
 
     @property
     def image_auroc(self) -> float | None:
@@ -142,7 +146,7 @@ class Evaluation:
 
 def evaluate(
     dataset: Dataset,
-    inspector: Inspector,
+    inspector: AnyDetector,
     progress: Progress = silent,
     *,
     leaks: LeakPolicy = "report",
@@ -165,7 +169,13 @@ def evaluate(
     skipped = left_out(found, leaks)
     judged = judge(dataset, inspector, skipped, progress)
     return summarise(
-        dataset, judged, skipped, found, threshold=inspector.threshold, runtime=inspector.runtime.name
+        dataset,
+        judged,
+        skipped,
+        found,
+        threshold=inspector.threshold,
+        runtime=inspector.runtime.name,
+        p_values=inspector.p_values,
     )
 
 
@@ -195,6 +205,7 @@ def summarise(
     *,
     threshold: float | None,
     runtime: str,
+    p_values: PValues | None = None,
 ) -> Evaluation:
     """Measure images as they are judged; their maps are not kept.
 
@@ -205,6 +216,7 @@ def summarise(
         leaks: Test images that were also learned from.
         threshold: Scores above it are NG; None where scores only rank images.
         runtime: What ran the network.
+        p_values: Held-out scores of good images, where there are any.
     """
     rows: list[_Row] = []
     with PixelMetrics(dataset.aupro_limit) as pixels:
@@ -228,6 +240,7 @@ def summarise(
         runtime=runtime,
         frame_ms=float(np.median([row.seconds for row in rows])) * 1000,
         scores={row.name: row.score for row in rows},
+        p_values={} if p_values is None else {row.name: p_values.of(row.score) for row in rows},
     )
 
 

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.bundle import Bundle
 from pcedge.calibration import HeldOut, Scored, nameless_bank
 from pcedge.errors import BundleError
+from pcedge.limits import find_limits
+from pcedge.manifest import ThresholdInfo
 from pcedge.scoring import anomaly_map
+from pcedge.threshold import Rates, smallest_rate
 
 CALIBRATION_FILE = "calibration.npz"
 
@@ -43,6 +47,16 @@ class HeldOutEvidence:
     learned: dict[str, str]
 
     @property
+    def grouped(self) -> bool:
+        """Whether images were taken together."""
+        return len(set(self.groups)) < len(self.names)
+
+    @property
+    def units(self) -> int:
+        """How many images there are, those of a group counted as one."""
+        return len(set(self.groups))
+
+    @property
     def scores(self) -> NDArray[np.float32]:
         """float32 [images], image scores."""
         return self.held_out.scores
@@ -51,6 +65,44 @@ class HeldOutEvidence:
     def map_peaks(self) -> NDArray[np.float32]:
         """float32 [images], the largest value of each anomaly map."""
         return self.held_out.map_peaks
+
+    def limits(self, rates: Rates, method: str, *, whole: bool = False) -> ThresholdInfo:
+        """The thresholds that these scores give.
+
+        Args:
+            rates: At which rates.
+            method: How the scores were obtained, in words.
+            whole: Whether the bank keeps all patches.
+
+        Raises:
+            OptionError: The images do not support a rate that was asked for.
+        """
+        return find_limits(
+            self.names,
+            self.scores,
+            self.map_peaks,
+            rates,
+            method,
+            groups=self.groups,
+            folds=self.held_out.folds,
+            whole=whole,
+        )
+
+    def limits_again(self, limits: ThresholdInfo, *, whole: bool = False) -> ThresholdInfo:
+        """Thresholds as they were, at the same rates, for scores that have changed since.
+
+        Where images were left out, so that the rest no longer supports a rate, it becomes the smallest that
+        does.
+
+        Args:
+            limits: As they were.
+            whole: Whether the bank keeps all patches.
+        """
+        rate = max(limits.false_reject_rate, smallest_rate(self.units))
+        review = limits.review_rate if limits.review_rate is not None and limits.review_rate > rate else None
+        found = self.limits(Rates(rate, review), limits.method, whole=whole)
+        told = {name: getattr(limits, name) for name in ("images", "index", "calibration", "grouped_by")}
+        return msgspec.structs.replace(found, **told)
 
     def after_adding(self, rows: NDArray[np.float32]) -> "HeldOutEvidence":
         """The same images once these rows are in the bank too.

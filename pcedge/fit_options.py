@@ -6,8 +6,10 @@ from pathlib import Path
 from pcedge.banks import CoresetSize
 from pcedge.bundle import Bundle
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTURES_MB
+from pcedge.holding_out import Calibration
 from pcedge.manifest import EmbeddingKind
 from pcedge.preprocessing import PRESETS, Preprocessing
+from pcedge.threshold import Rates
 
 
 @dataclass(frozen=True)
@@ -15,16 +17,25 @@ class FitOptions:
     """What a fit can be told.
 
     Attributes:
-        backbone: A torchvision architecture or ``pcedge-s``; None for ``wide_resnet50_2`` or, where its
-            weights are neither on this machine nor to be downloaded, ``pcedge-s``.
-        weights: A state dict to use instead of torchvision's hub cache or the shipped weights.
+        backbone: A torchvision architecture, ``pcedge-s`` or one of ``pcedge.encoders``; None for
+            ``wide_resnet50_2`` or, where its weights are neither on this machine nor to be downloaded,
+            ``pcedge-s``.
+        weights: A state dict to use instead of the libraries' hub caches or the shipped weights.
         layers: Module names, finest grid first; empty for the backbone's default.
-        preprocessing: How a picture becomes the network's input.
+        preprocessing: How a picture becomes the network's input; an encoder's own normalisation takes the
+            place of ImageNet's.
         embedding: ``reference`` (1,024 pooled values) or ``mean`` (plain 3x3 means); None for ``mean`` with
             ``pcedge-s`` and ``reference`` with others.
         coreset: How many patches the bank keeps.
         false_reject_rate: Share of good parts that may be called NG; None for 1 % or the smallest rate that
             the number of images supports, whichever is larger.
+        review_rate: Share of good parts that may be called NG or REVIEW, above the false-reject rate; None
+            for 5 % or twice that rate, whichever is larger.
+        calibration: How images are held out to find thresholds: ``folds`` scores every image against a bank
+            made without its fold; ``split`` keeps a third of the images from the bank, for which the rate is
+            proven to hold.
+        groups: Which images were taken together, as ``pcedge.grouping`` reads it: they are held out together,
+            and the rates are for parts of a new group. None where each image stands alone.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
         seed: Of everything random.
         device: ``auto``, ``cpu``, ``cuda``.
@@ -48,6 +59,9 @@ class FitOptions:
     embedding: EmbeddingKind | None = None
     coreset: CoresetSize = field(default_factory=lambda: CoresetSize(fraction=0.1))
     false_reject_rate: float | None = None
+    review_rate: float | None = None
+    calibration: Calibration = "folds"
+    groups: str | None = None
     neighbours: int = 1
     seed: int = 0
     device: str = "auto"
@@ -58,3 +72,8 @@ class FitOptions:
     models: Path = DEFAULT_MODELS
     name: str | None = None
     layout: str | None = None
+
+    @property
+    def rates(self) -> Rates:
+        """At which rates thresholds are to be found."""
+        return Rates(self.false_reject_rate, self.review_rate)

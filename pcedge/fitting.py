@@ -8,11 +8,12 @@ from pcedge.bundle import Bundle, check_name, set_current, write_bundle
 from pcedge.datasets import open_dataset, training_images
 from pcedge.errors import MissingExtraError, WeightsUnavailableError
 from pcedge.fit_options import FitOptions
+from pcedge.grouping import find_groups
+from pcedge.holding_out import check_support
 from pcedge.network import Network, exported_network
 from pcedge.progress import Progress, silent
 from pcedge.scoring import check_neighbours
 from pcedge.stopwatch import Stopwatch
-from pcedge.threshold import check_rate
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     options = options or FitOptions()
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
-    if options.false_reject_rate is not None:
-        check_rate(options.false_reject_rate, len(paths))
+    names = [dataset.relative(path) for path in paths]
+    units = len(set(find_groups(names, options.groups)))
+    check_support(options.rates, units, options.calibration, grouped=options.groups is not None)
     check_neighbours(options.neighbours)
     name = check_name(options.name or dataset.name)
     directory = options.models / name

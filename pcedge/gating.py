@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.bundle import Bundle
+from pcedge.bundle_files import BundleFiles
 from pcedge.camera import GATE_MARGIN, GateLimits, learn_limits, read_image, write_image
 from pcedge.errors import ImageError
-from pcedge.manifest import GateInfo
+from pcedge.manifest import GateInfo, ProductManifest
 
 REFERENCE_FILE = "gate.png"
 # Enough to know how bright, sharp and steady the pictures are; the margin stands for what these do not show.
@@ -35,7 +35,7 @@ def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
     )
 
 
-def gate_limits(bundle: Bundle) -> GateLimits | None:
+def gate_limits(bundle: BundleFiles[ProductManifest]) -> GateLimits | None:
     """The limits of a bundle's product; None for a bundle made before there were any.
 
     Raises:

@@ -1,5 +1,6 @@
 """Golden frames: a few pictures and what the float32 reference made of them at every stage."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank
 from pcedge.bundle import Bundle
 from pcedge.camera import read_image, write_image
-from pcedge.errors import BundleError
+from pcedge.errors import BundleError, DatasetError, ImageError
 from pcedge.inspector import Inspector, Stages
 from pcedge.manifest import Manifest
 from pcedge.scoring import anomaly_map, image_score, reweighted_score
@@ -41,6 +42,23 @@ def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDA
     """Add the last picture with a square of noise in it, which no good part has."""
     name, image = list(images.items())[-1]
     return {**images, f"{name}{FAULT_SUFFIX}": _with_noise(image, seed)}
+
+
+def golden_frames(
+    paths: Sequence[Path], scores: NDArray[np.float32], seed: int
+) -> dict[str, NDArray[np.uint8]]:
+    """The images with the highest, the lowest and the median held-out score, and one with a fault.
+
+    Raises:
+        DatasetError: None of the images can be read any more.
+    """
+    order = np.argsort(scores, kind="stable")[::-1]
+    images = {
+        "highest": _first_readable(paths, order),
+        "lowest": _first_readable(paths, order[::-1]),
+        "median": _first_readable(paths, np.roll(order, -(len(order) // 2))),
+    }
+    return with_fault(images, seed)
 
 
 def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspector: Inspector) -> None:
@@ -138,6 +156,16 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
             )
             for i, name in enumerate(names)
         ]
+
+
+def _first_readable(paths: Sequence[Path], order: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The first of the images that is still there: a file may have gone since it was learned from."""
+    for image in order:
+        try:
+            return read_image(paths[image])
+        except ImageError:
+            continue
+    raise DatasetError("None of the training images can be read any more.", "Fit again when they are back.")
 
 
 def _no_frames(bundle: Bundle) -> BundleError:

@@ -1,18 +1,18 @@
-"""The inspector: from a picture to a verdict. What fit calibrates, evaluate measures and watch runs."""
+"""PatchCore's inspector: from a picture to a verdict; what fit calibrates, evaluate measures, watch runs."""
 
 from dataclasses import dataclass, replace
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank
-from pcedge.camera import Inspection, Verdict, find_regions, invalid
-from pcedge.errors import OptionError
+from pcedge.detector import Detector
 from pcedge.export import Runtime, SearchingRuntime
+from pcedge.limits import p_values_of
 from pcedge.manifest import Manifest
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map, image_score, reweighted_score
+from pcedge.threshold import PValues
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +34,8 @@ class Stages:
     score: float
 
 
-class Inspector:
-    """Judges pictures of one product.
+class Inspector(Detector[Stages]):
+    """Judges pictures of one product by their patches' distances to a memory bank.
 
     Args:
         runtime: Runs the embedder. One that searches too is given the bank's rows here, once.
@@ -46,6 +46,7 @@ class Inspector:
         map_threshold: Map values above it are coloured.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
+        p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -62,18 +63,18 @@ class Inspector:
         map_threshold: float,
         review_threshold: float | None = None,
         neighbours: int = 1,
+        p_values: PValues | None = None,
     ) -> None:
-        if not isfinite(threshold):
-            raise OptionError(
-                f"A threshold of {threshold} would pass every part.", "Give a finite number to --threshold."
-            )
-        self.runtime = runtime
+        super().__init__(
+            runtime,
+            preprocessing,
+            grid_hw,
+            threshold=threshold,
+            map_threshold=map_threshold,
+            review_threshold=review_threshold,
+            p_values=p_values,
+        )
         self.bank = bank
-        self.preprocessing = preprocessing
-        self.grid_hw = grid_hw
-        self.threshold = threshold
-        self.map_threshold = map_threshold
-        self.review_threshold = review_threshold
         self.neighbours = neighbours
         self._on_device = None
         # An approximate index that was asked for was measured: an exact search on the device is not that one.
@@ -102,78 +103,39 @@ class Inspector:
             map_threshold=limit.map,
             review_threshold=review,
             neighbours=manifest.score.neighbours,
+            p_values=p_values_of(limit),
         )
-
-    def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
-        """Take a picture (uint8 [height, width, 3]) through every stage up to its score."""
-        return self.stages_of(self.preprocessing.apply(image_rgb))
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
         """Take a preprocessed picture (float32 [3, s, s]) through the later stages."""
         if self._on_device is not None:
             distances, numbers = self._on_device.infer_nearest(network_input[np.newaxis])
             return Stages(network_input, None, distances[0], numbers[0], image_score(distances[0]))
-        return self.stages_from(network_input, self.runtime.infer(network_input[np.newaxis])[0])
+        return super().stages_of(network_input)
 
-    def stages_from(self, network_input: NDArray[np.float32], embeddings: NDArray[np.float32]) -> Stages:
+    def stages_from(self, network_input: NDArray[np.float32], outputs: NDArray[np.float32]) -> Stages:
         """Take embeddings (float32 [patches, dims]), computed together with others' perhaps, further."""
-        squared_distances, rows = self.bank.search(embeddings)
-        score = reweighted_score(squared_distances, rows, embeddings, self.bank, self.neighbours)
-        return Stages(network_input, embeddings, squared_distances, rows, score)
+        squared_distances, rows = self.bank.search(outputs)
+        score = reweighted_score(squared_distances, rows, outputs, self.bank, self.neighbours)
+        return Stages(network_input, outputs, squared_distances, rows, score)
 
     @property
     def searches_on_device(self) -> bool:
         """Whether the runtime searches too, so that embeddings are not seen."""
         return self._on_device is not None
 
+    def prepare(self) -> None:
+        """Make the bank ready to be searched."""
+        self.bank.prepare()
+
     def score_map(self, stages: Stages) -> NDArray[np.float32]:
         """The anomaly map, float32 [s, s] at the network's input size."""
         return anomaly_map(stages.squared_distances, self.grid_hw, self.preprocessing.input_size)
 
-    def inspect(self, image_rgb: NDArray[np.uint8]) -> Inspection:
-        """Judge a picture. A score that is not a number is INVALID, never OK."""
-        return self.judge(self.stages(image_rgb), image_rgb)
-
-    def judge(
-        self, stages: Stages, image_rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None
-    ) -> Inspection:
-        """Judge a picture that went through every stage.
-
-        Args:
-            stages: What was computed of it.
-            image_rgb: The picture.
-            ignored: bool [patches], those that do not count; None if all do.
-        """
-        if ignored is not None:
-            stages = self._without(stages, ignored)
-        if not isfinite(stages.score):
-            return invalid("the score is not a finite number")
-        height, width = image_rgb.shape[:2]
-        verdict = self._verdict(stages.score)
-        score_map = self.score_map(stages)
-        map_to_picture = self.preprocessing.map_to_picture(width, height)
-        passes = verdict is Verdict.OK
-        return Inspection(
-            verdict=verdict,
-            score=stages.score,
-            threshold=self.threshold,
-            score_map_hw=score_map,
-            map_to_picture=map_to_picture,
-            map_threshold=self.map_threshold,
-            review_threshold=self.review_threshold,
-            regions=() if passes else find_regions(score_map, map_to_picture, self.map_threshold),
-        )
-
-    def _without(self, stages: Stages, ignored: NDArray[np.bool_]) -> Stages:
+    def without(self, stages: Stages, ignored: NDArray[np.bool_]) -> Stages:
         """The stages with patches that do not count as if they were those of the bank."""
         distances = np.where(ignored, np.float32(0), stages.squared_distances)
         if stages.embeddings is None:
             return replace(stages, squared_distances=distances, score=image_score(distances))
         score = reweighted_score(distances, stages.rows, stages.embeddings, self.bank, self.neighbours)
         return replace(stages, squared_distances=distances, score=score)
-
-    def _verdict(self, score: float) -> Verdict:
-        if not score <= self.threshold:
-            return Verdict.NG
-        review = self.review_threshold is not None and score > self.review_threshold
-        return Verdict.REVIEW if review else Verdict.OK

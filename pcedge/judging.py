@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.datasets import Dataset, Sample, labelled_images, read_content, read_ground_truth
+from pcedge.detector import AnyDetector
 from pcedge.errors import DatasetError, ImageError
-from pcedge.inspector import Inspector
 from pcedge.progress import Progress, silent
 
 
@@ -37,7 +37,7 @@ class Judged:
 
 
 def judge(
-    dataset: Dataset, inspector: Inspector, skipped: dict[str, str], progress: Progress = silent
+    dataset: Dataset, inspector: AnyDetector, skipped: dict[str, str], progress: Progress = silent
 ) -> Iterator[Judged]:
     """Judge the test images of a dataset, one by one.
 
@@ -66,7 +66,7 @@ def judge(
         )
 
 
-def _judge(dataset: Dataset, sample: Sample, inspector: Inspector) -> Judged:
+def _judge(dataset: Dataset, sample: Sample, inspector: AnyDetector) -> Judged:
     image = read_content(sample.path)
     name = dataset.relative(sample.path)
     mask, problem = None, ""

@@ -1,8 +1,7 @@
-"""From training images to a bank and held-out scores: at once where memory allows, in stages where not."""
+"""From training images to a bank and held-out scores, with all embeddings in memory."""
 
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -14,23 +13,20 @@ from pcedge.banks import (
     Coreset,
     CoresetSize,
     RowSources,
-    StagedSelection,
     greedy_coreset,
     greedy_coreset_torch,
     project,
 )
 from pcedge.calibration import HeldOut, Scored, held_out, patches_kept, score_images
 from pcedge.errors import DatasetError
-from pcedge.features import Features, unusable
-from pcedge.memory import MemoryPlan
+from pcedge.features import Features
+from pcedge.holding_out import Calibration, check_support, choose_held, held_count
 from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress
 from pcedge.stopwatch import Stopwatch
-from pcedge.threshold import check_rate
+from pcedge.threshold import Rates
 
-# Held out of a staged fit: enough for false-reject rates down to 0.5 %, few beside thousands of images.
-_HELD_OUT_IMAGES = 200
-_HELD_OUT_SHARE = 0.1
+_EXACT = "exact: the greedy coreset of all patches"
 
 
 class Embed(Protocol):
@@ -48,7 +44,7 @@ class Task:
         paths: Training images.
         names: Their names in the dataset.
         at_least: How many of them must be usable.
-        false_reject_rate: What was asked for, if anything was: the images must support it.
+        rates: What was asked for: the images must support it.
         shape: Patches an image and values a patch.
         grid_hw: The grid of patches.
         preprocessing: Gives the map's size.
@@ -56,12 +52,14 @@ class Task:
         seed: Of everything random.
         device: Where the network runs; a selection on CUDA runs there too.
         neighbours: Bank rows that re-weight the image score; 1 for none.
+        calibration: How images are held out to find thresholds.
+        groups: The group of each image; empty where every image stands alone.
     """
 
     paths: tuple[Path, ...]
     names: dict[Path, str]
     at_least: int
-    false_reject_rate: float | None
+    rates: Rates
     shape: tuple[int, int]
     grid_hw: tuple[int, int]
     preprocessing: Preprocessing
@@ -69,6 +67,12 @@ class Task:
     seed: int
     device: str
     neighbours: int = 1
+    calibration: Calibration = "folds"
+    groups: dict[Path, str] = field(default_factory=dict)
+
+    def groups_of(self, paths: Sequence[Path]) -> tuple[str, ...]:
+        """The group of each of these images: its own name where it stands alone."""
+        return tuple(self.groups.get(path, self.names[path]) for path in paths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,37 +110,38 @@ class Learned:
 def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress) -> Learned:
     """Hold all embeddings in memory; the coreset is the exact greedy one of all patches.
 
-    Every image is scored against a bank chosen without its fold.
+    Every image is scored against a bank chosen without its fold; or, where the task says so, some images are
+    kept from the bank and scored against it.
 
     Raises:
         DatasetError: Too few images can be used.
-        OptionError: Too few for the false-reject rate.
+        OptionError: Too few for the rates asked for.
     """
     with watch.stage("embed"):
         features = embed(task.paths, progress)
-        _check_enough(task, len(features.paths), features.skipped)
-        if task.false_reject_rate is not None:
-            called = "good images" + _without(features.skipped)
-            check_rate(task.false_reject_rate, len(features.paths), called=called)
+        check_enough(len(features.paths), len(task.paths), task.at_least, features.skipped)
+        groups = task.groups_of(features.paths)
+        without, grouped = without_words(features.skipped), bool(task.groups)
+        check_support(task.rates, len(set(groups)), task.calibration, grouped=grouped, without=without)
+    if task.calibration == "split":
+        return _learn_split(task, features, groups, watch, progress)
+    patches, dims = task.shape
     with watch.stage("coreset"):
-        images, patches, dims = features.embeddings.shape
-        rows = features.embeddings.reshape(-1, dims)
-        projected = project(rows, task.seed)
-        coreset = _select(task, projected, progress)
-        names = tuple(task.names[path] for path in features.paths)
-        sources = RowSources.of_patches(names, coreset.picks, task.grid_hw)
-        bank = Bank.build(rows[coreset.picks], sources)
+        projected = project(features.embeddings.reshape(-1, dims), task.seed)
+        bank, radius = _learn_bank(task, features, np.arange(len(groups)), projected, progress)
     with watch.stage("calibrate"):
         results = held_out(
             features.embeddings,
-            projected.reshape(images, patches, -1),
+            projected.reshape(len(groups), patches, -1),
             task.size,
             task.preprocessing,
             task.grid_hw,
             seed=task.seed,
             neighbours=task.neighbours,
+            groups=groups,
             progress=progress,
         )
+    over = f"{len(set(groups))} groups of training images" if grouped else "the training images"
     return Learned(
         bank,
         features.paths,
@@ -144,108 +149,57 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
         features.cached,
         results,
         features.paths,
-        coreset.radius,
-        "exact: the greedy coreset of all patches",
-        f"cross-conformal: {results.folds} folds over the training images",
+        radius,
+        _EXACT,
+        f"cross-conformal: {results.folds} folds over {over}",
     )
 
 
-def learn_in_stages(
-    task: Task, plan: MemoryPlan, embed: Embed, watch: Stopwatch, directory: Path, progress: Progress
+def _learn_split(
+    task: Task, features: Features, groups: tuple[str, ...], watch: Stopwatch, progress: Progress
 ) -> Learned:
-    """Reduce the embeddings chunk by chunk; the stated radius bounds how far any patch is from the bank.
-
-    Some images are held out for the threshold: the bank never sees them.
-
-    Args:
-        task: What is to be learned.
-        plan: With the size of a chunk.
-        embed: Reads and embeds images.
-        watch: Takes the time.
-        directory: For the candidates' file, which is removed again.
-        progress: Told of the stages.
-
-    Raises:
-        DatasetError: Too few images can be used.
-        OptionError: Too few are held out for the false-reject rate.
-    """
-    assert plan.chunk_images is not None
-    held, used = _split(task)
-    if task.false_reject_rate is not None:
-        _check_held_out(held, task.false_reject_rate)
-    total_patches = len(used) * task.shape[0]
-    count = task.size.rows(total_patches)
-    learned: list[Path] = []
-    skipped: dict[Path, str] = {}
-    cached = 0
-    with tempfile.TemporaryFile(dir=directory) as file:
-        stages = StagedSelection(file, task.shape[1], count / total_patches, task.seed)
-        with watch.stage("embed"):
-            for start in range(0, len(used), plan.chunk_images):
-                chunk = used[start : start + plan.chunk_images]
-                features = embed(chunk, _shifted(progress, start, len(task.paths)))
-                skipped |= features.skipped
-                cached += features.cached
-                if features.paths:
-                    stages.add(features.embeddings.reshape(-1, task.shape[1]), len(learned) * task.shape[0])
-                    learned += features.paths
-                del features  # before the next chunk needs the room
-            _check_enough(task, len(learned), skipped)
-        with watch.stage("coreset"):
-            chosen = stages.finish(count, lambda done, total: progress("coreset", done, total))
-    names = tuple(task.names[path] for path in learned)
-    sources = RowSources.of_patches(names, chosen.numbers, task.grid_hw)
-    bank, radius = Bank.build(chosen.rows, sources), chosen.radius
-    del chosen
+    """Choose the bank without the images held out, and score those against it."""
+    held = choose_held(groups, held_count(len(set(groups)), task.rates), task.seed)
+    used = np.setdiff1d(np.arange(len(groups)), held)
+    patches, dims = task.shape
+    with watch.stage("coreset"):
+        projected = project(features.embeddings.reshape(-1, dims), task.seed)
+        projected = projected.reshape(len(groups), patches, -1)[used].reshape(len(used) * patches, -1)
+        bank, radius = _learn_bank(task, features, used, projected, progress)
     with watch.stage("calibrate"):
-        results, scored = _score_held_out(task, plan, held, bank, embed, skipped, progress)
+        keep = patches_kept(len(held), patches, dims)
+        parts = []
+        for done, image in enumerate(held, 1):
+            one, size = features.embeddings[image : image + 1], task.preprocessing.input_size
+            parts.append(score_images(one, bank, task.grid_hw, size, task.neighbours, keep=keep))
+            progress("calibrate", done, len(held))
+    paths = tuple(features.paths[image] for image in held)
     return Learned(
         bank,
-        tuple(learned),
-        skipped,
-        cached,
-        results,
-        scored,
+        tuple(features.paths[image] for image in used),
+        features.skipped,
+        features.cached,
+        HeldOut(Scored.joined(parts), 1),
+        paths,
         radius,
-        "staged: every patch lies within the radius of a bank row; the exact coreset's is smaller",
-        f"split conformal: {len(scored)} good images that the bank never saw",
+        _EXACT,
+        split_words(task, paths),
     )
 
 
-def _score_held_out(
+def _learn_bank(
     task: Task,
-    plan: MemoryPlan,
-    held: Sequence[Path],
-    bank: Bank,
-    embed: Embed,
-    skipped: dict[Path, str],
+    features: Features,
+    used: NDArray[np.int64],
+    projected: NDArray[np.float32],
     progress: Progress,
-) -> tuple[HeldOut, tuple[Path, ...]]:
-    parts: list[Scored] = []
-    scored: list[Path] = []
-    keep = patches_kept(len(held), *task.shape)
-    step = min(plan.chunk_images or len(held), 64)
-    for start in range(0, len(held), step):
-        features = embed(held[start : start + step], lambda *_: None)
-        size = task.preprocessing.input_size
-        parts.append(score_images(features.embeddings, bank, task.grid_hw, size, task.neighbours, keep=keep))
-        scored += features.paths
-        skipped |= features.skipped
-        progress("calibrate", min(start + step, len(held)), len(held))
-    if not scored:
-        raise DatasetError(
-            "None of the images held out for the threshold can be used.", "Replace those that were skipped."
-        )
-    return HeldOut(Scored.joined(parts), 1), tuple(scored)
-
-
-def _split(task: Task) -> tuple[list[Path], list[Path]]:
-    """Images held out, and images to learn from, each in the dataset's order."""
-    images = len(task.paths)
-    count = min(_HELD_OUT_IMAGES, max(1, round(images * _HELD_OUT_SHARE)))
-    chosen = set(np.random.default_rng(task.seed).choice(images, count, replace=False).tolist())
-    held = [path for number, path in enumerate(task.paths) if number in chosen]
-    return held, [path for number, path in enumerate(task.paths) if number not in chosen]
+) -> tuple[Bank, float]:
+    """The bank of some images, whose projected patches are given, and the radius that it covers."""
+    coreset = _select(task, projected, progress)
+    names = tuple(task.names[features.paths[image]] for image in used)
+    sources = RowSources.of_patches(names, coreset.picks, task.grid_hw)
+    image, patch = np.divmod(coreset.picks, task.shape[0])
+    return Bank.build(features.embeddings[used[image], patch], sources), coreset.radius
 
 
 def _select(task: Task, projected: NDArray[np.float32], progress: Progress) -> Coreset:
@@ -259,33 +213,30 @@ def _select(task: Task, projected: NDArray[np.float32], progress: Progress) -> C
     return greedy_coreset(projected, count, progress=report)
 
 
-def _check_enough(task: Task, usable: int, skipped: dict[Path, str]) -> None:
-    if usable < task.at_least:
+def check_enough(usable: int, total: int, at_least: int, skipped: dict[Path, str]) -> None:
+    """Check that enough of the training images can be used.
+
+    Raises:
+        DatasetError: They are too few.
+    """
+    if usable < at_least:
         raise DatasetError(
-            f"Only {usable} of {len(task.paths)} images can be used; at least {task.at_least} are "
+            f"Only {usable} of {total} images can be used; at least {at_least} are "
             f"needed. First problem: {next(iter(skipped.values()))}",
             "Replace the images that cannot be used.",
         )
 
 
-def _check_held_out(held: Sequence[Path], rate: float) -> None:
-    """Check before the long work what is scored after it: whether these images support the rate."""
-    skipped = unusable(held)
-    check_rate(
-        rate,
-        len(held) - len(skipped),
-        called="good images held out by a fit in stages" + _without(skipped),
-        remedy="Give the fit more --memory-gb, so that every good image counts",
-    )
+def split_words(task: Task, held: Sequence[Path]) -> str:
+    """How the thresholds were found where images were kept from the bank."""
+    count = len(set(task.groups_of(held)))
+    groups = f" in {count} group{'s' if count > 1 else ''}" if task.groups else ""
+    return f"split conformal: {len(held)} good images{groups} that the bank never saw"
 
 
-def _without(skipped: dict[Path, str]) -> str:
+def without_words(skipped: dict[Path, str]) -> str:
+    """What was left out, in parentheses; nothing if nothing was."""
     if not skipped:
         return ""
     first = next(iter(skipped.values())).rstrip(".")
     return f" (without {len(skipped)} that cannot be used; first problem: {first})"
-
-
-def _shifted(progress: Progress, start: int, total: int) -> Progress:
-    """Progress of a part, told as progress of the whole."""
-    return lambda stage, done, _: progress(stage, start + done, total)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.bundle import Bundle, find_bundle
 from pcedge.camera import (
     CameraSettings,
     Debounced,
@@ -35,6 +34,7 @@ from pcedge.errors import OptionError
 from pcedge.gating import gate_limits
 from pcedge.line_file import CameraTable, LineFile, TriggerTable
 from pcedge.manifest import MANIFEST_FILE
+from pcedge.methods import AnyBundle, find_any_bundle
 from pcedge.pooling import Assignment, Choose, PooledInspector
 from pcedge.reloading import OnProblem, Reloader
 
@@ -149,12 +149,12 @@ def _is_path(address: str) -> bool:
 def _assignment(camera: CameraTable, models: Path, base: Path, index: str | None) -> Assignment:
     beside = base / camera.product
     product = str(beside) if camera.product and (beside / MANIFEST_FILE).is_file() else camera.product
-    bundle = find_bundle(product or None, models).searched_by(index)
+    bundle = find_any_bundle(product or None, models).searched_by(index)
     mask = _mask(base / camera.mask) if camera.mask else None
     return Assignment(bundle, camera.threshold, _review(camera, bundle), mask)
 
 
-def _review(camera: CameraTable, bundle: Bundle) -> float | bool | None:
+def _review(camera: CameraTable, bundle: AnyBundle) -> float | bool | None:
     if camera.review is False:
         return None
     if camera.review is True and bundle.manifest.threshold.review is None:
@@ -176,7 +176,7 @@ def _station(
     name: str,
     camera: CameraTable,
     source: Source,
-    bundle: Bundle,
+    bundle: AnyBundle,
     messages: Mapping[str, MessageTrigger],
 ) -> Station:
     if isinstance(source, FolderSource) and (camera.trigger or camera.debounce):
@@ -230,7 +230,7 @@ def _reloader(
     on_problem: OnProblem,
     index: str | None,
 ) -> Reloader:
-    def reloaded(camera: str, bundle: Bundle) -> None:
+    def reloaded(camera: str, bundle: AnyBundle) -> None:
         gate = stations[camera].gate
         if gate is not None and gate.limits is not None:
             gate.limits = gate_limits(bundle)

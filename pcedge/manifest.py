@@ -1,7 +1,7 @@
 """The manifest: everything a bundle knows about itself, as typed, immutable values."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -10,9 +10,12 @@ from pcedge.preprocessing import Preprocessing
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
+PATCHCORE = "patchcore"
 # How a bank is searched, besides the approximate indexes that a bundle may keep: exactly with all rows in
 # memory, or exactly with 8-bit codes of them in memory and the rows on disk.
 EXACT, INT8 = "exact", "int8"
+# The factory of an index that is no file in the bundle but the rows in a Milvus.
+MILVUS = "milvus"
 
 EmbeddingKind = Literal["reference", "mean"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -62,6 +65,18 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     ``held_out`` has the score of every training image against a bank made without its fold. Where REVIEW is
     asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
+
+    Attributes:
+        groups: The group of each held-out image; empty where every image stands alone.
+        folds: How many folds the images were dealt to; 1 where the bank saw none of them, 0 where a bundle of
+            an earlier version does not say.
+        proven_rate: What is proven of ``false_reject_rate``, see ``pcedge.guarantee``.
+        review_proven_rate: What is proven of ``review_rate``.
+        guarantee: The same in words, with its conditions.
+        images: Where ``held_out`` is from, if not from the images fitted on.
+        index: How the bank was searched for these scores.
+        calibration: How the fit was told to hold images out: ``folds`` or ``split``.
+        grouped_by: What it was told of groups: ``folder``, or a regular expression.
     """
 
     score: float
@@ -71,6 +86,15 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     held_out: dict[str, float]
     review: float | None = None
     review_rate: float | None = None
+    groups: dict[str, str] = msgspec.field(default_factory=dict)
+    folds: int = 0
+    proven_rate: float | None = None
+    review_proven_rate: float | None = None
+    guarantee: str = ""
+    images: str = ""
+    index: str = EXACT
+    calibration: Literal["folds", "split"] = "folds"
+    grouped_by: str = ""
 
 
 class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +182,8 @@ class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
 class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An approximate index beside the bank: its FAISS factory string, how it is searched, what that costs.
 
-    It belongs to the bank whose digest is ``bank_sha256``, and to no other.
+    It belongs to the bank whose digest is ``bank_sha256``, and to no other. Of rows in a Milvus ``factory``
+    is ``milvus``, ``parameters`` its address, empty for the machine's own, and ``file`` empty.
     """
 
     factory: str
@@ -187,14 +212,8 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of ``manifest.json``.
-
-    A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
-    whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did. ``index``
-    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``. ``pictures_mb`` bounds the file
-    with pictures of training images; 0 for none.
-    """
+class ProductManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What every bundle says of itself, whatever the ``method`` that it was fitted by."""
 
     schema_version: int
     pcedge_version: str
@@ -204,18 +223,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     skipped: dict[str, str]
     preprocessing: Preprocessing
-    backbone: BackboneInfo
-    embedding: EmbeddingInfo
-    bank: BankInfo
     threshold: ThresholdInfo
     map: MapInfo
     gate: GateInfo | None = None
-    score: ScoreInfo = ScoreInfo()
-    precision: Precision = "fp32"
-    precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)
-    index: str = EXACT
-    indexes: dict[str, IndexInfo] = msgspec.field(default_factory=dict)
-    pictures_mb: float = 0.0
+    method: str = PATCHCORE
     files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> bytes:
@@ -223,34 +234,69 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
+class Manifest(ProductManifest, frozen=True, kw_only=True):
+    """The contents of ``manifest.json``.
+
+    A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
+    whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did. ``index``
+    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``. ``pictures_mb`` bounds the file
+    with pictures of training images; 0 for none.
+    """
+
+    backbone: BackboneInfo
+    embedding: EmbeddingInfo
+    bank: BankInfo
+    score: ScoreInfo = ScoreInfo()
+    precision: Precision = "fp32"
+    precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)
+    index: str = EXACT
+    indexes: dict[str, IndexInfo] = msgspec.field(default_factory=dict)
+    pictures_mb: float = 0.0
+
+
+AnyManifest = TypeVar("AnyManifest", bound=ProductManifest)
+
+
 def read_manifest(directory: Path) -> Manifest:
+    """Read and check the manifest of a bundle of PatchCore.
+
+    Raises:
+        BundleError: It is missing, damaged, of a newer schema or another method's; the text names the file.
+    """
+    method = method_of(directory)
+    if method != PATCHCORE:
+        raise BundleError(
+            f"{directory} is a bundle of {method}; this works with PatchCore's alone.",
+            "pcedge evaluate, export and watch take it. A bundle of PatchCore: pcedge fit DATASET",
+        )
+    return read_manifest_as(Manifest, directory)
+
+
+def method_of(directory: Path) -> str:
+    """The method by which a bundle was fitted.
+
+    Raises:
+        BundleError: Its manifest is missing, damaged or of a newer schema.
+    """
+    method = _head(directory / MANIFEST_FILE, _content(directory)).get("method", PATCHCORE)
+    return method if isinstance(method, str) else PATCHCORE
+
+
+def read_manifest_as(kind: type[AnyManifest], directory: Path) -> AnyManifest:
     """Read and check a bundle's manifest.
 
     Raises:
-        BundleError: It is missing, damaged or of a newer schema; the text names the file.
+        BundleError: It is missing, damaged, of a newer schema or of another kind; the text names the file.
     """
     path = directory / MANIFEST_FILE
+    content = _content(directory)
+    _head(path, content)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BundleError(
-            f"{directory} is not a bundle: {path} cannot be read ({error.strerror}).",
-            "Make one with: pcedge fit DATASET",
-        ) from error
-    try:
-        version = msgspec.json.decode(content, type=dict[str, Any]).get("schema_version")
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise BundleError(
-                f"{path} has schema version {version}; this version reads up to {SCHEMA_VERSION}.",
-                "Update it with: pip install --upgrade pcedge",
-            )
-        manifest = msgspec.json.decode(content, type=Manifest)
+        manifest = msgspec.json.decode(content, type=kind)
     except OptionError as error:  # the preprocessing checks itself
         raise BundleError(f"{path}: {error.what}", error.hint) from error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise BundleError(
-            f"{path} is damaged: {error}.", "Restore the file, or fit the bundle again."
-        ) from error
+        raise _damaged(path, error) from error
     outside = [name for name in manifest.files if ".." in Path(name).parts or Path(name).is_absolute()]
     if outside:
         raise BundleError(
@@ -258,3 +304,33 @@ def read_manifest(directory: Path) -> Manifest:
             "Do not use this bundle: fit it again, or get it from its source.",
         )
     return manifest
+
+
+def _content(directory: Path) -> bytes:
+    path = directory / MANIFEST_FILE
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{directory} is not a bundle: {path} cannot be read ({error.strerror}).",
+            "Make one with: pcedge fit DATASET",
+        ) from error
+
+
+def _head(path: Path, content: bytes) -> dict[str, Any]:
+    """The manifest as plain values, of a schema that this version reads."""
+    try:
+        head = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+    version = head.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} has schema version {version}; this version reads up to {SCHEMA_VERSION}.",
+            "Update it with: pip install --upgrade pcedge",
+        )
+    return head
+
+
+def _damaged(path: Path, error: Exception) -> BundleError:
+    return BundleError(f"{path} is damaged: {error}.", "Restore the file, or fit the bundle again.")

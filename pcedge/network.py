@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from pcedge.atomic import link_or_copy
-from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, describe_file
+from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
+from pcedge.bundle_files import describe_file
 from pcedge.errors import WeightsUnavailableError
 from pcedge.export import Int8Kind, OnnxRuntime, Runtime
 from pcedge.manifest import BackboneInfo, EmbeddingInfo, Precision

@@ -8,14 +8,13 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle
 from pcedge.camera import Frame, Inspection
-from pcedge.errors import BundleError
+from pcedge.detector import AnyDetector
 from pcedge.export import Runtime
-from pcedge.inspector import Inspector
-from pcedge.runtimes import Candidate, open_runtime
+from pcedge.methods import AnyBundle, detector_of, network_digest, open_network
+from pcedge.runtimes import Candidate
 
-Choose = Callable[[Bundle], Candidate]
+Choose = Callable[[AnyBundle], Candidate]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Assignment:
             over the picture, or over its region of interest.
     """
 
-    bundle: Bundle
+    bundle: AnyBundle
     threshold: float | None = None
     review: float | bool | None = None
     mask_hw: NDArray[np.uint8] | None = None
@@ -41,7 +40,7 @@ class _Place:
     """A camera's assignment with what was loaded for it."""
 
     assignment: Assignment
-    inspector: Inspector
+    inspector: AnyDetector
     key: str
     ignored: NDArray[np.bool_] | None
 
@@ -99,7 +98,7 @@ class PooledInspector:
         """What a camera's frames are judged as now."""
         return self._places[camera].assignment
 
-    def inspector(self, camera: str) -> Inspector:
+    def inspector(self, camera: str) -> AnyDetector:
         """What judges a camera's frames now."""
         return self._places[camera].inspector
 
@@ -152,34 +151,32 @@ class PooledInspector:
         inputs = [
             places[n].inspector.preprocessing.apply(image) for n, image in zip(chosen, images, strict=True)
         ]
-        embeddings = first.inspector.runtime.infer(np.stack(inputs))
+        outputs = first.inspector.runtime.infer(np.stack(inputs))
         return {
-            number: _judged(places[number], inputs[i], embeddings[i], images[i])
+            number: _judged(places[number], inputs[i], outputs[i], images[i])
             for i, number in enumerate(chosen)
         }
 
     def _load(self, assignment: Assignment) -> _Place:
         chosen = self._choose(assignment.bundle)
         bundle = assignment.bundle.in_precision(chosen.precision)
-        key = f"{chosen} {_network(bundle, chosen)} {bundle.manifest.preprocessing}"
-        bank = bundle.open_bank()
+        key = f"{chosen} {network_digest(bundle, chosen)} {bundle.manifest.preprocessing}"
         with self._lock:
             runtime = self._runtimes.get(key)
         fresh = runtime is None
         if runtime is None:
-            runtime = open_runtime(bundle, chosen.runtime, chosen.device)
+            runtime = open_network(bundle, chosen)
             runtime.__enter__()
             with self._lock:
                 self._runtimes[key] = runtime
         review = bundle.manifest.threshold.review if assignment.review is True else assignment.review
-        inspector = Inspector.of(
-            bundle.manifest,
+        inspector = detector_of(
+            bundle,
             runtime,
-            bank,
             threshold=assignment.threshold,
             review=None if review is False else review,
         )
-        bank.prepare()
+        inspector.prepare()
         if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time
             _warm_up(inspector)
         return _Place(assignment, inspector, key, _ignored(assignment.mask_hw, inspector))
@@ -196,19 +193,11 @@ def _judged_alone(place: _Place, image_rgb: NDArray[np.uint8]) -> Inspection:
 def _judged(
     place: _Place,
     network_input: NDArray[np.float32],
-    embeddings: NDArray[np.float32],
+    outputs: NDArray[np.float32],
     image_rgb: NDArray[np.uint8],
 ) -> Inspection:
-    stages = place.inspector.stages_from(network_input, embeddings)
+    stages = place.inspector.stages_from(network_input, outputs)
     return place.inspector.judge(stages, image_rgb, place.ignored)
-
-
-def _network(bundle: Bundle, chosen: Candidate) -> str:
-    """Digest of the network's file: bundles in which it is the same share a runtime."""
-    name = BACKBONE_FILE if chosen.runtime == "torch" else EMBEDDER_FILE
-    if not bundle.has(name):
-        raise BundleError(f"The bundle {bundle.directory} has no {name}.", "Fit or export it again.")
-    return bundle.manifest.files[name].sha256
 
 
 def _picture(frame: Frame) -> NDArray[np.uint8]:
@@ -216,7 +205,7 @@ def _picture(frame: Frame) -> NDArray[np.uint8]:
     return frame.image_rgb
 
 
-def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: Inspector) -> NDArray[np.bool_] | None:
+def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: AnyDetector) -> NDArray[np.bool_] | None:
     """bool [patches]: patches of which more than half is masked."""
     if mask_hw is None:
         return None
@@ -230,7 +219,7 @@ def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: Inspector) -> NDArray
     return np.asarray(share > 0.5).reshape(-1)
 
 
-def _warm_up(inspector: Inspector) -> None:
+def _warm_up(inspector: AnyDetector) -> None:
     """Run once before the first frame: a runtime's first call is slow."""
     size = inspector.preprocessing.input_size
     inspector.inspect(np.zeros((size, size, 3), np.uint8))

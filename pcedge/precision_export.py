@@ -146,10 +146,18 @@ def _calibration(bundle: Bundle, dataset: Dataset) -> Iterator[NDArray[np.float3
 
 
 def _options(manifest: Manifest) -> FitOptions:
-    """What the bundle was fitted with, as far as it concerns the bank and the threshold."""
+    """What the bundle was fitted with, as far as it concerns the bank and the threshold.
+
+    Rates that were calibrated on other images need not be within the reach of those fitted on.
+    """
+    limits = manifest.threshold
+    own_images = not limits.images
     return FitOptions(
         coreset=CoresetSize.parse(manifest.bank.coreset),
-        false_reject_rate=manifest.threshold.false_reject_rate,
+        false_reject_rate=limits.false_reject_rate if own_images else None,
+        review_rate=limits.review_rate if own_images else None,
+        calibration=limits.calibration,
+        groups=limits.grouped_by or None,
         neighbours=manifest.score.neighbours,
         seed=manifest.bank.seed,
         pictures_mb=manifest.pictures_mb,

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from pcedge.bundle import Bundle
 from pcedge.errors import PcedgeError
 from pcedge.manifest import MANIFEST_FILE
+from pcedge.methods import AnyBundle, open_any_bundle
 from pcedge.pooling import PooledInspector
 
 _POLL_S = 2.0
 
-OnReload = Callable[[str, Bundle], None]
+OnReload = Callable[[str, AnyBundle], None]
 OnProblem = Callable[[PcedgeError], None]
 
 
@@ -79,7 +79,7 @@ class Reloader:
 
     def _take(self, directory: Path) -> None:
         try:
-            bundle = Bundle.open(directory).searched_by(self._index)
+            bundle = open_any_bundle(directory).searched_by(self._index)
             for camera in self._cameras[directory]:
                 assignment = replace(self._inspector.assignment(camera), bundle=bundle)
                 self._inspector.replace(camera, assignment)

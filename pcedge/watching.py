@@ -33,8 +33,8 @@ from pcedge.camera import (
     one_by_one,
     open_sinks,
 )
+from pcedge.detector import AnyDetector
 from pcedge.errors import OptionError
-from pcedge.inspector import Inspector
 from pcedge.line import Line
 from pcedge.notifying import Notifier
 from pcedge.watched import OnState, Watched, health_server, notify, told_of_states
@@ -84,7 +84,7 @@ OnReady = Callable[[Watched], None]
 
 
 def watch(
-    inspector: Inspector,
+    inspector: AnyDetector,
     source: Source,
     options: WatchOptions,
     *,
@@ -226,12 +226,12 @@ def _count_faults(delivery: Delivery, tally: Tally) -> None:
             tally.add_fault(f"{report.name}: {report.last_fault}", max(report.lost, 1))
 
 
-def _inspect(inspector: Inspector, frame: Frame) -> Inspection:
+def _inspect(inspector: AnyDetector, frame: Frame) -> Inspection:
     assert frame.image_rgb is not None  # frames without a picture are INVALID before they come here
     return inspector.inspect(frame.image_rgb)
 
 
-def _warm_up(inspector: Inspector) -> None:
+def _warm_up(inspector: AnyDetector) -> None:
     """Run once before the first frame: a runtime's first call is slow."""
     size = inspector.preprocessing.input_size
     inspector.inspect(np.zeros((size, size, 3), np.uint8))

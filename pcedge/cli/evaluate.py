@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
+from pcedge.errors import OptionError
 
 from . import options, recipe
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pcedge.bundle import Bundle
     from pcedge.datasets import Dataset
     from pcedge.evaluation import Evaluation, LeakPolicy
+    from pcedge.methods import AnyBundle
     from pcedge.metrics import Metric
 
 
@@ -158,14 +159,16 @@ def evaluate(
             f"{len(targets)} given. Name a bundle and a dataset, or add --all to fit and evaluate folders.",
             param_hint="BUNDLE DATASET",
         )
-    from pcedge.bundle import find_bundle
+    from pcedge.bundle import Bundle
     from pcedge.datasets import open_dataset
+    from pcedge.methods import find_any_bundle
     from pcedge.precision import one_precision
 
     from .index import note_index
 
-    found = find_bundle(targets[0], models).searched_by(index).in_precision(one_precision(precision))
-    note_index(found)
+    found = find_any_bundle(targets[0], models).searched_by(index).in_precision(one_precision(precision))
+    if isinstance(found, Bundle):
+        note_index(found)
     _evaluate_bundle(
         found,
         open_dataset(Path(targets[1]), layout),
@@ -186,7 +189,7 @@ def _leak_policy(name: str) -> "LeakPolicy":
 
 
 def _evaluate_bundle(
-    found: "Bundle",
+    found: "AnyBundle",
     images: "Dataset",
     leaks: "LeakPolicy",
     runtime: str,
@@ -197,27 +200,34 @@ def _evaluate_bundle(
     *,
     json: bool,
 ) -> None:
-    from pcedge.evaluation import evaluate as evaluate_inspector
-    from pcedge.runtimes import is_exported, open_inspector, runtime_kind
+    from pcedge.bundle import Bundle
+    from pcedge.evaluation import evaluate as evaluate_detector
+    from pcedge.methods import has_exported_network, open_detector
+    from pcedge.runtimes import runtime_kind
 
     from .console import progress_bars
 
     kind = runtime_kind(runtime)
-    if kind == "auto" and not is_exported(found):
+    if kind == "auto" and not has_exported_network(found):
         kind = "torch"
     if runtimes is not None or output is not None:
         from pcedge.trials import parse_runtimes
 
         from .evaluate_run import evaluate_run
 
+        if not isinstance(found, Bundle):
+            raise OptionError(
+                f"Runs are kept of PatchCore alone, and {found.directory} is of {found.manifest.method}.",
+                "Leave out --runtimes and --output; --json prints all that was measured.",
+            )
         kinds = parse_runtimes(runtimes) if runtimes else (kind,)
         evaluate_run(found, images, kinds, device, threshold, leaks, output, json=json)
         return
     with (
-        open_inspector(found, runtime=kind, device=device, threshold=threshold) as inspector,
+        open_detector(found, runtime=kind, device=device, threshold=threshold) as detector,
         progress_bars() as progress,
     ):
-        result = evaluate_inspector(images, inspector, progress, leaks=leaks)
+        result = evaluate_detector(images, detector, progress, leaks=leaks)
     if json:
         _print_json(result)
     else:

@@ -73,8 +73,9 @@ def export(
     Exit code 3: the ONNX file is there, but TensorRT is not on this machine, or the certificate of what was
     proved could not be written.
     """
-    from pcedge.bundle import find_bundle
+    from pcedge.baselines import BaselineBundle
     from pcedge.exporting import export_bundle
+    from pcedge.methods import find_any_bundle
     from pcedge.triton_repository import write_triton_repository
 
     from .console import progress_bars, show_error
@@ -83,7 +84,14 @@ def export(
     precisions = [precision for precision, wanted in asked.items() if wanted]
     if images is not None and not precisions:
         raise OptionError("--images is for other precisions.", "Add --fp16 or --int8, or leave it out.")
-    bundle = find_bundle(model, models)
+    bundle = find_any_bundle(model, models)
+    if isinstance(bundle, BaselineBundle):
+        from .export_baseline import export_one
+
+        export_one(
+            bundle, {"--trt": trt, "--triton": triton is not None, "--fp16": fp16, "--int8": int8}, json
+        )
+        return
     repository: TritonRepository | None = None
     with progress_bars() as progress:
         result = export_bundle(

@@ -41,9 +41,29 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="patchcore, or one that it is compared with: padim (docs/baselines.md). What follows on "
+            "embeddings, coresets and neighbours is PatchCore's."
+        ),
+    ] = "patchcore",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of another method than PatchCore, such as dims=100 of padim. May be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
     coreset: recipe.Coreset = None,
     neighbours: recipe.Neighbours = 1,
     false_reject_rate: recipe.FalseRejectRate = None,
+    review_rate: recipe.ReviewRate = None,
+    calibration: recipe.Calibration = "folds",
+    groups: recipe.Groups = None,
     seed: recipe.Seed = 0,
     device: options.Device = "auto",
     memory_gb: recipe.MemoryGb = None,
@@ -67,9 +87,13 @@ def fit(
 
     The threshold comes from the good images alone: every image is scored against a bank that was made
     without its fold.
+
+    With --method, fit a method that PatchCore is compared with; its bundle is evaluated, exported and watched
+    like any other.
     """
     from pcedge.bundle import find_bundle
     from pcedge.fitting import fit as fit_dataset
+    from pcedge.manifest import PATCHCORE
 
     from .console import progress_bars
 
@@ -92,6 +116,9 @@ def fit(
             coreset=coreset,
             neighbours=neighbours,
             false_reject_rate=false_reject_rate,
+            review_rate=review_rate,
+            calibration=calibration,
+            groups=groups,
             seed=seed,
             device=device,
             memory_gb=memory_gb,
@@ -101,6 +128,19 @@ def fit(
     )
     same_network = find_bundle(like, models) if like else None
     chosen = replace(chosen, like=same_network, models=models, name=name, pictures_mb=pictures_mb)
+    if method != PATCHCORE:
+        from .fit_baseline import fit_one
+
+        if coreset is not None:
+            raise OptionError(f"--coreset belongs to PatchCore, and {method} has no bank.", "Leave it out.")
+        # A preset's layers are those of PatchCore.
+        chosen = replace(chosen, layers=recipe.split_layers(layers))
+        fit_one(dataset, method, chosen, settings or [], json=json)
+        return
+    if settings:
+        raise OptionError(
+            f"--set {settings[0]} belongs to other methods than PatchCore.", "Name one with --method."
+        )
     with progress_bars() as progress:
         result = fit_dataset(dataset, chosen, progress)
     if json:
@@ -122,6 +162,8 @@ def _refuse_ensemble(preset: str) -> None:
 def _print_json(result: "FitResult") -> None:
     import json
 
+    from .fit_notes import offline_reason
+
     manifest = result.bundle.manifest
     print(
         json.dumps(
@@ -129,7 +171,7 @@ def _print_json(result: "FitResult") -> None:
                 "bundle": str(result.bundle.directory),
                 "backbone": manifest.backbone.name,
                 "backbone_weights": manifest.backbone.weights,
-                "offline_default": _offline_default(result),
+                "offline_default": offline_reason(result),
                 "images": manifest.images,
                 "skipped": manifest.skipped,
                 "cached": result.cached,
@@ -139,9 +181,14 @@ def _print_json(result: "FitResult") -> None:
                 "guarantee": manifest.bank.guarantee,
                 "threshold": manifest.threshold.score,
                 "false_reject_rate": manifest.threshold.false_reject_rate,
+                "proven_rate": manifest.threshold.proven_rate,
+                "review_threshold": manifest.threshold.review,
+                "review_rate": manifest.threshold.review_rate,
+                "method": manifest.threshold.method,
+                "calibration_guarantee": manifest.threshold.guarantee,
                 "outliers": result.outliers,
                 "seconds": result.seconds,
-                "bytes": _bytes(result),
+                "bytes": result.bundle.nbytes,
             }
         )
     )
@@ -149,6 +196,7 @@ def _print_json(result: "FitResult") -> None:
 
 def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     from .console import Facts, out, say
+    from .fit_notes import print_notes
 
     manifest = result.bundle.manifest
     limit = manifest.threshold
@@ -159,60 +207,17 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     table.add("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
     table.add("bank rows", f"{manifest.bank.rows:,}")
     table.add("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")
-    table.add("size", f"{_bytes(result) / 1e6:,.1f} MB")
+    table.add("size", f"{result.bundle.nbytes / 1e6:,.1f} MB")
     table.add(
         "threshold",
         f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})",
     )
+    if limit.review is not None and limit.review_rate is not None:
+        table.add("review", f"{limit.review:.4g}, {limit.review_rate:.2%} of good parts (watch --review)")
+    table.add("guarantee", limit.guarantee)
     times = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
     table.add("seconds", f"{sum(result.seconds.values()):.1f} ({times})")
     table.add("bundle", f"{result.bundle.directory} (now current)")
     out.print(table)
-    _print_notes(result, chosen)
+    print_notes(result, chosen.false_reject_rate)
     say("Next: [bold]pcedge export[/]")
-
-
-def _print_notes(result: "FitResult", chosen: "FitOptions") -> None:
-    """What a person should look at before trusting the bundle."""
-    from pcedge.threshold import DEFAULT_FALSE_REJECT_RATE, images_needed
-
-    from .console import say
-
-    manifest, limit = result.bundle.manifest, result.bundle.manifest.threshold
-    if result.offline_default:
-        say("[yellow]{reason}[/]", reason=_offline_default(result))
-    for name, reason in list(manifest.skipped.items())[:5]:
-        say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
-    if result.cache_problem:
-        say("[yellow]The cache of features was switched off:[/] {problem}", problem=result.cache_problem)
-    if result.outliers:
-        worst = ", ".join(f"{name} ({score:.4g})" for name, score in list(result.outliers.items())[:5])
-        say("[yellow]Look at these training images, they stand far out:[/] {worst}", worst=worst)
-        if max(result.outliers.values()) >= limit.score:
-            say(
-                "The threshold lies that high because of them: remove those that are not good, or accept "
-                "more false rejects with a larger --false-reject-rate."
-            )
-    if chosen.false_reject_rate is None and limit.false_reject_rate > DEFAULT_FALSE_REJECT_RATE:
-        say(
-            "[yellow]{images} images support a false-reject rate of {rate} at best;[/] {needed} would "
-            "support {wanted}.",
-            images=len(limit.held_out),
-            rate=f"{limit.false_reject_rate:.2%}",
-            needed=images_needed(DEFAULT_FALSE_REJECT_RATE),
-            wanted=f"{DEFAULT_FALSE_REJECT_RATE:.0%}",
-        )
-
-
-def _offline_default(result: "FitResult") -> str:
-    """Why ``pcedge-s`` was used without being asked for, and how to get the larger network; or nothing."""
-    if result.offline_default is None:
-        return ""
-    return (
-        f"No --backbone was named, and {result.bundle.manifest.backbone.name} was used: "
-        f"{result.offline_default.what} For the larger network: {result.offline_default.hint}"
-    )
-
-
-def _bytes(result: "FitResult") -> int:
-    return sum(file.size for file in result.bundle.manifest.files.values())

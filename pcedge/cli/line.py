@@ -9,9 +9,10 @@ from pcedge.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pcedge.bundle import Bundle
+    from pcedge.baselines import BaselineBundle
     from pcedge.camera import Save
     from pcedge.line_file import LineFile
+    from pcedge.methods import AnyBundle
     from pcedge.runtimes import Candidate
 
 
@@ -77,19 +78,19 @@ def described_line(
 
 def results_place(line: "LineFile", base: Path, models: Path) -> Path:
     """Where results go when the command line does not say."""
-    from pcedge.bundle import find_bundle
+    from pcedge.bundle import locate_bundle
 
     if line.watch.output:
         return base / line.watch.output
-    bundle = find_bundle(line.cameras[0].product or None, models)
-    return Path("inspections") / bundle.directory.resolve().name
+    directory = locate_bundle(line.cameras[0].product or None, models)
+    return Path("inspections") / directory.resolve().name
 
 
-def chooser(asked: Asked) -> "Callable[[Bundle], Candidate]":
+def chooser(asked: Asked) -> "Callable[[AnyBundle], Candidate]":
     """What chooses a runtime for a bundle, and says so the first time."""
     said: set[str] = set()
 
-    def choose(bundle: "Bundle") -> "Candidate":
+    def choose(bundle: "AnyBundle") -> "Candidate":
         first = str(bundle.directory) not in said
         said.add(str(bundle.directory))
         return _choose_runtime(bundle, asked, say_so=first)
@@ -97,8 +98,9 @@ def chooser(asked: Asked) -> "Callable[[Bundle], Candidate]":
     return choose
 
 
-def _choose_runtime(bundle: "Bundle", asked: Asked, *, say_so: bool) -> "Candidate":
+def _choose_runtime(bundle: "AnyBundle", asked: Asked, *, say_so: bool) -> "Candidate":
     """Take the fastest runtime that is proved on this machine, or any that can be had without proof."""
+    from pcedge.baselines import BaselineBundle
     from pcedge.precision import precision_choice
     from pcedge.runtimes import runtime_kind
     from pcedge.verifying import choose_runtime, first_that_opens
@@ -106,9 +108,11 @@ def _choose_runtime(bundle: "Bundle", asked: Asked, *, say_so: bool) -> "Candida
     from .console import say
 
     kind, wanted = runtime_kind(asked.runtime), precision_choice(asked.precision)
+    if asked.unverified and say_so:
+        say("[bold yellow]Warning:[/] not verified: scores on this machine may differ from those at fit.")
+    if isinstance(bundle, BaselineBundle):
+        return _choose_for_baseline(bundle, asked, say_so=say_so)
     if asked.unverified:
-        if say_so:
-            say("[bold yellow]Warning:[/] not verified: scores on this machine may differ from those at fit.")
         candidate, skipped = first_that_opens(bundle, kind, asked.device, wanted)
         for one in skipped if say_so else []:
             say("[yellow]{what}.[/]", what=one)
@@ -119,6 +123,25 @@ def _choose_runtime(bundle: "Bundle", asked: Asked, *, say_so: bool) -> "Candida
     if choice.unsaved is not None:
         say("[yellow]{what}[/] {hint}", what=choice.unsaved.what, hint=choice.unsaved.hint)
     return choice.candidate
+
+
+def _choose_for_baseline(bundle: "BaselineBundle", asked: Asked, *, say_so: bool) -> "Candidate":
+    """A baseline is proved on its golden frames at every start; that leaves no certificate."""
+    from pcedge.baselines import choose_baseline_runtime
+    from pcedge.precision import one_precision
+    from pcedge.runtimes import runtime_kind
+
+    from .console import say
+
+    if asked.precision not in ("auto", "all"):
+        bundle.in_precision(one_precision(asked.precision))
+    candidate = choose_baseline_runtime(
+        bundle, runtime_kind(asked.runtime), asked.device, verified=not asked.unverified
+    )
+    if say_so:
+        proof = "" if asked.unverified else ": verified on the golden frames"
+        say("Runtime {runtime}{proof}.", runtime=candidate, proof=proof)
+    return candidate
 
 
 def _save(name: str) -> "Save":

@@ -121,7 +121,10 @@ def _recent_table(recent: deque[Event]) -> Table:
     several = len({event.camera for event in events}) > 1
     for event in reversed(events):
         score = "" if event.score is None else f"{event.score:.4g}"
+        p_value = "" if event.p_value is None else f"p {event.p_value:.2g}"
         verdict = Text(event.verdict.value, style=_COLOURS[event.verdict])
         camera = [Text(event.camera)] if several else []
-        table.add_row(event.time[11:19], *camera, verdict, score, Text(event.name), Text(event.reason))
+        table.add_row(
+            event.time[11:19], *camera, verdict, score, p_value, Text(event.name), Text(event.reason)
+        )
     return table

@@ -39,20 +39,23 @@ def models(
 
 
 def _describe(models_dir: Path, name: str) -> dict[str, str | bool | int]:
-    from pcedge.bundle import EMBEDDER_FILE, Bundle, current_name
+    from pcedge.bundle import Bundle, current_name
+    from pcedge.methods import has_exported_network, open_any_bundle
 
     current = current_name(models_dir) == name
     try:
-        manifest = Bundle.open(models_dir / name).manifest
+        bundle = open_any_bundle(models_dir / name)
     except PcedgeError as error:
         return {"name": name, "current": current, "problem": error.what}
+    manifest = bundle.manifest
     return {
         "name": name,
         "current": current,
+        "method": manifest.method,
         "dataset": manifest.dataset,
-        "backbone": manifest.backbone.name,
-        "rows": manifest.bank.rows,
-        "exported": EMBEDDER_FILE in manifest.files,
+        "backbone": "" if manifest.backbone is None else manifest.backbone.name,
+        "rows": bundle.manifest.bank.rows if isinstance(bundle, Bundle) else 0,
+        "exported": has_exported_network(bundle),
         "created": manifest.created,
     }
 
@@ -67,7 +70,7 @@ def _print_table(rows: list[dict[str, str | bool | int]], where: str) -> None:
         say("There are no bundles in {where}/. Make one with: pcedge fit DATASET", where=where)
         return
     table = Table(title=Text(f"Bundles in {where}/"), title_justify="left", title_style="bold")
-    for column in ("", "name", "dataset", "backbone", "bank rows", "exported", "created"):
+    for column in ("", "name", "method", "dataset", "backbone", "bank rows", "exported", "created"):
         table.add_column(column, overflow="fold")
     for row in rows:
         marker = Text("current" if row["current"] else "", style="green")
@@ -75,6 +78,8 @@ def _print_table(rows: list[dict[str, str | bool | int]], where: str) -> None:
             table.add_row(marker, Text(str(row["name"])), Text(str(row["problem"]), style="red"))
             continue
         exported = "yes" if row["exported"] else "no"
-        cells = [Text(str(row[key])) for key in ("name", "dataset", "backbone")]
-        table.add_row(marker, *cells, f"{row['rows']:,}", exported, str(row["created"]))
+        cells = [Text(str(row[key])) for key in ("name", "method", "dataset", "backbone")]
+        table.add_row(
+            marker, *cells, f"{row['rows']:,}" if row["rows"] else "-", exported, str(row["created"])
+        )
     out.print(table)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="A torchvision network (wide_resnet50_2, resnet18, squeezenet1_0, ...), or pcedge-s: small, "
-        "fast, comes with pcedge. Without it, the preset's; where that names none, wide_resnet50_2 or, where "
-        "its weights are not on this machine and cannot be downloaded, pcedge-s.",
+        help="A torchvision network (wide_resnet50_2, resnet18, squeezenet1_0, ...); pcedge-s: small, "
+        "fast, comes with pcedge; or an encoder of other pretraining (clip-rn50, clip-vit-b-16, dinov2-s, "
+        "...; an unknown name lists all). Without it, the preset's; where that names none, wide_resnet50_2 "
+        "or, where its weights are not on this machine and cannot be downloaded, pcedge-s.",
         show_default=False,
     ),
 ]
@@ -25,14 +26,16 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         help="A state dict (.pth, .safetensors) for the backbone, also one that pcedge distill wrote. "
-        "Without it, torchvision's IMAGENET1K_V1 weights, or those of pcedge-s that come with pcedge.",
+        "Without it, torchvision's IMAGENET1K_V1 weights, those of CLIP or DINOv2 from their hub, or those "
+        "of pcedge-s that come with pcedge.",
         show_default=False,
     ),
 ]
 Layers = Annotated[
     str | None,
     typer.Option(
-        help="Layers to use, the finest grid first, separated by commas. For ResNets: layer2,layer3.",
+        help="Layers to use, the finest grid first, separated by commas. For ResNets: layer2,layer3; for "
+        "DINOv2: blocks.5,blocks.8.",
         show_default=False,
     ),
 ]
@@ -85,6 +88,31 @@ FalseRejectRate = Annotated[
         show_default=False,
     ),
 ]
+ReviewRate = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of good parts that may be called REVIEW or NG, where watch is told to --review. Without "
+        "it, 0.05 or twice the false-reject rate.",
+        show_default=False,
+    ),
+]
+Calibration = Annotated[
+    str,
+    typer.Option(
+        help="How good images are held out to find thresholds. folds: each is scored against a bank made "
+        "without its fold, so that all count and all are learned from; the rate is met in practice, and a "
+        "weaker bound is proven. split: a third of them are kept from the bank; the rate is proven."
+    ),
+]
+Groups = Annotated[
+    str | None,
+    typer.Option(
+        help="Which images were taken together (one batch, one shift): folder, for the folder they lie in, "
+        r"or a regular expression on their names with the group in parentheses, such as '(batch\d+)'. They "
+        "are held out together, and the rates are for parts of a new group.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
 MemoryGb = Annotated[
     float | None,
@@ -124,6 +152,9 @@ class Recipe:
     memory_gb: float | None
     cache_gb: float
     layout: str | None = None
+    review_rate: float | None = None
+    calibration: str = "folds"
+    groups: str | None = None
 
 
 def fit_options(recipe: Recipe) -> "FitOptions":
@@ -135,10 +166,15 @@ def fit_options(recipe: Recipe) -> "FitOptions":
     """
     from pcedge.banks import CoresetSize
     from pcedge.fit_options import FitOptions
+    from pcedge.holding_out import Calibration
     from pcedge.manifest import EmbeddingKind
     from pcedge.presets import find_preset
 
     preset = find_preset(recipe.preset)
+    if recipe.calibration not in get_args(Calibration):
+        raise OptionError(
+            f"There is no calibration {recipe.calibration!r}.", "Choose --calibration folds or split."
+        )
     embedding = recipe.embedding
     if embedding not in (None, *get_args(EmbeddingKind)):
         raise OptionError(f"There is no embedding {embedding!r}.", "Choose --embedding reference or mean.")
@@ -148,11 +184,14 @@ def fit_options(recipe: Recipe) -> "FitOptions":
     return FitOptions(
         backbone=recipe.backbone or preset.backbone,
         weights=recipe.weights,
-        layers=tuple(name.strip() for name in recipe.layers.split(",")) if recipe.layers else layers,
+        layers=split_layers(recipe.layers) or layers,
         preprocessing=_preprocessing(preset.preprocessing, recipe.image_size, recipe.crop),
         embedding="mean" if embedding == "mean" else "reference" if embedding else default_embedding,
         coreset=CoresetSize.parse(recipe.coreset) if recipe.coreset else preset.coreset,
         false_reject_rate=recipe.false_reject_rate,
+        review_rate=recipe.review_rate,
+        calibration="split" if recipe.calibration == "split" else "folds",
+        groups=recipe.groups,
         neighbours=recipe.neighbours,
         seed=recipe.seed,
         device=recipe.device,
@@ -160,6 +199,11 @@ def fit_options(recipe: Recipe) -> "FitOptions":
         cache_gb=recipe.cache_gb,
         layout=recipe.layout,
     )
+
+
+def split_layers(layers: str | None) -> tuple[str, ...]:
+    """The layers that were named; none where none were."""
+    return tuple(name.strip() for name in layers.split(",")) if layers else ()
 
 
 def _preprocessing(chosen: "Preprocessing", image_size: int | None, crop: int | None) -> "Preprocessing":

@@ -175,6 +175,8 @@ def watch(
 
 
 def _say_what_is_watched(line: "Line") -> None:
+    from pcedge.bundle import Bundle
+
     from .console import say
     from .index import note_index
 
@@ -188,7 +190,9 @@ def _say_what_is_watched(line: "Line") -> None:
             runtime=runtimes,
             threshold=f"{inspector.threshold:.4g}",
         )
-        note_index(line.inspector.assignment(name).bundle)
+        bundle = line.inspector.assignment(name).bundle
+        if isinstance(bundle, Bundle):
+            note_index(bundle)
     say("Ctrl-C stops.")
 
 

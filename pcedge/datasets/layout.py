@@ -34,6 +34,11 @@ def images(folder: Path) -> tuple[Path, ...]:
     return tuple(list_images(folder)) if folder.is_dir() else ()
 
 
+def images_in_batches(folder: Path) -> tuple[Path, ...]:
+    """The images directly in a folder and in the folders below it, one for each batch of good images."""
+    return images(folder) + tuple(path for batch in folders(folder) for path in images(batch))
+
+
 def folders(folder: Path) -> tuple[Path, ...]:
     """The folders directly in a folder, hidden ones left out; none where there is no folder."""
     if not folder.is_dir():

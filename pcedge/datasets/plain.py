@@ -4,18 +4,18 @@ import hashlib
 from pathlib import Path
 
 from .dataset import GOOD, Dataset, Sample
-from .layout import Layout, folders, images, paired
+from .layout import Layout, folders, images, images_in_batches, paired
 
 BAD, MASKS = "bad", "masks"
 HELD_OUT = 0.2
 
 
 def _matches(root: Path) -> bool:
-    return bool(images(root)) or bool(images(root / GOOD))
+    return bool(images(root)) or bool(images_in_batches(root / GOOD))
 
 
 def _read(root: Path, _variant: str) -> Dataset:
-    good = images(root) or images(root / GOOD)
+    good = images(root) or images_in_batches(root / GOOD)
     defects, stray = _defects(root, good)
     if not defects:
         return Dataset(root, good, (), layout=LAYOUT.name)

@@ -31,6 +31,7 @@ NG = Inspection(
     np.full((10, 10), 3, np.float32),
     np.array([[30.0, 0, 14.5], [0, 5.0, 2.0]]),
     2.0,
+    p_value=0.01,
 )
 EVENT = Event.of(FRAME, NG, 12.3456, {"picture": "a.png"})
 
@@ -49,6 +50,7 @@ def test_an_event_is_one_line_of_plain_json() -> None:
         "frame": 12,
         "name": "frame-000012",
         "score": 3.5,
+        "p_value": 0.01,
         "verdict": "NG",
         "decision": "NG",
         "threshold": 2.0,

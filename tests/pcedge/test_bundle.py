@@ -14,13 +14,13 @@ from pcedge.bundle import (
     Bundle,
     bundle_names,
     current_name,
-    describe_file,
     edit_bundle,
     find_bundle,
     seal,
     set_current,
     write_bundle,
 )
+from pcedge.bundle_files import describe_file
 from pcedge.errors import BundleError
 from pcedge.golden import read_golden
 from pcedge.manifest import MANIFEST_FILE, SCHEMA_VERSION, FileInfo, Manifest, read_manifest
@@ -367,7 +367,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name)
         return describe_file(path)
 
-    monkeypatch.setattr("pcedge.bundle.describe_file", describe)
+    monkeypatch.setattr("pcedge.bundle_files.describe_file", describe)
     return names
 
 
@@ -375,7 +375,7 @@ def test_a_file_is_read_once_until_it_changes(
     tmp_path: Path, make_bundle: Callable[..., Bundle], read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = make_bundle(tmp_path / "part")
-    monkeypatch.setattr("pcedge.bundle._SETTLED_NS", -(10**10))  # as if all of it were old
+    monkeypatch.setattr("pcedge.bundle_files._SETTLED_NS", -(10**10))  # as if all of it were old
     read.clear()
 
     for _ in range(3):

@@ -85,3 +85,16 @@ def test_progress_counts_the_images() -> None:
     held_out(embeddings, embeddings, ALL, SIZE, GRID, seed=0, progress=lambda *now: told.append(now))
 
     assert told == [("calibrate", done, 6) for done in range(1, 7)]
+
+
+def test_images_of_a_group_are_scored_without_each_other() -> None:
+    # Images 0 and 1, 2 and 3, ... are the same: with its twin in the bank, an image would score zero.
+    embeddings = np.repeat(_embeddings(6), 2, axis=0)
+    groups = [f"batch {image // 2}" for image in range(12)]
+
+    results = held_out(embeddings, embeddings, ALL, SIZE, GRID, seed=0, folds=5, groups=groups)
+    alone = held_out(embeddings, embeddings, ALL, SIZE, GRID, seed=0, folds=12)
+
+    assert results.folds == 5
+    assert (results.scores > 1).all()
+    np.testing.assert_allclose(alone.scores, 0, atol=1e-3)

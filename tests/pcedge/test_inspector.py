@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from pcedge.errors import BundleError, OptionError
 from pcedge.export import Runtime
 from pcedge.golden import read_golden, with_fault
 from pcedge.inspector import Inspector
+from pcedge.manifest import Manifest
 from pcedge.runtimes import open_runtime, runtime_kind
 
 Pictures = list[NDArray[np.uint8]]
@@ -132,3 +134,30 @@ def test_a_bundle_that_was_not_exported_says_how_to_export_it(
 def test_an_unknown_runtime_is_an_error_that_lists_them(name: str) -> None:
     with pytest.raises(OptionError, match="auto, torch, onnx, tensorrt"):
         runtime_kind(name)
+
+
+def test_a_verdict_says_how_unusual_its_score_is(
+    inspector: Inspector, manifest: Manifest, pictures: Pictures
+) -> None:
+    score = inspector.stages(pictures[-1]).score
+    held = {"a": score * 0.5, "b": score * 0.5, "c": score * 2, "d": score * 0.1}
+
+    def p_value(held_out: dict[str, float], groups: dict[str, str]) -> float | None:
+        limits = msgspec.structs.replace(manifest.threshold, held_out=held_out, groups=groups)
+        judged = Inspector.of(
+            msgspec.structs.replace(manifest, threshold=limits), inspector.runtime, inspector.bank
+        )
+        return judged.inspect(pictures[-1]).p_value
+
+    assert p_value(held, {}) == pytest.approx(2 / 5)
+    assert p_value(held, {"a": "x", "b": "x", "c": "x", "d": "y"}) == pytest.approx((1 + 1 / 3) / 3)
+    assert p_value({}, {}) is None
+    assert inspector.inspect(pictures[-1]).p_value is None
+
+
+def test_what_cannot_be_judged_has_no_p_value(
+    inspector: Inspector, manifest: Manifest, make_runtime: MakeRuntime, pictures: Pictures
+) -> None:
+    broken = Inspector.of(manifest, make_runtime(_one_value(np.nan)), inspector.bank)
+
+    assert broken.inspect(pictures[-1]).p_value is None

@@ -254,3 +254,15 @@ def test_every_known_dataset_has_a_layout_a_licence_and_a_source() -> None:
         assert known.licence
         assert known.homepage.startswith("https://")
         assert "doi:" in known.paper or "arXiv:" in known.paper
+
+
+@pytest.mark.parametrize("good", ["train/good", "good"])
+def test_good_images_may_lie_in_a_folder_for_each_batch(tmp_path: Path, good: str) -> None:
+    root = _made(tmp_path, f"{good}/monday/1.png", f"{good}/friday/1.png", f"{good}/friday/.hidden/2.png")
+
+    dataset = open_dataset(root)
+
+    assert [dataset.relative(path) for path in dataset.train] == [
+        f"{good}/friday/1.png",
+        f"{good}/monday/1.png",
+    ]

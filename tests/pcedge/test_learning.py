@@ -12,11 +12,14 @@ from pcedge.camera import write_image
 from pcedge.errors import DatasetError, OptionError
 from pcedge.export import Runtime
 from pcedge.features import Features, embed_images
-from pcedge.learning import Learned, Task, learn_exactly, learn_in_stages
+from pcedge.holding_out import Calibration
+from pcedge.learning import Learned, Task, learn_exactly
 from pcedge.memory import MemoryPlan
 from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress
+from pcedge.staged_learning import learn_in_stages
 from pcedge.stopwatch import Stopwatch
+from pcedge.threshold import Rates
 
 SMALL = Preprocessing(image_size=32)
 SHAPE, GRID = (16, 6), (4, 4)  # of the blocks of ``make_runtime``
@@ -44,6 +47,8 @@ def _learn(
     rate: float | None = None,
     chunk_images: int | None = None,
     stages: list[str] | None = None,
+    calibration: Calibration = "folds",
+    groups: dict[Path, str] | None = None,
 ) -> Learned:
     """Learn from images, in chunks if their size is given; names of stages begun go to ``stages``."""
 
@@ -58,13 +63,15 @@ def _learn(
         paths=tuple(images),
         names={path: path.name for path in images},
         at_least=4,
-        false_reject_rate=rate,
+        rates=Rates(rate),
         shape=SHAPE,
         grid_hw=GRID,
         preprocessing=SMALL,
         size=CoresetSize(count=30),
         seed=SEED,
         device="cpu",
+        calibration=calibration,
+        groups=groups or {},
     )
     if chunk_images is None:
         return learn_exactly(task, embed, Stopwatch(), note)
@@ -143,3 +150,57 @@ def test_without_a_rate_asked_for_fewer_images_held_out_are_no_error(
     _spoil([paths[HELD_OUT[0]]])
 
     assert len(_learn(paths, make_runtime(), chunk_images=16).held_out_paths) == 3
+
+
+@pytest.mark.parametrize("chunk_images", [None, 16])
+def test_a_split_keeps_a_third_of_the_images_from_the_bank(
+    paths: list[Path], make_runtime: Any, chunk_images: int | None
+) -> None:
+    learned = _learn(paths, make_runtime(), chunk_images=chunk_images, calibration="split")
+
+    held = set(learned.held_out_paths)
+    assert len(held) == 13
+    assert held.isdisjoint(learned.paths)
+    assert held | set(learned.paths) == set(paths)
+    assert set(learned.bank.sources.images) == {path.name for path in learned.paths}
+    assert learned.held_out.folds == 1
+    assert (learned.held_out.scores > 0).all()
+    assert learned.method == "split conformal: 13 good images that the bank never saw"
+
+
+@pytest.mark.parametrize("chunk_images", [None, 16])
+def test_a_split_holds_out_as_many_as_the_rate_takes(
+    paths: list[Path], make_runtime: Any, chunk_images: int | None
+) -> None:
+    learned = _learn(paths, make_runtime(), rate=0.05, chunk_images=chunk_images, calibration="split")
+
+    assert len(learned.held_out_paths) == 19
+    with pytest.raises(OptionError, match=r"takes at least 24"):
+        _learn(paths, make_runtime(), rate=0.04, chunk_images=chunk_images, calibration="split")
+
+
+@pytest.mark.parametrize(
+    ("calibration", "chunk_images", "method"),
+    [
+        ("folds", None, "cross-conformal: 5 folds over 8 groups of training images"),
+        ("split", None, "split conformal: 15 good images in 3 groups that the bank never saw"),
+        ("folds", 16, "split conformal: 5 good images in 1 group that the bank never saw"),
+    ],
+)
+def test_groups_are_held_out_whole(
+    paths: list[Path], make_runtime: Any, calibration: Calibration, chunk_images: int | None, method: str
+) -> None:
+    groups = {path: f"batch {number // 5}" for number, path in enumerate(paths)}
+
+    learned = _learn(paths, make_runtime(), chunk_images=chunk_images, calibration=calibration, groups=groups)
+
+    assert learned.method == method
+    if learned.held_out.folds == 1:
+        assert {groups[path] for path in learned.held_out_paths}.isdisjoint(map(groups.get, learned.paths))
+
+
+def test_groups_count_once_where_a_rate_is_asked_for(paths: list[Path], make_runtime: Any) -> None:
+    groups = {path: f"batch {number // 5}" for number, path in enumerate(paths)}
+
+    with pytest.raises(OptionError, match=r"8 groups of good images cannot .* at least 9"):
+        _learn(paths, make_runtime(), rate=0.1, groups=groups)

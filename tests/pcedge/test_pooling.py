@@ -12,12 +12,13 @@ import pcedge
 from pcedge.bundle import Bundle
 from pcedge.camera import Frame, Verdict, render_part
 from pcedge.errors import BundleError, PcedgeError
+from pcedge.methods import AnyBundle
 from pcedge.pooling import Assignment, PooledInspector
 from pcedge.reloading import Reloader
 from pcedge.runtimes import Candidate
 
 
-def _onnx(_bundle: Bundle) -> Candidate:
+def _onnx(_bundle: AnyBundle) -> Candidate:
     return Candidate("onnx", "cpu")
 
 
@@ -69,7 +70,7 @@ def test_a_defect_behind_the_mask_is_ignored(bundle: Bundle) -> None:
 
 
 def test_a_bundle_that_cannot_run_is_an_error_and_nothing_stays_open(bundle: Bundle) -> None:
-    def refuse(_bundle: Bundle) -> Candidate:
+    def refuse(_bundle: AnyBundle) -> Candidate:
         raise BundleError("does not verify")
 
     with (
@@ -82,7 +83,7 @@ def test_a_bundle_that_cannot_run_is_an_error_and_nothing_stays_open(bundle: Bun
 def test_a_bundle_replaced_on_disk_is_taken_over_and_one_that_does_not_verify_is_not(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    def choose(candidate: Bundle) -> Candidate:
+    def choose(candidate: AnyBundle) -> Candidate:
         if candidate.manifest.threshold.score == 123:
             raise BundleError("does not score like its reference")
         return Candidate("onnx", "cpu")

@@ -19,7 +19,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pcedge import triton_repository
-from pcedge.bundle import EMBEDDER_FILE, Bundle, describe_file
+from pcedge.bundle import EMBEDDER_FILE, Bundle
+from pcedge.bundle_files import describe_file
 from pcedge.cli import app
 from pcedge.errors import BundleError, ExportError, OptionError
 from pcedge.export import EngineInfo, input_shapes, write_engine

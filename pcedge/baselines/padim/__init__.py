@@ -1,0 +1,9 @@
+"""PaDiM: a Gaussian of the features at every position of the picture.
+
+Defard, Setkov, Loesch, Audigier: "PaDiM: a Patch Distribution Modeling Framework for Anomaly Detection and
+Localization", 2021, arXiv 2011.08785.
+"""
+
+from .method import METHOD, Padim, PadimSettings
+
+__all__ = ["METHOD", "Padim", "PadimSettings"]

@@ -1,0 +1,25 @@
+"""The methods there are, by name; one is imported when it is first asked for."""
+
+from importlib import import_module
+from typing import cast
+
+from pcedge.errors import OptionError
+from pcedge.manifest import PATCHCORE
+
+from .method import Method
+
+# Each folder has the method under the name METHOD.
+METHODS = ("padim",)
+
+
+def find_method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        OptionError: There is none.
+    """
+    if name not in METHODS:
+        raise OptionError(
+            f"There is no method {name!r}.", f"Choose --method {PATCHCORE}, {' or '.join(METHODS)}."
+        )
+    return cast(Method, import_module(f".{name}", __package__).METHOD)
