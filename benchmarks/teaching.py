@@ -46,7 +46,7 @@ class Pictures:
     embeddings: NDArray[np.float32]
 
     def where(self, kind: str) -> NDArray[np.int64]:
-        """Numbers of the pictures of a kind: ``train``, ``good``, ``MODE good``, ``MODE defect``, ``crack``."""
+        """Numbers of the pictures of a kind: ``train``, ``good``, ``MODE good``, ``MODE defect``, others."""
         return np.flatnonzero(np.array(self.kinds) == kind)
 
     @property

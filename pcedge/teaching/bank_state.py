@@ -14,7 +14,8 @@ import numpy as np
 
 from pcedge.atomic import link_or_copy
 from pcedge.banks import INDEX_FILE, Bank
-from pcedge.bundle import Bundle, describe_file
+from pcedge.bundle import Bundle
+from pcedge.bundle_files import describe_file
 from pcedge.calibration import nameless_bank
 from pcedge.errors import BundleError
 from pcedge.evidence import CALIBRATION_FILE, HeldOutEvidence, read_evidence_file
@@ -23,7 +24,6 @@ from pcedge.golden import renew_golden
 from pcedge.manifest import EXACT, INT8, Manifest, ThresholdInfo
 
 from .lesson_log import FOLDER, BankState, Entry
-from .limits_after import limits_after
 from .row_ranges import TaughtRow, read_ranges, write_ranges
 from .taught_bank import TaughtRows, bank_head, lesson_folder, read_rows, restore_head, write_bank
 
@@ -88,7 +88,10 @@ def change_bank(
     taught = read_rows(staging, wanted, variant.manifest.embedding.dims)
     fitted = variant.searched_by(EXACT).open_bank()
     bank = write_bank(staging, fitted, (state.fitted_rows, state.fitted_images), taught)
-    limits, notes = _renew_limits(staging, variant.manifest.threshold, state, wanted, taught)
+    whole = variant.manifest.bank.rows >= variant.manifest.bank.patches
+    limits, notes = variant.manifest.threshold, _why_limits_stay(state, wanted)
+    if not notes:
+        limits = _renew_evidence(staging, state, wanted, taught).limits_again(limits, whole=whole)
     _write_threshold(staging, entry, limits)
     return _finish(
         staging, variant, bank, limits, msgspec.structs.replace(state, taught=write_ranges(wanted)), notes
@@ -116,7 +119,8 @@ def restore_bank(staging: Path, variant: Bundle, target: BankState, entry: int, 
     restore_head(staging / INDEX_FILE, target)
     limits = _read_threshold(staging, to)
     _write_threshold(staging, entry, limits)
-    _renew_limits(staging, limits, target, wanted, taught)
+    if not _why_limits_stay(target, wanted):
+        _renew_evidence(staging, target, wanted, taught)
     return _finish(staging, variant, bank, limits, target, ())
 
 
@@ -183,28 +187,29 @@ def _with_evidence(variant: Bundle, state: BankState) -> BankState:
     )
 
 
-def _renew_limits(
-    staging: Path,
-    limits: ThresholdInfo,
-    state: BankState,
-    wanted: Sequence[TaughtRow],
-    taught: TaughtRows,
-) -> tuple[ThresholdInfo, tuple[str, ...]]:
-    """Write ``calibration.npz`` for a bank with these rows, and find the thresholds that it gives."""
+def _why_limits_stay(state: BankState, wanted: Sequence[TaughtRow]) -> tuple[str, ...]:
+    """Why thresholds cannot be found anew for a bank with these taught rows; nothing where they can."""
     if not state.evidence:
-        return limits, ("the thresholds stay: the bundle does not keep what they were found from",)
+        return ("the thresholds stay: the bundle does not keep what they were found from",)
+    if not set(read_ranges(state.evidence_taught)) <= set(wanted):
+        return ("the thresholds stay, although rows went that they were found with: pcedge calibrate",)
+    return ()
+
+
+def _renew_evidence(
+    staging: Path, state: BankState, wanted: Sequence[TaughtRow], taught: TaughtRows
+) -> HeldOutEvidence:
+    """Write ``calibration.npz`` for a bank with these taught rows."""
     before = set(read_ranges(state.evidence_taught))
-    if not before <= set(wanted):
-        return limits, ("the thresholds stay, as rows went that they were found with: pcedge calibrate",)
-    path = staging / CALIBRATION_FILE
     extra = taught.take([number for number, row in enumerate(wanted) if row not in before])
-    if not len(extra):
-        path.unlink(missing_ok=True)
-        link_or_copy(staging / state.evidence, path)
-        return limits_after(limits, read_evidence_file(path)), ()
-    evidence = _after(read_evidence_file(staging / state.evidence), extra)
-    evidence.write(staging)
-    return limits_after(limits, evidence), ()
+    base, path = staging / state.evidence, staging / CALIBRATION_FILE
+    if len(extra):
+        evidence = _after(read_evidence_file(base), extra)
+        evidence.write(staging)
+        return evidence
+    path.unlink(missing_ok=True)
+    link_or_copy(base, path)
+    return read_evidence_file(path)
 
 
 def _after(evidence: HeldOutEvidence, taught: TaughtRows) -> HeldOutEvidence:
