@@ -71,7 +71,7 @@ def _opinion(one: Seen, others: Sequence[Seen], limit: float) -> Opinion:
     if share > _MOST_STRANGE:
         return Opinion(
             "refused",
-            f"{share:.0%} of it is unlike anything seen: another product, or another camera position",
+            f"{share:.0%} of it is unlike anything seen: another product, or so much is new that a fit is due",
         )
     confirmed = _confirmed_score(one, strange, others)
     if confirmed <= limit:
