@@ -157,10 +157,8 @@ class Bench:
         self.coreset, self.draws = coreset, draws
         self._fits = 0
 
-    def mode(self, name: str, members: NDArray[np.int64], bundle: Bundle, seed: int) -> Mode | None:
-        """Teach pictures of a mode to a bundle that was fitted without them; None if they are too few."""
-        if len(members) < _FEWEST:
-            return None
+    def mode(self, name: str, members: NDArray[np.int64], bundle: Bundle, seed: int) -> Mode:
+        """Teach pictures of a mode to a bundle that was fitted without them."""
         draws = [self._draw(name, members, bundle, seed + draw) for draw in range(self.draws)]
         means: dict[str, Any] = {
             key: float(np.mean([getattr(draw, key) for draw in draws]))
@@ -278,13 +276,14 @@ def measure(
         results = []
         for done, (name, members) in enumerate(modes):
             progress("teach", done, len(modes) + len(MADE))
-            results.append(bench.mode(name, members, bench.without(members), seed))
+            if len(members) >= _FEWEST:
+                results.append(bench.mode(name, members, bench.without(members), seed))
         for done, name in enumerate(MADE, len(modes)):
             progress("teach", done, len(modes) + len(MADE))
             results.append(bench.mode(name, pictures.where(f"{name} good"), base, seed))
         progress("teach", len(modes) + len(MADE), len(modes) + len(MADE))
         return {
-            "modes": [asdict(one) for one in results if one is not None],
+            "modes": [asdict(one) for one in results],
             "defects": defect_lessons(pictures, base, draws, seed),
         }
 
@@ -302,6 +301,8 @@ def main(
     ),
     draws: Annotated[int, typer.Option(help="Lessons that are drawn of each mode.", min=1)] = 3,
     train: Annotated[int, typer.Option(help="Pictures to fit on of the rendered line.", min=8)] = 60,
+    per_defect: Annotated[int, typer.Option(help="Its pictures of each kind of defect.", min=1)] = 10,
+    size: Annotated[int, typer.Option(help="Side of its pictures in pixels.", min=64)] = 384,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -313,7 +314,8 @@ def main(
         roots = list(datasets or [])
         if not roots:
             roots = [Path(folder) / "line"]
-            write_dataset(roots[0], train=train, test_good=max(_FEWEST, train // 2), per_defect=6)
+            good = max(_FEWEST, train // 2)
+            write_dataset(roots[0], train=train, test_good=good, per_defect=per_defect, size=size)
         for root in roots:
             with progress_bars() as progress:
                 results[root.name] = measure(root, options, pattern, draws, seed, progress)

@@ -362,3 +362,17 @@ def test_a_bank_in_milvus_is_measured_and_survives_a_kill(tmp_path: Path) -> Non
     assert (found["killed"], found["same_neighbours"], found["rows"]) == (True, 1.0, 1100)
     assert found["largest_distance_error"] < 1e-5
     assert found["milvus_ms"] > found["exact_ms"]
+
+
+def test_teaching_a_mode_lowers_its_rejects_and_rolls_back_to_the_byte() -> None:
+    line = ("--train", "12", "--per-defect", "1", "--size", "128", "--draws", "1")
+
+    found = _result("teaching", "--backbone", "pcedge-s", "--coreset", "5%", *line)["datasets"]["line"]
+
+    assert [mode["mode"] for mode in found["modes"]] == ["side light", "brushed finish"]
+    assert all(mode["same_bytes"] for mode in found["modes"])
+    assert all(mode["rejected_after"] <= mode["rejected_before"] for mode in found["modes"])
+    assert all(mode["pictures"] == 7 for mode in found["modes"])
+    alone = [one for one in found["defects"] if one["offered"] == "alone"]
+    assert len(alone) == 6
+    assert all(one["taught"] == 0 for one in alone)

@@ -71,7 +71,7 @@ def _opinion(one: Seen, others: Sequence[Seen], limit: float) -> Opinion:
     if share > _MOST_STRANGE:
         return Opinion(
             "refused",
-            f"{share:.0%} of it is unlike anything seen: another product, or so much is new that a fit is due",
+            f"{share:.0%} of it is unlike anything seen: another product, or one to be fitted anew",
         )
     confirmed = _confirmed_score(one, strange, others)
     if confirmed <= limit:

@@ -11,18 +11,16 @@ from numpy.typing import NDArray
 
 from pcedge.bundle import Bundle
 from pcedge.errors import OptionError
-from pcedge.evidence import read_evidence
 from pcedge.manifest import Precision
 from pcedge.progress import Progress, silent
 
-from .agreement import Opinion, Seen, opinions
 from .bank_state import Changed, change_bank
 from .blinding import check_examples
-from .examples import example_picture, read_examples
 from .lesson_log import Entry, Offered, read_log
-from .options import Limits, TeachOptions, TeachResult, limits_of, now
-from .pupil import Picture, Variant, open_variants, read_pictures
-from .rewriting import Rewriting, begin_log, finish, keep_pictures, keep_usage, rewrite
+from .offers import judge_offers
+from .options import TeachOptions, TeachResult, limits_of, now
+from .pupil import Picture, Variant, open_variants, passes_up_to, read_pictures
+from .rewriting import Rewriting, begin_log, finish, keep_pictures, keep_usage, result_of, rewrite
 from .row_choice import choose_pruned, choose_rows
 from .row_ranges import TaughtRow, read_ranges
 from .taught_bank import TaughtRows, write_rows
@@ -61,7 +59,7 @@ def teach(
         variants = open_variants(bundle, log, chosen.device, stack)
         own = variants[bundle.manifest.precision]
         pictures = read_pictures(bundle, images)
-        offered = _judge(own, pictures, _learned(bundle, pictures), chosen.force, progress)
+        offered = judge_offers(own, pictures, force=chosen.force, progress=progress)
         taught = [
             (one, picture) for one, picture in zip(offered, pictures, strict=True) if one.outcome == "taught"
         ]
@@ -104,6 +102,7 @@ class _Lesson:
             told = _told(offered, names, rows[own.bundle.manifest.precision], own, after, images)
             before_rows, after_rows = (set(read_ranges(state.taught)) for state in (own.state, after.state))
             added, pruned = len(after_rows - before_rows), len(before_rows - after_rows)
+            notes = (*_limits_of_growth(told, passes_up_to(after.manifest.threshold), pruned), *after.notes)
             entry = Entry(
                 number=0,
                 kind="lesson",
@@ -115,23 +114,12 @@ class _Lesson:
                 added=added,
                 pruned=pruned,
                 states={},
-                notes=after.notes,
+                notes=notes,
             )
             result = finish(work, self._bundle, self._log, self._variants, entry)
             self._progress("teach", len(self._variants), len(self._variants))
         keep_usage(self._bundle, work.changed, self._variants)
-        limits = Limits(after.state.score, after.state.map, after.state.review)
-        return TeachResult(
-            result,
-            work.entry,
-            tuple(told),
-            added,
-            pruned,
-            len(after.bank),
-            limits_of(self._bundle),
-            limits,
-            after.notes,
-        )
+        return result_of(self._bundle, result, work, msgspec.structs.replace(entry, number=work.entry))
 
     def _teach(
         self,
@@ -166,63 +154,6 @@ class _Lesson:
         )
 
 
-def _judge(
-    own: Variant, pictures: Sequence[Picture], learned: frozenset[str], force: bool, progress: Progress
-) -> list[Offered]:
-    """Whether each picture may be learned from."""
-    usable = [one for one in pictures if one.image_rgb is not None]
-    seen = _look_at([one.image_rgb for one in usable if one.image_rgb is not None], own, progress)
-    good = [example_picture(own.bundle, one) for one in read_examples(own.bundle) if one.kind == "good"]
-    found = opinions(seen, own.look(own.embed(good)), own.limit)
-    told = {
-        picture.sha256: _offered(picture, one, _overruled(opinion, force), picture.sha256 in learned)
-        for picture, one, opinion in zip(usable, seen, found, strict=True)
-    }
-    return [
-        told[one.sha256]
-        if one.image_rgb is not None
-        else Offered(name=one.name, sha256=one.sha256, outcome="refused", reason=one.problem)
-        for one in pictures
-    ]
-
-
-def _look_at(images: Sequence[NDArray[np.uint8]], own: Variant, progress: Progress) -> list[Seen]:
-    seen: list[Seen] = []
-    for done, image in enumerate(images):
-        progress("look", done, len(images))
-        seen += own.look(own.embed([image]))
-    progress("look", len(images), len(images))
-    return seen
-
-
-def _offered(picture: Picture, seen: Seen, opinion: Opinion, learned: bool) -> Offered:
-    if learned and opinion.outcome == "taught":
-        opinion = Opinion("passes", "the bundle was fitted on this very picture: nothing to learn")
-    return Offered(
-        name=picture.name,
-        sha256=picture.sha256,
-        outcome=opinion.outcome,
-        reason=opinion.reason,
-        score=seen.score,
-        confirmed=opinion.confirmed,
-    )
-
-
-def _learned(bundle: Bundle, pictures: Sequence[Picture]) -> frozenset[str]:
-    """Digests of the pictures that the bundle was fitted on."""
-    evidence = read_evidence(bundle)
-    if evidence is None:
-        return frozenset()
-    fitted_on = set(evidence.learned.values())
-    return frozenset(one.sha256 for one in pictures if one.content_digest in fitted_on)
-
-
-def _overruled(opinion: Opinion, force: bool) -> Opinion:
-    if not force or opinion.outcome != "refused" or not opinion.may_be_forced:
-        return opinion
-    return Opinion("taught", f"forced, although {opinion.reason}", opinion.confirmed)
-
-
 def _names(entry: int, files: Sequence[str]) -> list[str]:
     """What bank rows call taught pictures."""
     names: list[str] = []
@@ -252,3 +183,16 @@ def _told(
         else one
         for one in offered
     ]
+
+
+def _limits_of_growth(told: Sequence[Offered], limit: float, pruned: int) -> list[str]:
+    """What the limit of the bank's growth cost, in words."""
+    left = sum(one.score_after is not None and one.score_after > limit for one in told)
+    notes = []
+    if left:
+        notes.append(
+            f"{left} taught pictures would still be rejected: the bank may not grow enough (--max-growth)"
+        )
+    if pruned:
+        notes.append(f"{pruned} rows of earlier lessons made room: what they brought may be rejected again")
+    return notes

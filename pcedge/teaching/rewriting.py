@@ -16,7 +16,7 @@ from pcedge.nominal_pictures import NOMINAL_FILE, add_nominal
 
 from .bank_state import Changed, keep_origin
 from .lesson_log import BankState, Entry, chained, write_log
-from .options import now
+from .options import TeachResult, limits_of, now
 from .pupil import Variant
 from .row_ranges import read_ranges
 from .usage import carry_usage
@@ -86,6 +86,21 @@ def finish(
         else:
             seal(work.folder(variants[precision]), changed.manifest)
     return Bundle(bundle.directory, seal(work.staging, manifest))
+
+
+def result_of(before: Bundle, after: Bundle, work: Rewriting, entry: Entry) -> TeachResult:
+    """What came of an entry."""
+    return TeachResult(
+        after,
+        work.entry,
+        entry.images,
+        entry.added,
+        entry.pruned,
+        after.manifest.bank.rows,
+        limits_of(before),
+        limits_of(after),
+        entry.notes,
+    )
 
 
 def keep_usage(

@@ -2,14 +2,16 @@
 
 from contextlib import ExitStack
 
+import msgspec
+
 from pcedge.bundle import Bundle
 from pcedge.manifest import Precision
 
 from .bank_state import restore_bank
 from .lesson_log import BankState, Entry, find_entry, read_log
-from .options import Limits, TeachOptions, TeachResult, limits_of, now
+from .options import TeachOptions, TeachResult, now
 from .pupil import open_variants
-from .rewriting import finish, keep_usage, rewrite
+from .rewriting import finish, keep_usage, result_of, rewrite
 from .row_ranges import read_ranges
 from .teacher_lock import only_teacher
 
@@ -59,18 +61,7 @@ def rollback(bundle: Bundle, to: int, options: TeachOptions | None = None) -> Te
             )
             result = finish(work, bundle, log, variants, entry)
         keep_usage(bundle, work.changed, variants)
-    limits = Limits(after.state.score, after.state.map, after.state.review)
-    return TeachResult(
-        result,
-        work.entry,
-        (),
-        entry.added,
-        entry.pruned,
-        len(after.bank),
-        limits_of(bundle),
-        limits,
-        after.notes,
-    )
+    return result_of(bundle, result, work, msgspec.structs.replace(entry, number=work.entry))
 
 
 def _state_at(log: tuple[Entry, ...], to: int, precision: Precision) -> tuple[int, BankState] | None:
