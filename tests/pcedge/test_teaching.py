@@ -39,7 +39,7 @@ TRAIN, NEW = 16, 9
 def _brushed(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A new batch: fine upright lines all over the part."""
     lines = 4 * np.sin(np.arange(SIZE, dtype=np.float32) * (2 * np.pi * 28 / SIZE))
-    return np.clip(image_rgb + lines[np.newaxis, :, np.newaxis], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image_rgb + lines[np.newaxis, :, np.newaxis], 0, 255), np.uint8)
 
 
 @dataclass(frozen=True)
