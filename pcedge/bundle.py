@@ -32,6 +32,8 @@ EMBEDDER_FILE = "embedder.onnx"
 SEARCH_PART_FILE = "search.onnxpart"
 BACKBONE_FILE = "backbone.safetensors"
 CURRENT_FILE = "current"
+# Counted while watching, beside the manifest, which says nothing of it.
+ROW_USAGE_FILE = "row_usage.npz"
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,8 @@ def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
         for name in bundle.manifest.files:
             link_or_copy(bundle.file(name), staging / name)
         yield staging
+        for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing: what was counted goes along
+            link_or_copy(path, staging / path.relative_to(bundle.directory))
         if read_manifest_as(type(bundle.manifest), bundle.directory) != bundle.manifest:
             raise BundleError(
                 f"The bundle {bundle.directory} was replaced while it was being changed.",

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from pcedge.errors import BundleError, OptionError
+from pcedge.finetune_record import FinetuneRecord
 from pcedge.preprocessing import Preprocessing
 
 MANIFEST_FILE = "manifest.json"
@@ -22,12 +23,16 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The network: architecture, layers used, where its weights came from and their digest."""
+    """The network: architecture, layers used, where its weights came from and their digest.
+
+    ``finetuning`` says how the weights came from others, where they were tuned on a product's good images.
+    """
 
     name: str
     layers: tuple[str, ...]
     weights: str
     weights_sha256: str
+    finetuning: FinetuneRecord | None = None
 
 
 class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +72,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
 
     Attributes:
+        review_map: Map values above it have the colours of REVIEW; None in a bundle of an earlier version.
         groups: The group of each held-out image; empty where every image stands alone.
         folds: How many folds the images were dealt to; 1 where the bank saw none of them, 0 where a bundle of
             an earlier version does not say.
@@ -86,6 +92,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     held_out: dict[str, float]
     review: float | None = None
     review_rate: float | None = None
+    review_map: float | None = None
     groups: dict[str, str] = msgspec.field(default_factory=dict)
     folds: int = 0
     proven_rate: float | None = None

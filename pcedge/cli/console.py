@@ -32,6 +32,7 @@ _LABELS = {
     "coreset": "Choosing the coreset",
     "gaussians": "Fitting the Gaussians",
     "calibrate": "Calibrating on good images",
+    "usage": "Counting the bank rows that good images use",
     "write": "Writing the bundle",
     "export": "Exporting and checking",
     "engine": "Building the engine",
@@ -46,12 +47,14 @@ _LABELS = {
     "data": "Reading the data",
     "sweep": "Points of the sweep",
     "categories": "Categories",
+    "compare": "Methods compared",
     "read": "Reading the runs",
     "draw": "Drawing",
     "typeset": "Typesetting",
     "watch": "Watching the line",
     "components": "Looking at the teacher",
     "distill": "Training",
+    "finetune": "Fine-tuning",
 }
 
 
