@@ -149,8 +149,8 @@ class _Lesson:
             old,
             room,
             [when.get(lesson, 0.0) for lesson, _ in old],
-            None if usage is None else usage.counts[fitted:],
-            None if usage is None else usage.last_used[fitted:],
+            None if usage is None else usage[0][fitted:],
+            None if usage is None else usage[1][fitted:],
         )
 
 

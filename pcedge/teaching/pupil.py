@@ -18,11 +18,11 @@ from pcedge.gating import gate_limits
 from pcedge.inspector import Inspector
 from pcedge.manifest import EXACT, Precision, ThresholdInfo
 from pcedge.network import exported_network
+from pcedge.row_usage import read_usage
 
 from .agreement import Seen
 from .bank_state import current_state
 from .lesson_log import BankState, Entry
-from .usage import read_usage
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import pcedge
 from pcedge.banks import INDEX_FILE
-from pcedge.bundle import Bundle, edit_bundle, seal
+from pcedge.bundle import ROW_USAGE_FILE, Bundle, edit_bundle, seal
 from pcedge.camera import render_part, write_image
 from pcedge.errors import BundleError, LessonRefusedError, OptionError
 from pcedge.evidence import CALIBRATION_FILE, read_evidence
@@ -25,12 +25,12 @@ from pcedge.index_comparison import build_index, compare_indexes, golden_frames
 from pcedge.index_spec import IndexSpec
 from pcedge.indexing import keep_indexes
 from pcedge.nominal_pictures import NOMINAL_FILE, nominal_names
+from pcedge.row_usage import read_usage
 from pcedge.runtimes import Candidate
 from pcedge.teaching import TeachOptions, read_log, rollback, store_examples, teach
 from pcedge.teaching.lesson_log import LOG_FILE
 from pcedge.teaching.row_ranges import read_ranges
 from pcedge.teaching.teacher_lock import only_teacher
-from pcedge.teaching.usage import USAGE_FILE, read_usage
 
 SIZE = 160
 TRAIN, NEW = 16, 9
@@ -250,7 +250,9 @@ def test_the_bank_grows_no_further_than_told_and_the_oldest_rows_go(school: Scho
     before = read_ranges(read_log(school.opened())[-1].states["fp32"].taught)
     counts = np.arange(fitted + len(before))
     digest = school.opened().manifest.files[INDEX_FILE].sha256
-    np.savez(school.bundle.directory / USAGE_FILE, bank_sha256=digest, counts=counts, last_used=counts * 1e6)
+    np.savez(
+        school.bundle.directory / ROW_USAGE_FILE, bank_sha256=digest, counts=counts, last_used=counts * 1e6
+    )
 
     result = teach(school.bundle, [school.defects[0]], few)
 
@@ -263,7 +265,7 @@ def test_the_bank_grows_no_further_than_told_and_the_oldest_rows_go(school: Scho
     usage = read_usage(result.bundle.directory, state.bank_sha256, result.rows)
     assert usage is not None
     places = [fitted + before.index(row) if row in before else 0 for row in after]
-    np.testing.assert_array_equal(usage.counts, [*range(fitted), *places])
+    np.testing.assert_array_equal(usage[0], [*range(fitted), *places])
     rollback(result.bundle, 1)
     assert school.digest() == digest
 
