@@ -24,7 +24,7 @@ from pcedge.evidence import CALIBRATION_FILE, read_evidence
 from pcedge.index_comparison import build_index, compare_indexes, golden_frames
 from pcedge.index_spec import IndexSpec
 from pcedge.indexing import keep_indexes
-from pcedge.nominal_pictures import NOMINAL_FILE, nominal_names
+from pcedge.nominal_pictures import NOMINAL_FILE, KeptPictures
 from pcedge.row_usage import read_usage
 from pcedge.runtimes import Candidate
 from pcedge.teaching import TeachOptions, read_log, rollback, store_examples, teach
@@ -127,7 +127,7 @@ def test_a_new_batch_is_learned_from_five_of_its_pictures(school: School) -> Non
     assert {one.name: one.rows for one in result.images} == {
         path.name: taught.count(f"taught/0001/{path.name}") for path in school.new[:5]
     }
-    assert set(taught) <= set(nominal_names(bundle.file(NOMINAL_FILE)))
+    assert set(taught) <= set(KeptPictures(bundle.file(NOMINAL_FILE)).names)
     assert pcedge.verify(bundle, Candidate("onnx", "cpu")).parity.holds
     start, lesson = read_log(bundle)
     assert (start.kind, lesson.kind, lesson.who, lesson.note) == ("fitted", "lesson", "ada", "batch 7")
