@@ -19,8 +19,8 @@ class CoresetSize:
 
     @classmethod
     def parse(cls, text: str) -> "CoresetSize":
-        """Read ``0.1``, ``10%`` or ``5000`` (rows); a whole number is a number of rows."""
-        stripped = text.strip()
+        """Read ``0.1``, ``10%``, ``5000`` or ``5000 rows``; a whole number is a number of rows."""
+        stripped = text.strip().removesuffix(" rows")
         try:
             if stripped.endswith("%"):
                 return cls._checked(fraction=float(stripped[:-1]) / 100, text=text)

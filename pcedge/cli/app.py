@@ -21,6 +21,7 @@ from .export import export
 from .fit import fit
 from .index import index
 from .models import models
+from .plan import plan
 from .report import report
 from .service import service
 from .sweep import sweep
@@ -88,6 +89,7 @@ app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("index")(index)
 app.command("sweep")(sweep)
+app.command("plan")(plan)
 app.command("datasets")(datasets)
 app.command("report")(report)
 app.command("models")(models)

@@ -44,6 +44,7 @@ _LABELS = {
     "search": "Searching",
     "data": "Reading the data",
     "sweep": "Points of the sweep",
+    "plan": "Networks of the plan",
     "categories": "Categories",
     "read": "Reading the runs",
     "draw": "Drawing",

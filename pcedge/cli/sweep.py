@@ -73,11 +73,11 @@ def sweep(
 
     images = open_dataset(dataset, layout)
     chosen = SweepOptions(
-        backbones=_listed(backbone),
-        image_sizes=_numbers(image_size, "--image-size 224,320"),
-        coresets=tuple(CoresetSize.parse(size) for size in _listed(coreset)),
-        neighbours=_numbers(neighbours, "--neighbours 1,3,9"),
-        weights=_weights(weights or []),
+        backbones=listed(backbone),
+        image_sizes=numbers(image_size, "--image-size 224,320"),
+        coresets=tuple(CoresetSize.parse(size) for size in listed(coreset)),
+        neighbours=numbers(neighbours, "--neighbours 1,3,9"),
+        weights=weight_files(weights or []),
         seed=seed,
         device=device,
         cache_gb=cache_gb,
@@ -97,20 +97,23 @@ def sweep(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
+    """The parts of a list with commas, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def _numbers(text: str, example: str) -> tuple[int, ...]:
+def numbers(text: str, example: str) -> tuple[int, ...]:
+    """The whole numbers of a list with commas."""
     try:
-        return tuple(map(int, _listed(text)))
+        return tuple(map(int, listed(text)))
     except ValueError:
         raise OptionError(
             f"{text!r} is not a list of whole numbers.", f"Write it like this: {example}"
         ) from None
 
 
-def _weights(given: list[str]) -> dict[str, Path]:
+def weight_files(given: list[str]) -> dict[str, Path]:
+    """Backbone to file, from ``backbone=file``."""
     pairs = {}
     for one in given:
         name, equals, path = one.partition("=")
