@@ -10,7 +10,8 @@ from pcedge.errors import OptionError
 
 from . import options, recipe
 from .exit_codes import NOT_ALL_OK
-from .sweep import listed, numbers, weight_files
+from .sweep import listed, numbers
+from .weights import weights_by_backbone
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -101,7 +102,7 @@ def plan(
         check_plot(plot)
     budget = Budget(max_ms, max_mb)
     bundle, dataset, labelled = _opened(target, images, layout, models)
-    files = weight_files(weights or [])
+    files = weights_by_backbone(weights or [])
     named = () if bundle is not None else listed(backbone) if backbone else available_backbones(files)
     asked = PlanOptions(
         budget=budget,
