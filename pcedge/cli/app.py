@@ -26,6 +26,7 @@ from .plan import plan
 from .report import report
 from .service import service
 from .sweep import sweep
+from .teach import teach
 from .verify import verify
 from .watch import watch
 
@@ -89,6 +90,7 @@ app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("index")(index)
+app.command("teach")(teach)
 app.command("sweep")(sweep)
 app.command("plan")(plan)
 app.command("compare")(compare)
