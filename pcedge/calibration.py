@@ -120,7 +120,7 @@ def held_out(
     order: list[int] = []
     dealt = list(split_into_folds(images, folds, seed, groups))
     for held in dealt:
-        bank = _bank_without(held, embeddings, projected, size)
+        bank = bank_of(np.setdiff1d(np.arange(images), held), embeddings, projected, size)
         for image in held:
             one = embeddings[image : image + 1]
             parts.append(score_images(one, bank, grid_hw, preprocessing.input_size, neighbours, keep=kept))
@@ -171,14 +171,21 @@ def split_into_folds(
     return deal_folds(groups or [str(image) for image in range(images)], folds, seed)
 
 
-def _bank_without(
-    held: NDArray[np.int64],
+def bank_of(
+    images: NDArray[np.int64],
     embeddings: NDArray[np.float32],
     projected: NDArray[np.float32],
     size: CoresetSize,
 ) -> Bank:
-    kept = np.setdiff1d(np.arange(len(embeddings)), held)
-    rows = projected[kept].reshape(-1, projected.shape[-1])
+    """The bank of some of the images, chosen as a fit chooses it.
+
+    Args:
+        images: Their numbers.
+        embeddings: float32 [images, patches, dims].
+        projected: float32 [images, patches, projection dims].
+        size: Of the coreset.
+    """
+    rows = projected[images].reshape(-1, projected.shape[-1])
     picks = greedy_coreset(rows, size.rows(len(rows))).picks
     image, patch = np.divmod(picks, embeddings.shape[1])
-    return nameless_bank(embeddings[kept[image], patch])
+    return nameless_bank(embeddings[images[image], patch])
