@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .banks import CoresetSize
     from .bundle import Bundle, find_bundle
+    from .calibrating import CalibrationOptions, CalibrationResult, calibrate
     from .camera import read_image
     from .certificate import Certificate, write_certificate
     from .datasets import Audit, Dataset, audit, categories, open_dataset
@@ -37,6 +38,8 @@ _HOMES = {
     "PRESETS": "preprocessing",
     "Audit": "datasets",
     "Bundle": "bundle",
+    "CalibrationOptions": "calibrating",
+    "CalibrationResult": "calibrating",
     "Candidate": "runtimes",
     "Certificate": "certificate",
     "Choice": "verifying",
@@ -52,6 +55,7 @@ _HOMES = {
     "Products": "products",
     "WatchOptions": "watching",
     "audit": "datasets",
+    "calibrate": "calibrating",
     "candidates": "runtimes",
     "categories": "datasets",
     "choose_runtime": "verifying",
@@ -72,6 +76,8 @@ __all__ = [
     "PRESETS",
     "Audit",
     "Bundle",
+    "CalibrationOptions",
+    "CalibrationResult",
     "Candidate",
     "Certificate",
     "Choice",
@@ -87,6 +93,7 @@ __all__ = [
     "Products",
     "WatchOptions",
     "audit",
+    "calibrate",
     "candidates",
     "categories",
     "choose_runtime",

@@ -85,8 +85,7 @@ def build(
         progress("write", 0, 1)
         evidence = _evidence(task, learned)
         manifest = _manifest(name, dataset, evidence, learned, network, options)
-        # In stages, those held out are enough: reading all the others once more would take long.
-        looked_at = dict.fromkeys((*learned.held_out_paths, *(learned.paths if plan.exact else ())))
+        looked_at = dict.fromkeys((*learned.held_out_paths, *learned.paths))
         manifest = msgspec.structs.replace(manifest, gate=learn_gate(tuple(looked_at), staging))
         _write_files(staging, manifest, learned, network, options.seed)
         paths = {name: path for path, name in task.names.items()}

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from pcedge.errors import PcedgeError
 
 from .bench import bench
+from .calibrate import calibrate
 from .datasets import datasets
 from .demo import demo
 from .distill import distill
@@ -84,6 +85,7 @@ app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("bench")(bench)
+app.command("calibrate")(calibrate)
 app.command("index")(index)
 app.command("sweep")(sweep)
 app.command("datasets")(datasets)
