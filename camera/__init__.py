@@ -11,11 +11,16 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
 
 from .addresses import redact
 from .banner import banner, result_picture
+from .betting import Capital
 from .broker import Broker, Tls
 from .capture import CameraSource
 from .clips import ClipLength, Clips
 from .credentials import Secret, read_secret
 from .delivery import AnySink, Delivery
+from .drift import USUAL_REJECTS, DriftMonitor, DriftReference
+from .drift_quantities import RARE_ROWS, nominal_values, picture_values, score_values
+from .drift_readings import drift_readings
+from .drift_series import SeriesState
 from .drivers import CameraSettings
 from .event_store import EventStore
 from .events import Event, Part, Phase
@@ -23,20 +28,21 @@ from .folder import FolderSource
 from .frames import Frame, Inspection, Region, Verdict
 from .gate import FrameGate, without_content
 from .gate_limits import MARGIN as GATE_MARGIN
-from .gate_limits import GateLimits, learn_limits
+from .gate_limits import GateLimits, Look, NominalPictures, PictureMeasures, learn_limits
 from .health import Health, HealthServer
 from .identity import record_key
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
 from .journal import Journal, Journaled
 from .json_lines import JsonLines
 from .lane import Report
-from .loop import Inspect, Outlet, inspect_stream, invalid, one_by_one
+from .loop import Inspect, OnDrift, Outlet, inspect_stream, invalid, one_by_one
 from .mqtt import MqttTransport
 from .opening import mqtt_broker, open_sinks
 from .outbox import Message, Outbox
 from .overlay import HeatScale, draw_findings, heatmap_overlay
 from .parts import Debounced, EachFrame, PartRule, Triggered, worst
 from .posting import Backlog, Posted, Receipt, Sending, Transport
+from .rank_test import Grid, RankTest, RateTest, rank_payoffs
 from .readings import EventCounts, Reading, prometheus_text, sink_readings
 from .regions import find_regions
 from .reject_gate import GateState, RejectGate
@@ -60,6 +66,8 @@ __all__ = [
     "DEFECT_KINDS",
     "GATE_MARGIN",
     "IMAGE_SUFFIXES",
+    "RARE_ROWS",
+    "USUAL_REJECTS",
     "AnySink",
     "Backlog",
     "Broker",
@@ -67,10 +75,13 @@ __all__ = [
     "CameraSource",
     "CameraState",
     "CameraStatus",
+    "Capital",
     "ClipLength",
     "Clips",
     "Debounced",
     "Delivery",
+    "DriftMonitor",
+    "DriftReference",
     "EachFrame",
     "Event",
     "EventCounts",
@@ -83,6 +94,7 @@ __all__ = [
     "GateState",
     "Grabbed",
     "GrabbingSource",
+    "Grid",
     "Health",
     "HealthServer",
     "HeatScale",
@@ -92,6 +104,7 @@ __all__ = [
     "Journal",
     "Journaled",
     "JsonLines",
+    "Look",
     "Message",
     "MessageTrigger",
     "MetricsTable",
@@ -99,14 +112,19 @@ __all__ = [
     "MqttTransport",
     "MqttTriggers",
     "NoFrame",
+    "NominalPictures",
+    "OnDrift",
     "Outbox",
     "Outlet",
     "Part",
     "PartRule",
     "Phase",
+    "PictureMeasures",
     "Pictures",
     "PicturesTable",
     "Posted",
+    "RankTest",
+    "RateTest",
     "Reading",
     "Receipt",
     "Region",
@@ -119,6 +137,7 @@ __all__ = [
     "Save",
     "Secret",
     "Sending",
+    "SeriesState",
     "Sink",
     "SinksTable",
     "Source",
@@ -137,6 +156,7 @@ __all__ = [
     "WebhookTransport",
     "banner",
     "draw_findings",
+    "drift_readings",
     "find_regions",
     "frame_name",
     "heatmap_overlay",
@@ -145,10 +165,13 @@ __all__ = [
     "learn_limits",
     "list_images",
     "mqtt_broker",
+    "nominal_values",
     "one_by_one",
     "open_sinks",
     "open_source",
+    "picture_values",
     "prometheus_text",
+    "rank_payoffs",
     "read_image",
     "read_mask",
     "read_secret",
@@ -157,6 +180,7 @@ __all__ = [
     "redact",
     "render_part",
     "result_picture",
+    "score_values",
     "sink_readings",
     "without_content",
     "worst",

@@ -64,6 +64,7 @@ class Event:
         regions: Where the picture differs.
         p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
             or not known.
+        drift: What has moved at the camera before this frame: quantity to a sentence; empty when nothing has.
     """
 
     time: str
@@ -84,6 +85,7 @@ class Event:
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
     p_value: float | None = None
+    drift: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -95,6 +97,7 @@ class Event:
         *,
         part: Part | None = None,
         product: str = "",
+        drift: Mapping[str, str] | None = None,
     ) -> Event:
         """Put together what is known of one frame.
 
@@ -105,6 +108,7 @@ class Event:
             files: Pictures kept of it.
             part: What it means for its part; None for a frame that is a part of its own.
             product: What it was judged as.
+            drift: What has moved at the camera.
         """
         part = part or Part(frame_id(frame), Phase.END, inspection.verdict)
         return cls(
@@ -126,6 +130,7 @@ class Event:
             review_threshold=_finite(inspection.review_threshold),
             regions=inspection.regions,
             p_value=_finite(inspection.p_value),
+            drift=dict(drift or {}),
         )
 
     def to_json(self) -> str:
@@ -149,6 +154,7 @@ class Event:
             "latency_ms": _finite(self.latency_ms),
             "reason": self.reason,
             "files": dict(self.files),
+            "drift": dict(self.drift),
         }
         return json.dumps(fields, allow_nan=False)
 

@@ -1,11 +1,14 @@
 """What travels through this folder: frames in, inspections out."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .gate_limits import Look
 
 
 class Verdict(str, Enum):
@@ -37,6 +40,7 @@ class Frame:
         camera: Name of the camera; empty for the source's own.
         clock_s: ``time.monotonic()`` when it was captured: latencies are measured from here, which a clock
             that is set does not disturb.
+        look: What the frame gate saw of the picture; None before, and where it did not look.
     """
 
     source: str
@@ -48,6 +52,7 @@ class Frame:
     key: str = ""
     camera: str = ""
     clock_s: float = field(default_factory=time.monotonic)
+    look: Look | None = None
 
     @property
     def camera_name(self) -> str:
@@ -91,6 +96,7 @@ class Inspection:
         regions: Where the picture differs, the highest peak first; empty when OK or not judged.
         p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
             or not known.
+        numbers: What else was found, by name, for those who watch whether it drifts.
     """
 
     verdict: Verdict
@@ -103,3 +109,4 @@ class Inspection:
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
     p_value: float | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Iterable, Iterator
+from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,7 +65,7 @@ def write_int8(
     Raises:
         MissingExtraError: onnx or ONNX Runtime is not installed.
         ExportError: There are no calibration images, they do not fit the network, or nothing in it can be
-            quantised.
+            quantised, or too little: convolutions are, and a transformer has its weights elsewhere.
     """
     require_onnx("Quantising")
     try:
@@ -82,6 +83,7 @@ def write_int8(
     tail = _linear_tail(model)
     if not any(node.op_type == "Conv" and node.name not in tail for node in model.graph.node):
         raise ExportError(f"Nothing in {source.name} can be quantised.", "Use the float32 file.")
+    _refuse_transformer(model, source)
     with TemporaryDirectory(prefix="pcedge-int8-") as folder:
         quantised = _quantise(model, tail, images, kind, Path(folder))
     save_graph(quantised, target)
@@ -140,6 +142,21 @@ def _quantise(
     del result.opset_import[:]
     result.opset_import.extend(kept)
     return result
+
+
+def _refuse_transformer(model: "ModelProto", source: Path) -> None:
+    """Refuse a network whose weights are mostly in matrix products: it would gain nothing from int8 here."""
+    sizes = {tensor.name: prod(tensor.dims) for tensor in model.graph.initializer}
+    convolved, multiplied = (
+        sum(sizes.get(name, 0) for node in model.graph.node if node.op_type in kinds for name in node.input)
+        for kinds in (("Conv",), ("MatMul", "Gemm"))
+    )
+    if multiplied > convolved:
+        raise ExportError(
+            f"int8 quantises convolutions, and {multiplied / (convolved + multiplied):.0%} of the weights in "
+            f"{source.name} are in matrix products: it is a transformer.",
+            "Use float32 or fp16 for it, or a convolutional backbone for int8.",
+        )
 
 
 class _Reader:

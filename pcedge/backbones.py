@@ -1,6 +1,7 @@
 """Backbones: a network, cut off after the last layer used, with weights that were checked.
 
-The network is one of torchvision's, or the compact one that ships with the package.
+The network is one of torchvision's, the compact one that ships with the package, or an image encoder of
+``pcedge.encoders``.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,17 @@ from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
 from pcedge.compact import COMPACT, COMPACT_LAYERS, CompactNet
+from pcedge.encoders import ENCODERS
+from pcedge.encoders.hub import encoder_file
+from pcedge.encoders.networks import build_encoder, own_state, size_of
 from pcedge.errors import OptionError, WeightsError, WeightsUnavailableError
 from pcedge.hub import TORCHVISION_WEIGHTS, hub_file
 from pcedge.progress import Progress, silent
 
 DEFAULT_BACKBONE = "wide_resnet50_2"
 RESNET_LAYERS = ("layer2", "layer3")
+# Side of the pictures where nobody says it: that of the preset ``whole``.
+DEFAULT_SIZE = 224
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +35,7 @@ class Backbone:
 
     Attributes:
         module: Maps [n, 3, s, s] to one feature map a layer, in the order of ``layers``.
-        name: Architecture: ``pcedge-s``, or as torchvision names it.
+        name: ``pcedge-s``, one of ``ENCODERS``, or as torchvision names it.
         layers: The layers whose outputs are used, the finest grid first.
         weights: Where the weights came from, for people.
         weights_sha256: Digest of the used tensors.
@@ -43,10 +49,12 @@ class Backbone:
 
 
 class _Features(nn.Module):
-    """A feature extractor whose output is a tuple in a stated order.
+    """A feature extractor (images to maps by layer's name) whose output is a tuple in a stated order.
 
     ``all_names`` are those of the whole network's tensors.
     """
+
+    extractor: nn.Module
 
     def __init__(self, extractor: nn.Module, layers: Sequence[str], all_names: frozenset[str]) -> None:
         super().__init__()
@@ -60,28 +68,39 @@ class _Features(nn.Module):
 
 
 def load_backbone(
-    name: str, layers: Sequence[str] = (), weights_file: Path | None = None, progress: Progress = silent
+    name: str,
+    layers: Sequence[str] = (),
+    weights_file: Path | None = None,
+    progress: Progress = silent,
+    *,
+    size: int = DEFAULT_SIZE,
 ) -> Backbone:
     """Load a pretrained backbone, truncated after the deepest of ``layers``.
 
     Args:
-        name: A torchvision architecture, or ``pcedge-s``.
+        name: A torchvision architecture, ``pcedge-s``, or one of ``ENCODERS``.
         layers: Names of modules, such as ``layer2`` or ``features.7``; empty for the network's default.
-        weights_file: A state dict to use instead of torchvision's hub cache or the shipped weights.
+        weights_file: A state dict to use instead of the libraries' hub caches or the shipped weights.
         progress: Told of the stage ``download``, where weights have to be downloaded.
+        size: Side of the pictures in pixels, to which transformers are tied.
 
     Raises:
-        OptionError: Unknown network or layer.
+        MissingExtraError: The library that builds the network is not installed.
+        OptionError: Unknown network or layer, or a size that the network does not take.
         WeightsUnavailableError: No file is named, and the weights can neither be found nor downloaded.
         WeightsError: The weights cannot be used: no plain state dict, not finite, or another network's.
     """
-    network, chosen = _truncated(name, layers)
+    network, chosen = _truncated(name, layers, size)
     if weights_file is not None:
         state, source = read_state(weights_file), weights_file.name
+    elif name in ENCODERS:
+        state, source = read_state(encoder_file(ENCODERS[name], progress)), ENCODERS[name].repository
     elif name == COMPACT:
         state, source = _shipped_state(), f"shipped with pcedge {version('pcedge')}"
     else:
         state, source = read_state(hub_file(name, progress)), f"torchvision {TORCHVISION_WEIGHTS}"
+    if name in ENCODERS:
+        state = own_state(ENCODERS[name], network.extractor, state)
     load_state(network, state, source=source, name=name)
     return Backbone(network, name, chosen, source, state_digest(used_state(network)))
 
@@ -112,7 +131,8 @@ def load_default_backbone(
 
 def restore_backbone(name: str, layers: Sequence[str], state: dict[str, Tensor]) -> nn.Module:
     """Rebuild the truncated network that a bundle stores; ``state`` holds its tensors exactly."""
-    network, _ = _truncated(name, layers)
+    size = size_of(ENCODERS[name], state) if name in ENCODERS else DEFAULT_SIZE
+    network, _ = _truncated(name, layers, size)
     network.extractor.load_state_dict(state, strict=True)
     return network
 
@@ -132,6 +152,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise a dozen kinds for a damaged file
+        if "TorchScript" in str(error):
+            raise WeightsError(
+                f"{path} is a TorchScript archive, a program with weights, and is not run.",
+                "OpenAI's CLIP files are such: take the safetensors file open_clip loads, or convert one "
+                "that you trust with torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE).",
+            ) from error
         raise WeightsError(
             f"{path} is not a readable state dict ({type(error).__name__}).",
             "Expected a file written by torch.save(model.state_dict(), ...) or a .safetensors file; "
@@ -150,7 +176,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def load_state(network: _Features, state: dict[str, Tensor], *, source: str, name: str) -> None:
     """Load weights key by key: only what lies behind the last used layer may be missing or extra."""
     extractor = network.extractor
-    assert isinstance(extractor, nn.Module)
     wanted = extractor.state_dict()
     optional = {key for key in wanted if key.endswith("num_batches_tracked")}
     missing = sorted(set(wanted) - set(state) - optional)
@@ -176,7 +201,13 @@ def load_state(network: _Features, state: dict[str, Tensor], *, source: str, nam
     extractor.load_state_dict({key: state.get(key, wanted[key]) for key in wanted}, strict=True)
 
 
-def _truncated(name: str, layers: Sequence[str]) -> tuple[_Features, tuple[str, ...]]:
+def _truncated(
+    name: str, layers: Sequence[str], size: int = DEFAULT_SIZE
+) -> tuple[_Features, tuple[str, ...]]:
+    if name in ENCODERS:
+        with torch.random.fork_rng(devices=[]):
+            extractor, chosen, names = build_encoder(ENCODERS[name], layers, size)
+        return _Features(extractor, chosen, names).eval().requires_grad_(False), chosen
     full = _full_network(name)
     chosen = tuple(layers) or _default_layers(full, name)
     known = {module for module, _ in full.named_modules() if module}
@@ -209,8 +240,9 @@ def _full_network(name: str) -> nn.Module:
     if name != COMPACT and name not in models.list_models(module=models):
         raise OptionError(
             f"There is no backbone {name!r}.",
-            f"Use {COMPACT} (shipped with pcedge) or a torchvision network such as {DEFAULT_BACKBONE}, "
-            "resnet18, resnet50, squeezenet1_0, vgg16 or efficientnet_b0.",
+            f"Use {COMPACT} (shipped with pcedge); a torchvision network such as {DEFAULT_BACKBONE}, "
+            "resnet18, resnet50, squeezenet1_0, vgg16 or efficientnet_b0; or one of "
+            f"{', '.join(ENCODERS)}.",
         )
     with torch.random.fork_rng(devices=[]):  # building a network must not move the caller's generator
         if name == COMPACT:

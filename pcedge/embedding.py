@@ -22,13 +22,14 @@ class NeighbourhoodPooling(nn.Module):
     to ``dims * merge`` values, then the mean of every ``merge`` neighbouring values.
 
     Args:
-        channels: C, the layer's channels.
+        shape_chw: C, the layer's channels, and its grid.
         dims: Values a patch in the output.
         merge: How many neighbouring values of the first pooling become one.
     """
 
-    def __init__(self, channels: int, dims: int, merge: int = 1) -> None:
+    def __init__(self, shape_chw: tuple[int, int, int], dims: int, merge: int = 1) -> None:
         super().__init__()
+        channels = shape_chw[0]
         groups = gcd(channels, dims)
         kernel = _pooling_kernel(channels // groups, dims // groups, merge)
         # Where all channels of a group share one kernel, averaging them first saves most of the work.
@@ -36,16 +37,15 @@ class NeighbourhoodPooling(nn.Module):
         if self.average_channels > 1:
             kernel = kernel.sum(dim=1, keepdim=True)
         self.groups = groups
+        # In numbers: sizes that a graph computes from a tensor's shape are not known to a builder of engines.
+        self.grouped = (-1, channels // self.average_channels, self.average_channels, *shape_chw[1:])
         self.weight: Tensor
         self.register_buffer("weight", kernel.repeat(groups, 1, 1, 1), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map [n, channels, h, w] to [n, dims, h, w]."""
         if self.average_channels > 1:
-            n, channels, h, w = features.shape
-            features = features.reshape(
-                n, channels // self.average_channels, self.average_channels, h, w
-            ).mean(dim=2)
+            features = features.reshape(self.grouped).mean(dim=2)
         return functional.conv2d(features, self.weight, padding=1, groups=self.groups)
 
 
@@ -86,8 +86,8 @@ class PatchEmbedder(nn.Module):
         self.poolings = nn.ModuleList(
             MeanPooling()
             if dims is None
-            else NeighbourhoodPooling(count, dims // layers if folds else dims, layers if folds else 1)
-            for count in channels
+            else NeighbourhoodPooling(shape, dims // layers if folds else dims, layers if folds else 1)
+            for shape in shapes_chw
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -17,11 +17,13 @@ class FitOptions:
     """What a fit can be told.
 
     Attributes:
-        backbone: A torchvision architecture or ``pcedge-s``; None for ``wide_resnet50_2`` or, where its
-            weights are neither on this machine nor to be downloaded, ``pcedge-s``.
-        weights: A state dict to use instead of torchvision's hub cache or the shipped weights.
+        backbone: A torchvision architecture, ``pcedge-s`` or one of ``pcedge.encoders``; None for
+            ``wide_resnet50_2`` or, where its weights are neither on this machine nor to be downloaded,
+            ``pcedge-s``.
+        weights: A state dict to use instead of the libraries' hub caches or the shipped weights.
         layers: Module names, finest grid first; empty for the backbone's default.
-        preprocessing: How a picture becomes the network's input.
+        preprocessing: How a picture becomes the network's input; an encoder's own normalisation takes the
+            place of ImageNet's.
         embedding: ``reference`` (1,024 pooled values) or ``mean`` (plain 3x3 means); None for ``mean`` with
             ``pcedge-s`` and ``reference`` with others.
         coreset: How many patches the bank keeps.

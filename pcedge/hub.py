@@ -57,6 +57,18 @@ def hub_file(name: str, progress: Progress = silent) -> Path:
     return path
 
 
+def require_answer(url: str) -> None:
+    """Find out in bounded time whether anybody answers at a URL, whatever the answer is.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    try:
+        _opened(url).close()
+    except HTTPError:
+        return
+
+
 def _url(name: str) -> str:
     from torchvision import models
 

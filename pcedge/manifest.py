@@ -14,6 +14,8 @@ PATCHCORE = "patchcore"
 # How a bank is searched, besides the approximate indexes that a bundle may keep: exactly with all rows in
 # memory, or exactly with 8-bit codes of them in memory and the rows on disk.
 EXACT, INT8 = "exact", "int8"
+# The factory of an index that is no file in the bundle but the rows in a Milvus.
+MILVUS = "milvus"
 
 EmbeddingKind = Literal["reference", "mean"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -180,7 +182,8 @@ class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
 class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An approximate index beside the bank: its FAISS factory string, how it is searched, what that costs.
 
-    It belongs to the bank whose digest is ``bank_sha256``, and to no other.
+    It belongs to the bank whose digest is ``bank_sha256``, and to no other. Of rows in a Milvus ``factory``
+    is ``milvus``, ``parameters`` its address, empty for the machine's own, and ``file`` empty.
     """
 
     factory: str

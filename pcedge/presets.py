@@ -20,7 +20,7 @@ class Member:
     Attributes:
         backbone: Architecture.
         layers: Whose outputs are used; empty for its default.
-        weights: A state dict to use instead of torchvision's.
+        weights: A state dict to use instead of the library's.
     """
 
     backbone: str

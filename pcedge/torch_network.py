@@ -6,6 +6,7 @@ from pcedge.backbones import Backbone, load_backbone, load_default_backbone
 from pcedge.bundle import BACKBONE_FILE
 from pcedge.compact import COMPACT
 from pcedge.embedder import build_embedder, default_embedding, save_backbone
+from pcedge.encoders import preprocessing_for
 from pcedge.errors import WeightsUnavailableError
 from pcedge.export import TorchRuntime
 from pcedge.fit_options import FitOptions
@@ -22,7 +23,8 @@ def load_network(options: FitOptions, progress: Progress) -> Network:
     """
     backbone, missing = _load_backbone(options, progress)
     kind = options.embedding or default_embedding(backbone.name)
-    embedder = build_embedder(backbone.module, options.preprocessing, kind)
+    preprocessing = preprocessing_for(backbone.name, options.preprocessing)
+    embedder = build_embedder(backbone.module, preprocessing, kind)
     runtime = TorchRuntime(embedder, options.device)
 
     def write_files(directory: Path) -> None:
@@ -32,7 +34,7 @@ def load_network(options: FitOptions, progress: Progress) -> Network:
         runtime=runtime,
         identity=runtime.name,
         device=runtime.device,
-        preprocessing=options.preprocessing,
+        preprocessing=preprocessing,
         backbone=BackboneInfo(
             name=backbone.name,
             layers=backbone.layers,
@@ -51,7 +53,8 @@ def _load_backbone(
     if options.backbone is None:
         return load_default_backbone(options.layers, options.weights, progress)
     try:
-        return load_backbone(options.backbone, options.layers, options.weights, progress), None
+        size = options.preprocessing.input_size
+        return load_backbone(options.backbone, options.layers, options.weights, progress, size=size), None
     except WeightsUnavailableError as error:
         raise WeightsUnavailableError(
             error.what, f"{error.hint} Without a download: --backbone {COMPACT}"

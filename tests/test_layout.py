@@ -41,12 +41,28 @@ WORKSTATION = {
     "pcedge.distillation.teacher",
     "pcedge.distillation.training",
     "pcedge.distillation.weights",
+    "pcedge.encoders.clip_network",
+    "pcedge.encoders.dinov2_network",
+    "pcedge.encoders.hub",
+    "pcedge.encoders.networks",
+    "pcedge.encoders.tokens",
     "pcedge.embedder",
     "pcedge.embedding",
     "pcedge.hub",
     "pcedge.torch_network",
 }
-HEAVY = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "tensorrt", "polygraphy")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "tensorrt",
+    "polygraphy",
+    "timm",
+    "open_clip",
+    "huggingface_hub",
+)
 # Common in this field, whether or not they are installed here.
 KNOWN = {"faiss", "onnx", "onnxruntime", "pycuda", "tensorrt", "torch", "torchvision", "anomalib", "timm"}
 

@@ -1,7 +1,7 @@
 """Fit a baseline: from a folder of good images to a bundle, as ``pcedge.fit`` does it for PatchCore."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ import msgspec
 from pcedge.building import MIN_IMAGES
 from pcedge.bundle import check_name, seal, set_current, write_bundle
 from pcedge.datasets import Dataset, open_dataset, training_images
+from pcedge.encoders import preprocessing_for
 from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
 from pcedge.fit_options import FitOptions
 from pcedge.gating import learn_gate
@@ -75,6 +76,9 @@ def fit_baseline(
     """
     chosen, options = find_method(method), options or FitOptions()
     _refuse_other_options(method, options)
+    if options.backbone is not None:
+        prepared = preprocessing_for(options.backbone, options.preprocessing)
+        options = replace(options, preprocessing=prepared)
     parsed = parse_settings(chosen, settings or {})
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)

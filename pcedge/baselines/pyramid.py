@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from pcedge.backbones import DEFAULT_BACKBONE, Backbone, load_backbone
 from pcedge.compact import COMPACT
+from pcedge.encoders import ENCODERS
 from pcedge.errors import WeightsUnavailableError
 from pcedge.fit_options import FitOptions
 from pcedge.manifest import BackboneInfo
@@ -81,15 +82,23 @@ def load_pyramid_backbone(
         OptionError: It does not exist, or has no such layers.
     """
     named = options.backbone or DEFAULT_BACKBONE
-    default = _COMPACT_PYRAMID if named == COMPACT else RESNET_PYRAMID
+    layers, size = options.layers or _pyramid_of(named), options.preprocessing.input_size
     try:
-        return load_backbone(named, options.layers or default, options.weights, progress), None
+        return load_backbone(named, layers, options.weights, progress, size=size), None
     except WeightsUnavailableError as error:
         if options.backbone is None and not options.layers:
             return load_backbone(COMPACT, _COMPACT_PYRAMID), error
         raise WeightsUnavailableError(
             error.what, f"{error.hint} Without a download: --backbone {COMPACT}"
         ) from error
+
+
+def _pyramid_of(name: str) -> tuple[str, ...]:
+    if name == COMPACT:
+        return _COMPACT_PYRAMID
+    encoder = ENCODERS.get(name)
+    # A transformer has one grid all the way: no pyramid, but layers that are as good.
+    return RESNET_PYRAMID if encoder is None or encoder.patch == 1 else encoder.default_layers
 
 
 def backbone_info(backbone: Backbone) -> BackboneInfo:

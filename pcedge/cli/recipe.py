@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 Backbone = Annotated[
     str | None,
     typer.Option(
-        help="A torchvision network (wide_resnet50_2, resnet18, squeezenet1_0, ...), or pcedge-s: small, "
-        "fast, comes with pcedge. Without it, the preset's; where that names none, wide_resnet50_2 or, where "
-        "its weights are not on this machine and cannot be downloaded, pcedge-s.",
+        help="A torchvision network (wide_resnet50_2, resnet18, squeezenet1_0, ...); pcedge-s: small, "
+        "fast, comes with pcedge; or an encoder of other pretraining (clip-rn50, clip-vit-b-16, dinov2-s, "
+        "...; an unknown name lists all). Without it, the preset's; where that names none, wide_resnet50_2 "
+        "or, where its weights are not on this machine and cannot be downloaded, pcedge-s.",
         show_default=False,
     ),
 ]
@@ -25,14 +26,16 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         help="A state dict (.pth, .safetensors) for the backbone, also one that pcedge distill wrote. "
-        "Without it, torchvision's IMAGENET1K_V1 weights, or those of pcedge-s that come with pcedge.",
+        "Without it, torchvision's IMAGENET1K_V1 weights, those of CLIP or DINOv2 from their hub, or those "
+        "of pcedge-s that come with pcedge.",
         show_default=False,
     ),
 ]
 Layers = Annotated[
     str | None,
     typer.Option(
-        help="Layers to use, the finest grid first, separated by commas. For ResNets: layer2,layer3.",
+        help="Layers to use, the finest grid first, separated by commas. For ResNets: layer2,layer3; for "
+        "DINOv2: blocks.5,blocks.8.",
         show_default=False,
     ),
 ]

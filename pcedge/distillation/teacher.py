@@ -10,6 +10,7 @@ from torch.nn import functional
 from pcedge.backbones import load_backbone
 from pcedge.embedder import build_embedder
 from pcedge.embedding import MeanPooling
+from pcedge.encoders import ENCODERS
 from pcedge.errors import OptionError
 from pcedge.preprocessing import Preprocessing
 
@@ -45,6 +46,12 @@ class Teacher(nn.Module):
         self, name: str, layers: tuple[str, ...], weights: Path | None, *, size: int, dims: int
     ) -> None:
         super().__init__()
+        if name in ENCODERS:
+            raise OptionError(
+                f"{name} cannot be a teacher: a student's pictures are normalised as ImageNet's networks "
+                "want them, and are eight pixels a patch.",
+                "Choose a torchvision network, such as resnet18 or wide_resnet50_2.",
+            )
         backbone = load_backbone(name, layers, weights)
         self.backbone = backbone.module
         self.layers = backbone.layers

@@ -50,10 +50,11 @@ def load_network(name: str, image_size: int, weights: Path | None, device: str, 
     try:
         from pcedge.backbones import load_backbone
         from pcedge.embedder import build_embedder, default_embedding
+        from pcedge.encoders import preprocessing_for
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "fit", "A sweep") from None
-    preprocessing = Preprocessing(image_size=image_size)
-    backbone = load_backbone(name, weights_file=weights)
+    preprocessing = preprocessing_for(name, Preprocessing(image_size=image_size))
+    backbone = load_backbone(name, weights_file=weights, size=image_size)
     kind = default_embedding(name)
     embedder: PatchEmbedder = build_embedder(backbone.module, preprocessing, kind)
     runtime = TorchRuntime(embedder, device)
