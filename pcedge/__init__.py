@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .datasets import Audit, Dataset, audit, categories, open_dataset
     from .evaluation import Evaluation, evaluate
     from .exporting import ExportResult, export_bundle
+    from .finetune_options import FinetuneOptions
     from .fit_options import FitOptions
     from .fitting import FitResult, fit
     from .inspector import Inspector
@@ -47,6 +48,7 @@ _HOMES = {
     "Dataset": "datasets",
     "Evaluation": "evaluation",
     "ExportResult": "exporting",
+    "FinetuneOptions": "finetune_options",
     "FitOptions": "fit_options",
     "FitResult": "fitting",
     "Inspector": "inspector",
@@ -85,6 +87,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "ExportResult",
+    "FinetuneOptions",
     "FitOptions",
     "FitResult",
     "Inspector",

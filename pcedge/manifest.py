@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from pcedge.errors import BundleError, OptionError
+from pcedge.finetune_record import FinetuneRecord
 from pcedge.preprocessing import Preprocessing
 
 MANIFEST_FILE = "manifest.json"
@@ -22,12 +23,16 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The network: architecture, layers used, where its weights came from and their digest."""
+    """The network: architecture, layers used, where its weights came from and their digest.
+
+    ``finetuning`` says how the weights came from others, where they were tuned on a product's good images.
+    """
 
     name: str
     layers: tuple[str, ...]
     weights: str
     weights_sha256: str
+    finetuning: FinetuneRecord | None = None
 
 
 class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):

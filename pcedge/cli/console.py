@@ -51,6 +51,7 @@ _LABELS = {
     "watch": "Watching the line",
     "components": "Looking at the teacher",
     "distill": "Training",
+    "finetune": "Fine-tuning",
 }
 
 
