@@ -20,6 +20,7 @@ from pcedge.cli.console import out, progress_bars
 from pcedge.guarantee import Guarantee
 from pcedge.holding_out import choose_held, held_count
 from pcedge.progress import Progress
+from pcedge.stopwatch import Stopwatch
 from pcedge.threshold import Rates, smallest_rate, threshold_at
 from pcedge.torch_network import load_network
 
@@ -72,9 +73,9 @@ class Row:
 
 def embed(dataset: Dataset, name: str, options: FitOptions, progress: Progress) -> Pool:
     """Embed every good and every defective image of a dataset."""
-    network = load_network(options, progress)
-    images = embed_with(network, open_cache(network, options))
     good = [*dataset.train, *(one.path for one in dataset.test if not one.is_defect)]
+    network = load_network(good, options, Stopwatch(), progress)
+    images = embed_with(network, open_cache(network, options))
     features = images(good, progress).embeddings
     defective = images([one.path for one in dataset.test if one.is_defect], progress).embeddings
     projected = project(features.reshape(-1, features.shape[-1]), options.seed)
