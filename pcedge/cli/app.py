@@ -17,6 +17,7 @@ from .distill import distill
 from .doctor import doctor
 from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
+from .explain import explain
 from .export import export
 from .fit import fit
 from .index import index
@@ -84,6 +85,7 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
+app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("calibrate")(calibrate)
 app.command("index")(index)
