@@ -107,7 +107,13 @@ def observe(
         bank = bank_of(known if method == "folds" else kept, pool.good, pool.projected, size)
         if method == "folds":
             found = held_out(
-                pool.good[known], pool.projected[known], size, pool.preprocessing, pool.grid_hw, seed=seed
+                pool.good[known],
+                pool.projected[known],
+                size,
+                pool.preprocessing,
+                pool.grid_hw,
+                seed=seed,
+                bank=bank,
             )
             scores, folds = found.scores, found.folds
         else:

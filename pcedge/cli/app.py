@@ -11,6 +11,7 @@ from pcedge.errors import PcedgeError
 
 from .bench import bench
 from .calibrate import calibrate
+from .compare import compare
 from .datasets import datasets
 from .demo import demo
 from .distill import distill
@@ -25,6 +26,7 @@ from .models import models
 from .report import report
 from .service import service
 from .sweep import sweep
+from .teach import teach
 from .verify import verify
 from .watch import watch
 
@@ -89,7 +91,9 @@ app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("calibrate")(calibrate)
 app.command("index")(index)
+app.command("teach")(teach)
 app.command("sweep")(sweep)
+app.command("compare")(compare)
 app.command("datasets")(datasets)
 app.command("report")(report)
 app.command("models")(models)
