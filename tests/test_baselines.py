@@ -61,7 +61,8 @@ def models(dataset: Path) -> Path:
 def test_a_day_with_a_baseline(pcedge: Any, dataset: Path, tmp_path: Path) -> None:
     place = ("--models", tmp_path / "models")
 
-    fitted = pcedge("fit", dataset, "--method", "padim", "--set", "dims=20", *SMALL, *place, "--json")
+    small = ("--preset", "edge", "--image-size", "64")
+    fitted = pcedge("fit", dataset, "--method", "padim", "--set", "dims=20", *small, *place, "--json")
     exported = pcedge("export", *place, "--json")
     listed = pcedge("models", *place, "--json", torch=False)
     measured = pcedge("evaluate", "line", dataset, *place, "--json", torch=False)
