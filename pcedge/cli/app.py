@@ -22,6 +22,7 @@ from .export import export
 from .fit import fit
 from .index import index
 from .models import models
+from .plan import plan
 from .report import report
 from .service import service
 from .sweep import sweep
@@ -91,6 +92,7 @@ app.command("bench")(bench)
 app.command("index")(index)
 app.command("teach")(teach)
 app.command("sweep")(sweep)
+app.command("plan")(plan)
 app.command("compare")(compare)
 app.command("datasets")(datasets)
 app.command("report")(report)

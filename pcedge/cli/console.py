@@ -46,6 +46,7 @@ _LABELS = {
     "teach": "Teaching the banks",
     "data": "Reading the data",
     "sweep": "Points of the sweep",
+    "plan": "Networks of the plan",
     "categories": "Categories",
     "compare": "Methods compared",
     "read": "Reading the runs",
