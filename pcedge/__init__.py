@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .banks import CoresetSize
     from .baselines import export_baseline, fit_baseline
     from .bundle import Bundle, find_bundle
+    from .calibrating import CalibrationOptions, CalibrationResult, calibrate
     from .camera import read_image
     from .certificate import Certificate, write_certificate
     from .datasets import Audit, Dataset, audit, categories, open_dataset
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
+    from .teaching import TeachOptions, read_log, rollback, store_examples, teach
     from .triton_repository import write_triton_repository
     from .verifying import Choice, choose_runtime, verify
     from .watching import WatchOptions, watch
@@ -40,6 +42,8 @@ _HOMES = {
     "PRESETS": "preprocessing",
     "Audit": "datasets",
     "Bundle": "bundle",
+    "CalibrationOptions": "calibrating",
+    "CalibrationResult": "calibrating",
     "Candidate": "runtimes",
     "Certificate": "certificate",
     "Choice": "verifying",
@@ -54,8 +58,10 @@ _HOMES = {
     "Metric": "metrics",
     "Preprocessing": "preprocessing",
     "Products": "products",
+    "TeachOptions": "teaching",
     "WatchOptions": "watching",
     "audit": "datasets",
+    "calibrate": "calibrating",
     "candidates": "runtimes",
     "categories": "datasets",
     "choose_runtime": "verifying",
@@ -70,6 +76,10 @@ _HOMES = {
     "open_detector": "methods",
     "open_inspector": "runtimes",
     "read_image": "camera",
+    "read_log": "teaching",
+    "rollback": "teaching",
+    "store_examples": "teaching",
+    "teach": "teaching",
     "verify": "verifying",
     "watch": "watching",
     "write_certificate": "certificate",
@@ -80,6 +90,8 @@ __all__ = [
     "PRESETS",
     "Audit",
     "Bundle",
+    "CalibrationOptions",
+    "CalibrationResult",
     "Candidate",
     "Certificate",
     "Choice",
@@ -94,8 +106,10 @@ __all__ = [
     "Metric",
     "Preprocessing",
     "Products",
+    "TeachOptions",
     "WatchOptions",
     "audit",
+    "calibrate",
     "candidates",
     "categories",
     "choose_runtime",
@@ -110,6 +124,10 @@ __all__ = [
     "open_detector",
     "open_inspector",
     "read_image",
+    "read_log",
+    "rollback",
+    "store_examples",
+    "teach",
     "verify",
     "watch",
     "write_certificate",
