@@ -9,7 +9,7 @@ from pcedge.manifest import PATCHCORE
 from .method import Method
 
 # Each folder has the method under the name METHOD.
-METHODS = ("padim",)
+METHODS = ("padim", "ae", "gan")
 
 
 def find_method(name: str) -> Method:
@@ -20,6 +20,6 @@ def find_method(name: str) -> Method:
     """
     if name not in METHODS:
         raise OptionError(
-            f"There is no method {name!r}.", f"Choose --method {PATCHCORE}, {' or '.join(METHODS)}."
+            f"There is no method {name!r}.", f"Choose --method {', '.join((PATCHCORE, *METHODS))}."
         )
     return cast(Method, import_module(f".{name}", __package__).METHOD)
