@@ -6,6 +6,8 @@ from .cores import usable_cores
 from .coreset import Coreset, greedy_coreset
 from .coreset_torch import greedy_coreset_torch
 from .exact_search import ExactSearch, search_bytes
+from .milvus_search import MilvusIndex
+from .milvus_server import MILVUS_VARIABLE, TOKEN_VARIABLE, MilvusAddress
 from .projection import PROJECTION_DIMS, project
 from .reranked_search import DEFAULT_CANDIDATES, RerankedSearch
 from .size import CoresetSize
@@ -15,14 +17,18 @@ __all__ = [
     "CANDIDATES_PER_ROW",
     "DEFAULT_CANDIDATES",
     "INDEX_FILE",
+    "MILVUS_VARIABLE",
     "PROJECTION_DIMS",
     "ROWS_FILE",
+    "TOKEN_VARIABLE",
     "ApproximateIndex",
     "Bank",
     "Coreset",
     "CoresetSize",
     "ExactSearch",
     "Loss",
+    "MilvusAddress",
+    "MilvusIndex",
     "RerankedSearch",
     "RowSources",
     "StagedCoreset",

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from pcedge.errors import BundleError, RuntimeUnavailableError
 
-from .approximate_index import ApproximateIndex
 from .exact_search import ExactSearch
-from .reranked_search import DEFAULT_CANDIDATES, RerankedSearch, RowSearch
+from .reranked_search import DEFAULT_CANDIDATES, CandidateIndex, RerankedSearch, RowSearch
 
 if TYPE_CHECKING:
     import faiss
@@ -107,7 +106,7 @@ class Bank:
             )
         return cls(index, sources, on_disk=on_disk)
 
-    def searched_by(self, index: ApproximateIndex, candidates: int = DEFAULT_CANDIDATES) -> "Bank":
+    def searched_by(self, index: CandidateIndex, candidates: int = DEFAULT_CANDIDATES) -> "Bank":
         """The same rows, searched through an approximate index from which so many candidates are compared."""
         bank = Bank(self._index, self.sources, on_disk=self._on_disk)
         bank._approximate = RerankedSearch(index, bank._exact, candidates)

@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .approximate_index import ApproximateIndex, Loss
+from .approximate_index import Loss
 from .exact_search import ExactSearch
 
 DEFAULT_CANDIDATES = 4
@@ -27,6 +27,19 @@ class RowSearch(Protocol):
         """Squared distances, float32 [n], and row numbers, int64 [n]."""
 
 
+class CandidateIndex(Protocol):
+    """Names rows that may be nearest; ``ApproximateIndex`` and ``MilvusIndex`` do."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken beside the rows."""
+
+    def candidates(
+        self, queries: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Distances by its own measure, ascending, and numbers, both [n, count]; -1 where there is none."""
+
+
 class RerankedSearch:
     """Searches through an approximate index and computes the candidates' distances from the float32 rows.
 
@@ -41,7 +54,7 @@ class RerankedSearch:
     """
 
     def __init__(
-        self, index: ApproximateIndex, exact: ExactSearch, candidates: int = DEFAULT_CANDIDATES
+        self, index: CandidateIndex, exact: ExactSearch, candidates: int = DEFAULT_CANDIDATES
     ) -> None:
         self._index, self._exact, self._rows = index, exact, exact.rows
         self._candidates = min(candidates, len(exact.rows))

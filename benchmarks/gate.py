@@ -68,7 +68,7 @@ def measure(dataset_path: Path) -> None:
     """Print the shares that are turned away."""
     dataset = open_dataset(dataset_path)
     began = time.perf_counter()
-    limits = learn_limits(map(read_image, sample(training_images(dataset, at_least=4))))
+    limits, _ = learn_limits(map(read_image, sample(training_images(dataset, at_least=4))))
     steady = "steady" if limits.reference_hw is not None else "not steady: the camera's place is not checked"
     print(f"{dataset.title}: learned in {time.perf_counter() - began:.1f} s; {steady}")
     gate = FrameGate(limits, frozen_after=0)

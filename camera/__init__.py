@@ -11,32 +11,39 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
 
 from .addresses import redact
 from .banner import banner, result_picture
+from .betting import Capital
 from .broker import Broker, Tls
 from .capture import CameraSource
 from .clips import ClipLength, Clips
 from .credentials import Secret, read_secret
 from .delivery import AnySink, Delivery
+from .drift import USUAL_REJECTS, DriftMonitor, DriftReference
+from .drift_quantities import RARE_ROWS, nominal_values, picture_values, score_values
+from .drift_readings import drift_readings
+from .drift_series import SeriesState
 from .drivers import CameraSettings
 from .event_store import EventStore
-from .events import Event, Part, Phase
+from .events import Event, Part, Phase, nearest_normal
+from .explained import explained_picture, explanation_sheet, heat_legend
 from .folder import FolderSource
-from .frames import Frame, Inspection, Region, Verdict
+from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 from .gate import FrameGate, without_content
 from .gate_limits import MARGIN as GATE_MARGIN
-from .gate_limits import GateLimits, learn_limits
+from .gate_limits import GateLimits, Look, NominalPictures, PictureMeasures, learn_limits
 from .health import Health, HealthServer
 from .identity import record_key
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
 from .journal import Journal, Journaled
 from .json_lines import JsonLines
 from .lane import Report
-from .loop import Inspect, Outlet, inspect_stream, invalid, one_by_one
+from .loop import Inspect, OnDrift, Outlet, inspect_stream, invalid, one_by_one
 from .mqtt import MqttTransport
 from .opening import mqtt_broker, open_sinks
 from .outbox import Message, Outbox
 from .overlay import HeatScale, draw_findings, heatmap_overlay
 from .parts import Debounced, EachFrame, PartRule, Triggered, worst
 from .posting import Backlog, Posted, Receipt, Sending, Transport
+from .rank_test import Grid, RankTest, RateTest, rank_payoffs
 from .readings import EventCounts, Reading, prometheus_text, sink_readings
 from .regions import find_regions
 from .reject_gate import GateState, RejectGate
@@ -60,6 +67,8 @@ __all__ = [
     "DEFECT_KINDS",
     "GATE_MARGIN",
     "IMAGE_SUFFIXES",
+    "RARE_ROWS",
+    "USUAL_REJECTS",
     "AnySink",
     "Backlog",
     "Broker",
@@ -67,14 +76,19 @@ __all__ = [
     "CameraSource",
     "CameraState",
     "CameraStatus",
+    "Capital",
     "ClipLength",
     "Clips",
     "Debounced",
     "Delivery",
+    "DriftMonitor",
+    "DriftReference",
     "EachFrame",
     "Event",
     "EventCounts",
     "EventStore",
+    "Explain",
+    "Explanation",
     "FolderSource",
     "Frame",
     "FrameGate",
@@ -83,6 +97,7 @@ __all__ = [
     "GateState",
     "Grabbed",
     "GrabbingSource",
+    "Grid",
     "Health",
     "HealthServer",
     "HeatScale",
@@ -92,6 +107,7 @@ __all__ = [
     "Journal",
     "Journaled",
     "JsonLines",
+    "Look",
     "Message",
     "MessageTrigger",
     "MetricsTable",
@@ -99,14 +115,19 @@ __all__ = [
     "MqttTransport",
     "MqttTriggers",
     "NoFrame",
+    "NominalPictures",
+    "OnDrift",
     "Outbox",
     "Outlet",
     "Part",
     "PartRule",
     "Phase",
+    "PictureMeasures",
     "Pictures",
     "PicturesTable",
     "Posted",
+    "RankTest",
+    "RateTest",
     "Reading",
     "Receipt",
     "Region",
@@ -119,6 +140,7 @@ __all__ = [
     "Save",
     "Secret",
     "Sending",
+    "SeriesState",
     "Sink",
     "SinksTable",
     "Source",
@@ -137,18 +159,26 @@ __all__ = [
     "WebhookTransport",
     "banner",
     "draw_findings",
+    "drift_readings",
+    "explained_picture",
+    "explanation_sheet",
     "find_regions",
     "frame_name",
+    "heat_legend",
     "heatmap_overlay",
     "inspect_stream",
     "invalid",
     "learn_limits",
     "list_images",
     "mqtt_broker",
+    "nearest_normal",
+    "nominal_values",
     "one_by_one",
     "open_sinks",
     "open_source",
+    "picture_values",
     "prometheus_text",
+    "rank_payoffs",
     "read_image",
     "read_mask",
     "read_secret",
@@ -157,7 +187,9 @@ __all__ = [
     "redact",
     "render_part",
     "result_picture",
+    "score_values",
     "sink_readings",
+    "unexplained",
     "without_content",
     "worst",
     "write_dataset",

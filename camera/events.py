@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from itertools import zip_longest
 from typing import Any
 
-from .frames import Frame, Inspection, Region, Verdict
+from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 
 
 class Phase(str, Enum):
@@ -62,8 +63,10 @@ class Event:
             on. Without part-level rules it is ``verdict``.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the picture differs.
+        explain: Why, as the inspection has it; asked only when the event is written.
         p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
             or not known.
+        drift: What has moved at the camera before this frame: quantity to a sentence; empty when nothing has.
     """
 
     time: str
@@ -83,7 +86,9 @@ class Event:
     decision: Verdict = Verdict.INVALID
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
+    explain: Explain = field(default=unexplained, repr=False, compare=False)
     p_value: float | None = None
+    drift: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -95,6 +100,7 @@ class Event:
         *,
         part: Part | None = None,
         product: str = "",
+        drift: Mapping[str, str] | None = None,
     ) -> Event:
         """Put together what is known of one frame.
 
@@ -105,6 +111,7 @@ class Event:
             files: Pictures kept of it.
             part: What it means for its part; None for a frame that is a part of its own.
             product: What it was judged as.
+            drift: What has moved at the camera.
         """
         part = part or Part(frame_id(frame), Phase.END, inspection.verdict)
         return cls(
@@ -125,7 +132,9 @@ class Event:
             decision=part.decision,
             review_threshold=_finite(inspection.review_threshold),
             regions=inspection.regions,
+            explain=inspection.explain,
             p_value=_finite(inspection.p_value),
+            drift=dict(drift or {}),
         )
 
     def to_json(self) -> str:
@@ -145,10 +154,11 @@ class Event:
             "decision": self.decision.value,
             "threshold": _finite(self.threshold),
             "review_threshold": _finite(self.review_threshold),
-            "regions": [_region(region) for region in self.regions],
+            "regions": [_region(*pair) for pair in zip_longest(self.regions, self.explain())],
             "latency_ms": _finite(self.latency_ms),
             "reason": self.reason,
             "files": dict(self.files),
+            "drift": dict(self.drift),
         }
         return json.dumps(fields, allow_nan=False)
 
@@ -164,13 +174,27 @@ def iso_utc(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")
 
 
-def _region(region: Region) -> dict[str, Any]:
+def _region(region: Region, explanation: Explanation | None) -> dict[str, Any]:
     return {
         "box": region.box_xywh,
         "area": region.area_px,
         "peak": _finite(region.peak),
         "peak_at": region.peak_xy,
         "contour": region.contour_xy,
+        "nearest_normal": None if explanation is None else nearest_normal(explanation),
+    }
+
+
+def nearest_normal(explanation: Explanation) -> dict[str, Any]:
+    """An explanation in standard JSON's types, without the picture."""
+    times = _finite(explanation.times_typical)
+    return {
+        "image": explanation.image,
+        "at": explanation.normal_xy,
+        "patch": explanation.patch_xywh,
+        "distance": _finite(explanation.distance),
+        "typical_distance": _finite(explanation.typical_distance),
+        "times_typical": None if times is None else round(times, 3),
     }
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .gate_limits import GateLimits
+from .gate_limits import GateLimits, Look
 
 _SMALLEST_PX = 16
 _SAMPLES_PER_SIDE = 256
@@ -34,6 +34,7 @@ class FrameGate:
 
     def __init__(self, limits: GateLimits | None = None, *, frozen_after: int = 25) -> None:
         self.limits = limits
+        self._look: Look | None = None
         self._frozen_after = frozen_after
         self._previous: NDArray[np.uint8] | None = None
         self._repeats = 0
@@ -44,9 +45,18 @@ class FrameGate:
         Args:
             image_rgb: uint8 [height, width, 3]; kept until the next call, so do not write to it.
         """
+        self._look = None
         # Frozen comes before the limits: it remembers, so it must see every picture.
         general = malformed(image_rgb) or without_content(image_rgb) or self._frozen(image_rgb)
-        return general or (self.limits.check(image_rgb) if self.limits is not None else "")
+        if general or self.limits is None:
+            return general
+        self._look = self.limits.look(image_rgb)
+        return self._look.reason
+
+    @property
+    def look(self) -> Look | None:
+        """What was seen of the picture checked last; None if the limits were not asked, or there are none."""
+        return self._look
 
     def _frozen(self, image_rgb: NDArray[np.uint8]) -> str:
         if not self._frozen_after:

@@ -58,6 +58,24 @@ class PictureMeasures:
     flat_rows: float
 
 
+@dataclass(frozen=True)
+class Look:
+    """What the gate saw of a picture.
+
+    Attributes:
+        reason: What is wrong with it; empty if nothing is.
+        measures: The picture in numbers.
+        offset_xy: How far the scene lies to the right of the reference and below it, as shares of the
+            picture's sides; None where that was not looked at, or cannot be told.
+        comparable: Whether it is of the nominal pictures' size, so that its sharpness may be compared too.
+    """
+
+    reason: str
+    measures: PictureMeasures
+    offset_xy: tuple[float, float] | None = None
+    comparable: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class GateLimits:
     """What a picture may be and still be fit to be judged; see :class:`PictureMeasures` for the units.
@@ -84,17 +102,29 @@ class GateLimits:
     reference_hw: NDArray[np.uint8] | None = None
 
     def check(self, image_rgb: NDArray[np.uint8]) -> str:
-        """Return what is wrong with a picture, or an empty string.
+        """Return what is wrong with a picture, or an empty string."""
+        return self.look(image_rgb).reason
+
+    def look(self, image_rgb: NDArray[np.uint8]) -> Look:
+        """Measure a picture and say what is wrong with it.
 
         A picture of the nominal ones' shape but another size, up to twice or half of theirs, is only compared
         in brightness: it can be judged, but its sharpness and its rows are others.
         """
         found = measure_picture(image_rgb)
+        comparable = self.size_wh is None or found.size_wh == self.size_wh
         if reason := self._wrong_size(found.size_wh) or self._wrong_light(found):
-            return reason
-        if self.size_wh is not None and found.size_wh != self.size_wh:
-            return ""
-        return self._torn_or_blurred(found) or self._moved(image_rgb)
+            return Look(reason, found, comparable=comparable)
+        if not comparable:
+            return Look("", found, comparable=False)
+        if reason := self._torn_or_blurred(found):
+            return Look(reason, found)
+        if self.reference_hw is None:
+            return Look("", found)
+        offset_xy, response = offset_from(self.reference_hw, grey_reference(image_rgb))
+        if response < _STEADY_RESPONSE:
+            return Look("", found)
+        return Look(self._moved(math.hypot(*offset_xy)), found, offset_xy)
 
     def _wrong_size(self, size_wh: tuple[int, int]) -> str:
         if self.size_wh is None:
@@ -125,11 +155,8 @@ class GateLimits:
             return f"blurred: {share:.0%} of the sharpness that is needed"
         return ""
 
-    def _moved(self, image_rgb: NDArray[np.uint8]) -> str:
-        if self.reference_hw is None:
-            return ""
-        shift, response = shift_from(self.reference_hw, grey_reference(image_rgb))
-        if shift <= self.shift or response < _STEADY_RESPONSE:
+    def _moved(self, shift: float) -> str:
+        if shift <= self.shift:
             return ""
         return f"the camera has moved: by {shift:.1%} of the picture, expected at most {self.shift:.1%}"
 
@@ -161,7 +188,20 @@ def _mean_and_deviation(grey: NDArray[Any]) -> tuple[float, float]:
     return float(mean[0, 0]), float(deviation[0, 0])
 
 
-def learn_limits(images: Iterable[NDArray[np.uint8]]) -> GateLimits:
+@dataclass(frozen=True, eq=False)
+class NominalPictures:
+    """What nominal pictures were found to be, in their order.
+
+    Attributes:
+        measures: Each in numbers.
+        offsets_xy: How far each lies from their mean, as in :class:`Look`; None if the scene is not steady.
+    """
+
+    measures: tuple[PictureMeasures, ...]
+    offsets_xy: tuple[tuple[float, float], ...] | None
+
+
+def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, NominalPictures]:
     """Learn the limits from nominal pictures, one after the other; at least one.
 
     The pictures themselves are not kept.
@@ -171,8 +211,8 @@ def learn_limits(images: Iterable[NDArray[np.uint8]]) -> GateLimits:
         measured.append(measure_picture(image_rgb))
         greys.append(grey_reference(image_rgb))
     sizes = {one.size_wh for one in measured}
-    reference, shift = _learn_place(greys) if len(sizes) == 1 else (None, 0.0)
-    return GateLimits(
+    reference, offsets = _learn_place(greys) if len(sizes) == 1 else (None, None)
+    limits = GateLimits(
         size_wh=sizes.pop() if len(sizes) == 1 else None,
         brightness=(
             max(0.0, _below([one.brightness for one in measured], _BRIGHTNESS_MARGIN)),
@@ -182,9 +222,10 @@ def learn_limits(images: Iterable[NDArray[np.uint8]]) -> GateLimits:
         sharpness=_below([one.sharpness for one in measured], _SHARPNESS_MARGIN),
         row_break=_above([one.row_break for one in measured], _ROW_BREAK_MARGIN),
         flat_rows=_above([one.flat_rows for one in measured], _FLAT_ROWS_MARGIN),
-        shift=shift,
+        shift=0.0 if offsets is None else _above([math.hypot(*one) for one in offsets], _SHIFT_MARGIN),
         reference_hw=reference,
     )
+    return limits, NominalPictures(tuple(measured), offsets)
 
 
 def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -194,12 +235,14 @@ def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(small, np.uint8)
 
 
-def shift_from(reference_hw: NDArray[np.uint8], grey_hw: NDArray[np.uint8]) -> tuple[float, float]:
-    """How far a picture lies from the reference, as a share of its side, and how sure that is, 0 to 1."""
+def offset_from(
+    reference_hw: NDArray[np.uint8], grey_hw: NDArray[np.uint8]
+) -> tuple[tuple[float, float], float]:
+    """How far a picture lies to the right of the reference and below, in shares, and how sure that is."""
     (x, y), response = cv2.phaseCorrelate(
         reference_hw.astype(np.float32), grey_hw.astype(np.float32), _window()
     )
-    return math.hypot(x, y) / _REFERENCE_PX, float(response)
+    return (x / _REFERENCE_PX, y / _REFERENCE_PX), float(response)
 
 
 @cache
@@ -207,13 +250,17 @@ def _window() -> NDArray[Any]:
     return cv2.createHanningWindow((_REFERENCE_PX, _REFERENCE_PX), cv2.CV_32F)
 
 
-def _learn_place(greys: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8] | None, float]:
+def _learn_place(
+    greys: Sequence[NDArray[np.uint8]],
+) -> tuple[NDArray[np.uint8] | None, tuple[tuple[float, float], ...] | None]:
+    """The mean picture and how far each lies from it; neither where the scene is not steady."""
     reference = np.asarray(np.rint(np.mean(greys, axis=0)), np.uint8)
-    found = [shift_from(reference, grey) for grey in greys]
-    shifts = [shift for shift, _ in found]
-    if max(shifts) > _STEADY_SHIFT or min(response for _, response in found) < _STEADY_RESPONSE:
-        return None, 0.0
-    return reference, _above(shifts, _SHIFT_MARGIN)
+    found = [offset_from(reference, grey) for grey in greys]
+    offsets = tuple(offset for offset, _ in found)
+    far = max(math.hypot(*offset) for offset in offsets) > _STEADY_SHIFT
+    if far or min(response for _, response in found) < _STEADY_RESPONSE:
+        return None, None
+    return reference, offsets
 
 
 def _above(values: Sequence[float], least: float) -> float:

@@ -12,12 +12,14 @@ from pcedge.errors import PcedgeError
 
 from .events import Event
 from .frames import Frame, Inspection, Verdict
+from .gate_limits import Look
 from .station import Station
 from .stream import Stream
 from .tally import Summary, Tally
 
 Inspect = Callable[[Sequence[Frame]], Sequence[Inspection]]
 OnEvent = Callable[[Event, Frame, Inspection], None]
+OnDrift = Callable[[str, Mapping[str, str]], None]
 
 
 class Outlet(Protocol):
@@ -38,6 +40,7 @@ def inspect_stream(
     outlet: Outlet | None = None,
     on_event: OnEvent | None = None,
     on_turn: Callable[[], None] | None = None,
+    on_drift: OnDrift | None = None,
     tally: Tally | None = None,
     batch: int = 1,
     max_frames: int | None = None,
@@ -56,6 +59,8 @@ def inspect_stream(
         on_event: Called last for every frame, for a live view. What it raises is counted.
         on_turn: Called at least every 0.1 s as long as inspecting goes on, frames or not: a sign of life. It
             must not raise.
+        on_drift: Called when something at a camera has moved, or come back: the camera's name, and what has
+            moved now with a sentence for each. What it raises is counted.
         tally: Counts; hand one in to read it while the inspection runs.
         batch: Frames of several cameras that are judged together, at most.
         max_frames: End after this many frames.
@@ -64,16 +69,17 @@ def inspect_stream(
     Raises:
         PcedgeError: The source has failed for good.
     """
-    line = _Line(inspect, stations or {}, outlet, on_event, Tally() if tally is None else tally)
+    told = _Told(on_event, on_drift, Tally() if tally is None else tally)
+    line = _Line(inspect, stations or {}, outlet, told)
     if max_seconds is not None:
         stream.stop_after(max_seconds)
     for frames in stream.batches(batch, max_frames):
         line.judge(frames, stream.live_names)
-        line.tally.dropped = stream.dropped
+        told.tally.dropped = stream.dropped
         line.judge_overdue()
         if on_turn is not None:
             on_turn()
-    return line.tally.summary()
+    return told.tally.summary()
 
 
 def invalid(reason: str) -> Inspection:
@@ -93,6 +99,34 @@ def one_by_one(inspect: Callable[[Frame], Inspection]) -> Inspect:
     return lambda frames: [judge(frame) for frame in frames]
 
 
+class _Told:
+    """Those who are told of what was found, and the counts."""
+
+    def __init__(self, on_event: OnEvent | None, on_drift: OnDrift | None, tally: Tally) -> None:
+        self.tally = tally
+        self._on_event = on_event
+        self._on_drift = on_drift
+
+    def event(self, event: Event, frame: Frame, inspection: Inspection) -> None:
+        """Tell of one frame."""
+        judged = inspection.verdict is not Verdict.INVALID
+        self.tally.add(event.camera, inspection.verdict, event.latency_ms if judged else None)
+        if self._on_event is not None:
+            try:
+                self._on_event(event, frame, inspection)
+            except Exception as error:
+                self.tally.add_fault(f"the live view failed: {type(error).__name__}: {error}")
+
+    def drift(self, camera: str, moved: Mapping[str, str]) -> None:
+        """Tell of what has moved at a camera."""
+        self.tally.note_drift(camera, moved)
+        if self._on_drift is not None:
+            try:
+                self._on_drift(camera, moved)
+            except Exception as error:
+                self.tally.add_fault(f"the news of drift failed: {type(error).__name__}: {error}")
+
+
 class _Line:
     """What the frames of one inspection pass."""
 
@@ -101,14 +135,12 @@ class _Line:
         inspect: Inspect,
         stations: Mapping[str, Station],
         outlet: Outlet | None,
-        on_event: OnEvent | None,
-        tally: Tally,
+        told: _Told,
     ) -> None:
-        self.tally = tally
         self._inspect = inspect
         self._stations = dict(stations)
         self._outlet = outlet
-        self._on_event = on_event
+        self._told = told
 
     def judge(self, frames: Sequence[Frame], live: frozenset[str]) -> None:
         """Judge what was taken together; what belongs to no part is left."""
@@ -120,6 +152,7 @@ class _Line:
             inspection = invalid(view.fault) if view.fault else self._station(frame).placed(next(found))
             since_s = frame.clock_s if frame.camera_name in live else handed_over_s
             self._hand_over(frame, inspection, (time.monotonic() - since_s) * 1000)
+            self._look_for_drift(frame.camera_name, inspection, view.look)
 
     def judge_overdue(self) -> None:
         """Give the parts whose frames did not come their verdict."""
@@ -151,16 +184,23 @@ class _Line:
         station = self._station(frame)
         part = station.rule.part_of(frame, inspection)
         files = self._outlet.names(frame, inspection) if self._outlet is not None else {}
-        event = Event.of(frame, inspection, latency_ms, files, part=part, product=station.product)
+        drift = station.drift.moved if station.drift is not None else {}
+        event = Event.of(
+            frame, inspection, latency_ms, files, part=part, product=station.product, drift=drift
+        )
         if self._outlet is not None:
             self._outlet.put(event, frame, inspection)
-        judged = inspection.verdict is not Verdict.INVALID
-        self.tally.add(event.camera, inspection.verdict, latency_ms if judged else None)
-        if self._on_event is not None:
-            try:
-                self._on_event(event, frame, inspection)
-            except Exception as error:
-                self.tally.add_fault(f"the live view failed: {type(error).__name__}: {error}")
+        self._told.event(event, frame, inspection)
+
+    def _look_for_drift(self, camera: str, inspection: Inspection, look: Look | None) -> None:
+        """Whether something has moved; after the verdict was handed over, which must not wait for it."""
+        drift = self._stations[camera].drift
+        if drift is None:
+            return
+        if drift.add(inspection, look):
+            self._told.drift(camera, drift.moved)
+        elif drift.moved:
+            self._told.tally.note_drift(camera, drift.moved)
 
 
 def _checked(inspection: Inspection) -> Inspection:

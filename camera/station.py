@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .drift import DriftMonitor
 from .frames import Frame, Inspection, Region
 from .gate import FrameGate
 from .parts import EachFrame, PartRule
@@ -20,12 +21,14 @@ class Station:
         gate: Turns away frames that are not fit to be judged.
         rule: Makes decisions on parts of verdicts on frames.
         region_xywh: The part of the picture that is judged: left, top, width, height; None for all of it.
+        drift: Notices slow changes; None to look for none.
     """
 
     product: str = ""
     gate: FrameGate | None = None
     rule: PartRule = field(default_factory=EachFrame)
     region_xywh: tuple[int, int, int, int] | None = None
+    drift: DriftMonitor | None = None
 
     def view(self, frame: Frame) -> Frame:
         """The frame with nothing but the region that is judged, or with ``fault`` set why it cannot be.
@@ -42,8 +45,10 @@ class Station:
                 fault = f"the region of interest {list(self.region_xywh)} is outside the picture, {size}"
                 return replace(frame, fault=fault)
             image_rgb = image_rgb[top : top + height, left : left + width]
-        fault = self.gate.check(image_rgb) if self.gate is not None else ""
-        return replace(frame, image_rgb=image_rgb, fault=fault)
+        if self.gate is None:
+            return replace(frame, image_rgb=image_rgb)
+        fault = self.gate.check(image_rgb)
+        return replace(frame, image_rgb=image_rgb, fault=fault, look=self.gate.look)
 
     def placed(self, inspection: Inspection) -> Inspection:
         """What was found in the region, in coordinates of the whole picture."""

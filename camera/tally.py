@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class Summary:
         by_camera: How many of each verdict every camera has.
         faults: Events or pictures that could not be written, and what else failed beside the judging.
         last_fault: What the last of these was; empty if there was none.
+        drift: What has moved now: camera to quantity to a sentence; without cameras at which nothing has.
     """
 
     frames: int
@@ -40,6 +41,7 @@ class Summary:
     by_camera: Mapping[str, Mapping[Verdict, int]]
     faults: int = 0
     last_fault: str = ""
+    drift: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def fps(self) -> float:
@@ -58,6 +60,7 @@ class Tally:
         self.dropped = 0
         self._verdicts: dict[str, dict[Verdict, int]] = {}
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES_KEPT)
+        self._drift: Mapping[str, Mapping[str, str]] = {}
         self._faults = 0
         self._last_fault = ""
         self._began = time.monotonic()
@@ -82,6 +85,12 @@ class Tally:
         self._faults += count
         self._last_fault = message
 
+    def note_drift(self, camera: str, moved: Mapping[str, str]) -> None:
+        """Take down what has moved at a camera now: quantity to a sentence; nothing if all is back."""
+        # Replaced, not changed, as above.
+        others = {name: one for name, one in self._drift.items() if name != camera}
+        self._drift = {**others, camera: dict(moved)} if moved else others
+
     def summary(self) -> Summary:
         """Return the numbers so far."""
         # A copy in one step, because the inspecting thread goes on adding.
@@ -98,6 +107,7 @@ class Tally:
             by_camera=by_camera,
             faults=self._faults,
             last_fault=self._last_fault,
+            drift=self._drift,
         )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .datasets import Audit, Dataset, audit, categories, open_dataset
     from .evaluation import Evaluation, evaluate
     from .exporting import ExportResult, export_bundle
+    from .finetune_options import FinetuneOptions
     from .fit_options import FitOptions
     from .fitting import FitResult, fit
     from .inspector import Inspector
@@ -44,6 +45,7 @@ _HOMES = {
     "Dataset": "datasets",
     "Evaluation": "evaluation",
     "ExportResult": "exporting",
+    "FinetuneOptions": "finetune_options",
     "FitOptions": "fit_options",
     "FitResult": "fitting",
     "Inspector": "inspector",
@@ -79,6 +81,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "ExportResult",
+    "FinetuneOptions",
     "FitOptions",
     "FitResult",
     "Inspector",

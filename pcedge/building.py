@@ -11,6 +11,7 @@ import msgspec
 from pcedge.banks import PROJECTION_DIMS
 from pcedge.bundle import seal
 from pcedge.datasets import Dataset, training_images
+from pcedge.drifting import write_rare_rows
 from pcedge.evidence import HeldOutEvidence
 from pcedge.feature_cache import FeatureCache, content_digest, default_cache_directory, embedder_key
 from pcedge.features import BATCH, Features, embed_images
@@ -86,9 +87,12 @@ def build(
         evidence = _evidence(task, learned)
         manifest = _manifest(name, dataset, evidence, learned, network, options)
         # In stages, those held out are enough: reading all the others once more would take long.
-        looked_at = dict.fromkeys((*learned.held_out_paths, *(learned.paths if plan.exact else ())))
-        manifest = msgspec.structs.replace(manifest, gate=learn_gate(tuple(looked_at), staging))
+        some = {*learned.held_out_paths, *(learned.paths if plan.exact else ())}
+        # In the dataset's order: drift compares pictures that follow each other.
+        looked_at = tuple(path for path in task.paths if path in some)
+        manifest = msgspec.structs.replace(manifest, gate=learn_gate(looked_at, staging))
         _write_files(staging, manifest, learned, network, options.seed)
+        write_rare_rows(staging, learned.rows_used, len(learned.bank))
         paths = {name: path for path, name in task.names.items()}
         keep_pictures(staging, learned.bank.sources, paths, task.preprocessing, options.pictures_mb)
         evidence.write(staging)

@@ -9,7 +9,7 @@ from typing import get_args
 import msgspec
 
 from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
-from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank
+from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank, MilvusAddress, MilvusIndex
 from pcedge.bundle_files import BundleFiles, describe_file
 from pcedge.defaults import DEFAULT_MODELS
 from pcedge.errors import BundleError, OptionError, PcedgeError
@@ -17,6 +17,7 @@ from pcedge.manifest import (
     EXACT,
     INT8,
     MANIFEST_FILE,
+    MILVUS,
     AnyManifest,
     IndexInfo,
     Manifest,
@@ -31,6 +32,8 @@ EMBEDDER_FILE = "embedder.onnx"
 SEARCH_PART_FILE = "search.onnxpart"
 BACKBONE_FILE = "backbone.safetensors"
 CURRENT_FILE = "current"
+# Counted while watching, beside the manifest, which says nothing of it.
+ROW_USAGE_FILE = "row_usage.npz"
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Bundle(BundleFiles[Manifest]):
 
         Raises:
             BundleError: A file is missing or changed, or the index was made for other rows.
+            BankServerError: It is searched in a Milvus, which cannot be reached or does not hold it.
         """
         self.file(INDEX_FILE)
         self.file(ROWS_FILE)
@@ -111,7 +115,10 @@ class Bundle(BundleFiles[Manifest]):
             )
         return bank.searched_by(self._open_index(info, bank), info.candidates)
 
-    def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex:
+    def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex | MilvusIndex:
+        if info.factory == MILVUS:
+            address = MilvusAddress.parse(info.parameters)
+            return MilvusIndex.open(address, info.bank_sha256, rows=len(bank), dims=bank.dims)
         path = self.file(info.file)
         index = ApproximateIndex.open(path, info.factory, rows=len(bank), dims=bank.dims)
         index.tune(info.parameters)
@@ -160,6 +167,8 @@ def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
         for name in bundle.manifest.files:
             link_or_copy(bundle.file(name), staging / name)
         yield staging
+        for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing: what was counted goes along
+            link_or_copy(path, staging / path.relative_to(bundle.directory))
         if read_manifest_as(type(bundle.manifest), bundle.directory) != bundle.manifest:
             raise BundleError(
                 f"The bundle {bundle.directory} was replaced while it was being changed.",

@@ -70,6 +70,10 @@ class RuntimeUnavailableError(PcedgeError):
     """A runtime or a device is not present on this machine."""
 
 
+class BankServerError(PcedgeError):
+    """A server that holds banks does not answer, or does not hold the one asked for."""
+
+
 class CameraError(PcedgeError):
     """A source of frames cannot be opened or has failed."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from pcedge.banks import CoresetSize
 from pcedge.bundle import Bundle
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTURES_MB
+from pcedge.finetune_options import FinetuneOptions
 from pcedge.holding_out import Calibration
 from pcedge.manifest import EmbeddingKind
 from pcedge.preprocessing import PRESETS, Preprocessing
@@ -47,6 +48,7 @@ class FitOptions:
         like: A bundle whose exported network and preprocessing are used, so that no PyTorch is needed and
             both products share one loaded network; ``backbone``, ``weights``, ``layers``, ``preprocessing``
             and ``embedding`` then say nothing.
+        finetune: How the backbone is tuned on the good images first; None for not at all.
         models: Directory of bundles.
         name: Of the bundle; None for the dataset's folder name.
         layout: Of the dataset's folders, as ``pcedge.datasets.LAYOUTS`` name them; None to recognise it.
@@ -69,6 +71,7 @@ class FitOptions:
     cache_gb: float = DEFAULT_CACHE_GB
     pictures_mb: float = DEFAULT_PICTURES_MB
     like: Bundle | None = None
+    finetune: FinetuneOptions | None = None
     models: Path = DEFAULT_MODELS
     name: str | None = None
     layout: str | None = None

@@ -1,12 +1,13 @@
 """Fit: from a folder of good images to a bundle."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pcedge.building import MIN_IMAGES, build
 from pcedge.bundle import Bundle, check_name, set_current, write_bundle
 from pcedge.datasets import open_dataset, training_images
-from pcedge.errors import MissingExtraError, WeightsUnavailableError
+from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
 from pcedge.fit_options import FitOptions
 from pcedge.grouping import find_groups
 from pcedge.holding_out import check_support
@@ -45,12 +46,14 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     Args:
         dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
         options: What differs from the defaults.
-        progress: Told of the stages ``download``, ``embed``, ``coreset``, ``calibrate`` and ``write``.
+        progress: Told of the stages ``download``, ``finetune``, ``embed``, ``coreset``, ``calibrate`` and
+            ``write``.
 
     Raises:
         PcedgeError: With what was wrong and what to do; nothing was written or changed.
     """
     options = options or FitOptions()
+    _check_finetune(options)
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
     names = [dataset.relative(path) for path in paths]
@@ -60,10 +63,9 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     name = check_name(options.name or dataset.name)
     directory = options.models / name
     watch = Stopwatch()
-    with watch.stage("load"):
-        network = _load_network(options, progress)
     # Opened before the long work, so that a directory that cannot be written is found at once.
     with write_bundle(directory) as staging:
+        network = _load_network(paths, options, watch, progress)
         built = build(staging, name, dataset, network, options, watch, progress)
     set_current(options.models, name)
     progress("write", 1, 1)
@@ -77,11 +79,30 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     )
 
 
-def _load_network(options: FitOptions, progress: Progress) -> Network:
+def _check_finetune(options: FitOptions) -> None:
+    if options.finetune is None:
+        return
     if options.like is not None:
-        return exported_network(options.like, options.device)
+        raise OptionError(
+            "The network of another bundle is taken as it is and cannot be fine-tuned.",
+            "Leave out --like or --finetune.",
+        )
+    if options.calibration == "split":
+        raise OptionError(
+            "--calibration split holds for images that nothing was learned from, and fine-tuning learns from "
+            "all good images.",
+            "Leave out --finetune, or use --calibration folds.",
+        )
+
+
+def _load_network(
+    paths: Sequence[Path], options: FitOptions, watch: Stopwatch, progress: Progress
+) -> Network:
+    if options.like is not None:
+        with watch.stage("load"):
+            return exported_network(options.like, options.device)
     try:
         from pcedge.torch_network import load_network
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "fit", "Fitting a network of its own") from None
-    return load_network(options, progress)
+    return load_network(paths, options, watch, progress)

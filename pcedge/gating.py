@@ -2,24 +2,31 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.bundle_files import BundleFiles
-from pcedge.camera import GATE_MARGIN, GateLimits, learn_limits, read_image, write_image
+from pcedge.camera import GATE_MARGIN, GateLimits, learn_limits, nominal_values, read_image, write_image
 from pcedge.errors import ImageError
 from pcedge.manifest import GateInfo, ProductManifest
 
 REFERENCE_FILE = "gate.png"
+# What the pictures are in numbers, which drift is measured against.
+DRIFT_FILE = "drift.npz"
 # Enough to know how bright, sharp and steady the pictures are; the margin stands for what these do not show.
 _MOST_IMAGES = 128
 
 
 def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
-    """Learn the limits from nominal pictures; the reference picture, if there is one, goes to ``staging``."""
+    """Learn the limits from nominal pictures.
+
+    What the pictures are goes to ``staging``, and the reference picture, if there is one.
+    """
     images = sample(paths)
-    limits = learn_limits(_readable(images))
+    limits, pictures = learn_limits(_readable(images))
+    np.savez(staging / DRIFT_FILE, **cast(dict[str, Any], nominal_values(pictures)))
     if limits.reference_hw is not None:
         write_image(staging / REFERENCE_FILE, np.repeat(limits.reference_hw[:, :, np.newaxis], 3, axis=2))
     return GateInfo(

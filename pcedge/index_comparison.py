@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.banks import ApproximateIndex, Bank, Loss
+from pcedge.banks import INDEX_FILE, ApproximateIndex, Bank, Loss, MilvusAddress, MilvusIndex
 from pcedge.bundle import Bundle
 from pcedge.datasets import Dataset, Sample, labelled_images, read_content
 from pcedge.errors import DatasetError, ImageError
@@ -35,12 +35,12 @@ class BuiltIndex:
         bank: The bank that is searched so.
         index: The approximate index, if it is one.
         loss: What that has lost of the rows, where it is known.
-        build_s: Seconds that building it took.
+        build_s: Seconds that building it, or bringing its rows to a Milvus, took.
     """
 
     spec: IndexSpec
     bank: Bank
-    index: ApproximateIndex | None
+    index: ApproximateIndex | MilvusIndex | None
     loss: Loss | None
     build_s: float
 
@@ -99,11 +99,17 @@ class _Tally:
     proved: list[float] = field(default_factory=list)
 
 
-def build_index(bundle: Bundle, spec: IndexSpec) -> BuiltIndex:
-    """Open a bundle's bank to be searched in one way; nothing is written.
+def build_index(bundle: Bundle, spec: IndexSpec, progress: Progress = silent) -> BuiltIndex:
+    """Open a bundle's bank to be searched in one way; nothing is written but rows that a Milvus lacks.
+
+    Args:
+        bundle: Whose bank it is.
+        spec: The way.
+        progress: Told of rows that are in Milvus, as the stage ``milvus``.
 
     Raises:
         OptionError: FAISS cannot build it of these rows.
+        BankServerError: A Milvus cannot be reached, or does not keep the rows.
     """
     if spec.is_exact:
         bank = bundle.searched_by(spec.name).open_bank()
@@ -113,6 +119,11 @@ def build_index(bundle: Bundle, spec: IndexSpec) -> BuiltIndex:
     bank = bundle.searched_by(INT8).open_bank()
     rows = bank.rows
     began = time.perf_counter()
+    if spec.is_milvus:
+        address, digest = MilvusAddress.parse(spec.parameters), bundle.manifest.files[INDEX_FILE].sha256
+        shared = MilvusIndex.fill(address, digest, rows, lambda done, total: progress("milvus", done, total))
+        filled_s = time.perf_counter() - began
+        return BuiltIndex(spec, bank.searched_by(shared, spec.candidates), shared, None, filled_s)
     index = ApproximateIndex.build(rows, spec.factory)
     index.tune(spec.parameters)
     build_s = time.perf_counter() - began
@@ -209,7 +220,7 @@ def _report(
     return IndexReport(
         name=one.spec.name,
         memory_bytes=one.bank.nbytes,
-        file_bytes=one.index.nbytes if one.index else 0,
+        file_bytes=one.index.nbytes if isinstance(one.index, ApproximateIndex) else 0,
         build_s=one.build_s,
         search_ms=float(np.median(tally.seconds)) * 1000,
         image_auroc=image_metrics(scores[good], scores[bad]).auroc.value,

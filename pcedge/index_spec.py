@@ -1,11 +1,11 @@
-"""How a user names a way to search: ``exact``, ``int8``, or a FAISS factory string with search parameters."""
+"""How a user names a way to search: ``exact``, ``int8``, ``milvus``, or a FAISS factory string."""
 
 import re
 from dataclasses import dataclass
 
-from pcedge.banks import DEFAULT_CANDIDATES, default_parameters
+from pcedge.banks import DEFAULT_CANDIDATES, MilvusAddress, default_parameters
 from pcedge.errors import OptionError
-from pcedge.manifest import EXACT, INT8
+from pcedge.manifest import EXACT, INT8, MILVUS
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,8 @@ class IndexSpec:
     """One way to search a bank.
 
     Attributes:
-        name: As the user wrote it: ``exact``, ``int8``, ``HNSW32``, ``IVF256,Flat:nprobe=8``.
+        name: As the user wrote it: ``exact``, ``int8``, ``HNSW32``, ``IVF256,Flat:nprobe=8``, ``milvus``,
+            ``milvus:http://host:19530``.
         candidates: Of an approximate index: how many rows are compared exactly.
     """
 
@@ -25,13 +26,15 @@ class IndexSpec:
         """Check that a name can be one; FAISS alone knows whether it is.
 
         Raises:
-            OptionError: It is empty.
+            OptionError: It is empty, or the address of a Milvus makes no sense or has a password in it.
         """
         spec = cls(name.strip(), candidates)
         if not spec.factory:
             raise OptionError(
                 f"{name!r} names no index.", "Give int8, or a FAISS factory string such as HNSW32."
             )
+        if spec.is_milvus:
+            MilvusAddress.parse(spec.parameters)
         return spec
 
     @property
@@ -40,13 +43,21 @@ class IndexSpec:
         return self.name in (EXACT, INT8)
 
     @property
+    def is_milvus(self) -> bool:
+        """Whether the rows are searched in a Milvus."""
+        return self.factory == MILVUS
+
+    @property
     def factory(self) -> str:
-        """FAISS's factory string."""
+        """FAISS's factory string, or ``milvus``."""
         return self.name.partition(":")[0]
 
     @property
     def parameters(self) -> str:
-        """FAISS's search parameters: what stands behind the colon, or what suits that kind of index."""
+        """What stands behind the colon: FAISS's search parameters, or a Milvus's address.
+
+        Without a colon what suits that kind of index.
+        """
         return self.name.partition(":")[2] or default_parameters(self.factory)
 
     @property

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from pcedge.banks import INDEX_FILE
+from pcedge.banks import INDEX_FILE, ApproximateIndex
 from pcedge.bundle import Bundle, edit_bundle, seal
 from pcedge.errors import OptionError
 from pcedge.golden import FOLDER, read_golden, write_searched
@@ -39,15 +39,16 @@ def keep_indexes(
         indexes = dict(bundle.manifest.indexes)
         for name in drop:
             info = indexes.pop(name)
-            (staging / info.file).unlink()
-            (staging / info.golden).unlink()
+            for file in filter(None, (info.file, info.golden)):
+                (staging / file).unlink()
         for one, cost in built:
             if one.index is None:
                 continue
             info = _info(bundle, one, cost)
-            for name in (info.file, info.golden):
+            for name in filter(None, (info.file, info.golden)):
                 (staging / name).unlink(missing_ok=True)  # a link to the one in place, not to be written into
-            one.index.save(staging / info.file)
+            if isinstance(one.index, ApproximateIndex):
+                one.index.save(staging / info.file)
             write_searched(staging / info.golden, bundle, frames, one.bank)
             indexes[one.spec.name] = info
         index = bundle.manifest.index if use is None else use
@@ -65,7 +66,7 @@ def _info(bundle: Bundle, one: BuiltIndex, cost: SearchCost) -> IndexInfo:
         factory=spec.factory,
         parameters=spec.parameters,
         candidates=spec.candidates,
-        file=f"{Path(INDEX_FILE).stem}.{spec.slug}{Path(INDEX_FILE).suffix}",
+        file="" if spec.is_milvus else f"{Path(INDEX_FILE).stem}.{spec.slug}{Path(INDEX_FILE).suffix}",
         golden=f"{FOLDER}/{spec.slug}.npz",
         bank_sha256=bundle.manifest.files[INDEX_FILE].sha256,
         cost=cost,

@@ -18,6 +18,7 @@ from pcedge.banks import (
     project,
 )
 from pcedge.calibration import HeldOut, Scored, held_out, patches_kept, score_images
+from pcedge.drifting import rows_used, usage_sample
 from pcedge.errors import DatasetError
 from pcedge.features import Features
 from pcedge.holding_out import Calibration, check_support, choose_held, held_count
@@ -89,6 +90,8 @@ class Learned:
         radius: Distance, in the projection, within which every patch has a bank row.
         guarantee: What that radius is, in words.
         method: How the held-out scores were obtained, in words.
+        rows_used: int64 [images, patches], the rows that some good images use; see
+            :func:`pcedge.drifting.rows_used`.
     """
 
     bank: Bank
@@ -100,6 +103,7 @@ class Learned:
     radius: float
     guarantee: str
     method: str
+    rows_used: NDArray[np.int64]
 
     @property
     def images(self) -> int:
@@ -141,6 +145,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
             groups=groups,
             progress=progress,
         )
+        used = _rows_used(task, features, bank, progress)
     over = f"{len(set(groups))} groups of training images" if grouped else "the training images"
     return Learned(
         bank,
@@ -152,6 +157,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
         radius,
         _EXACT,
         f"cross-conformal: {results.folds} folds over {over}",
+        used,
     )
 
 
@@ -173,6 +179,7 @@ def _learn_split(
             one, size = features.embeddings[image : image + 1], task.preprocessing.input_size
             parts.append(score_images(one, bank, task.grid_hw, size, task.neighbours, keep=keep))
             progress("calibrate", done, len(held))
+        rows = _rows_used(task, features, bank, progress)
     paths = tuple(features.paths[image] for image in held)
     return Learned(
         bank,
@@ -184,6 +191,7 @@ def _learn_split(
         radius,
         _EXACT,
         split_words(task, paths),
+        rows,
     )
 
 
@@ -200,6 +208,12 @@ def _learn_bank(
     sources = RowSources.of_patches(names, coreset.picks, task.grid_hw)
     image, patch = np.divmod(coreset.picks, task.shape[0])
     return Bank.build(features.embeddings[used[image], patch], sources), coreset.radius
+
+
+def _rows_used(task: Task, features: Features, bank: Bank, progress: Progress) -> NDArray[np.int64]:
+    some = usage_sample(len(features.paths))
+    names = [task.names[path] for path in features.paths[some]]
+    return rows_used(features.embeddings[some], names, bank, progress)
 
 
 def _select(task: Task, projected: NDArray[np.float32], progress: Progress) -> Coreset:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pcedge.camera import (
     CameraSettings,
     Debounced,
+    DriftMonitor,
+    DriftReference,
     EachFrame,
     FolderSource,
     FrameGate,
@@ -30,6 +32,7 @@ from pcedge.camera import (
     open_source,
     read_mask,
 )
+from pcedge.drifting import drift_reference
 from pcedge.errors import OptionError
 from pcedge.gating import gate_limits
 from pcedge.line_file import CameraTable, LineFile, TriggerTable
@@ -37,6 +40,7 @@ from pcedge.manifest import MANIFEST_FILE
 from pcedge.methods import AnyBundle, find_any_bundle
 from pcedge.pooling import Assignment, Choose, PooledInspector
 from pcedge.reloading import OnProblem, Reloader
+from pcedge.row_usage import UsageKeeper
 
 JOURNAL_FILE = "judged.txt"
 
@@ -104,6 +108,12 @@ def open_line(
             name: _station(name, table, sources[name], assignments[name].bundle, messages)
             for name, table in tables.items()
         }
+        for name, table in tables.items():
+            if table.drift:
+                reference = _drift_reference(inspector, name)
+                monitor = DriftMonitor(reference, alarm_rate=line.watch.drift_alarm_rate)
+                stations[name] = replace(stations[name], drift=monitor)
+        stack.enter_context(UsageKeeper(inspector.usages, on_problem))
         if by_http:
             stack.enter_context(HttpTriggers(line.watch.trigger_host, line.watch.trigger_port, by_http))
         if by_mqtt:
@@ -192,6 +202,12 @@ def _station(
     )
 
 
+def _drift_reference(inspector: PooledInspector, camera: str) -> DriftReference:
+    assignment = inspector.assignment(camera)
+    masked = assignment.mask_hw is not None
+    return drift_reference(inspector.bundle(camera), threshold=assignment.threshold, masked=masked)
+
+
 def _rule(name: str, camera: CameraTable, messages: Mapping[str, MessageTrigger]) -> PartRule:
     if camera.debounce is not None:
         return Debounced(*camera.debounce)
@@ -234,6 +250,9 @@ def _reloader(
         gate = stations[camera].gate
         if gate is not None and gate.limits is not None:
             gate.limits = gate_limits(bundle)
+        drift = stations[camera].drift
+        if drift is not None:
+            drift.restart(_drift_reference(inspector, camera))
 
     directories = {name: assignment.bundle.directory for name, assignment in assignments.items()}
     return Reloader(inspector, directories, index=index, on_reload=reloaded, on_problem=on_problem)

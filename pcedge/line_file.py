@@ -64,6 +64,7 @@ class CameraTable(_Table, frozen=True):
     exposure: float | None = None
     focus: float | None = None
     gate: bool = True
+    drift: bool = True
     frozen_after: Annotated[int, Meta(ge=0)] = 25
     debounce: tuple[_Whole, _Whole] | None = None
     trigger: TriggerTable | None = None
@@ -103,6 +104,7 @@ class WatchTable(_Table, frozen=True):
     batch: Annotated[int, Meta(ge=1, le=64)] = 8
     stall_s: Annotated[float, Meta(ge=0)] = 10.0
     reload: bool = True
+    drift_alarm_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.01
     trigger_host: str = "127.0.0.1"
     trigger_port: Annotated[int, Meta(ge=0, le=65535)] = 9109
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from pcedge.errors import BundleError, OptionError
+from pcedge.finetune_record import FinetuneRecord
 from pcedge.preprocessing import Preprocessing
 
 MANIFEST_FILE = "manifest.json"
@@ -14,18 +15,24 @@ PATCHCORE = "patchcore"
 # How a bank is searched, besides the approximate indexes that a bundle may keep: exactly with all rows in
 # memory, or exactly with 8-bit codes of them in memory and the rows on disk.
 EXACT, INT8 = "exact", "int8"
+# The factory of an index that is no file in the bundle but the rows in a Milvus.
+MILVUS = "milvus"
 
 EmbeddingKind = Literal["reference", "mean"]
 Precision = Literal["fp32", "fp16", "int8"]
 
 
 class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The network: architecture, layers used, where its weights came from and their digest."""
+    """The network: architecture, layers used, where its weights came from and their digest.
+
+    ``finetuning`` says how the weights came from others, where they were tuned on a product's good images.
+    """
 
     name: str
     layers: tuple[str, ...]
     weights: str
     weights_sha256: str
+    finetuning: FinetuneRecord | None = None
 
 
 class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +72,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
 
     Attributes:
+        review_map: Map values above it have the colours of REVIEW; None in a bundle of an earlier version.
         groups: The group of each held-out image; empty where every image stands alone.
         folds: How many folds the images were dealt to; 1 where the bank saw none of them, 0 where a bundle of
             an earlier version does not say.
@@ -84,6 +92,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     held_out: dict[str, float]
     review: float | None = None
     review_rate: float | None = None
+    review_map: float | None = None
     groups: dict[str, str] = msgspec.field(default_factory=dict)
     folds: int = 0
     proven_rate: float | None = None
@@ -180,7 +189,8 @@ class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
 class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An approximate index beside the bank: its FAISS factory string, how it is searched, what that costs.
 
-    It belongs to the bank whose digest is ``bank_sha256``, and to no other.
+    It belongs to the bank whose digest is ``bank_sha256``, and to no other. Of rows in a Milvus ``factory``
+    is ``milvus``, ``parameters`` its address, empty for the machine's own, and ``file`` empty.
     """
 
     factory: str

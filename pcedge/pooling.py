@@ -2,16 +2,20 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import Frame, Inspection
+from pcedge.bundle import Bundle
+from pcedge.camera import RARE_ROWS, Frame, Inspection, Verdict
 from pcedge.detector import AnyDetector
+from pcedge.drifting import rare_rows_of
 from pcedge.export import Runtime
 from pcedge.methods import AnyBundle, detector_of, network_digest, open_network
+from pcedge.row_usage import RowUsage, usage_of
 from pcedge.runtimes import Candidate
 
 Choose = Callable[[AnyBundle], Candidate]
@@ -37,12 +41,14 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A camera's assignment with what was loaded for it."""
+    """A camera's assignment with what was loaded for it: the bundle in the precision that is used."""
 
     assignment: Assignment
+    bundle: AnyBundle
     inspector: AnyDetector
     key: str
     ignored: NDArray[np.bool_] | None
+    usage: RowUsage | None
 
 
 class PooledInspector:
@@ -101,6 +107,16 @@ class PooledInspector:
     def inspector(self, camera: str) -> AnyDetector:
         """What judges a camera's frames now."""
         return self._places[camera].inspector
+
+    def bundle(self, camera: str) -> AnyBundle:
+        """What a camera's frames are judged as, or will be, in the precision that is used."""
+        with self._lock:
+            return (self._waiting.get(camera) or self._places[camera]).bundle
+
+    def usages(self) -> list[RowUsage]:
+        """What counts how banks' rows are used, for every camera whose bundle has a bank."""
+        with self._lock:
+            return [place.usage for place in self._places.values() if place.usage is not None]
 
     def inspect(self, frames: Sequence[Frame]) -> list[Inspection]:
         """Judge frames, which have pictures, whatever their cameras."""
@@ -179,7 +195,8 @@ class PooledInspector:
         inspector.prepare()
         if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time
             _warm_up(inspector)
-        return _Place(assignment, inspector, key, _ignored(assignment.mask_hw, inspector))
+        usage = usage_of(bundle, rare_rows_of(bundle)) if isinstance(bundle, Bundle) else None
+        return _Place(assignment, bundle, inspector, key, _ignored(assignment.mask_hw, inspector), usage)
 
     def _close(self, used: set[str]) -> None:
         for key in [key for key in self._runtimes if key not in used]:
@@ -187,7 +204,7 @@ class PooledInspector:
 
 
 def _judged_alone(place: _Place, image_rgb: NDArray[np.uint8]) -> Inspection:
-    return place.inspector.judge(place.inspector.stages(image_rgb), image_rgb, place.ignored)
+    return _judged_from(place, place.inspector.stages(image_rgb), image_rgb)
 
 
 def _judged(
@@ -196,8 +213,19 @@ def _judged(
     outputs: NDArray[np.float32],
     image_rgb: NDArray[np.uint8],
 ) -> Inspection:
-    stages = place.inspector.stages_from(network_input, outputs)
-    return place.inspector.judge(stages, image_rgb, place.ignored)
+    return _judged_from(place, place.inspector.stages_from(network_input, outputs), image_rgb)
+
+
+def _judged_from(place: _Place, stages: Any, image_rgb: NDArray[np.uint8]) -> Inspection:
+    """Judge a picture, and count the bank rows that a good one uses."""
+    inspection = place.inspector.judge(stages, image_rgb, place.ignored)
+    if place.usage is None or inspection.verdict is Verdict.INVALID:
+        return inspection
+    rows = stages.rows if place.ignored is None else stages.rows[~place.ignored]
+    if inspection.verdict is Verdict.OK:
+        place.usage.add(rows)
+    share = place.usage.rare_share(rows)
+    return inspection if share is None else replace(inspection, numbers={RARE_ROWS: share})
 
 
 def _picture(frame: Frame) -> NDArray[np.uint8]:

@@ -4,8 +4,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pcedge.banks import Bank, RowSources, StagedSelection
 from pcedge.calibration import HeldOut, Scored, patches_kept, score_images
+from pcedge.drifting import rows_used, usage_sample
 from pcedge.errors import DatasetError
 from pcedge.features import unusable
 from pcedge.holding_out import choose_held, held_count
@@ -67,7 +71,7 @@ def learn_in_stages(
     bank, radius = Bank.build(chosen.rows, sources), chosen.radius
     del chosen
     with watch.stage("calibrate"):
-        results, scored = _score_held_out(task, plan, held, bank, embed, skipped, progress)
+        results, scored, rows = _score_held_out(task, plan, held, bank, embed, skipped, progress)
     return Learned(
         bank,
         tuple(learned),
@@ -78,6 +82,7 @@ def learn_in_stages(
         radius,
         "staged: every patch lies within the radius of a bank row; the exact coreset's is smaller",
         split_words(task, scored),
+        rows[usage_sample(len(rows))],
     )
 
 
@@ -89,8 +94,9 @@ def _score_held_out(
     embed: Embed,
     skipped: dict[Path, str],
     progress: Progress,
-) -> tuple[HeldOut, tuple[Path, ...]]:
+) -> tuple[HeldOut, tuple[Path, ...], NDArray[np.int64]]:
     parts: list[Scored] = []
+    rows: list[NDArray[np.int64]] = []
     scored: list[Path] = []
     keep = patches_kept(len(held), *task.shape)
     step = min(plan.chunk_images or len(held), 64)
@@ -98,6 +104,7 @@ def _score_held_out(
         features = embed(held[start : start + step], lambda *_: None)
         size = task.preprocessing.input_size
         parts.append(score_images(features.embeddings, bank, task.grid_hw, size, task.neighbours, keep=keep))
+        rows.append(rows_used(features.embeddings, [task.names[path] for path in features.paths], bank))
         scored += features.paths
         skipped |= features.skipped
         progress("calibrate", min(start + step, len(held)), len(held))
@@ -105,7 +112,7 @@ def _score_held_out(
         raise DatasetError(
             "None of the images held out for the threshold can be used.", "Replace those that were skipped."
         )
-    return HeldOut(Scored.joined(parts), 1), tuple(scored)
+    return HeldOut(Scored.joined(parts), 1), tuple(scored), np.concatenate(rows)
 
 
 def _split(task: Task) -> tuple[list[Path], list[Path]]:

@@ -1,5 +1,6 @@
 """The network of a fit in PyTorch: from a backbone's name to patch embeddings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pcedge.backbones import Backbone, load_backbone, load_default_backbone
@@ -9,21 +10,44 @@ from pcedge.embedder import build_embedder, default_embedding, save_backbone
 from pcedge.encoders import preprocessing_for
 from pcedge.errors import WeightsUnavailableError
 from pcedge.export import TorchRuntime
+from pcedge.finetuning import finetune
 from pcedge.fit_options import FitOptions
 from pcedge.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.network import Network
 from pcedge.progress import Progress
+from pcedge.stopwatch import Stopwatch
 
 
-def load_network(options: FitOptions, progress: Progress) -> Network:
+def load_network(paths: Sequence[Path], options: FitOptions, watch: Stopwatch, progress: Progress) -> Network:
     """Load the backbone that was asked for, or the default one, and put neighbourhood pooling on it.
+
+    Args:
+        paths: Good images, for a backbone that is to be tuned on them.
+        options: What was asked for.
+        watch: Takes the time of the stages ``load`` and ``finetune``.
+        progress: Told of the stages ``download`` and ``finetune``.
 
     Raises:
         PcedgeError: There are no weights for it, or its layers cannot be used.
     """
-    backbone, missing = _load_backbone(options, progress)
+    with watch.stage("load"):
+        backbone, missing = _load_backbone(options, progress)
     kind = options.embedding or default_embedding(backbone.name)
     preprocessing = preprocessing_for(backbone.name, options.preprocessing)
+    record = None
+    if options.finetune is not None:
+        with watch.stage("finetune"):
+            tuned = finetune(
+                backbone,
+                paths,
+                preprocessing,
+                kind,
+                options.finetune,
+                seed=options.seed,
+                device=options.device,
+                progress=progress,
+            )
+        backbone, record = tuned.backbone, tuned.record
     embedder = build_embedder(backbone.module, preprocessing, kind)
     runtime = TorchRuntime(embedder, options.device)
 
@@ -40,6 +64,7 @@ def load_network(options: FitOptions, progress: Progress) -> Network:
             layers=backbone.layers,
             weights=backbone.weights,
             weights_sha256=backbone.weights_sha256,
+            finetuning=record,
         ),
         embedding=EmbeddingInfo(kind=kind, dims=embedder.dims, grid_hw=embedder.grid_hw),
         write_files=write_files,

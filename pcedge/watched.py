@@ -1,14 +1,15 @@
 """A watch seen from outside while it runs: states, health, metrics, news for systemd."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pcedge.camera import (
     CameraState,
     CameraStatus,
     Delivery,
+    DriftMonitor,
     EventCounts,
     Health,
     HealthServer,
@@ -16,6 +17,7 @@ from pcedge.camera import (
     Reading,
     Stream,
     Tally,
+    drift_readings,
     sink_readings,
 )
 from pcedge.notifying import Notifier
@@ -32,11 +34,13 @@ class Watched:
         stream: Knows how every camera is doing; its ``stop`` ends the watch.
         delivery: Knows how it stands with every sink.
         tally: The numbers so far.
+        drift: Know, by camera name, what has moved since fit.
     """
 
     stream: Stream
     delivery: Delivery
     tally: Tally
+    drift: Mapping[str, DriftMonitor] = field(default_factory=dict)
 
 
 def notify(notifier: Notifier, watched: Watched) -> None:
@@ -81,7 +85,12 @@ def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) ->
     return HealthServer(
         table.host,
         table.port,
-        readings=lambda: [*counts.readings(), *sink_readings(watched.delivery.faults()), *_readings(watched)],
+        readings=lambda: [
+            *counts.readings(),
+            *sink_readings(watched.delivery.faults()),
+            *_readings(watched),
+            *drift_readings(watched.drift),
+        ],
         health=lambda: health(watched),
     )
 
@@ -93,7 +102,10 @@ def health(watched: Watched) -> Health:
     return Health(
         alive=not all(one.state in over for one in cameras),
         ready=all(one.state is CameraState.RUNNING for one in cameras),
-        detail={"cameras": [one.to_dict() for one in cameras]},
+        detail={
+            "cameras": [one.to_dict() for one in cameras],
+            "drift": {name: dict(one.moved) for name, one in watched.drift.items()},
+        },
     )
 
 

@@ -20,6 +20,7 @@ from pcedge.camera import (
     Journal,
     Journaled,
     MetricsTable,
+    OnDrift,
     PicturesTable,
     Save,
     Sink,
@@ -124,6 +125,7 @@ def watch_line(
     on_ready: OnReady | None = None,
     on_event: OnEvent | None = None,
     on_state: OnState | None = None,
+    on_drift: OnDrift | None = None,
     tally: Tally | None = None,
 ) -> Summary:
     """Judge the frames of all cameras of a line until they end, are stopped, or reach a limit.
@@ -134,12 +136,13 @@ def watch_line(
         on_ready: Given what can be seen and stopped from outside, once the first frame may come.
         on_event: Called for every frame, after its event was handed on.
         on_state: Called from another thread whenever a camera has come into another state.
+        on_drift: Called whenever something at a camera has moved, or come back.
         tally: Counts; hand one in to read it while the watch runs.
 
     Raises:
         PcedgeError: No source can be opened, or none goes on and one has failed for good.
     """
-    watchers = _Watchers(on_ready, on_event, on_state)
+    watchers = _Watchers(on_ready, on_event, on_state, on_drift)
     inspect = line.inspector.inspect
     return _watch(line.sources, inspect, line.stations, options, watchers, tally or Tally(), line.journal)
 
@@ -151,6 +154,7 @@ class _Watchers:
     on_ready: OnReady | None = None
     on_event: OnEvent | None = None
     on_state: OnState | None = None
+    on_drift: OnDrift | None = None
 
 
 def _watch(
@@ -166,7 +170,8 @@ def _watch(
     # The stream is closed before the sinks, so that they get all that was judged.
     with _delivery(options, journal, counts) as delivery, ExitStack() as stack:
         stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
-        watched = Watched(stream, delivery, tally)
+        monitors = {name: one.drift for name, one in stations.items() if one.drift is not None}
+        watched = Watched(stream, delivery, tally, monitors)
         stack.enter_context(told_of_states(stream, watchers.on_state))
         if options.metrics is not None:
             stack.enter_context(health_server(options.metrics, watched, counts))
@@ -182,6 +187,7 @@ def _watch(
             outlet=delivery,
             on_event=watchers.on_event,
             on_turn=lambda: notify(notifier, watched),
+            on_drift=watchers.on_drift,
             tally=tally,
             batch=options.batch,
             max_frames=options.max_frames,

@@ -347,3 +347,43 @@ def test_the_luck_of_the_coreset_is_measured_for_both_selections(tmp_path: Path)
     assert [result["seed"] for result in found["pcedge"]] == [0, 1]
     assert len(found["reference"]) == 1
     assert all(0 <= result["image_auroc"] <= 1 for result in found["pcedge"] + found["reference"])
+
+
+def test_a_bank_in_milvus_is_measured_and_survives_a_kill(tmp_path: Path) -> None:
+    pytest.importorskip("milvus_lite", reason="needs pcedge[milvus]")
+    from pcedge.camera import write_dataset
+
+    write_dataset(tmp_path / "line", train=5, test_good=2, per_defect=1, size=64)
+
+    found = _result(
+        "milvus", tmp_path / "line", "--backbone", "pcedge-s", "--coreset", "1100", "--max-images", "2"
+    )
+
+    assert (found["killed"], found["same_neighbours"], found["rows"]) == (True, 1.0, 1100)
+    assert found["largest_distance_error"] < 1e-5
+    assert found["milvus_ms"] > found["exact_ms"]
+
+
+def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path) -> None:
+    from pcedge.camera import write_dataset
+
+    write_dataset(tmp_path / "line", train=16, test_good=2, per_defect=1, size=64)
+
+    found = _result(
+        "finetuning",
+        tmp_path / "line",
+        *("--backbone", "pcedge-s", "--coreset", "30", "--method", "cutmix"),
+        *("--seeds", "2", "--epochs", "1", "--other-rate", "1e-3"),
+    )
+
+    [dataset] = found["datasets"].values()
+    assert [one["seed"] for one in dataset["before"]] == [0, 1]
+    runs = dataset["methods"]["cutmix"]
+    assert [(one["seed"], one["learning_rate"]) for one in runs] == [(0, 1e-4), (1, 1e-4), (0, 1e-3)]
+    for one in runs:
+        before, after = one["epochs"]
+        assert one["kept"] == (one["last"] if one["kept_epoch"] else dataset["before"][one["seed"]])
+        assert before["image_auroc"] == dataset["before"][one["seed"]]["image_auroc"]
+        assert (before["cka"], before["gain"]) == (pytest.approx(1), 0)
+        assert after["cka"] < 1
+        assert all(0 <= one["last"][metric] <= 1 for metric in ("image_auroc", "pixel_auroc", "aupro"))

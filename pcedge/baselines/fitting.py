@@ -67,7 +67,8 @@ def fit_baseline(
         dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
         method: One of ``METHODS``.
         options: What differs from the defaults. ``layers`` that are not named are the method's own;
-            ``coreset`` says nothing; ``embedding``, ``like`` and ``neighbours`` are PatchCore's and refused.
+            ``coreset`` says nothing; ``embedding``, ``like``, ``finetune`` and ``neighbours`` are
+            PatchCore's and refused.
         settings: The method's own, by name.
         progress: Told of every stage.
 
@@ -116,6 +117,7 @@ def _refuse_other_options(method: str, options: FitOptions) -> None:
     others = {
         "--embedding": options.embedding is not None,
         "--like": options.like is not None,
+        "--finetune": options.finetune is not None,
         "--calibration split": options.calibration != "folds",
         "--groups": options.groups is not None,
         "--neighbours": options.neighbours != 1,

@@ -10,12 +10,14 @@ from typer.core import TyperGroup
 from pcedge.errors import PcedgeError
 
 from .bench import bench
+from .compare import compare
 from .datasets import datasets
 from .demo import demo
 from .distill import distill
 from .doctor import doctor
 from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
+from .explain import explain
 from .export import export
 from .fit import fit
 from .index import index
@@ -83,9 +85,11 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
+app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("index")(index)
 app.command("sweep")(sweep)
+app.command("compare")(compare)
 app.command("datasets")(datasets)
 app.command("report")(report)
 app.command("models")(models)

@@ -34,6 +34,7 @@ _LABELS = {
     "pixels": "Reading images",
     "train": "Training (thousandths)",
     "calibrate": "Calibrating on good images",
+    "usage": "Counting the bank rows that good images use",
     "write": "Writing the bundle",
     "export": "Exporting and checking",
     "engine": "Building the engine",
@@ -41,16 +42,19 @@ _LABELS = {
     "check": "Checking the dataset",
     "evaluate": "Evaluating",
     "index": "Building indexes",
+    "milvus": "Rows in Milvus",
     "search": "Searching",
     "data": "Reading the data",
     "sweep": "Points of the sweep",
     "categories": "Categories",
+    "compare": "Methods compared",
     "read": "Reading the runs",
     "draw": "Drawing",
     "typeset": "Typesetting",
     "watch": "Watching the line",
     "components": "Looking at the teacher",
     "distill": "Training",
+    "finetune": "Fine-tuning",
 }
 
 

@@ -9,7 +9,7 @@ import typer
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTURES_MB
 from pcedge.errors import OptionError
 
-from . import options, recipe
+from . import options, recipe, tuning
 
 if TYPE_CHECKING:
     from pcedge.fit_options import FitOptions
@@ -41,11 +41,16 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    finetune: tuning.Finetune = None,
+    finetune_epochs: tuning.Epochs = None,
+    finetune_lr: tuning.LearningRate = None,
+    finetune_stages: tuning.Stages = None,
+    finetune_minutes: tuning.Minutes = None,
     method: Annotated[
         str,
         typer.Option(
-            help="patchcore, or one that it is compared with: padim (docs/baselines.md). What follows on "
-            "embeddings, coresets and neighbours is PatchCore's."
+            help="patchcore, or one that it is compared with: padim, spade, ae, gan (docs/baselines.md). "
+            "--embedding, --like, --coreset and --neighbours are PatchCore's."
         ),
     ] = "patchcore",
     settings: Annotated[
@@ -127,7 +132,10 @@ def fit(
         )
     )
     same_network = find_bundle(like, models) if like else None
-    chosen = replace(chosen, like=same_network, models=models, name=name, pictures_mb=pictures_mb)
+    tuned = tuning.finetune_options(finetune, finetune_epochs, finetune_lr, finetune_stages, finetune_minutes)
+    chosen = replace(
+        chosen, like=same_network, finetune=tuned, models=models, name=name, pictures_mb=pictures_mb
+    )
     if method != PATCHCORE:
         from .fit_baseline import fit_one
 
@@ -162,6 +170,8 @@ def _refuse_ensemble(preset: str) -> None:
 def _print_json(result: "FitResult") -> None:
     import json
 
+    from msgspec import to_builtins
+
     from .fit_notes import offline_reason
 
     manifest = result.bundle.manifest
@@ -172,6 +182,7 @@ def _print_json(result: "FitResult") -> None:
                 "backbone": manifest.backbone.name,
                 "backbone_weights": manifest.backbone.weights,
                 "offline_default": offline_reason(result),
+                "finetuning": to_builtins(manifest.backbone.finetuning),
                 "images": manifest.images,
                 "skipped": manifest.skipped,
                 "cached": result.cached,
@@ -204,6 +215,8 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     table.add("images", f"{manifest.images}, {result.cached} from the cache, {len(manifest.skipped)} skipped")
     note = "; the offline default, see below" if result.offline_default else ""
     table.add("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}{note}")
+    if manifest.backbone.finetuning:
+        tuning.add_to(table, manifest.backbone.finetuning)
     table.add("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
     table.add("bank rows", f"{manifest.bank.rows:,}")
     table.add("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")

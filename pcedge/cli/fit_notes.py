@@ -16,6 +16,9 @@ def print_notes(result: "FitResult | BaselineFit", asked_rate: float | None) -> 
     manifest, limit = result.bundle.manifest, result.bundle.manifest.threshold
     if result.offline_default:
         say("[yellow]{reason}[/]", reason=offline_reason(result))
+    finetuning = manifest.backbone.finetuning if manifest.backbone else None
+    for note in finetuning.notes if finetuning else ():
+        say("[yellow]Fine-tuning:[/] {note}", note=note)
     for name, reason in list(manifest.skipped.items())[:5]:
         say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
     if result.cache_problem:

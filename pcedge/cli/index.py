@@ -23,7 +23,7 @@ def index(
             metavar="[INDEX]...",
             help="What to compare with exact search: int8, or FAISS factory strings such as HNSW32, "
             "'IVF256,Flat', SQ8, SQfp16, PQ64; after a colon search parameters: 'IVF256,Flat:nprobe=32', "
-            "HNSW32:efSearch=128. Without any: int8 and HNSW32.",
+            "HNSW32:efSearch=128; or milvus, milvus:http://host:19530. Without any: int8 and HNSW32.",
             show_default=False,
         ),
     ] = None,
@@ -69,6 +69,9 @@ def index(
     miss some of the nearest rows, so that scores can only be higher, never lower: no defect that exact search
     finds is passed, but good parts may be rejected. The threshold stays that of exact search.
 
+    milvus brings the rows to a Milvus that several lines share: the server that PCEDGE_MILVUS names,
+    otherwise Milvus Lite in a directory of this user. A server's token is read from PCEDGE_MILVUS_TOKEN.
+
     The bank's file is never changed; an index that is kept lies beside it. Train and keep indexes where they
     are to run; watch, evaluate and verify use one that is kept with --index.
     """
@@ -91,7 +94,7 @@ def index(
         built = []
         for done, spec in enumerate(specs.values(), 1):
             progress("index", done - 1, len(specs))
-            built.append(build_index(bundle, spec))
+            built.append(build_index(bundle, spec, progress))
             progress("index", done, len(specs))
         frames = _frames(bundle, images, max_images, runtime, device)
         reports = compare_indexes(bundle, built, frames, progress)

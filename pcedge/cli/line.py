@@ -48,6 +48,7 @@ def described_line(
     review: bool,
     save: str,
     frozen_after: int,
+    drift: bool,
 ) -> "tuple[LineFile, Path]":
     """The line as the file describes it, or as the command line does; and what its paths are relative to."""
     from pcedge.camera import PicturesTable, SinksTable
@@ -60,16 +61,23 @@ def described_line(
             "Use --camera 0, --camera rtsp://..., --camera FILE.mp4, --folder DIR or --config line.toml.",
         )
     if config is not None:
-        if model is not None or threshold is not None or review or save != "flagged" or frozen_after != 25:
+        changed = review or save != "flagged" or frozen_after != 25 or not drift
+        if model is not None or threshold is not None or changed:
             raise OptionError(
-                "--model, --threshold, --review, --save and --frozen-after go with --camera and --folder.",
-                f"Write product, threshold, review and frozen_after into {config}, for each camera, and save "
-                "into [sinks.pictures].",
+                "--model, --threshold, --review, --save, --frozen-after and --no-drift go with --camera and "
+                "--folder.",
+                f"Write product, threshold, review, frozen_after and drift into {config}, for each camera, "
+                "and save into [sinks.pictures].",
             )
         return read_line_file(config), config.parent
     tables = tuple(
         CameraTable(
-            source=one, product=model or "", threshold=threshold, review=review, frozen_after=frozen_after
+            source=one,
+            product=model or "",
+            threshold=threshold,
+            review=review,
+            frozen_after=frozen_after,
+            drift=drift,
         )
         for one in named
     )

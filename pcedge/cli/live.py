@@ -1,7 +1,7 @@
 """The live terminal view of a watch, and the summary at its end."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Group
@@ -46,7 +46,10 @@ class View:
 
     def render(self) -> Group:
         """What there is to see now."""
-        parts = [summary_table(self._tally.summary(), "Watching")]
+        summary = self._tally.summary()
+        parts = [summary_table(summary, "Watching")]
+        if summary.drift:
+            parts.append(drift_table(summary.drift))
         if self._watched is not None:
             parts.append(cameras_table(self._watched.stream.cameras))
             troubled = [one for one in self._watched.delivery.faults() if one.faulty or one.lost]
@@ -103,6 +106,17 @@ def cameras_table(cameras: tuple[CameraStatus, ...]) -> Table:
             str(one.restarts),
             Text(one.reason),
         )
+    return table
+
+
+def drift_table(drift: Mapping[str, Mapping[str, str]]) -> Table:
+    """What has moved, by camera."""
+    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    for heading in ("camera", "drift", ""):
+        table.add_column(heading)
+    for camera, moved in drift.items():
+        for quantity, sentence in moved.items():
+            table.add_row(Text(camera), Text(quantity.replace("_", " "), style="yellow"), Text(sentence))
     return table
 
 

@@ -17,7 +17,7 @@ from . import options
 from .exit_codes import NOT_ALL_OK, PARTLY_DONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pcedge.camera import CameraStatus, Event, Frame, Inspection, Stream, Summary
     from pcedge.line import Line
@@ -88,6 +88,13 @@ def watch(
             min=0,
         ),
     ] = 25,
+    drift: Annotated[
+        bool,
+        typer.Option(
+            "--drift/--no-drift",
+            help="Notice when light, focus, position, scores or the share of NG move away from those at fit.",
+        ),
+    ] = True,
     fail_on_ng: Annotated[
         bool,
         typer.Option(
@@ -126,7 +133,7 @@ def watch(
     from .line import Asked, chooser, described_line, results_place
     from .live import live_view
 
-    line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after)
+    line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
     place = output or results_place(line, base, models)
     asked = Asked(runtime, device, precision, unverified).over(line)
     tally = Tally()
@@ -165,6 +172,7 @@ def watch(
                 on_ready=ready,
                 on_event=_print_line if machine else view.show,
                 on_state=_print_state if machine else None,
+                on_drift=_print_drift if machine else None,
                 tally=tally,
             )
     _print_summary(summary, place)
@@ -241,11 +249,18 @@ def _print_state(status: "CameraStatus") -> None:
     print(encode(status.to_dict()), file=sys.stderr, flush=True)
 
 
+def _print_drift(camera: str, moved: "Mapping[str, str]") -> None:
+    """Likewise."""
+    print(encode({"camera": camera, "drift": dict(moved)}), file=sys.stderr, flush=True)
+
+
 def _print_summary(summary: "Summary", place: Path) -> None:
     from .console import err, say
-    from .live import summary_table
+    from .live import drift_table, summary_table
 
     err.print(summary_table(summary, f"Results in {place}"))
+    if summary.drift:
+        err.print(drift_table(summary.drift))
     if not summary.frames:
         say("[yellow]Nothing was judged: no picture came.[/]")
     if summary.faults:

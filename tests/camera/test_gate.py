@@ -105,7 +105,7 @@ def _changed(image: NDArray[np.uint8], rows: slice, value: float) -> NDArray[np.
     return image
 
 
-LIMITS = learn_limits(_scene(seed) for seed in range(20))
+LIMITS, _ = learn_limits(_scene(seed) for seed in range(20))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_what_no_nominal_picture_looks_like_is_turned_away(image: NDArray[np.uin
 
 
 def test_the_fewer_pictures_the_wider_the_limits() -> None:
-    few = learn_limits(_scene(seed) for seed in range(2))
+    few, _ = learn_limits(_scene(seed) for seed in range(2))
 
     assert few.brightness[0] < LIMITS.brightness[0] < LIMITS.brightness[1] < few.brightness[1]
     assert few.sharpness < LIMITS.sharpness
@@ -141,8 +141,8 @@ def test_the_fewer_pictures_the_wider_the_limits() -> None:
 
 
 def test_pictures_of_many_sizes_or_places_teach_nothing_of_size_or_place() -> None:
-    sizes = learn_limits(_scene(seed, size=150 + seed) for seed in range(5))
-    places = learn_limits(_scene(seed, shift=5 * seed - 25) for seed in range(10))
+    sizes, _ = learn_limits(_scene(seed, size=150 + seed) for seed in range(5))
+    places, _ = learn_limits(_scene(seed, shift=5 * seed - 25) for seed in range(10))
 
     assert (sizes.size_wh, sizes.reference_hw) == (None, None)
     assert places.reference_hw is None
@@ -153,7 +153,7 @@ def test_pictures_of_many_sizes_or_places_teach_nothing_of_size_or_place() -> No
 @pytest.mark.parametrize("name", ["mvtec/bottle", "magnetic_tile"])
 def test_no_real_picture_good_or_defective_is_turned_away(shared: Path, name: str) -> None:
     data = shared / "data" / name
-    limits = learn_limits(read_image(path) for path in list_images(data / "train" / "good")[::3])
+    limits, _ = learn_limits(read_image(path) for path in list_images(data / "train" / "good")[::3])
     gate = FrameGate(limits, frozen_after=0)
 
     folders = [folder for folder in (data / "test").iterdir() if folder.is_dir()]

@@ -1,3 +1,4 @@
+import json
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from pcedge.camera import (
+    DriftMonitor,
     Event,
     FolderSource,
     Frame,
@@ -287,3 +289,54 @@ def test_a_slow_inspection_of_a_live_camera_counts_what_it_missed() -> None:
 
     assert summary.dropped > 10
     assert summary.frames + summary.dropped == stream.received
+
+
+def test_what_moves_is_told_once_and_stands_in_later_events() -> None:
+    """Scores of a part that changed after 250 frames; the verdicts stay what they are."""
+    told: list[tuple[str, dict[str, str]]] = []
+    memory, tally = _Memory(), Tally()
+    random = np.random.default_rng(0)
+
+    def inspect(frame: Frame) -> Inspection:
+        score = 0.5 if frame.index < 250 else 1.0
+        return Inspection(Verdict.OK, score * float(np.exp(0.05 * random.standard_normal())), 2.0)
+
+    frames = _Frames([_frame(index) for index in range(400)])
+    with Stream(frames) as stream:
+        summary = inspect_stream(
+            stream,
+            one_by_one(inspect),
+            stations={"frames": Station(drift=DriftMonitor())},
+            outlet=memory,
+            on_drift=lambda camera, moved: told.append((camera, dict(moved))),
+            tally=tally,
+        )
+
+    moved = [event.frame for event in memory.events if event.drift]
+    assert moved == list(range(moved[0], 400))
+    assert 260 < moved[0] < 390
+    assert told[0][0] == "frames"
+    assert told[0][1].keys() <= {"score", "score_high"}
+    assert "higher than in the first frames of this run" in told[0][1]["score"]
+    assert summary.drift["frames"].keys() == memory.events[-1].drift.keys()
+    assert json.loads(memory.events[-1].to_json())["drift"] == memory.events[-1].drift
+    assert {event.verdict for event in memory.events} == {Verdict.OK}
+
+
+def test_news_of_drift_that_cannot_be_told_stop_nothing() -> None:
+    def tell(*_: object) -> None:
+        raise OSError("nobody listens")
+
+    frames = _Frames([_frame(index) for index in range(60)])
+    ng = Inspection(Verdict.NG, 3.0, 2.0)
+    with Stream(frames) as stream:
+        summary = inspect_stream(
+            stream,
+            one_by_one(lambda _: ng),
+            stations={"frames": Station(drift=DriftMonitor())},
+            on_drift=tell,
+        )
+
+    assert summary.frames == 60
+    assert summary.drift["frames"].keys() == {"rejects"}
+    assert "the news of drift failed" in summary.last_fault

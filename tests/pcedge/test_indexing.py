@@ -1,6 +1,6 @@
 """Ways to search a bundle's bank: compared, kept, chosen, and proved like everything else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.banks import INDEX_FILE
+from pcedge.banks import INDEX_FILE, MilvusAddress, RerankedSearch
 from pcedge.bundle import Bundle
 from pcedge.bundle_files import describe_file
-from pcedge.errors import BundleError, DatasetError, OptionError
+from pcedge.camera import Frame, Verdict, one_by_one
+from pcedge.errors import BankServerError, BundleError, DatasetError, OptionError
 from pcedge.export import Runtime
 from pcedge.golden import read_golden
 from pcedge.index_comparison import (
@@ -223,3 +224,66 @@ def test_parity_is_with_what_the_index_gave_where_it_was_made(
     assert parity(exact, exact)
     assert not parity(kept, exact), "the index misses rows, and exact frames show it"
     assert not parity(exact, kept)
+
+
+@pytest.fixture
+def milvus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """This machine's own Milvus, Milvus Lite in a directory of the test."""
+    pytest.importorskip("milvus_lite", reason="needs pcedge[milvus]")
+    from milvus_lite.server_manager import server_manager_instance
+
+    path = str(tmp_path / "milvus.db")
+    monkeypatch.setenv("PCEDGE_MILVUS", path)
+    yield "milvus"
+    server_manager_instance.release_server(path)
+
+
+def test_a_bank_in_milvus_is_compared_kept_used_and_shared(
+    bundle: Bundle, make_bundle: Callable[..., Bundle], tmp_path: Path, milvus: str
+) -> None:
+    queries = _noise(50, 6)
+    expected = bundle.open_bank().search(queries)
+    _, found = compare_indexes(bundle, _built(bundle, milvus), golden_frames(bundle))
+    assert (found.cost.recall, found.cost.flips, found.file_bytes) == (1.0, 0, 0)
+
+    used = Bundle.open(_kept(bundle, milvus, use=milvus).directory)
+
+    info = used.manifest.indexes[milvus]
+    assert (info.factory, info.parameters, info.file) == ("milvus", "", "")
+    bank = used.open_bank()
+    assert isinstance(bank.approximate, RerankedSearch)
+    distances, rows = bank.search(queries)
+    np.testing.assert_allclose(distances, expected[0], rtol=1e-5)
+    np.testing.assert_array_equal(rows, expected[1])
+    assert read_golden(used)[0].stages.rows.tolist() == read_golden(bundle)[0].stages.rows.tolist()
+    twin = _kept(make_bundle(tmp_path / "twin"), milvus, use=milvus)
+    assert twin.manifest.indexes[milvus].bank_sha256 == info.bank_sha256
+    assert len(MilvusAddress.parse("").connect().list_collections()) == 1
+    dropped = keep_indexes(used, [], drop=[milvus])
+    assert (dropped.manifest.index, dropped.manifest.indexes) == ("exact", {})
+
+
+def test_a_frame_whose_search_fails_in_milvus_is_invalid(
+    bundle: Bundle,
+    make_runtime: Callable[..., Runtime],
+    milvus: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from milvus_lite.server_manager import server_manager_instance
+
+    kept = _kept(bundle, milvus, use=milvus)
+    inspector = Inspector.of(kept.manifest, make_runtime(), kept.open_bank())
+    picture = read_golden(bundle)[0].image_rgb
+    frame = Frame("camera", 0, "frame-000000", 0.0, picture)
+    judge = one_by_one(lambda _: inspector.inspect(picture))
+    assert judge([frame])[0].verdict is not Verdict.INVALID
+
+    server_manager_instance.release_server(str(tmp_path / "milvus.db"))
+
+    (inspection,) = judge([frame])
+    assert inspection.verdict is Verdict.INVALID
+    assert "could not be searched" in inspection.reason
+    monkeypatch.setenv("PCEDGE_MILVUS", "http://127.0.0.1:9")
+    with pytest.raises(BankServerError, match=r"127\.0\.0\.1:9 could not be opened"):
+        kept.open_bank()

@@ -1,0 +1,217 @@
+"""A bank's rows in Milvus, shared by whoever has the same bank: they name candidates for the nearest."""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.errors import BankServerError
+
+from .milvus_server import MilvusAddress
+
+ROW, EMBEDDING = "row", "embedding"
+# Searching every list is exact. Milvus's own exact search is no choice: in Milvus Lite its memory grows with
+# queries x rows x dims, and passes 10 GB with one picture and a usual bank.
+_LISTS = 128
+_BLOCK_ROWS = 1000
+_WRITE_S = 120.0
+_SEARCH_S = 30.0
+
+Written = Callable[[int, int], None]
+
+
+class MilvusIndex:
+    """Finds candidates for the nearest rows of queries in a collection named for the bank's digest.
+
+    Bundles and lines with the same bank share the collection; another bank has another. What Milvus says of
+    distances is not used: candidates are compared with the bundle's own rows.
+
+    Args:
+        address: Where it is.
+        digest: Of the bank's file, in hexadecimal.
+        rows: How many the bank has.
+        dims: Values a row.
+    """
+
+    def __init__(self, address: MilvusAddress, digest: str, *, rows: int, dims: int) -> None:
+        self.address = address
+        self._rows, self._dims = rows, dims
+        self._digest = digest
+        self._client: Any = None
+        self._connecting = Lock()
+
+    @classmethod
+    def open(cls, address: MilvusAddress, digest: str, *, rows: int, dims: int) -> "MilvusIndex":
+        """Connect to a Milvus that holds a bank's rows.
+
+        Raises:
+            BankServerError: It cannot be reached, or does not hold all of them.
+        """
+        index = cls(address, digest, rows=rows, dims=dims)
+        index._connected()
+        return index
+
+    @classmethod
+    def fill(
+        cls,
+        address: MilvusAddress,
+        digest: str,
+        rows: NDArray[np.float32],
+        progress: Written = lambda done, total: None,
+    ) -> "MilvusIndex":
+        """Bring a bank's rows [n, dims] into Milvus; what is there already and right is left.
+
+        A fill that was interrupted goes on where it was. At the end every row was read back and found equal,
+        bit by bit.
+
+        Raises:
+            BankServerError: It cannot be reached, or does not give back what was written.
+        """
+        index = cls(address, digest, rows=len(rows), dims=rows.shape[1])
+        client = address.connect()
+        with address.explaining("filled"):
+            index._create(client)
+            changed = index._write_missing(client, rows, progress)
+            if changed:
+                client.flush(index.collection, timeout=_WRITE_S)
+                client.release_collection(index.collection, timeout=_WRITE_S)  # Milvus Lite indexes on load
+                client.load_collection(index.collection, timeout=_WRITE_S)
+            wrong = [start for start in changed if not index._holds(client, rows, start)]
+        if wrong:
+            raise BankServerError(
+                f"The Milvus {address.location} does not give back the rows from {wrong[0]} on as they were "
+                "written.",
+                "Run the same command again.",
+            )
+        index._check_count(client)
+        index._client = client
+        return index
+
+    @property
+    def collection(self) -> str:
+        """The collection's name in Milvus."""
+        return f"pcedge_{self._digest[:40]}"
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in this process: none with a server; Milvus Lite keeps the rows, and again in its index."""
+        return 0 if self.address.is_server else 2 * 4 * self._rows * self._dims
+
+    def candidates(
+        self, queries: NDArray[np.float32], count: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Rows that may be nearest: Milvus's distances, and numbers, both [n, count]; -1 where there is none.
+
+        After an error the next call connects anew.
+
+        Raises:
+            BankServerError: Milvus does not answer.
+        """
+        distances = np.full((len(queries), count), np.inf, np.float32)
+        numbers = np.full((len(queries), count), -1, np.int64)
+        (finite,) = np.nonzero(np.isfinite(queries).all(axis=1))  # Milvus refuses others
+        if not len(finite):
+            return distances, numbers
+        client = self._connected()
+        try:
+            with self.address.explaining("searched"):
+                found = client.search(
+                    self.collection,
+                    data=list(queries[finite]),
+                    anns_field=EMBEDDING,
+                    limit=count,
+                    output_fields=[ROW],
+                    search_params={"metric_type": "L2", "params": {"nprobe": _LISTS}},
+                    timeout=_SEARCH_S if self.address.is_server else None,
+                )
+        except BankServerError:
+            self._client = None
+            raise
+        for query, hits in zip(finite, found, strict=True):
+            for place, hit in enumerate(hits):
+                distances[query, place], numbers[query, place] = hit["distance"], hit[ROW]
+        numbers[numbers >= self._rows] = -1
+        return distances, numbers
+
+    def _connected(self) -> Any:
+        """The connection, opened where there is none, to a collection that was found complete."""
+        with self._connecting:
+            if self._client is None:
+                client = self.address.connect()
+                with self.address.explaining("searched"):
+                    there = client.has_collection(self.collection, timeout=_SEARCH_S)
+                    if there:
+                        client.load_collection(self.collection, timeout=_WRITE_S)
+                if not there:
+                    raise self._incomplete(0)
+                self._check_count(client)
+                self._client = client
+            return self._client
+
+    def _create(self, client: Any) -> None:
+        from pymilvus import DataType
+
+        if not client.has_collection(self.collection, timeout=_SEARCH_S):
+            schema = client.create_schema(
+                auto_id=False, enable_dynamic_field=False, description=f"bank {self._digest}"
+            )
+            schema.add_field(ROW, DataType.INT64, is_primary=True)
+            schema.add_field(EMBEDDING, DataType.FLOAT_VECTOR, dim=self._dims)
+            wanted = client.prepare_index_params()
+            wanted.add_index(
+                field_name=EMBEDDING, index_type="IVF_FLAT", metric_type="L2", params={"nlist": _LISTS}
+            )
+            client.create_collection(self.collection, schema=schema, index_params=wanted, timeout=_WRITE_S)
+        client.load_collection(self.collection, timeout=_WRITE_S)
+
+    def _write_missing(self, client: Any, rows: NDArray[np.float32], progress: Written) -> list[int]:
+        """Write the blocks that are not there as they should be; return where they start."""
+        changed = []
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            if not self._holds(client, rows, start):
+                block = rows[start : start + _BLOCK_ROWS]
+                client.upsert(
+                    self.collection,
+                    [{ROW: start + number, EMBEDDING: row} for number, row in enumerate(block)],
+                    timeout=_WRITE_S,
+                )
+                changed.append(start)
+            progress(min(start + _BLOCK_ROWS, len(rows)), len(rows))
+        return changed
+
+    def _holds(self, client: Any, rows: NDArray[np.float32], start: int) -> bool:
+        """Whether Milvus gives the rows of a block as they are."""
+        block = rows[start : start + _BLOCK_ROWS]
+        found = client.query(
+            self.collection,
+            filter=f"{ROW} >= {start} and {ROW} < {start + len(block)}",
+            output_fields=[ROW, EMBEDDING],
+            consistency_level="Strong",
+            timeout=_WRITE_S,
+        )
+        stored = np.full_like(block, np.nan)
+        for one in found:
+            stored[one[ROW] - start] = one[EMBEDDING]
+        return len(found) == len(block) and bool((stored == block).all())
+
+    def _check_count(self, client: Any) -> None:
+        with self.address.explaining("searched"):
+            found = client.query(
+                self.collection,
+                filter="",
+                output_fields=["count(*)"],
+                consistency_level="Strong",
+                timeout=_WRITE_S,
+            )
+        count = int(found[0]["count(*)"])
+        if count != self._rows:
+            raise self._incomplete(count)
+
+    def _incomplete(self, count: int) -> BankServerError:
+        return BankServerError(
+            f"The Milvus {self.address.location} holds {count:,} of the {self._rows:,} rows of this bank "
+            f"(collection {self.collection}).",
+            "Bring them there with: pcedge index milvus --keep milvus",
+        )

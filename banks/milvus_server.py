@@ -1,0 +1,130 @@
+"""Where a Milvus is, and the connection to it: a server by its address, or Milvus Lite in a directory."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pcedge.errors import BankServerError, MissingExtraError, OptionError
+
+MILVUS_VARIABLE = "PCEDGE_MILVUS"
+TOKEN_VARIABLE = "PCEDGE_MILVUS_TOKEN"
+_LITE_FILE = "milvus.db"
+_CONNECT_S = 5.0
+
+
+@dataclass(frozen=True)
+class MilvusAddress:
+    """One Milvus.
+
+    Attributes:
+        location: ``http://host:19530`` of a server, or the path of Milvus Lite's directory, which ends in
+            ``.db``. It never has a password in it.
+    """
+
+    location: str
+
+    @classmethod
+    def parse(cls, text: str) -> "MilvusAddress":
+        """Read an address; an empty one is this machine's own.
+
+        That is what the environment variable ``PCEDGE_MILVUS`` says, or Milvus Lite in the user's data
+        directory.
+
+        Raises:
+            OptionError: It is neither an address nor a path that ends in .db, or it has a password in it.
+        """
+        text = text.strip() or os.environ.get(MILVUS_VARIABLE, "").strip()
+        if not text:
+            return cls(str(_data_directory() / _LITE_FILE))
+        if "://" not in text:
+            if not text.endswith(".db"):
+                raise OptionError(
+                    f"{text!r} is no address of a Milvus.",
+                    "Give http://host:19530, or for Milvus Lite a path that ends in .db.",
+                )
+            return cls(str(Path(text).expanduser().absolute()))
+        address = urlsplit(text)
+        if "@" in text or address.query:
+            raise OptionError(  # without the address: it may hold a password
+                "The address of the Milvus has more than a host and a port in it.",
+                f"Give http://host:19530 alone, and user:password or a key in {TOKEN_VARIABLE}.",
+            )
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise OptionError(f"{text!r} is no address of a Milvus.", "Give http://host:19530.")
+        return cls(text)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is a server; otherwise it is Milvus Lite, which runs in this process."""
+        return "://" in self.location
+
+    def connect(self) -> Any:
+        """Open a ``pymilvus.MilvusClient``; the token of a server is read from ``PCEDGE_MILVUS_TOKEN``.
+
+        Raises:
+            BankServerError: The server does not answer, or another process has the directory open.
+            MissingExtraError: The libraries are not installed.
+        """
+        try:
+            from pymilvus import MilvusClient
+
+            if not self.is_server:
+                import milvus_lite  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError(error.name or "pymilvus", "milvus", "A bank in Milvus") from error
+        # grpc._server is Milvus Lite's, which answers what it lacks with an exception.
+        for name in ("pymilvus", "milvus_lite", "grpc._server"):
+            _quieten(name)
+        with self.explaining("opened"):
+            if self.is_server:
+                return MilvusClient(self.location, token=_token(), timeout=_CONNECT_S)
+            Path(self.location).parent.mkdir(parents=True, exist_ok=True)
+            return MilvusClient(self.location)
+
+    @contextmanager
+    def explaining(self, what: str) -> Iterator[None]:
+        """Turn the libraries' errors into a ``BankServerError``, which never shows the token."""
+        import grpc
+        from pymilvus import MilvusException
+
+        try:
+            yield
+        # A ValueError is a call on a connection that was closed, an OSError Milvus Lite's disk.
+        except (MilvusException, grpc.RpcError, ValueError, OSError) as error:
+            said = error.details() if isinstance(error, grpc.Call) else getattr(error, "message", str(error))
+            said = str(said).strip().partition("\n")[0]
+            if token := _token():
+                said = said.replace(token, "***")
+            raise BankServerError(
+                f"The Milvus {self.location} could not be {what}: {said.rstrip('.')}.", self._hint()
+            ) from error
+
+    def _hint(self) -> str:
+        if self.is_server:
+            return (
+                f"Check that it runs and can be reached, and the token in {TOKEN_VARIABLE} if it wants one."
+            )
+        return (
+            "Milvus Lite belongs to one process at a time. For several, let a server have it: "
+            f"milvus-lite server --data-dir {self.location}, and {MILVUS_VARIABLE}=http://127.0.0.1:19530"
+        )
+
+
+def _token() -> str:
+    return os.environ.get(TOKEN_VARIABLE, "")
+
+
+def _data_directory() -> Path:
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "pcedge"
+
+
+def _quieten(library: str) -> None:
+    """Keep a library from logging a traceback for every error that is said in words here."""
+    for name in (library, *(one for one in logging.root.manager.loggerDict if one.startswith(f"{library}."))):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
