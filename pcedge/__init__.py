@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .banks import CoresetSize
+    from .baselines import export_baseline, fit_baseline
     from .bundle import Bundle, find_bundle
     from .camera import read_image
     from .certificate import Certificate, write_certificate
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .fit_options import FitOptions
     from .fitting import FitResult, fit
     from .inspector import Inspector
+    from .methods import find_any_bundle, open_detector
     from .metrics import Metric
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
@@ -58,10 +60,14 @@ _HOMES = {
     "categories": "datasets",
     "choose_runtime": "verifying",
     "evaluate": "evaluation",
+    "export_baseline": "baselines",
     "export_bundle": "exporting",
+    "find_any_bundle": "methods",
     "find_bundle": "bundle",
     "fit": "fitting",
+    "fit_baseline": "baselines",
     "open_dataset": "datasets",
+    "open_detector": "methods",
     "open_inspector": "runtimes",
     "read_image": "camera",
     "verify": "verifying",
@@ -94,10 +100,14 @@ __all__ = [
     "categories",
     "choose_runtime",
     "evaluate",
+    "export_baseline",
     "export_bundle",
+    "find_any_bundle",
     "find_bundle",
     "fit",
+    "fit_baseline",
     "open_dataset",
+    "open_detector",
     "open_inspector",
     "read_image",
     "verify",

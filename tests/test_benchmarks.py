@@ -364,6 +364,21 @@ def test_a_bank_in_milvus_is_measured_and_survives_a_kill(tmp_path: Path) -> Non
     assert found["milvus_ms"] > found["exact_ms"]
 
 
+def test_drift_is_looked_for_where_nothing_moves_and_where_something_does() -> None:
+    small = ("--frames", "150", "--runs", "1", "--seeds", "1", "--train", "60", "--pictures", "12")
+
+    found = _result("drift", *small, "--before", "0", "--longest", "300", "--only", "10 % darker")
+
+    quiet = {kind for kind, one in found["made_up"].items() if one["promised"] and not one["alarms"]}
+    assert quiet == {"noise", "heavy tails", "ties", "wander", "offset"}
+    assert found["stationary"] == [{"frames": None, "named": [], "right": None, "text": ""}]
+    [(name, [step])] = found["changes"].items()
+    assert name == "10 % darker at once, after 0 frames"
+    assert step["named"] == ["light"]
+    assert step["right"] == step["frames"] <= 300
+    assert "darker than at fit" in step["text"]
+
+
 def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path) -> None:
     from pcedge.camera import write_dataset
 
