@@ -25,6 +25,7 @@ from .models import models
 from .report import report
 from .service import service
 from .sweep import sweep
+from .teach import teach
 from .verify import verify
 from .watch import watch
 
@@ -88,6 +89,7 @@ app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("index")(index)
+app.command("teach")(teach)
 app.command("sweep")(sweep)
 app.command("compare")(compare)
 app.command("datasets")(datasets)

@@ -44,6 +44,8 @@ _LABELS = {
     "index": "Building indexes",
     "milvus": "Rows in Milvus",
     "search": "Searching",
+    "look": "Looking at the pictures",
+    "teach": "Teaching the banks",
     "data": "Reading the data",
     "sweep": "Points of the sweep",
     "categories": "Categories",
