@@ -48,6 +48,7 @@ _LABELS = {
     "teach": "Teaching the banks",
     "data": "Reading the data",
     "sweep": "Points of the sweep",
+    "plan": "Networks of the plan",
     "categories": "Categories",
     "compare": "Methods compared",
     "read": "Reading the runs",
