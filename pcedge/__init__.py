@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
+    from .teaching import TeachOptions, read_log, rollback, store_examples, teach
     from .triton_repository import write_triton_repository
     from .verifying import Choice, choose_runtime, verify
     from .watching import WatchOptions, watch
@@ -54,6 +55,7 @@ _HOMES = {
     "Metric": "metrics",
     "Preprocessing": "preprocessing",
     "Products": "products",
+    "TeachOptions": "teaching",
     "WatchOptions": "watching",
     "audit": "datasets",
     "candidates": "runtimes",
@@ -70,6 +72,10 @@ _HOMES = {
     "open_detector": "methods",
     "open_inspector": "runtimes",
     "read_image": "camera",
+    "read_log": "teaching",
+    "rollback": "teaching",
+    "store_examples": "teaching",
+    "teach": "teaching",
     "verify": "verifying",
     "watch": "watching",
     "write_certificate": "certificate",
@@ -94,6 +100,7 @@ __all__ = [
     "Metric",
     "Preprocessing",
     "Products",
+    "TeachOptions",
     "WatchOptions",
     "audit",
     "candidates",
@@ -110,6 +117,10 @@ __all__ = [
     "open_detector",
     "open_inspector",
     "read_image",
+    "read_log",
+    "rollback",
+    "store_examples",
+    "teach",
     "verify",
     "watch",
     "write_certificate",

@@ -127,6 +127,20 @@ def test_a_fit_is_split_by_stage_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["line"]
 
 
+def test_teaching_a_mode_lowers_its_rejects_and_rolls_back_to_the_byte() -> None:
+    line = ("--train", "12", "--per-defect", "1", "--size", "128", "--draws", "1")
+
+    found = _result("teaching", "--backbone", "pcedge-s", "--coreset", "5%", *line)["datasets"]["line"]
+
+    assert [mode["mode"] for mode in found["modes"]] == ["side light", "brushed finish"]
+    assert all(mode["same_bytes"] for mode in found["modes"])
+    assert all(mode["rejected_after"] <= mode["rejected_before"] for mode in found["modes"])
+    assert all(mode["pictures"] == 7 for mode in found["modes"])
+    alone = [one for one in found["defects"] if one["offered"] == "alone"]
+    assert len(alone) == 6
+    assert all(one["taught"] == 0 for one in alone)
+
+
 @pytest.fixture
 def resnet18(tmp_path: Path) -> Path:
     """ResNet-18 with random weights."""
