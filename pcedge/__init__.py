@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .certificate import Certificate, write_certificate
     from .datasets import Audit, Dataset, audit, categories, open_dataset
     from .evaluation import Evaluation, evaluate
+    from .explanation import Explained, explain
     from .exporting import ExportResult, export_bundle
     from .finetune_options import FinetuneOptions
     from .fit_options import FitOptions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .inspector import Inspector
     from .methods import find_any_bundle, open_detector
     from .metrics import Metric
+    from .planning import Budget, Plan, PlanOptions, plan
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "PRESETS": "preprocessing",
     "Audit": "datasets",
+    "Budget": "planning",
     "Bundle": "bundle",
     "Candidate": "runtimes",
     "Certificate": "certificate",
@@ -47,12 +50,15 @@ _HOMES = {
     "CoresetSize": "banks",
     "Dataset": "datasets",
     "Evaluation": "evaluation",
+    "Explained": "explanation",
     "ExportResult": "exporting",
     "FinetuneOptions": "finetune_options",
     "FitOptions": "fit_options",
     "FitResult": "fitting",
     "Inspector": "inspector",
     "Metric": "metrics",
+    "Plan": "planning",
+    "PlanOptions": "planning",
     "Preprocessing": "preprocessing",
     "Products": "products",
     "TeachOptions": "teaching",
@@ -62,6 +68,7 @@ _HOMES = {
     "categories": "datasets",
     "choose_runtime": "verifying",
     "evaluate": "evaluation",
+    "explain": "explanation",
     "export_baseline": "baselines",
     "export_bundle": "exporting",
     "find_any_bundle": "methods",
@@ -71,6 +78,7 @@ _HOMES = {
     "open_dataset": "datasets",
     "open_detector": "methods",
     "open_inspector": "runtimes",
+    "plan": "planning",
     "read_image": "camera",
     "read_log": "teaching",
     "rollback": "teaching",
@@ -85,6 +93,7 @@ _HOMES = {
 __all__ = [
     "PRESETS",
     "Audit",
+    "Budget",
     "Bundle",
     "Candidate",
     "Certificate",
@@ -92,12 +101,15 @@ __all__ = [
     "CoresetSize",
     "Dataset",
     "Evaluation",
+    "Explained",
     "ExportResult",
     "FinetuneOptions",
     "FitOptions",
     "FitResult",
     "Inspector",
     "Metric",
+    "Plan",
+    "PlanOptions",
     "Preprocessing",
     "Products",
     "TeachOptions",
@@ -107,6 +119,7 @@ __all__ = [
     "categories",
     "choose_runtime",
     "evaluate",
+    "explain",
     "export_baseline",
     "export_bundle",
     "find_any_bundle",
@@ -116,6 +129,7 @@ __all__ = [
     "open_dataset",
     "open_detector",
     "open_inspector",
+    "plan",
     "read_image",
     "read_log",
     "rollback",
