@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from .conftest import Line
+
 ROOT = Path(__file__).resolve().parents[1]
 CORESET_KEYS = {
     *("ours_s", "plain_s", "reference_s", "plain_over_ours", "reference_over_ours"),
@@ -433,3 +435,13 @@ def test_false_reject_rates_asked_for_are_seen_beside_those_observed(tmp_path: P
         assert 0 <= row["lowest"] <= row["observed"] <= row["highest"] <= 1
         assert 0 <= row["missed"] <= 1
     assert (tmp_path / "observed.png").stat().st_size > 1000
+
+
+def test_explanations_are_timed_and_compared(exported_line: Line) -> None:
+    found = _result("explanation", exported_line.models / "line", exported_line.dataset)
+
+    assert found["pictures"] == len(list((exported_line.dataset / "test").glob("*/*.png")))
+    assert set(found["ms"]) == {"judge", "explain", "draw"}
+    assert all(0 < taken["p50"] <= taken["p95"] for taken in found["ms"].values())
+    assert found["times_typical"]["defective"]["median"] > found["times_typical"]["good"]["median"]
+    assert 0.5 < found["auroc_of_times"] <= 1
