@@ -263,16 +263,16 @@ def defect_lessons(pictures: Pictures, bundle: Bundle, draws: int, seed: int) ->
 
 
 def measure(
-    root: Path, options: FitOptions, pattern: str, draws: int, seed: int, progress: Progress
+    root: Path, options: FitOptions, pattern: str | None, draws: int, seed: int, progress: Progress
 ) -> dict[str, Any]:
-    """All of it on one dataset."""
+    """All of it on one dataset; without a pattern, modes are made only."""
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory(prefix="pcedge-teaching-")))
         base = fit(root, replace(options, models=work / "base"), progress).bundle
         base = export_bundle(base).bundle
         pictures = see(root, base, work, progress)
         bench = Bench(pictures, base, work, str(options.coreset), draws)
-        modes = list(natural_modes(pictures, pattern))
+        modes = [] if pattern is None else list(natural_modes(pictures, pattern))
         results = []
         for done, (name, members) in enumerate(modes):
             progress("teach", done, len(modes) + len(MADE))
@@ -299,6 +299,10 @@ def main(
     pattern: Annotated[str, typer.Option(help="Beginning of a name that pictures of a mode share.")] = (
         r"exp\d+_"
     ),
+    found_modes: Annotated[
+        bool,
+        typer.Option("--found/--made-only", help="Whether modes found in the pictures are taken out too."),
+    ] = True,
     draws: Annotated[int, typer.Option(help="Lessons that are drawn of each mode.", min=1)] = 3,
     train: Annotated[int, typer.Option(help="Pictures to fit on of the rendered line.", min=8)] = 60,
     per_defect: Annotated[int, typer.Option(help="Its pictures of each kind of defect.", min=1)] = 10,
@@ -318,7 +322,9 @@ def main(
             write_dataset(roots[0], train=train, test_good=good, per_defect=per_defect, size=size)
         for root in roots:
             with progress_bars() as progress:
-                results[root.name] = measure(root, options, pattern, draws, seed, progress)
+                results[root.name] = measure(
+                    root, options, pattern if found_modes else None, draws, seed, progress
+                )
             if not as_json:
                 _print(root.name, results[root.name])
     if as_json:

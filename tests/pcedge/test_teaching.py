@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,13 +19,15 @@ from numpy.typing import NDArray
 import pcedge
 from pcedge.banks import INDEX_FILE
 from pcedge.bundle import ROW_USAGE_FILE, Bundle, edit_bundle, seal
-from pcedge.camera import render_part, write_image
+from pcedge.camera import Frame, render_part, write_image
 from pcedge.errors import BundleError, LessonRefusedError, OptionError
 from pcedge.evidence import CALIBRATION_FILE, read_evidence
 from pcedge.index_comparison import build_index, compare_indexes, golden_frames
 from pcedge.index_spec import IndexSpec
 from pcedge.indexing import keep_indexes
 from pcedge.nominal_pictures import NOMINAL_FILE, KeptPictures
+from pcedge.pooling import Assignment, PooledInspector
+from pcedge.reloading import Reloader
 from pcedge.row_usage import read_usage
 from pcedge.runtimes import Candidate
 from pcedge.teaching import TeachOptions, read_log, rollback, store_examples, teach
@@ -413,3 +416,33 @@ def test_the_command_teaches_without_torch(
     history = pcedge("teach", "line", "--history", "--models", models)
     assert "as it was fitted" in history.stdout
     assert "1 refused" in history.stdout
+
+
+def test_a_running_inspector_takes_a_lesson_over(school: School) -> None:
+    taken: list[Bundle] = []
+    problems: list[object] = []
+    arrived = threading.Event()
+
+    def take(_camera: str, bundle: Bundle) -> None:
+        taken.append(bundle)
+        arrived.set()
+
+    picture = Frame("part", 0, "part", 0.0, pcedge.read_image(school.new[-1]))
+    with PooledInspector(
+        {"part": Assignment(school.bundle)}, lambda _: Candidate("onnx", "cpu")
+    ) as inspector:
+        (before,) = inspector.inspect([picture])
+        with Reloader(
+            inspector,
+            {"part": school.bundle.directory},
+            on_reload=take,
+            on_problem=problems.append,
+            poll_s=0.02,
+        ):
+            result = teach(school.bundle, school.new[:5])
+            assert arrived.wait(60), problems
+        (after,) = inspector.inspect([picture])
+        assert inspector.inspector("part").bank.rows.shape[0] == result.rows
+
+    assert taken[-1].manifest == result.bundle.manifest
+    assert after.score < before.score
