@@ -173,6 +173,20 @@ def test_rolling_back_gives_the_bank_byte_for_byte_and_is_a_lesson_itself(school
     assert pcedge.verify(school.opened(), Candidate("onnx", "cpu")).parity.holds
 
 
+def test_calibrating_between_lessons_is_a_state_to_go_back_to(school: School) -> None:
+    first = teach(school.bundle, school.new[:3]).bundle.manifest.threshold
+    calibrated = msgspec.structs.replace(first, score=first.score * 1.5, review=None)
+    with edit_bundle(school.opened()) as staging:
+        seal(staging, msgspec.structs.replace(school.opened().manifest, threshold=calibrated))
+
+    teach(school.opened(), school.defects[:1], TeachOptions(force=True))
+
+    kinds = [entry.kind for entry in read_log(school.opened())]
+    assert kinds == ["fitted", "lesson", "changed", "lesson"]
+    assert rollback(school.opened(), 1).bundle.manifest.threshold == first
+    assert rollback(school.opened(), 2).bundle.manifest.threshold == calibrated
+
+
 def test_a_defect_alone_is_refused_and_nothing_is_written(school: School) -> None:
     tree = school.tree()
 
