@@ -173,7 +173,7 @@ def _fitted_state(variant: Bundle) -> BankState:
 
 
 def _as_it_is(variant: Bundle, state: BankState) -> BankState:
-    """The state with the thresholds and the evidence that are there now: someone may have calibrated since."""
+    """The state with the thresholds and the evidence as they are now: someone may have calibrated since."""
     limits = variant.manifest.threshold
     state = msgspec.structs.replace(state, score=limits.score, map=limits.map, review=limits.review)
     info = variant.manifest.files.get(CALIBRATION_FILE)
