@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .banks import CoresetSize
     from .baselines import export_baseline, fit_baseline
     from .bundle import Bundle, find_bundle
+    from .calibrating import CalibrationOptions, CalibrationResult, calibrate
     from .camera import read_image
     from .certificate import Certificate, write_certificate
     from .datasets import Audit, Dataset, audit, categories, open_dataset
@@ -41,6 +42,8 @@ _HOMES = {
     "PRESETS": "preprocessing",
     "Audit": "datasets",
     "Bundle": "bundle",
+    "CalibrationOptions": "calibrating",
+    "CalibrationResult": "calibrating",
     "Candidate": "runtimes",
     "Certificate": "certificate",
     "Choice": "verifying",
@@ -58,6 +61,7 @@ _HOMES = {
     "TeachOptions": "teaching",
     "WatchOptions": "watching",
     "audit": "datasets",
+    "calibrate": "calibrating",
     "candidates": "runtimes",
     "categories": "datasets",
     "choose_runtime": "verifying",
@@ -86,6 +90,8 @@ __all__ = [
     "PRESETS",
     "Audit",
     "Bundle",
+    "CalibrationOptions",
+    "CalibrationResult",
     "Candidate",
     "Certificate",
     "Choice",
@@ -103,6 +109,7 @@ __all__ = [
     "TeachOptions",
     "WatchOptions",
     "audit",
+    "calibrate",
     "candidates",
     "categories",
     "choose_runtime",

@@ -24,6 +24,8 @@ from pcedge.baselines import (
 )
 from pcedge.bundle import Bundle, find_bundle
 from pcedge.camera import Frame, Verdict, render_part, write_dataset
+from pcedge.doctor.finding import State
+from pcedge.doctor.models import check_bundle
 from pcedge.errors import BundleError, ExportError, OptionError, PcedgeError
 from pcedge.fit_options import FitOptions
 from pcedge.golden import FOLDER
@@ -61,7 +63,8 @@ def models(dataset: Path) -> Path:
 def test_a_day_with_a_baseline(pcedge: Any, dataset: Path, tmp_path: Path) -> None:
     place = ("--models", tmp_path / "models")
 
-    fitted = pcedge("fit", dataset, "--method", "padim", "--set", "dims=20", *SMALL, *place, "--json")
+    small = ("--preset", "edge", "--image-size", "64")
+    fitted = pcedge("fit", dataset, "--method", "padim", "--set", "dims=20", *small, *place, "--json")
     exported = pcedge("export", *place, "--json")
     listed = pcedge("models", *place, "--json", torch=False)
     measured = pcedge("evaluate", "line", dataset, *place, "--json", torch=False)
@@ -202,6 +205,14 @@ def test_a_masked_defect_does_not_show_on_the_map(models: Path, method: str) -> 
     assert masked.score_map_hw is not None
     assert seen.score_map_hw is not None
     assert masked.score_map_hw[4:20, 4:20].max() < 0.5 * seen.score_map_hw[4:20, 4:20].max()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_doctor_checks_and_proves_a_baseline(models: Path, method: str) -> None:
+    findings = {finding.subject: finding for finding in check_bundle(method, models)}
+
+    assert [finding.state for finding in findings.values()] == [State.OK, State.OK]
+    assert "proved just now: onnx on" in findings["Certificate"].what
 
 
 def test_manifests_name_their_method_and_unknown_ones_are_refused(models: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from pcedge.errors import PcedgeError
 
 from .bench import bench
+from .calibrate import calibrate
 from .compare import compare
 from .datasets import datasets
 from .demo import demo
@@ -22,6 +23,7 @@ from .export import export
 from .fit import fit
 from .index import index
 from .models import models
+from .plan import plan
 from .report import report
 from .service import service
 from .sweep import sweep
@@ -88,9 +90,11 @@ app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("bench")(bench)
+app.command("calibrate")(calibrate)
 app.command("index")(index)
 app.command("teach")(teach)
 app.command("sweep")(sweep)
+app.command("plan")(plan)
 app.command("compare")(compare)
 app.command("datasets")(datasets)
 app.command("report")(report)
