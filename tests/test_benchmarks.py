@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from .conftest import Line
+
 ROOT = Path(__file__).resolve().parents[1]
 CORESET_KEYS = {
     *("ours_s", "plain_s", "reference_s", "plain_over_ours", "reference_over_ours"),
@@ -416,3 +418,13 @@ def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path)
         assert (before["cka"], before["gain"]) == (pytest.approx(1), 0)
         assert after["cka"] < 1
         assert all(0 <= one["last"][metric] <= 1 for metric in ("image_auroc", "pixel_auroc", "aupro"))
+
+
+def test_explanations_are_timed_and_compared(exported_line: Line) -> None:
+    found = _result("explanation", exported_line.models / "line", exported_line.dataset)
+
+    assert found["pictures"] == len(list((exported_line.dataset / "test").glob("*/*.png")))
+    assert set(found["ms"]) == {"judge", "explain", "draw"}
+    assert all(0 < taken["p50"] <= taken["p95"] for taken in found["ms"].values())
+    assert found["times_typical"]["defective"]["median"] > found["times_typical"]["good"]["median"]
+    assert 0.5 < found["auroc_of_times"] <= 1
