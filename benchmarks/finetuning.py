@@ -7,8 +7,9 @@ epoch, whatever the criterion said of it.
 """
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -124,7 +125,7 @@ def open_study(
 def measure(
     path: Path,
     recipe: Recipe,
-    methods: Iterable[FinetuneMethod],
+    methods: Sequence[FinetuneMethod],
     options: FinetuneOptions,
     *,
     seeds: int,
@@ -154,26 +155,23 @@ def measure(
 
     untouched = study(None, "before")
     before = [untouched(seed) for seed in range(seeds)]
-    result: dict[str, Any] = {"before": before, "methods": {}}
-    for method in methods:
-        runs = []
-        wanted = [(seed, options.learning_rate) for seed in range(seeds)]
-        wanted += [(0, rate) for rate in other_rates]
-        for seed, rate in wanted:
-            name = f"{method}, seed {seed}, rate {rate:g}"
-            chosen = replace(options, method=method, learning_rate=rate)
-            tuned = tune(dataset, recipe, chosen, seed, _named(progress, f"{dataset.name}, {name}"))
-            # The course of things is looked at once; of the other runs, only what counts.
-            whole_course = (seed, rate) == (0, options.learning_rate)
-            epochs = set(tuned.states) if whole_course else {tuned.kept, tuned.last}
-            by_epoch = {0: before[seed]} | {
-                epoch: study(tuned.states[epoch], f"{name}, epoch {epoch}")(seed)
-                for epoch in sorted(epochs - {0})
-            }
-            runs.append(_described(tuned, seed, rate, by_epoch))
-            on_run(f"{dataset.name}, {method}", runs[-1])
-        result["methods"][method] = runs
-    return result
+    runs: dict[str, list[dict[str, Any]]] = {method: [] for method in methods}
+    wanted = [(seed, options.learning_rate) for seed in range(seeds)]
+    wanted += [(0, rate) for rate in other_rates]
+    for (seed, rate), method in product(wanted, methods):
+        name = f"{method}, seed {seed}, rate {rate:g}"
+        chosen = replace(options, method=method, learning_rate=rate)
+        tuned = tune(dataset, recipe, chosen, seed, _named(progress, f"{dataset.name}, {name}"))
+        # The course of things is looked at once; of the other runs, only what counts.
+        whole_course = (seed, rate) == (0, options.learning_rate)
+        epochs = set(tuned.states) if whole_course else {tuned.kept, tuned.last}
+        by_epoch = {0: before[seed]} | {
+            epoch: study(tuned.states[epoch], f"{name}, epoch {epoch}")(seed)
+            for epoch in sorted(epochs - {0})
+        }
+        runs[method].append(_described(tuned, seed, rate, by_epoch))
+        on_run(f"{dataset.name}, {method}", runs[method][-1])
+    return {"before": before, "methods": runs}
 
 
 def _described(tuned: Tuned, seed: int, rate: float, by_epoch: Mapping[int, Measured]) -> dict[str, Any]:
