@@ -23,9 +23,10 @@ from .drift_readings import drift_readings
 from .drift_series import SeriesState
 from .drivers import CameraSettings
 from .event_store import EventStore
-from .events import Event, Part, Phase
+from .events import Event, Part, Phase, nearest_normal
+from .explained import explained_picture, explanation_sheet, heat_legend
 from .folder import FolderSource
-from .frames import Frame, Inspection, Region, Verdict
+from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 from .gate import FrameGate, without_content
 from .gate_limits import MARGIN as GATE_MARGIN
 from .gate_limits import GateLimits, Look, NominalPictures, PictureMeasures, learn_limits
@@ -86,6 +87,8 @@ __all__ = [
     "Event",
     "EventCounts",
     "EventStore",
+    "Explain",
+    "Explanation",
     "FolderSource",
     "Frame",
     "FrameGate",
@@ -157,14 +160,18 @@ __all__ = [
     "banner",
     "draw_findings",
     "drift_readings",
+    "explained_picture",
+    "explanation_sheet",
     "find_regions",
     "frame_name",
+    "heat_legend",
     "heatmap_overlay",
     "inspect_stream",
     "invalid",
     "learn_limits",
     "list_images",
     "mqtt_broker",
+    "nearest_normal",
     "nominal_values",
     "one_by_one",
     "open_sinks",
@@ -182,6 +189,7 @@ __all__ = [
     "result_picture",
     "score_values",
     "sink_readings",
+    "unexplained",
     "without_content",
     "worst",
     "write_dataset",

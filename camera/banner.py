@@ -22,7 +22,7 @@ _GROUND = 24
 _NARROWEST_PX = 240
 _SMALLEST_FONT_PX, _LARGEST_FONT_PX = 13, 96
 _EMPTY_HW = (270, 480)
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def result_picture(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
@@ -40,12 +40,14 @@ def result_picture(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
 
 
 def findings(inspection: Inspection) -> str:
-    """Score and threshold in a few words, or the reason why there are none."""
+    """Score, threshold and p-value in a few words, or the reason why there are none."""
     if inspection.score is None:
         return inspection.reason
     text = f"score {inspection.score:#.4g}"
     if math.isfinite(inspection.threshold):
         text += f" / threshold {inspection.threshold:#.4g}"
+    if inspection.p_value is not None:
+        text += f", p {inspection.p_value:.2g}"
     return f"{text} {inspection.reason}".rstrip()
 
 
@@ -73,22 +75,22 @@ def _strip(width: int, text: str, verdict: Verdict) -> NDArray[np.uint8]:
     pad = font_px // 2
     strip = Image.new("RGB", (width, height), _COLOURS[verdict])
     draw = ImageDraw.Draw(strip)
-    word = _font(font_px)
+    word = font_of(font_px)
     # The default font has one weight; drawn again beside itself, the verdict becomes bold.
     for shift in range(max(2, font_px // 16)):
         draw.text((pad + shift, height / 2), verdict.value, "white", word, "lm")
     left = round(pad + word.getlength(verdict.value) + 1.1 * font_px)
-    shown, font = _fitted(" ".join(text.split()), width - left - pad, font_px)
-    draw.text((left, height / 2), shown, "white", font, "lm")
+    shown, fitted = _fitted(" ".join(text.split()), width - left - pad, font_px)
+    draw.text((left, height / 2), shown, "white", fitted, "lm")
     return np.asarray(strip)
 
 
-def _fitted(text: str, room_px: int, font_px: int) -> tuple[str, _Font]:
+def _fitted(text: str, room_px: int, font_px: int) -> tuple[str, Font]:
     """Text and font that fit into ``room_px``."""
-    length = _font(font_px).getlength(text)
+    length = font_of(font_px).getlength(text)
     if length > room_px:
         font_px = max(_SMALLEST_FONT_PX - 2, int(font_px * room_px / length))
-    font, shown = _font(font_px), text
+    font, shown = font_of(font_px), text
     while shown and font.getlength(shown) > room_px:
         text = text[:-1]
         shown = f"{text.rstrip()}..." if text else ""
@@ -96,5 +98,6 @@ def _fitted(text: str, room_px: int, font_px: int) -> tuple[str, _Font]:
 
 
 @cache
-def _font(size_px: int) -> _Font:
+def font_of(size_px: int) -> Font:
+    """The default font in a size, in pixels."""
     return ImageFont.load_default(size_px)

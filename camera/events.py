@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
+from itertools import zip_longest
 from typing import Any
 
-from .frames import Frame, Inspection, Region, Verdict
+from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 
 
 class Phase(str, Enum):
@@ -62,6 +63,7 @@ class Event:
             on. Without part-level rules it is ``verdict``.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the picture differs.
+        explain: Why, as the inspection has it; asked only when the event is written.
         p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
             or not known.
         drift: What has moved at the camera before this frame: quantity to a sentence; empty when nothing has.
@@ -84,6 +86,7 @@ class Event:
     decision: Verdict = Verdict.INVALID
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
+    explain: Explain = field(default=unexplained, repr=False, compare=False)
     p_value: float | None = None
     drift: Mapping[str, str] = field(default_factory=dict)
 
@@ -129,6 +132,7 @@ class Event:
             decision=part.decision,
             review_threshold=_finite(inspection.review_threshold),
             regions=inspection.regions,
+            explain=inspection.explain,
             p_value=_finite(inspection.p_value),
             drift=dict(drift or {}),
         )
@@ -150,7 +154,7 @@ class Event:
             "decision": self.decision.value,
             "threshold": _finite(self.threshold),
             "review_threshold": _finite(self.review_threshold),
-            "regions": [_region(region) for region in self.regions],
+            "regions": [_region(*pair) for pair in zip_longest(self.regions, self.explain())],
             "latency_ms": _finite(self.latency_ms),
             "reason": self.reason,
             "files": dict(self.files),
@@ -170,13 +174,27 @@ def iso_utc(unix_s: float) -> str:
     return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")
 
 
-def _region(region: Region) -> dict[str, Any]:
+def _region(region: Region, explanation: Explanation | None) -> dict[str, Any]:
     return {
         "box": region.box_xywh,
         "area": region.area_px,
         "peak": _finite(region.peak),
         "peak_at": region.peak_xy,
         "contour": region.contour_xy,
+        "nearest_normal": None if explanation is None else nearest_normal(explanation),
+    }
+
+
+def nearest_normal(explanation: Explanation) -> dict[str, Any]:
+    """An explanation in standard JSON's types, without the picture."""
+    times = _finite(explanation.times_typical)
+    return {
+        "image": explanation.image,
+        "at": explanation.normal_xy,
+        "patch": explanation.patch_xywh,
+        "distance": _finite(explanation.distance),
+        "typical_distance": _finite(explanation.typical_distance),
+        "times_typical": None if times is None else round(times, 3),
     }
 
 

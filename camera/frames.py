@@ -1,7 +1,7 @@
 """What travels through this folder: frames in, inspections out."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -80,6 +80,51 @@ class Region:
 
 
 @dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why a region stands out: its patch that differs most, beside the nearest normal one.
+
+    Boxes are left, top, width and height. What is called normal is from a training image, whose places are
+    given as those of the picture: where they would be if the two lay on each other.
+
+    Attributes:
+        patch_xywh: The patch, in the picture's pixels.
+        around_xywh: What is shown of the picture around it.
+        distance: From the patch to the nearest normal one, in the space of embeddings; its square is what the
+            anomaly map is made of.
+        typical_distance: How far normal patches like that one lie from each other: the median distance from
+            it to those nearest to it; None where there are no others.
+        image: The training image that the nearest normal patch is from.
+        normal_xy: The centre of that patch.
+        normal_rgb: uint8 [h, w, 3], what the network saw there; None where no picture was kept.
+        normal_patch_xywh: The normal patch in ``normal_rgb``.
+        missing: Why there is no picture; empty if there is one.
+    """
+
+    patch_xywh: tuple[int, int, int, int]
+    around_xywh: tuple[int, int, int, int]
+    distance: float
+    typical_distance: float | None
+    image: str
+    normal_xy: tuple[int, int]
+    normal_rgb: NDArray[np.uint8] | None = None
+    normal_patch_xywh: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    missing: str = ""
+
+    @property
+    def times_typical(self) -> float | None:
+        """The distance as a multiple of the typical one."""
+        return self.distance / self.typical_distance if self.typical_distance else None
+
+
+Explain = Callable[[], tuple[Explanation, ...]]
+
+
+def unexplained() -> tuple[Explanation, ...]:
+    """No explanations."""
+    return ()
+
+
+@dataclass(frozen=True, eq=False)
 class Inspection:
     """What an inspector found in one frame.
 
@@ -91,9 +136,12 @@ class Inspection:
         score_map_hw: float32 [h, w] anomaly map at the network's input size; None when not judged.
         map_to_picture: float64 [2, 3], affine map from (x, y) pixel centres of the map to those of
             the picture; None when not judged.
-        map_threshold: The map value at which colouring starts.
+        map_threshold: The map value above which colours say NG.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the picture differs, the highest peak first; empty when OK or not judged.
+        review_map_threshold: The map value above which colours say REVIEW; None when there is no REVIEW.
+        explain: Why the regions differ, in their order, of the first few of them. Found when it is called for
+            the first time, so that judging does not wait for it; from any thread.
         p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
             or not known.
         numbers: What else was found, by name, for those who watch whether it drifts.
@@ -108,5 +156,7 @@ class Inspection:
     map_threshold: float = 0.0
     review_threshold: float | None = None
     regions: tuple[Region, ...] = ()
+    review_map_threshold: float | None = None
+    explain: Explain = unexplained
     p_value: float | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)

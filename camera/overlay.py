@@ -3,44 +3,84 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .frames import Inspection
+from .frames import Inspection, Verdict
 
 _DIMMED = 0.55
-_FAINTEST, _STRONGEST = 0.30, 0.72
-# Turbo from its yellow to its red: hotter is redder and darker, so also clear to the colour-blind.
-_RAMP = (0.62, 0.90)
+_LEVELS = 256
 
 
 @dataclass(frozen=True)
 class HeatScale:
     """Which map values get which colour, the same on every picture of a product.
 
+    Yellow says REVIEW, orange to dark red says NG; darker and stronger is more, so also clear to the
+    colour-blind. Between the two the colour jumps.
+
     Attributes:
-        low: Up to here nothing is coloured.
-        high: From here on the colour is the strongest; above ``low``.
+        ng: Up to here, or up to ``review`` where there is one, nothing is coloured; above it colours say NG,
+            and are strongest at twice its value.
+        review: Above it, up to ``ng``, colours say REVIEW; None for no REVIEW.
+        most: The verdict beyond which colours do not go: what exceeds it has the strongest colour of REVIEW.
     """
 
-    low: float
-    high: float
+    ng: float
+    review: float | None = None
+    most: Literal[Verdict.REVIEW, Verdict.NG] = Verdict.NG
 
     @classmethod
-    def above(cls, threshold: float) -> HeatScale:
-        """The usual scale: colours start at ``threshold`` and are strongest at twice its value."""
-        return cls(threshold, threshold + max(abs(threshold), 1e-6))
+    def of(cls, inspection: Inspection) -> HeatScale | None:
+        """The scale for a judged picture; None for one without colours.
+
+        The map is smoothed and has thresholds of its own, so that once in a while it says more than the
+        score, which the verdict is of. A picture never says more than its verdict: one that is OK has no
+        colours, one for REVIEW none of NG.
+        """
+        if inspection.verdict is Verdict.NG:
+            return cls(inspection.map_threshold, inspection.review_map_threshold)
+        if inspection.verdict is Verdict.REVIEW:
+            return cls(inspection.map_threshold, inspection.review_map_threshold, Verdict.REVIEW)
+        return None
+
+    @property
+    def low(self) -> float:
+        """Up to here nothing is coloured."""
+        return self.ng if self.review is None else min(self.review, self.ng)
+
+    @property
+    def high(self) -> float:
+        """From here on the colour is the strongest."""
+        return self.ng + max(abs(self.ng), 1e-6)
+
+    def levels(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """How strongly values are coloured: 0 for not at all, to 127 for REVIEW, from 128 for NG."""
+        review = 1 + 126 * (values - self.low) / max(self.ng - self.low, 1e-12)
+        ng = 128 + 127 * (values - self.ng) / (self.high - self.ng)
+        rising = np.where(values > self.ng, np.minimum(ng, 255), np.minimum(review, 127))
+        rising = np.where(values > self.low, rising, 0)
+        return np.minimum(rising, 127 if self.most is Verdict.REVIEW else 255).astype(np.uint8)
+
+
+def heat_colours() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of every level of a scale its colour, float32 [256, 3], and how much it covers, float32 [256, 1]."""
+    at = [0, 1, 127, 128, 190, 255]  # REVIEW up to 127, NG from 128
+    stops = np.array([(255, 242, 140)] * 2 + [(255, 202, 10), (250, 108, 16), (214, 24, 26), (168, 0, 34)])
+    levels = np.arange(_LEVELS)
+    colours = np.stack([np.interp(levels, at, stops[:, channel]) for channel in range(3)], axis=1)
+    covers = np.interp(levels, at, [0, 0.30, 0.52, 0.56, 0.66, 0.76])
+    return colours.astype(np.float32), covers.astype(np.float32)[:, None]
 
 
 def heatmap_overlay(
     image_rgb: NDArray[np.uint8],
     score_map_hw: NDArray[np.float32],
     map_to_picture: NDArray[np.float64],
-    scale: HeatScale,
+    scale: HeatScale | None,
     *,
     mark_peak: bool = False,
 ) -> NDArray[np.uint8]:
@@ -52,7 +92,7 @@ def heatmap_overlay(
         image_rgb: uint8 [height, width, 3]; not changed.
         score_map_hw: float32 [h, w], at the network's input size.
         map_to_picture: [2, 3]; takes (x, y, 1) of a map pixel's centre to that of the picture.
-        scale: Map values and their colours.
+        scale: Map values and their colours; None for none.
         mark_peak: Draw a ring around the highest value of the map.
 
     Returns:
@@ -75,12 +115,8 @@ def heatmap_overlay(
     )
     picture = image_rgb.copy()
     _dim(picture, cv2.bitwise_not(seen))
-    hot = seen * (scores > scale.low)
-    left, top, width, height = cv2.boundingRect(hot)
-    if width:
-        box = (slice(top, top + height), slice(left, left + width))
-        _colour(picture[box], scores[box], hot[box] > 0, scale)
-        _outline(picture, hot)
+    if scale is not None:
+        _heat(picture, scores, seen, scale)
     if mark_peak:
         _ring(picture, _peak_xy(score_map_hw, map_to_picture))
     return picture
@@ -97,7 +133,7 @@ def draw_findings(image_rgb: NDArray[np.uint8], inspection: Inspection) -> NDArr
         image_rgb,
         inspection.score_map_hw,
         inspection.map_to_picture,
-        HeatScale.above(inspection.map_threshold),
+        HeatScale.of(inspection),
         mark_peak=not inspection.verdict.passes,
     )
 
@@ -112,25 +148,25 @@ def _dim(picture: NDArray[np.uint8], where: NDArray[Any]) -> None:
     cv2.copyTo(cv2.convertScaleAbs(picture, alpha=_DIMMED), where, picture)
 
 
+def _heat(picture: NDArray[np.uint8], scores: NDArray[Any], seen: NDArray[Any], scale: HeatScale) -> None:
+    hot = seen * (scores > scale.low)
+    left, top, width, height = cv2.boundingRect(hot)
+    if width:
+        box = (slice(top, top + height), slice(left, left + width))
+        _colour(picture[box], scores[box], hot[box] > 0, scale)
+        _outline(picture, hot)
+
+
 def _colour(
     picture: NDArray[np.uint8],
     scores: NDArray[Any],
     hot: NDArray[np.bool_],
     scale: HeatScale,
 ) -> None:
-    strength = (scores[hot] - scale.low) / max(scale.high - scale.low, 1e-12)
-    level = (np.clip(strength, 0, 1) * 255).astype(np.uint8)
-    alpha = np.linspace(_FAINTEST, _STRONGEST, 256, dtype=np.float32)[level][:, None]
-    mixed = picture[hot] * (1 - alpha) + _ramp_rgb()[level] * alpha
+    levels = scale.levels(scores[hot])
+    colours, covers = heat_colours()
+    mixed = picture[hot] * (1 - covers[levels]) + colours[levels] * covers[levels]
     picture[hot] = np.rint(mixed).astype(np.uint8)
-
-
-@cache
-def _ramp_rgb() -> NDArray[np.float32]:
-    """float32 [256, 3], from just above ``low`` to ``high``."""
-    levels = np.linspace(_RAMP[0] * 255, _RAMP[1] * 255, 256).astype(np.uint8)
-    colours_bgr = cv2.applyColorMap(levels[:, None], cv2.COLORMAP_TURBO)
-    return colours_bgr[:, 0, ::-1].astype(np.float32)
 
 
 def _outline(picture: NDArray[np.uint8], hot: NDArray[Any]) -> None:

@@ -12,9 +12,9 @@ from typing import Literal, Protocol, runtime_checkable
 from pcedge.errors import OptionError
 
 from .events import Event
+from .explained import explained_picture
 from .frames import Frame, Inspection
 from .images import write_image
-from .overlay import draw_findings
 from .retention import PICTURE_NAMES, Keeper, Retention
 
 Save = Literal["flagged", "all", "none"]
@@ -74,7 +74,9 @@ class FrameSink(Opened, Protocol):
 
 
 class Pictures:
-    """A folder that keeps pictures: the original as PNG and its heatmap, of the same size, as JPEG.
+    """A folder that keeps pictures: the original as PNG and its heatmap as JPEG.
+
+    The heatmap has the picture's size; with explanations, these are below it.
 
     Names begin with the time of capture, so they sort by it:
     ``20261122T101530.123456-cam0-000012-NG.png`` and ``...-NG-heatmap.jpg``. No two frames share a name; a
@@ -164,7 +166,7 @@ class Pictures:
         self._keeper.make_room()
         write_image(self._directory / files["picture"], frame.image_rgb)
         if "heatmap" in files:
-            drawn = draw_findings(frame.image_rgb, inspection)
+            drawn = explained_picture(frame.image_rgb, inspection)
             write_image(self._directory / files["heatmap"], drawn)
 
     def _free_stem(self, frame: Frame, inspection: Inspection) -> str:

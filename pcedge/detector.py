@@ -11,11 +11,14 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import Inspection, Verdict, find_regions, invalid
+from pcedge.camera import Explain, Inspection, Region, Verdict, find_regions, invalid, unexplained
 from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.preprocessing import Preprocessing
 from pcedge.threshold import PValues
+
+# What counts as the top of a map that stays below every threshold, as a share of its peak.
+_TOP = 0.9
 
 
 class Scored(Protocol):
@@ -37,8 +40,9 @@ class Detector(ABC, Generic[Stages]):
         preprocessing: How a picture becomes the network's input.
         grid_hw: Grid of the scores that the map is made of, and that a mask can exempt.
         threshold: Scores above it are NG.
-        map_threshold: Map values above it are coloured.
+        map_threshold: Map values above it are coloured as NG.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
+        review_map_threshold: Map values above it are coloured as REVIEW; None for none.
         p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
 
     Raises:
@@ -54,6 +58,7 @@ class Detector(ABC, Generic[Stages]):
         threshold: float,
         map_threshold: float,
         review_threshold: float | None = None,
+        review_map_threshold: float | None = None,
         p_values: PValues | None = None,
     ) -> None:
         if not isfinite(threshold):
@@ -66,6 +71,7 @@ class Detector(ABC, Generic[Stages]):
         self.threshold = threshold
         self.map_threshold = map_threshold
         self.review_threshold = review_threshold
+        self.review_map_threshold = review_map_threshold
         self.p_values = p_values
 
     @abstractmethod
@@ -89,6 +95,12 @@ class Detector(ABC, Generic[Stages]):
     def searches_on_device(self) -> bool:
         """Whether the runtime goes further than the network's outputs, so that these are not seen."""
         return False
+
+    def explain(
+        self, stages: Stages, regions: tuple[Region, ...], map_to_picture: NDArray[np.float64]
+    ) -> Explain:
+        """What explains regions when it is called; a method that has no reasons to show gives none."""
+        return unexplained
 
     def prepare(self) -> None:
         """Make ready what the first frame should not wait for."""
@@ -123,7 +135,7 @@ class Detector(ABC, Generic[Stages]):
         verdict = self._verdict(stages.score)
         score_map = self.score_map(stages)
         map_to_picture = self.preprocessing.map_to_picture(width, height)
-        passes = verdict is Verdict.OK
+        regions = () if verdict is Verdict.OK else self._regions(score_map, map_to_picture)
         return Inspection(
             verdict=verdict,
             score=stages.score,
@@ -133,14 +145,40 @@ class Detector(ABC, Generic[Stages]):
             map_threshold=self.map_threshold,
             review_threshold=self.review_threshold,
             p_value=None if self.p_values is None else self.p_values.of(stages.score),
-            regions=() if passes else find_regions(score_map, map_to_picture, self.map_threshold),
+            regions=regions,
+            review_map_threshold=self.review_map_threshold,
+            explain=self.explain(stages, regions, map_to_picture) if regions else unexplained,
         )
+
+    def most_unusual(
+        self, stages: Stages, image_rgb: NDArray[np.uint8]
+    ) -> tuple[tuple[Region, ...], Explain]:
+        """The place of a picture that differs most, whatever its verdict is, and what explains it."""
+        height, width = image_rgb.shape[:2]
+        map_to_picture = self.preprocessing.map_to_picture(width, height)
+        regions = _top(self.score_map(stages), map_to_picture)
+        return regions, self.explain(stages, regions, map_to_picture)
+
+    def _regions(
+        self, score_map: NDArray[np.float32], map_to_picture: NDArray[np.float64]
+    ) -> tuple[Region, ...]:
+        """Where a flagged picture differs: what is coloured, or the top of the map where nothing is.
+
+        The score is of one patch, the map is smoothed: a single patch can exceed its limit and the map not.
+        """
+        lowest = self.map_threshold if self.review_map_threshold is None else self.review_map_threshold
+        return find_regions(score_map, map_to_picture, lowest) or _top(score_map, map_to_picture)
 
     def _verdict(self, score: float) -> Verdict:
         if not score <= self.threshold:
             return Verdict.NG
         review = self.review_threshold is not None and score > self.review_threshold
         return Verdict.REVIEW if review else Verdict.OK
+
+
+def _top(score_map: NDArray[np.float32], map_to_picture: NDArray[np.float64]) -> tuple[Region, ...]:
+    """The top of a map, however low it is."""
+    return find_regions(score_map, map_to_picture, _TOP * float(score_map.max()), most=1)
 
 
 # Whatever its stages are, for those who only hand them back to it.

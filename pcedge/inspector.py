@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank
+from pcedge.camera import Explain, Region
 from pcedge.detector import Detector
+from pcedge.explaining import Explainer
 from pcedge.export import Runtime, SearchingRuntime
-from pcedge.limits import p_values_of
+from pcedge.limits import map_thresholds, p_values_of
 from pcedge.manifest import Manifest
+from pcedge.nominal_pictures import KeptPictures
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map, image_score, reweighted_score
 from pcedge.threshold import PValues
@@ -43,10 +46,12 @@ class Inspector(Detector[Stages]):
         preprocessing: How a picture becomes the network's input.
         grid_hw: Grid of patches.
         threshold: Scores above it are NG.
-        map_threshold: Map values above it are coloured.
+        map_threshold: Map values above it are coloured as NG.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
+        review_map_threshold: Map values above it are coloured as REVIEW; None for none.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
         p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
+        pictures: Of the training images, for explanations; None where there are none.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -62,8 +67,10 @@ class Inspector(Detector[Stages]):
         threshold: float,
         map_threshold: float,
         review_threshold: float | None = None,
+        review_map_threshold: float | None = None,
         neighbours: int = 1,
         p_values: PValues | None = None,
+        pictures: KeptPictures | None = None,
     ) -> None:
         super().__init__(
             runtime,
@@ -72,10 +79,12 @@ class Inspector(Detector[Stages]):
             threshold=threshold,
             map_threshold=map_threshold,
             review_threshold=review_threshold,
+            review_map_threshold=review_map_threshold,
             p_values=p_values,
         )
         self.bank = bank
         self.neighbours = neighbours
+        self.explainer = Explainer(bank, preprocessing, grid_hw, pictures)
         self._on_device = None
         # An approximate index that was asked for was measured: an exact search on the device is not that one.
         # And re-weighting needs the embeddings, which a search on the device does not show.
@@ -91,19 +100,23 @@ class Inspector(Detector[Stages]):
         *,
         threshold: float | None = None,
         review: float | None = None,
+        pictures: KeptPictures | None = None,
     ) -> "Inspector":
         """Inspect as a manifest says, or with another threshold, and with REVIEW above ``review``."""
         limit = manifest.threshold
+        map_threshold, review_map_threshold = map_thresholds(limit, threshold, review)
         return cls(
             runtime,
             bank,
             manifest.preprocessing,
             manifest.embedding.grid_hw,
             threshold=limit.score if threshold is None else threshold,
-            map_threshold=limit.map,
+            map_threshold=map_threshold,
             review_threshold=review,
+            review_map_threshold=review_map_threshold,
             neighbours=manifest.score.neighbours,
             p_values=p_values_of(limit),
+            pictures=pictures,
         )
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
@@ -131,6 +144,12 @@ class Inspector(Detector[Stages]):
     def score_map(self, stages: Stages) -> NDArray[np.float32]:
         """The anomaly map, float32 [s, s] at the network's input size."""
         return anomaly_map(stages.squared_distances, self.grid_hw, self.preprocessing.input_size)
+
+    def explain(
+        self, stages: Stages, regions: tuple[Region, ...], map_to_picture: NDArray[np.float64]
+    ) -> Explain:
+        """The nearest normal patch of every region, when it is called."""
+        return self.explainer.later(stages.squared_distances, stages.rows, regions, map_to_picture)
 
     def without(self, stages: Stages, ignored: NDArray[np.bool_]) -> Stages:
         """The stages with patches that do not count as if they were those of the bank."""

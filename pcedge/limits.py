@@ -52,6 +52,7 @@ def find_limits(
         held_out=dict(zip(names, map(float, scores), strict=True)),
         review=review,
         review_rate=review_rate,
+        review_map=None if review_rate is None else threshold_at(map_peaks, review_rate, weights),
         groups=dict(zip(names, groups or (), strict=True)) if grouped else {},
         folds=folds,
         proven_rate=proven(rate),
@@ -66,3 +67,25 @@ def p_values_of(limits: ThresholdInfo) -> PValues | None:
         return None
     groups = [limits.groups.get(name, name) for name in limits.held_out]
     return PValues(list(limits.held_out.values()), weights_of(groups) if limits.groups else None)
+
+
+def map_thresholds(
+    limits: ThresholdInfo, threshold: float | None, review: float | None
+) -> tuple[float, float | None]:
+    """Above which values of the map colours say NG, and above which REVIEW.
+
+    They come from the same images as the thresholds of scores. For others, which none of these images says
+    anything of, they move by the same factor.
+
+    Args:
+        limits: The bundle's.
+        threshold: Of NG, where it is not the bundle's own; None if it is.
+        review: Of REVIEW; None for no REVIEW.
+    """
+    own = limits.score
+    ng = limits.map if threshold is None or own <= 0 else limits.map * threshold / own
+    if review is None:
+        return ng, None
+    if review == limits.review and limits.review_map is not None:
+        return ng, limits.review_map
+    return ng, limits.map * review / own if own > 0 else ng

@@ -72,6 +72,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
 
     Attributes:
+        review_map: Map values above it have the colours of REVIEW; None in a bundle of an earlier version.
         groups: The group of each held-out image; empty where every image stands alone.
         folds: How many folds the images were dealt to; 1 where the bank saw none of them, 0 where a bundle of
             an earlier version does not say.
@@ -91,6 +92,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     held_out: dict[str, float]
     review: float | None = None
     review_rate: float | None = None
+    review_map: float | None = None
     groups: dict[str, str] = msgspec.field(default_factory=dict)
     folds: int = 0
     proven_rate: float | None = None

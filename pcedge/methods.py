@@ -10,6 +10,7 @@ from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle, locate_bundle
 from pcedge.defaults import DEFAULT_MODELS
 from pcedge.detector import AnyDetector
 from pcedge.errors import BundleError
+from pcedge.explaining import open_pictures
 from pcedge.export import Runtime
 from pcedge.inspector import Inspector
 from pcedge.manifest import PATCHCORE, Precision, method_of
@@ -46,6 +47,7 @@ def open_detector(
     device: str = "auto",
     precision: Precision | None = None,
     threshold: float | None = None,
+    review: bool = False,
 ) -> Iterator[AnyDetector]:
     """Load what a bundle needs to judge pictures, as ``open_inspector`` does for PatchCore.
 
@@ -55,6 +57,7 @@ def open_detector(
         device: Where the runtime runs.
         precision: Of the network; None for the bundle's.
         threshold: Used instead of the bundle's own.
+        review: Whether scores above the bundle's second threshold are REVIEW.
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
@@ -63,7 +66,8 @@ def open_detector(
     if precision is not None:
         bundle = bundle.in_precision(precision)
     with open_network(bundle, Candidate(runtime, device)) as opened:
-        yield detector_of(bundle, opened, threshold=threshold)
+        lower = bundle.manifest.threshold.review if review else None
+        yield detector_of(bundle, opened, threshold=threshold, review=lower)
 
 
 def open_network(bundle: AnyBundle, chosen: Candidate) -> Runtime:
@@ -104,7 +108,14 @@ def detector_of(
     """
     if isinstance(bundle, BaselineBundle):
         return inspect_with(bundle, runtime, threshold=threshold, review=review)
-    return Inspector.of(bundle.manifest, runtime, bundle.open_bank(), threshold=threshold, review=review)
+    return Inspector.of(
+        bundle.manifest,
+        runtime,
+        bundle.open_bank(),
+        threshold=threshold,
+        review=review,
+        pictures=open_pictures(bundle),
+    )
 
 
 def has_exported_network(bundle: AnyBundle) -> bool:

@@ -7,7 +7,10 @@ ordinary uncompressed zip of JPEGs, each called after its image, which any archi
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from itertools import chain
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from struct import unpack
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
@@ -25,7 +28,8 @@ _QUALITY = 90
 _READ_AHEAD = 16
 _SUFFIX = ".jpg"
 # What a zip needs for an entry besides its content and, twice, its name: two headers and the list's end.
-_ENTRY_BYTES, _END_BYTES = 30 + 46, 22
+_HEADER_BYTES, _END_BYTES = 30, 22
+_ENTRY_BYTES = _HEADER_BYTES + 46
 
 
 def keep_pictures(
@@ -91,36 +95,61 @@ def add_nominal(
     """
     first = {name: _encode(picture) for name, picture in pictures}
     unwanted = {*drop, *first}
-    held = _read_all(path) if path.is_file() else {}
-    rest = {name: jpeg for name, jpeg in held.items() if name not in unwanted}
-    return _write(path, [*first.items(), *rest.items()], limit_bytes)
+    held = KeptPictures(path) if path.is_file() else None
+    kept = [name for name in held.names if name not in unwanted] if held else []
+    rest = ((name, held.jpeg(name) or b"") for name in kept) if held else ()
+    return _write(path, chain(first.items(), rest), limit_bytes)
 
 
-def nominal_names(path: Path) -> tuple[str, ...]:
-    """The images whose pictures a file holds, the most important first.
+class KeptPictures:
+    """The pictures of a bundle's file, which stays mapped: the bundle may be replaced while they are in use.
+
+    Args:
+        path: The file.
 
     Raises:
         BundleError: It is damaged.
     """
-    return tuple(_read_all(path))
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with path.open("rb") as file, ZipFile(file) as archive:
+                self._entries = {entry.filename.removesuffix(_SUFFIX): entry for entry in archive.infolist()}
+                self._content = mmap(file.fileno(), 0, access=ACCESS_READ)
+        except (OSError, BadZipFile, ValueError) as error:
+            raise _damaged(path, error) from error
 
-def read_nominal(path: Path, name: str) -> NDArray[np.uint8] | None:
-    """An image's picture, uint8 [s, s, 3]; None if the file holds none of it.
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images there are pictures of, the most important first."""
+        return tuple(self._entries)
 
-    Raises:
-        BundleError: The file is damaged.
-    """
-    from PIL import Image, UnidentifiedImageError
+    def jpeg(self, name: str) -> bytes | None:
+        """An image's picture as it is stored; None if there is none."""
+        entry = self._entries.get(name)
+        if entry is None:
+            return None
+        # Entries are stored as they are, behind a header that ends with the sizes of what still follows it.
+        start = entry.header_offset + _HEADER_BYTES
+        start += sum(unpack("<HH", self._content[start - 4 : start]))
+        return self._content[start : start + entry.file_size]
 
-    try:
-        with ZipFile(path) as archive:
-            content = archive.read(name + _SUFFIX)
-        return np.asarray(Image.open(BytesIO(content)).convert("RGB"), np.uint8)
-    except KeyError:
-        return None
-    except (OSError, BadZipFile, UnidentifiedImageError) as error:
-        raise _damaged(path, error) from error
+    def read(self, name: str) -> NDArray[np.uint8] | None:
+        """An image's picture, uint8 [s, s, 3]; None if there is none.
+
+        Raises:
+            BundleError: It is damaged.
+        """
+        from PIL import Image
+
+        content = self.jpeg(name)
+        if content is None:
+            return None
+        try:
+            return np.asarray(Image.open(BytesIO(content)).convert("RGB"), np.uint8)
+        except OSError as error:  # Pillow's own is one
+            raise _damaged(self._path, error) from error
 
 
 def _see(paths: Mapping[str, Path], preprocessing: Preprocessing) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -139,14 +168,6 @@ def _see(paths: Mapping[str, Path], preprocessing: Preprocessing) -> Iterator[tu
             for name, picture in zip(part, pool.map(see, part), strict=True):
                 if picture is not None:
                     yield name, picture
-
-
-def _read_all(path: Path) -> dict[str, bytes]:
-    try:
-        with ZipFile(path) as archive:
-            return {name.removesuffix(_SUFFIX): archive.read(name) for name in archive.namelist()}
-    except (OSError, BadZipFile) as error:
-        raise _damaged(path, error) from error
 
 
 def _write(path: Path, jpegs: Iterable[tuple[str, bytes]], limit_bytes: int) -> int:

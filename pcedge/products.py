@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank
 from pcedge.bundle import EMBEDDER_FILE, Bundle
 from pcedge.errors import OptionError
+from pcedge.explaining import open_pictures
 from pcedge.export import OnnxRuntime, Runtime
 from pcedge.inspector import Inspector
 from pcedge.manifest import Manifest
+from pcedge.nominal_pictures import KeptPictures
 from pcedge.runtimes import RuntimeKind, open_runtime
 
 OpenRuntime = Callable[[Bundle, RuntimeKind, str], Runtime]
@@ -53,6 +55,7 @@ class _Product:
     bundle: Bundle
     bank: Bank
     runtime: Runtime
+    pictures: KeptPictures | None
 
 
 class Products:
@@ -140,7 +143,13 @@ class Products:
                 if self._loaded.get(name) is loading:
                     del self._loaded[name]
             raise
-        return Inspector.of(product.bundle.manifest, product.runtime, product.bank, threshold=threshold)
+        return Inspector.of(
+            product.bundle.manifest,
+            product.runtime,
+            product.bank,
+            threshold=threshold,
+            pictures=product.pictures,
+        )
 
     def drop(self, name: str) -> None:
         """Forget a product's bank; the next ``switch`` reads it anew, as after a new fit."""
@@ -187,7 +196,7 @@ class Products:
         bundle = Bundle.open(directory)
         bank = bundle.open_bank()
         bank.prepare()
-        return _Product(bundle, bank, self._network(bundle))
+        return _Product(bundle, bank, self._network(bundle), open_pictures(bundle))
 
     def _network(self, bundle: Bundle) -> Runtime:
         """The runtime of a bundle's network, opened unless it is; only the loader asks."""

@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 from pcedge.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
 from pcedge.defaults import DEFAULT_BATCH
 from pcedge.errors import BundleError, MissingExtraError, OptionError, RuntimeUnavailableError
+from pcedge.explaining import open_pictures
 from pcedge.export import (
     OnnxRuntime,
     OnnxSearchingRuntime,
@@ -72,7 +73,13 @@ def open_inspector(
     bundle = bundle.in_precision(precision or bundle.manifest.precision)
     bank = bundle.open_bank()
     with open_runtime(bundle, runtime, device) as opened:
-        yield Inspector.of(bundle.manifest, opened, bank, threshold=threshold)
+        yield Inspector.of(
+            bundle.manifest,
+            opened,
+            bank,
+            threshold=threshold,
+            pictures=open_pictures(bundle),
+        )
 
 
 def runtime_kind(name: str) -> RuntimeKind:

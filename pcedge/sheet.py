@@ -8,11 +8,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import Frame, Inspection, result_picture, write_image
+from pcedge.camera import (
+    Frame,
+    Inspection,
+    explanation_sheet,
+    heat_legend,
+    result_picture,
+    write_image,
+)
 
 _TILE_PX = 256
 _GAP_PX = 8
 _GROUND = 24
+_LEGEND_PX = 640
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -33,6 +41,8 @@ _PAGE = """<!doctype html>
 <h1>{title}</h1>
 <p>{introduction}</p>
 <table>{facts}</table>
+<p><img src="sheet/legend.png" alt="What the colours of the heatmaps mean"></p>
+<p>Click on a heatmap to see why a part was flagged, and the nearest normal patch.</p>
 <div class="tiles">
 {tiles}
 </div>
@@ -40,8 +50,8 @@ _PAGE = """<!doctype html>
 """
 _TILE = (
     '<figure><div><a href="{picture}"><img src="{picture}" alt=""></a>'
-    '<a href="{heatmap}"><img src="{heatmap}" alt=""></a></div>'
-    '<figcaption>{title}: <b class="{verdict}">{verdict}</b>, score {score}</figcaption></figure>'
+    '<a href="{explained}"><img src="{heatmap}" alt=""></a></div>'
+    '<figcaption>{title}: <b class="{verdict}">{verdict}</b>, score {score}{reason}</figcaption></figure>'
 )
 
 
@@ -63,11 +73,14 @@ def write_sheet(
     figures = []
     drawn = []
     for number, tile in enumerate(tiles):
-        result = result_picture(Frame("", number, tile.title, 0.0, tile.image_rgb), tile.inspection)
+        frame = Frame("", number, tile.title, 0.0, tile.image_rgb)
+        result = result_picture(frame, tile.inspection)
         drawn += [_fitted(tile.image_rgb), _fitted(result)]
-        names = (f"sheet/{number:02d}.png", f"sheet/{number:02d}-heatmap.jpg")
+        stem = f"sheet/{number:02d}"
+        names = (f"{stem}.png", f"{stem}-heatmap.jpg", f"{stem}-explained.jpg")
         write_image(directory / names[0], tile.image_rgb)
         write_image(directory / names[1], result)
+        write_image(directory / names[2], explanation_sheet(frame, tile.inspection))
         figures.append(_figure(tile, *names))
     rows = "".join(f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in facts.items())
     page = _PAGE.format(
@@ -78,15 +91,23 @@ def write_sheet(
     )
     html, png = directory / "index.html", directory / "sheet.png"
     html.write_text(page, encoding="utf-8")
-    write_image(png, _grid(drawn, columns=6))
+    grid = _grid(drawn, columns=6)
+    if tiles:
+        write_image(pictures / "legend.png", heat_legend(tiles[0].inspection, _LEGEND_PX))
+        grid = np.concatenate([grid, heat_legend(tiles[0].inspection, grid.shape[1])])
+    write_image(png, grid)
     return html, png
 
 
-def _figure(tile: Tile, picture: str, heatmap: str) -> str:
+def _figure(tile: Tile, picture: str, heatmap: str, explained: str) -> str:
     score = tile.inspection.score
+    reasons = tile.inspection.explain()
+    times = reasons[0].times_typical if reasons else None
     return _TILE.format(
         picture=picture,
         heatmap=heatmap,
+        explained=explained,
+        reason="" if times is None else f", {times:.1f} times the typical distance",
         title=escape(tile.title),
         verdict=tile.inspection.verdict.value,
         score="not judged" if score is None else f"{score:.4g}",

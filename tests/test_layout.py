@@ -23,6 +23,8 @@ WORKSTATION = {
     "pcedge.baselines.padim.fitter",
     "pcedge.baselines.padim.network",
     "pcedge.baselines.pyramid",
+    "pcedge.baselines.spade.fitter",
+    "pcedge.baselines.spade.network",
     "pcedge.compact",
     "pcedge.demo",
     "pcedge.distillation",

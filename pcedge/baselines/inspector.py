@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pcedge.detector import Detector
 from pcedge.export import Runtime
-from pcedge.limits import p_values_of
+from pcedge.limits import map_thresholds, p_values_of
 from pcedge.scoring import anomaly_map
 
 from .manifest import BaselineManifest
@@ -57,13 +57,15 @@ class BaselineInspector(Detector[Scores]):
         review: float | None = None,
     ) -> None:
         limit = manifest.threshold
+        map_threshold, review_map_threshold = map_thresholds(limit, threshold, review)
         super().__init__(
             runtime,
             manifest.preprocessing,
             manifest.grid_hw,
             threshold=limit.score if threshold is None else threshold,
-            map_threshold=limit.map,
+            map_threshold=map_threshold,
             review_threshold=review,
+            review_map_threshold=review_map_threshold,
             p_values=p_values_of(limit),
         )
         self._scorer = scorer

@@ -1,12 +1,13 @@
 """The features that the baselines share: several layers of a pretrained network, laid over one grid."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pcedge.backbones import DEFAULT_BACKBONE, Backbone, load_backbone
+from pcedge.backbones import DEFAULT_BACKBONE, Backbone, load_backbone, read_state
 from pcedge.compact import COMPACT
 from pcedge.encoders import ENCODERS
 from pcedge.errors import WeightsUnavailableError
@@ -70,9 +71,14 @@ class Pyramid(nn.Module):
 
 
 def load_pyramid_backbone(
-    options: FitOptions, progress: Progress
+    options: FitOptions, progress: Progress, *, last: str = ""
 ) -> tuple[Backbone, WeightsUnavailableError | None]:
     """Load the backbone that was asked for, or the default one, with the layers of a pyramid.
+
+    Args:
+        options: Backbone, weights, and layers in place of the pyramid's.
+        progress: Told of the stage ``download``, where weights have to be downloaded.
+        last: A layer to add to a ResNet's, where the weights go so far.
 
     Returns:
         The backbone, and why it is ``pcedge-s`` although nobody asked for it, if it is.
@@ -83,6 +89,8 @@ def load_pyramid_backbone(
     """
     named = options.backbone or DEFAULT_BACKBONE
     layers, size = options.layers or _pyramid_of(named), options.preprocessing.input_size
+    if last and layers == RESNET_PYRAMID and not options.layers and _go_so_far(options.weights, last):
+        layers = (*layers, last)
     try:
         return load_backbone(named, layers, options.weights, progress, size=size), None
     except WeightsUnavailableError as error:
@@ -91,6 +99,11 @@ def load_pyramid_backbone(
         raise WeightsUnavailableError(
             error.what, f"{error.hint} Without a download: --backbone {COMPACT}"
         ) from error
+
+
+def _go_so_far(weights: Path | None, layer: str) -> bool:
+    """Whether weights have a layer: a file may have been cut off before it."""
+    return weights is None or any(f".{layer}." in f".{name}" for name in read_state(weights))
 
 
 def _pyramid_of(name: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pcedge.manifest import PATCHCORE
 from .method import Method
 
 # Each folder has the method under the name METHOD.
-METHODS = ("padim",)
+METHODS = ("padim", "spade")
 
 
 def find_method(name: str) -> Method:

@@ -16,6 +16,7 @@ from .distill import distill
 from .doctor import doctor
 from .evaluate import evaluate
 from .exit_codes import ERROR, INTERRUPTED
+from .explain import explain
 from .export import export
 from .fit import fit
 from .index import index
@@ -83,6 +84,7 @@ app.command("export")(export)
 app.command("verify")(verify)
 app.command("watch")(watch)
 app.command("evaluate")(evaluate)
+app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("index")(index)
 app.command("sweep")(sweep)

@@ -49,8 +49,8 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            help="patchcore, or one that it is compared with: padim (docs/baselines.md). What follows on "
-            "embeddings, coresets and neighbours is PatchCore's."
+            help="patchcore, or one that it is compared with: padim or spade (docs/baselines.md). "
+            "--embedding, --like, --coreset and --neighbours are PatchCore's."
         ),
     ] = "patchcore",
     settings: Annotated[

@@ -51,7 +51,7 @@ def draw(
             picture,
             image.score_map,
             preprocessing.map_to_picture(width, height),
-            HeatScale.above(map_threshold),
+            HeatScale(map_threshold),
             mark_peak=group in ("miss", "found"),
         )
         write_image(directory / f"{stem}.jpg", picture)

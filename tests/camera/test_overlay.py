@@ -11,11 +11,12 @@ from pcedge.camera import (
     Inspection,
     Verdict,
     banner,
+    draw_findings,
     heatmap_overlay,
     result_picture,
 )
 
-SCALE = HeatScale(1.0, 2.0)
+SCALE = HeatScale(1.0)
 IDENTITY = np.array([[1.0, 0, 0], [0, 1, 0]])
 
 
@@ -73,8 +74,8 @@ def test_hotter_is_redder_and_stronger() -> None:
     assert redness == sorted(set(redness))
     assert np.array_equal(middle(2.0), middle(50.0))
     # From a faint veil to a colour that dominates.
-    assert np.abs(colours[0] - 100).max() < 60
-    assert colours[3][0] > 150
+    assert np.abs(colours[0] - 100).max() < 90
+    assert colours[3][1] < 40
 
 
 def test_a_map_pixel_lands_where_the_affine_map_says() -> None:
@@ -83,7 +84,7 @@ def test_a_map_pixel_lands_where_the_affine_map_says() -> None:
     # Four picture pixels for one of the map, shifted: centre 12 goes to 4 * 12 + 1.5 + 30 = 79.5.
     to_picture = np.array([[4.0, 0, 31.5], [0, 4.0, 11.5]])
 
-    drawn = heatmap_overlay(_picture(), scores, to_picture, HeatScale(2.0, 4.0))
+    drawn = heatmap_overlay(_picture(), scores, to_picture, HeatScale(2.0))
 
     rows, columns = np.nonzero(_changed(drawn, _picture())[10:90, 30:110])
     assert columns.mean() + 30 == pytest.approx(79.5, abs=0.6)
@@ -133,12 +134,80 @@ def test_the_ring_is_around_the_peak() -> None:
     assert (drawn[30, 110] == 100).all()
 
 
-@pytest.mark.parametrize("threshold", [3.0, 0.0, -2.0])
-def test_the_usual_scale_starts_at_the_threshold(threshold: float) -> None:
-    scale = HeatScale.above(threshold)
+@pytest.mark.parametrize(("ng", "review"), [(3.0, None), (3.0, 2.0), (0.0, None), (-2.0, -3.0), (1.0, 1.5)])
+def test_levels_rise_with_the_value_from_nothing_through_review_to_ng(
+    ng: float, review: float | None
+) -> None:
+    scale = HeatScale(ng, review)
+    low = ng if review is None else min(ng, review)
+    values = np.sort(np.concatenate([np.linspace(ng - 3, scale.high + 3, 999), [low, ng, scale.high]]))
 
-    assert scale.low == threshold
-    assert scale.high > scale.low
+    levels = scale.levels(values).astype(int)
+
+    assert (np.diff(levels) >= 0).all()
+    assert (levels[values <= low] == 0).all()
+    between = (values > low) & (values <= ng)
+    assert ((levels[between] > 0) & (levels[between] < 128)).all()
+    assert (levels[values > ng] >= 128).all()
+    assert (levels[values >= scale.high] == 255).all()
+    assert scale.high > scale.ng
+
+
+def test_review_is_yellow_and_ng_is_red() -> None:
+    scale = HeatScale(2.0, 1.0)
+
+    def colour(value: float) -> list[int]:
+        drawn = heatmap_overlay(_picture(), _flat_map(value), IDENTITY, scale)
+        return [int(channel) for channel in drawn[60, 80]]
+
+    for value in (1.1, 1.5, 2.0):
+        red, green, blue = colour(value)
+        assert red - green < 36
+        assert green - blue > 15
+    for value in (2.01, 3.0, 9.0):
+        red, green, _ = colour(value)
+        assert red - green > 75
+
+
+@pytest.mark.parametrize("verdict", [Verdict.OK, Verdict.REVIEW, Verdict.NG])
+def test_a_picture_never_says_more_than_its_verdict(verdict: Verdict) -> None:
+    scores = np.linspace(0, 5, 160, dtype=np.float32)[None].repeat(120, axis=0)
+    inspection = Inspection(
+        verdict, 1.0, 1.0, "", scores, IDENTITY, map_threshold=2.0, review_map_threshold=1.0
+    )
+
+    row = draw_findings(_picture(), inspection)[60:61]
+    drawn = row[0].astype(int)
+
+    yellow = (drawn[:, 1] - drawn[:, 2] > 5) & (drawn[:, 0] - drawn[:, 1] < 40)
+    red = drawn[:, 0] - drawn[:, 1] > 75
+    assert not _changed(row, _picture()[60:61])[0, scores[60] <= 0.9].any()
+    assert yellow.any() == (verdict is not Verdict.OK)
+    assert red.any() == (verdict is Verdict.NG)
+
+
+def test_the_same_value_has_the_same_colour_on_all_pictures_of_a_verdict() -> None:
+    rng = np.random.default_rng(0)
+    values = [np.sort(rng.uniform(0, 6, 160)).astype(np.float32) for _ in range(2)]
+    values[1][40:100] = values[0][40:100]
+
+    for verdict in (Verdict.REVIEW, Verdict.NG):
+        drawn = [
+            draw_findings(
+                _picture(),
+                Inspection(
+                    verdict,
+                    score,
+                    1.0,
+                    score_map_hw=one[None].repeat(120, axis=0),
+                    map_to_picture=IDENTITY,
+                    map_threshold=2.0,
+                    review_map_threshold=1.0,
+                ),
+            )
+            for one, score in zip(values, (3.0, 90.0), strict=True)
+        ]
+        assert np.array_equal(drawn[0][30:40, 42:98], drawn[1][30:40, 42:98])
 
 
 @pytest.mark.parametrize("verdict", Verdict)

@@ -16,10 +16,9 @@ from pcedge.fit_options import FitOptions
 from pcedge.fitting import fit
 from pcedge.nominal_pictures import (
     NOMINAL_FILE,
+    KeptPictures,
     add_nominal,
     keep_pictures,
-    nominal_names,
-    read_nominal,
     write_nominal,
 )
 from pcedge.preprocessing import Preprocessing
@@ -41,12 +40,12 @@ def test_pictures_come_back_by_the_names_of_their_images(path: Path) -> None:
 
     assert write_nominal(path, ((name, _picture(n)) for n, name in enumerate(names)), PLENTY) == 3
 
-    assert nominal_names(path) == tuple(names)
+    assert KeptPictures(path).names == tuple(names)
     for number, name in enumerate(names):
-        read = read_nominal(path, name)
+        read = KeptPictures(path).read(name)
         assert read is not None
         assert np.abs(read.astype(int) - _picture(number)).mean() < 4  # what JPEG leaves
-    assert read_nominal(path, "train/good/2.png") is None
+    assert KeptPictures(path).read("train/good/2.png") is None
     with ZipFile(path) as archive:
         assert {entry.compress_type for entry in archive.infolist()} == {ZIP_STORED}
 
@@ -79,10 +78,10 @@ def test_further_pictures_come_first_and_the_last_give_way(path: Path) -> None:
     before = elsewhere.read_bytes()
 
     assert add_nominal(path, [("c", _picture(1))], PLENTY, drop=["a"]) == 2
-    assert nominal_names(path) == ("c", "b")
+    assert KeptPictures(path).names == ("c", "b")
     assert elsewhere.read_bytes() == before
     assert add_nominal(path, [("d", _picture(0)), ("b", _picture(1))], size) == 2
-    assert nominal_names(path) == ("d", "b")
+    assert KeptPictures(path).names == ("d", "b")
     assert add_nominal(path.with_name("new.zip"), [("e", _picture(0))], PLENTY) == 1
 
 
@@ -90,11 +89,7 @@ def test_further_pictures_come_first_and_the_last_give_way(path: Path) -> None:
 def test_a_damaged_file_is_named(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
-    for use in (
-        lambda: read_nominal(path, "a"),
-        lambda: nominal_names(path),
-        lambda: add_nominal(path, [], 9),
-    ):
+    for use in (lambda: KeptPictures(path), lambda: add_nominal(path, [], 9)):
         with pytest.raises(BundleError, match=NOMINAL_FILE):
             use()
 
@@ -104,7 +99,7 @@ def test_an_entry_that_is_no_picture_is_an_error_too(path: Path) -> None:
         archive.writestr("a.jpg", b"no picture")
 
     with pytest.raises(BundleError, match=NOMINAL_FILE):
-        read_nominal(path, "a")
+        KeptPictures(path).read("a")
 
 
 def test_images_with_the_most_rows_come_first_and_those_without_any_stay_out(tmp_path: Path) -> None:
@@ -117,8 +112,8 @@ def test_images_with_the_most_rows_come_first_and_those_without_any_stay_out(tmp
 
     keep_pictures(tmp_path, sources, paths, Preprocessing(image_size=32), limit_mb=1)
 
-    assert nominal_names(tmp_path / NOMINAL_FILE) == ("c", "a")
-    read = read_nominal(tmp_path / NOMINAL_FILE, "c")
+    assert KeptPictures(tmp_path / NOMINAL_FILE).names == ("c", "a")
+    read = KeptPictures(tmp_path / NOMINAL_FILE).read("c")
     assert read is not None
     assert read.shape == (32, 32, 3)
 
@@ -135,6 +130,6 @@ def test_fit_keeps_pictures_and_can_leave_them_out(tmp_path: Path) -> None:
     without = fit(tmp_path / "parts", replace(options, name="b", pictures_mb=0)).bundle
 
     rows = bundle.open_bank().sources
-    assert set(nominal_names(bundle.file(NOMINAL_FILE))) == {rows.images[image] for image in rows.image}
+    assert set(KeptPictures(bundle.file(NOMINAL_FILE)).names) == {rows.images[image] for image in rows.image}
     assert bundle.manifest.pictures_mb == 16
     assert not Bundle.open(without.directory).has(NOMINAL_FILE)

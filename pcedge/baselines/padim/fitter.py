@@ -83,23 +83,24 @@ class PadimFitter:
         """Learn a Gaussian for every position and write them into a directory."""
         self.network.write_files(staging)
         fitted = learn_gaussians(task, self.network, self.chosen, staging, watch, progress)
-        images, dims = len(fitted.used), len(self.chosen)
+        seen = fitted.seen
+        images, dims = len(seen.used), len(self.chosen)
         few = (
             f"{images} images are no more than the {dims} dims of a Gaussian: much of its covariance is the "
             f"regularisation. Give it more images, or fewer dims: --set dims={max(1, images // 2)}"
         )
         return Learned(
             images=images,
-            skipped=fitted.skipped,
+            skipped=seen.skipped,
             grid_hw=self.network.embedding.grid_hw,
-            held_out=fitted.used,
+            held_out=seen.used,
             scores=fitted.scores,
             map_peaks=fitted.scores,
             how=f"cross-conformal: {fitted.folds} folds over the training images",
             settings={"dims": dims, "of": self.total},
             notes=(few,) if images <= dims else (),
-            cached=fitted.cached,
-            cache_problem=fitted.cache_problem,
+            cached=seen.cached,
+            cache_problem=seen.cache_problem,
         )
 
 

@@ -1,0 +1,8 @@
+"""SPADE: nearest normal images, and correspondences with their pixels in a pyramid of features.
+
+Cohen, Hoshen: "Sub-Image Anomaly Detection with Deep Pyramid Correspondences", 2020, arXiv 2005.02357.
+"""
+
+from .method import METHOD, Spade, SpadeSettings
+
+__all__ = ["METHOD", "Spade", "SpadeSettings"]
