@@ -17,7 +17,7 @@ ROW, EMBEDDING = "row", "embedding"
 _LISTS = 128
 _BLOCK_ROWS = 1000
 _WRITE_S = 120.0
-_SEARCH_S = 10.0
+_SEARCH_S = 30.0
 
 Written = Callable[[int, int], None]
 

@@ -96,7 +96,8 @@ class MilvusAddress:
             yield
         # A ValueError is a call on a connection that was closed, an OSError Milvus Lite's disk.
         except (MilvusException, grpc.RpcError, ValueError, OSError) as error:
-            said = str(getattr(error, "message", "") or error).strip().partition("\n")[0]
+            said = error.details() if isinstance(error, grpc.Call) else getattr(error, "message", str(error))
+            said = str(said).strip().partition("\n")[0]
             if token := _token():
                 said = said.replace(token, "***")
             raise BankServerError(

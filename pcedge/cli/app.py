@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from pcedge.errors import PcedgeError
 
 from .bench import bench
+from .compare import compare
 from .datasets import datasets
 from .demo import demo
 from .distill import distill
@@ -88,6 +89,7 @@ app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("index")(index)
 app.command("sweep")(sweep)
+app.command("compare")(compare)
 app.command("datasets")(datasets)
 app.command("report")(report)
 app.command("models")(models)

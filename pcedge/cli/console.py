@@ -45,6 +45,7 @@ _LABELS = {
     "data": "Reading the data",
     "sweep": "Points of the sweep",
     "categories": "Categories",
+    "compare": "Methods compared",
     "read": "Reading the runs",
     "draw": "Drawing",
     "typeset": "Typesetting",

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
-from pcedge.errors import OptionError
 
 from . import options, recipe
 
@@ -200,7 +199,6 @@ def _evaluate_bundle(
     *,
     json: bool,
 ) -> None:
-    from pcedge.bundle import Bundle
     from pcedge.evaluation import evaluate as evaluate_detector
     from pcedge.methods import has_exported_network, open_detector
     from pcedge.runtimes import runtime_kind
@@ -215,11 +213,6 @@ def _evaluate_bundle(
 
         from .evaluate_run import evaluate_run
 
-        if not isinstance(found, Bundle):
-            raise OptionError(
-                f"Runs are kept of PatchCore alone, and {found.directory} is of {found.manifest.method}.",
-                "Leave out --runtimes and --output; --json prints all that was measured.",
-            )
         kinds = parse_runtimes(runtimes) if runtimes else (kind,)
         evaluate_run(found, images, kinds, device, threshold, leaks, output, json=json)
         return

@@ -12,15 +12,15 @@ from rich.text import Text
 from .exit_codes import PARTLY_DONE
 
 if TYPE_CHECKING:
-    from pcedge.bundle import Bundle
     from pcedge.datasets import Dataset
     from pcedge.evaluation import LeakPolicy
+    from pcedge.methods import AnyBundle
     from pcedge.results import Run, RuntimeResult
     from pcedge.runtimes import RuntimeKind
 
 
 def evaluate_run(
-    bundle: "Bundle",
+    bundle: "AnyBundle",
     dataset: "Dataset",
     kinds: "Sequence[RuntimeKind]",
     device: str,

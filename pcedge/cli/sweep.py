@@ -10,6 +10,7 @@ from pcedge.errors import MissingExtraError, OptionError
 
 from . import options, recipe
 from .exit_codes import PARTLY_DONE
+from .weights import weights_by_backbone
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,7 +78,7 @@ def sweep(
         image_sizes=_numbers(image_size, "--image-size 224,320"),
         coresets=tuple(CoresetSize.parse(size) for size in _listed(coreset)),
         neighbours=_numbers(neighbours, "--neighbours 1,3,9"),
-        weights=_weights(weights or []),
+        weights=weights_by_backbone(weights or []),
         seed=seed,
         device=device,
         cache_gb=cache_gb,
@@ -108,19 +109,6 @@ def _numbers(text: str, example: str) -> tuple[int, ...]:
         raise OptionError(
             f"{text!r} is not a list of whole numbers.", f"Write it like this: {example}"
         ) from None
-
-
-def _weights(given: list[str]) -> dict[str, Path]:
-    pairs = {}
-    for one in given:
-        name, equals, path = one.partition("=")
-        if not equals or not Path(path).is_file():
-            raise OptionError(
-                f"--weights {one} does not name a backbone and a file that is there.",
-                "Write it like this: --weights resnet18=weights/resnet18.pth",
-            )
-        pairs[name] = Path(path)
-    return pairs
 
 
 def _print_json(found: "Sweep") -> None:

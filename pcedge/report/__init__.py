@@ -1,5 +1,6 @@
 """Reports: finished runs as one document, typeset for paper or for a screen."""
 
+from .comparison import comparison_points
 from .finding import Finding, Rule
 from .findings import findings
 from .study import Study, load_study
@@ -11,6 +12,7 @@ __all__ = [
     "Rule",
     "Study",
     "Written",
+    "comparison_points",
     "findings",
     "load_study",
     "write_report",

@@ -2,11 +2,18 @@
 
 from collections.abc import Iterator
 
+from pcedge.manifest import PATCHCORE
 from pcedge.preprocessing import Preprocessing
 
 from .document import Block, Heading, Table
 from .study import Group, Study
-from .wording import listed, percent
+from .wording import NOT_MEASURED, listed, percent
+
+# In the order in which they are shown.
+_ROWS = (
+    *("method", "preset", "backbone", "weights", "preprocessing", "embedding", "coreset", "bank rows"),
+    *("neighbours", "seed", "threshold"),
+)
 
 
 def settings(study: Study) -> Iterator[Block]:
@@ -15,7 +22,7 @@ def settings(study: Study) -> Iterator[Block]:
     groups = study.groups
     names: tuple[str, ...] = ("setting", *(group.title if len(groups) > 1 else "value" for group in groups))
     columns = [_settings_column(group) for group in groups]
-    rows = tuple((name, *(column[name] for column in columns)) for name in columns[0])
+    rows = tuple((name, *(column[name] for column in columns)) for name in _ROWS)
     yield Table(
         "Everything that decides a score", names, rows, left=tuple(range(len(names))), wrap=len(names) - 1
     )
@@ -23,8 +30,21 @@ def settings(study: Study) -> Iterator[Block]:
 
 def _settings_column(group: Group) -> dict[str, str]:
     stated = group.settings
+    own = ", ".join(f"{name} = {value}" for name, value in stated.options.items())
+    if stated.method != PATCHCORE:
+        return {
+            **dict.fromkeys(_ROWS, NOT_MEASURED),
+            "method": f"{stated.method}{f': {own}' if own else ''}",
+            "preset": stated.preset or "none",
+            "backbone": f"{stated.backbone} ({', '.join(stated.layers)})" if stated.backbone else "none",
+            "weights": stated.weights or "none",
+            "preprocessing": _preprocessing(stated.preprocessing),
+            "seed": str(stated.seed),
+            "threshold": _threshold(group),
+        }
     rows = sorted(subject.run.settings.bank_rows for subject in group.subjects)
     return {
+        "method": stated.method,
         "preset": stated.preset or "none",
         "backbone": f"{stated.backbone} ({', '.join(stated.layers)})",
         "weights": stated.weights,

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from pcedge.errors import OptionError, ResultError
+from pcedge.manifest import PATCHCORE
 from pcedge.presets import PRESETS
 from pcedge.progress import Progress, silent
 from pcedge.results import RUN_FILE, Curves, Run, Settings, find_runs, read_curves, read_run
@@ -63,12 +64,12 @@ class Group:
     @cached_property
     def published(self) -> Published | None:
         """Results of the official implementation in the preset's configuration."""
-        return published_for(self.settings.preset)
+        return published_for(self.settings.preset) if self.settings.method == PATCHCORE else None
 
     @cached_property
     def paper(self) -> dict[str, float]:
         """Means that the paper gives for the preset, in percent; empty for none."""
-        return paper_means(self.settings.preset)
+        return paper_means(self.settings.preset) if self.settings.method == PATCHCORE else {}
 
     @cached_property
     def compared(self) -> dict[tuple[str, str], Difference]:
@@ -91,7 +92,7 @@ class Group:
     def deviations(self) -> tuple[str, ...]:
         """Where the settings are not those of the preset, in words."""
         preset, settings = PRESETS.get(self.settings.preset), self.settings
-        if preset is None or preset.members:
+        if preset is None or preset.members or settings.method != PATCHCORE:
             return ()
         pairs = (
             ("backbone", settings.backbone, preset.backbone),
@@ -154,7 +155,9 @@ def load_study(paths: Sequence[Path], progress: Progress = silent) -> Study:
     for directory, run, curves in found:
         _check_date(directory, run)
         label = shortened(run.name, _LABEL)
-        if names[run.name] > 1:
+        if run.settings.label:
+            label = f"{shortened(run.data.name, _LABEL)}, {shortened(run.settings.label, _LABEL)}"
+        elif names[run.name] > 1:
             label += f" ({shortened(directory.resolve().parent.name, _LABEL)})"
         digest = sha256((directory / RUN_FILE).read_bytes()).hexdigest()
         subject = Subject(directory, run, curves, digest, label)
@@ -165,6 +168,16 @@ def load_study(paths: Sequence[Path], progress: Progress = silent) -> Study:
     )
 
 
+def rivals(study: Study) -> list[list[Subject]]:
+    """Runs of a comparison of methods, dataset by dataset; only where there are several."""
+    by_data: dict[tuple[str, str], list[Subject]] = {}
+    for subject in study.subjects:
+        if subject.run.settings.label:
+            facts = subject.run.data
+            by_data.setdefault((facts.title, facts.digest), []).append(subject)
+    return [subjects for subjects in by_data.values() if len(subjects) > 1]
+
+
 def interval_of(run: Run, metric: str) -> tuple[float, float] | None:
     """The 95 % confidence interval of a metric, from 0 to 1; None where the run has none."""
     found = run.metrics.get(metric)
@@ -173,10 +186,15 @@ def interval_of(run: Run, metric: str) -> tuple[float, float] | None:
 
 def _alike(settings: Settings) -> str:
     """What runs have in common that may stand in one table."""
-    return repr(msgspec.structs.replace(settings, bank_rows=0))
+    compared = {"weights_sha256": ""} if settings.label else {}  # tuned to each dataset, perhaps
+    return repr(msgspec.structs.replace(settings, bank_rows=0, **compared))
 
 
 def _title(settings: Settings) -> str:
+    if settings.label:
+        return shortened(settings.label, _LABEL)
+    if settings.method != PATCHCORE:
+        return ", ".join(filter(None, (settings.method, shortened(settings.backbone, _LABEL))))
     parts = (settings.preset, shortened(settings.backbone, _LABEL), f"coreset {settings.coreset}")
     return ", ".join(filter(None, parts))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pcedge.results import METRICS
 from pcedge.trials import Difference
 
+from .comparison_rules import comparison_findings
 from .document import prose
 from .finding import Finding, Rule
 from .study import MEAN, Group, Study, interval_of
@@ -121,4 +122,10 @@ def _runtimes(study: Study) -> Iterator[Finding]:
         yield Finding(AGREEMENT, prose(text, worst=worst))
 
 
-STUDY_RULES: tuple[Callable[[Study], Iterator[Finding]], ...] = (_data, _parity, _intervals, _runtimes)
+STUDY_RULES: tuple[Callable[[Study], Iterator[Finding]], ...] = (
+    _data,
+    _parity,
+    _intervals,
+    _runtimes,
+    comparison_findings,
+)

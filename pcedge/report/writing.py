@@ -15,6 +15,7 @@ from pcedge.progress import Progress, silent
 from .accuracy import OVERVIEW, accuracy, counts_in_words, overview_rows
 from .asked import asked, summary
 from .category import categories, curves_file, picture_file, shown_pictures
+from .comparison import comparison
 from .data import data
 from .document import Document, Table, shortened
 from .figures import curves_figure, overview_figure
@@ -147,6 +148,7 @@ def make_document(study: Study, options: ReportOptions, progress: Progress = sil
             *related_work(),
             *method(study),
             *settings(study),
+            *comparison(study),
             *accuracy(study),
             *peers(study, options.beside),
             *discussion(found),

@@ -81,6 +81,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         neighbours: Bank rows around the nearest one that re-weight the image score (paper, equation 7); 1
             for none, as in the official implementation.
         seed: Of everything random.
+        method: ``patchcore``, or the method that it is compared with. Of others ``embedding`` and ``coreset``
+            are empty, ``dims`` and ``bank_rows`` 0.
+        label: What a comparison of methods calls it; empty where none was made.
+        options: The settings of another method than PatchCore, as they were used, as text.
     """
 
     preset: str
@@ -95,6 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bank_rows: int
     neighbours: int
     seed: int
+    method: str = "patchcore"
+    label: str = ""
+    options: dict[str, str] = {}
 
 
 class ThresholdFacts(msgspec.Struct, frozen=True, kw_only=True):

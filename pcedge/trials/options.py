@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pcedge.errors import OptionError, WeightsError
 from pcedge.feature_cache import content_digest
+from pcedge.manifest import PATCHCORE
 from pcedge.presets import Member
 from pcedge.runtimes import RuntimeKind, runtime_kind
 
@@ -30,6 +31,9 @@ class TrialOptions:
         leaks: What becomes of test images that were also learned from.
         keep_bundles: Whether the bundles stay, in ``bundles`` beside the runs.
         command: The command line, for the record.
+        method: ``patchcore``, or a method that it is compared with.
+        settings: That method's own, by name.
+        label: What a comparison of methods calls it; empty for none.
     """
 
     fit: "FitOptions"
@@ -39,6 +43,9 @@ class TrialOptions:
     leaks: "LeakPolicy" = "report"
     keep_bundles: bool = field(default=False, compare=False)
     command: str = field(default="", compare=False)
+    method: str = PATCHCORE
+    settings: tuple[tuple[str, Any], ...] = ()
+    label: str = field(default="", compare=False)
 
 
 def parse_runtimes(text: str) -> tuple[RuntimeKind, ...]:
@@ -65,7 +72,7 @@ def request_digest(options: TrialOptions, data: str) -> str:
         WeightsError: The weights file cannot be read.
     """
     fit = options.fit
-    stated = (
+    stated: tuple[object, ...] = (
         version("pcedge"),
         options.preset,
         options.members,
@@ -82,12 +89,18 @@ def request_digest(options: TrialOptions, data: str) -> str:
         fit.review_rate,
         fit.calibration,
         fit.groups,
+        fit.finetune,
+        fit.review_rate,
+        fit.calibration,
+        fit.groups,
         fit.neighbours,
         fit.seed,
         fit.device,
         fit.memory_gb,
         data,
     )
+    if options.method != PATCHCORE:
+        stated = (*stated, options.method, options.settings)
     return blake2b(repr(stated).encode(), digest_size=20).hexdigest()
 
 

@@ -30,6 +30,7 @@ class Outcome:
         directory: Of the run.
         run: None where it failed.
         error: Why it failed; empty where it did not.
+        hint: What to do about that; empty where nothing is known.
         resumed: Whether the run was there already, finished.
         seconds: Time taken now.
     """
@@ -38,6 +39,7 @@ class Outcome:
     directory: Path
     run: Run | None = None
     error: str = ""
+    hint: str = ""
     resumed: bool = False
     seconds: float = 0.0
 
@@ -56,7 +58,9 @@ def run_one(
     try:
         run, resumed = _found_or_made(name, folder, options, output, progress)
     except PcedgeError as error:
-        return Outcome(name, directory, error=error.what, seconds=time.perf_counter() - began)
+        return Outcome(
+            name, directory, error=error.what, hint=error.hint, seconds=time.perf_counter() - began
+        )
     except Exception as error:  # the others must go on, whatever this one ran into
         reason = f"{type(error).__name__}: {error}"
         return Outcome(name, directory, error=reason, seconds=time.perf_counter() - began)
@@ -73,7 +77,7 @@ def _found_or_made(
     if finished := _finished(directory, request):
         return finished, True
     facts = data_facts(dataset, digest, audit(dataset, progress))
-    circumstances = Circumstances(name, request, facts, options.preset, options.command)
+    circumstances = Circumstances(name, request, facts, options.preset, options.command, options.label)
     models = output / BUNDLES if options.keep_bundles else output / _UNKEPT / name
     make = fit_and_evaluate_ensemble if options.members else fit_and_evaluate
     try:

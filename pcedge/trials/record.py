@@ -7,11 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pcedge.banks import INDEX_FILE
-from pcedge.bundle import Bundle
+from pcedge.baselines import BaselineManifest
 from pcedge.evaluation import Evaluation
 from pcedge.judging import Judged
 from pcedge.machine import describe_machine, library_versions
-from pcedge.manifest import Manifest
+from pcedge.manifest import Manifest, ProductManifest
+from pcedge.methods import AnyBundle
 from pcedge.results import (
     DataFacts,
     ImageRow,
@@ -36,6 +37,7 @@ class Circumstances:
         data: Facts of the dataset.
         preset: Name of the preset; empty for none.
         command: The command line; empty for none.
+        label: What a comparison of methods calls it; empty for none.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Circumstances:
     data: DataFacts
     preset: str = ""
     command: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ class Findings:
         seconds: By stage.
     """
 
-    bundles: Sequence[Bundle]
+    bundles: Sequence[AnyBundle]
     images: Sequence[Judged]
     evaluation: Evaluation
     threshold: ThresholdFacts | None
@@ -79,12 +82,14 @@ def write_down(staging: Path, findings: Findings, circumstances: Circumstances) 
         request=circumstances.request,
         command=circumstances.command,
         data=circumstances.data,
-        settings=_settings(manifests, circumstances.preset),
+        settings=_settings(manifests, circumstances),
         threshold=findings.threshold,
         metrics=next(result.metrics for result in findings.runtimes if not result.skipped),
         runtimes=findings.runtimes,
         seconds=findings.seconds,
-        bank_bytes=sum(manifest.files[INDEX_FILE].size for manifest in manifests),
+        bank_bytes=sum(
+            manifest.files[INDEX_FILE].size for manifest in manifests if INDEX_FILE in manifest.files
+        ),
         bundle_bytes=sum(file.size for manifest in manifests for file in manifest.files.values()),
         images=_rows(findings),
         skipped=_skipped(manifests) | findings.evaluation.skipped,
@@ -111,16 +116,19 @@ def _rows(findings: Findings) -> tuple[ImageRow, ...]:
     )
 
 
-def _skipped(manifests: Sequence[Manifest]) -> dict[str, str]:
+def _skipped(manifests: Sequence[ProductManifest]) -> dict[str, str]:
     return {name: reason for manifest in manifests for name, reason in manifest.skipped.items()}
 
 
-def _settings(manifests: Sequence[Manifest], preset: str) -> Settings:
+def _settings(manifests: Sequence[Manifest | BaselineManifest], stated: Circumstances) -> Settings:
     """How it was fitted; of an ensemble, what its members have in common, and their names joined."""
     first = manifests[0]
-    backbones = [manifest.backbone for manifest in manifests]
+    if isinstance(first, BaselineManifest):
+        return _baseline_settings(first, stated)
+    members = [manifest for manifest in manifests if isinstance(manifest, Manifest)]
+    backbones = [manifest.backbone for manifest in members]
     return Settings(
-        preset=preset,
+        preset=stated.preset,
         backbone="+".join(backbone.name for backbone in backbones),
         layers=tuple(layer for backbone in backbones for layer in backbone.layers),
         weights=" + ".join(dict.fromkeys(backbone.weights for backbone in backbones)),
@@ -129,7 +137,29 @@ def _settings(manifests: Sequence[Manifest], preset: str) -> Settings:
         embedding=first.embedding.kind,
         dims=first.embedding.dims,
         coreset=first.bank.coreset,
-        bank_rows=sum(manifest.bank.rows for manifest in manifests),
+        bank_rows=sum(manifest.bank.rows for manifest in members),
         neighbours=first.score.neighbours,
         seed=first.bank.seed,
+        label=stated.label,
+    )
+
+
+def _baseline_settings(manifest: BaselineManifest, stated: Circumstances) -> Settings:
+    backbone = manifest.backbone
+    return Settings(
+        preset=stated.preset,
+        backbone=backbone.name if backbone else "",
+        layers=backbone.layers if backbone else (),
+        weights=backbone.weights if backbone else "",
+        weights_sha256=backbone.weights_sha256 if backbone else "",
+        preprocessing=manifest.preprocessing,
+        embedding="",
+        dims=0,
+        coreset="",
+        bank_rows=0,
+        neighbours=1,
+        seed=manifest.seed,
+        method=manifest.method,
+        label=stated.label,
+        options={name: str(value) for name, value in manifest.settings.items()},
     )

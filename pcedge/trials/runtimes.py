@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pcedge.bundle import Bundle
+from pcedge.baselines import BaselineBundle
 from pcedge.datasets import Dataset, find_leaks
 from pcedge.errors import PcedgeError, RuntimeUnavailableError
 from pcedge.evaluation import Evaluation, LeakPolicy, left_out, summarise
 from pcedge.judging import Judged, judge
+from pcedge.methods import AnyBundle, open_detector
 from pcedge.progress import Progress, silent
 from pcedge.results import RuntimeResult
-from pcedge.runtimes import RuntimeKind, open_inspector
+from pcedge.runtimes import RuntimeKind
 
 from .metrics import metrics_of
 
@@ -35,7 +36,7 @@ class Measured:
 
 
 def measure(
-    bundle: Bundle,
+    bundle: AnyBundle,
     dataset: Dataset,
     kinds: Sequence[RuntimeKind],
     *,
@@ -70,7 +71,7 @@ def measure(
         try:
             if kind in known:
                 raise RuntimeUnavailableError(known[kind])
-            with open_inspector(bundle, runtime=kind, device=device, threshold=threshold) as inspector:
+            with open_detector(bundle, runtime=kind, device=device, threshold=threshold) as inspector:
                 skipped = left_out(leaks, policy)
                 images = tuple(judge(dataset, inspector, skipped, report))
                 limit, name = inspector.threshold, inspector.runtime.name
@@ -88,19 +89,22 @@ def measure(
 
 
 def exported_for(
-    bundle: Bundle, kinds: Sequence[RuntimeKind], progress: Progress = silent
-) -> tuple[Bundle, dict[RuntimeKind, str]]:
+    bundle: AnyBundle, kinds: Sequence[RuntimeKind], progress: Progress = silent
+) -> tuple[AnyBundle, dict[RuntimeKind, str]]:
     """Export a bundle for the runtimes that need it; a failure costs those runtimes alone.
 
     Returns:
         The bundle, exported where that could be done, and why some runtimes cannot run.
     """
+    from pcedge.baselines import export_baseline
     from pcedge.exporting import export_bundle
 
     needing = [kind for kind in kinds if kind != "torch"]
     if not needing:
         return bundle, {}
     try:
+        if isinstance(bundle, BaselineBundle):
+            return export_baseline(bundle, progress)[0], {}
         result = export_bundle(bundle, trt="tensorrt" in kinds, progress=progress)
     except PcedgeError as error:
         return bundle, dict.fromkeys(needing, error.what)

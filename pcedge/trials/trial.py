@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pcedge.bundle import Bundle
 from pcedge.datasets import Dataset, labelled_images
 from pcedge.evaluation import LeakPolicy
+from pcedge.manifest import PATCHCORE
+from pcedge.methods import AnyBundle
 from pcedge.progress import Progress, silent
 from pcedge.results import Run, ThresholdFacts, write_run
 from pcedge.runtimes import RuntimeKind
@@ -38,18 +39,12 @@ def fit_and_evaluate(
     Raises:
         PcedgeError: It cannot be fitted or evaluated; no run is written.
     """
-    from pcedge.fitting import fit
-
     labelled_images(dataset)
     watch = Stopwatch()
     with write_run(directory) as staging:
-        fitted = fit(
-            dataset.root,
-            replace(options.fit, models=models, name=circumstances.name, pictures_mb=0),
-            progress,
-        )
+        fitted, seconds = _fit(dataset, options, models, circumstances.name, progress)
         with watch.stage("export"):
-            bundle, unavailable = exported_for(fitted.bundle, options.runtimes, progress)
+            bundle, unavailable = exported_for(fitted, options.runtimes, progress)
         with watch.stage("evaluate"):
             measured = measure(
                 bundle,
@@ -60,12 +55,27 @@ def fit_and_evaluate(
                 unavailable=unavailable,
                 progress=progress,
             )
-        findings = _findings(bundle, measured, fitted.seconds | watch.seconds)
+        findings = _findings(bundle, measured, seconds | watch.seconds)
         return write_down(staging, findings, circumstances)
 
 
+def _fit(
+    dataset: Dataset, options: TrialOptions, models: Path, name: str, progress: Progress
+) -> tuple[AnyBundle, dict[str, float]]:
+    """Fit by the method that was asked for; the bundle, and the seconds of every stage."""
+    from pcedge.baselines import fit_baseline
+    from pcedge.fitting import fit
+
+    chosen = replace(options.fit, models=models, name=name, pictures_mb=0)
+    if options.method == PATCHCORE:
+        fitted = fit(dataset.root, chosen, progress)
+        return fitted.bundle, fitted.seconds
+    other = fit_baseline(dataset.root, options.method, chosen, dict(options.settings), progress)
+    return other.bundle, other.seconds
+
+
 def evaluate_bundle(
-    bundle: Bundle,
+    bundle: AnyBundle,
     dataset: Dataset,
     kinds: Sequence[RuntimeKind],
     directory: Path,
@@ -90,7 +100,7 @@ def evaluate_bundle(
         return write_down(staging, _findings(bundle, measured, watch.seconds), circumstances)
 
 
-def _findings(bundle: Bundle, measured: Measured, seconds: dict[str, float]) -> Findings:
+def _findings(bundle: AnyBundle, measured: Measured, seconds: dict[str, float]) -> Findings:
     limit = bundle.manifest.threshold
     return Findings(
         bundles=[bundle],

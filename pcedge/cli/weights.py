@@ -1,0 +1,23 @@
+"""Files of weights for several backbones, as options name them."""
+
+from pathlib import Path
+
+from pcedge.errors import OptionError
+
+
+def weights_by_backbone(given: list[str]) -> dict[str, Path]:
+    """Backbone to file, from ``resnet18=weights/resnet18.pth``.
+
+    Raises:
+        OptionError: One is not of that form, or its file is not there.
+    """
+    pairs = {}
+    for one in given:
+        name, equals, path = one.partition("=")
+        if not equals or not Path(path).is_file():
+            raise OptionError(
+                f"--weights {one} does not name a backbone and a file that is there.",
+                "Write it like this: --weights resnet18=weights/resnet18.pth",
+            )
+        pairs[name] = Path(path)
+    return pairs
