@@ -2,6 +2,7 @@
 
 from .approximate_index import ApproximateIndex, Loss, default_parameters
 from .bank import INDEX_FILE, ROWS_FILE, Bank, RowSources
+from .continued import continue_coreset
 from .cores import usable_cores
 from .coreset import Coreset, greedy_coreset
 from .coreset_torch import greedy_coreset_torch
@@ -33,6 +34,7 @@ __all__ = [
     "RowSources",
     "StagedCoreset",
     "StagedSelection",
+    "continue_coreset",
     "default_parameters",
     "greedy_coreset",
     "greedy_coreset_torch",

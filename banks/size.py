@@ -19,8 +19,8 @@ class CoresetSize:
 
     @classmethod
     def parse(cls, text: str) -> "CoresetSize":
-        """Read ``0.1``, ``10%`` or ``5000`` (rows); a whole number is a number of rows."""
-        stripped = text.strip()
+        """Read ``0.1``, ``10%``, ``5000`` or ``5000 rows``; a whole number is a number of rows."""
+        stripped = text.strip().removesuffix(" rows")
         try:
             if stripped.endswith("%"):
                 return cls._checked(fraction=float(stripped[:-1]) / 100, text=text)
@@ -43,7 +43,9 @@ class CoresetSize:
         return min(max(wanted, 1), total)
 
     def __str__(self) -> str:
-        return f"{self.fraction:g}" if self.fraction is not None else f"{self.count} rows"
+        if self.fraction is None:
+            return f"{self.count} rows"
+        return "1.0" if self.fraction == 1 else f"{self.fraction:g}"  # a whole number would be one of rows
 
 
 def _unusable(text: str) -> OptionError:

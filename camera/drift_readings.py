@@ -38,6 +38,6 @@ def drift_readings(monitors: Mapping[str, DriftMonitor]) -> list[Reading]:
                 )
         share = monitor.states[REJECTS].shift
         if share is not None:
-            text = "NG among the last 200 judged frames."
+            text = "NG among the last 50 judged frames."
             found.append(Reading("pcedge_ng_share", text, share, {"camera": camera}))
     return found

@@ -26,6 +26,8 @@ _SHOWN_BLOCKS = 5
 # It is back when it has been within the tolerance for so many blocks.
 _BACK_BLOCKS = 20
 _RECENT_FRAMES = 200
+# Of the rejects the share among so many is shown; too many may be a run of eight.
+_LATE_FRAMES = 50
 
 Standing = Literal["learning", "steady", "moved"]
 
@@ -37,7 +39,7 @@ class SeriesState:
     Attributes:
         standing: ``learning`` while it has no reference yet, ``steady``, or ``moved``.
         shift: Of the last 50 frames from the reference, in the quantity's unit; of the rejects, their share
-            among the last 200 frames. None before.
+            among these frames. None before.
         tolerance: How far it may wander; None before it has a reference.
         evidence: Wealth of the test, above 1 / a with a probability of at most a if nothing has moved.
         side: Where it has moved to; None unless it has.
@@ -196,7 +198,7 @@ class Rejects:
         """How it stands."""
         return SeriesState(
             standing="moved" if self._too_many else "steady",
-            shift=self._share() if self._recent else None,
+            shift=self._share_of_late() if self._recent else None,
             tolerance=self._rate,
             evidence=self._test.wealth,
             side="up" if self._too_many else None,
@@ -206,3 +208,7 @@ class Rejects:
 
     def _share(self) -> float:
         return sum(self._recent) / len(self._recent)
+
+    def _share_of_late(self) -> float:
+        late = list(self._recent)[-_LATE_FRAMES:]
+        return sum(late) / len(late)

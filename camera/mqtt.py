@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pcedge.errors import OutputError
@@ -29,7 +29,9 @@ class MqttTransport:
     """The way to an MQTT broker.
 
     Events go to ``TOPIC/events/CAMERA``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while
-    connected, ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks.
+    connected, ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks. While
+    something has moved at a camera, by its last event, the status says that too:
+    ``{"state": "online", "drift": {"CAMERA": ["light"]}}``.
 
     A broker that is killed may lose what it has acknowledged: Mosquitto saves what it holds every
     ``autosave_interval``. So after every break the events acknowledged within the last 5 s before it are sent
@@ -57,6 +59,8 @@ class MqttTransport:
         # What was acknowledged of late, with the time, and of that what is to be sent again.
         self._recent: deque[tuple[float, Message]] = deque(maxlen=_RECENT)
         self._again: list[Message] = []
+        # Replaced whole, as the client's thread reads it: camera to what has moved there.
+        self._drift: dict[str, list[str]] = {}
 
     def open(self, hurry: Callable[[], None]) -> None:
         """Start connecting.
@@ -119,9 +123,26 @@ class MqttTransport:
         """Give a message to the client, unless it has it; returns its packet number."""
         assert self._client is not None
         if message.number not in self._packets:
+            self._note_drift(message)
             topic = f"{self._topic}/events/{_level(message.topic)}"
             self._packets[message.number] = self._client.publish(topic, message.body, _AT_LEAST_ONCE).mid
         return self._packets[message.number]
+
+    def _note_drift(self, message: Message) -> None:
+        """Tell in the status what the event says has moved, where the one before said otherwise."""
+        assert self._client is not None
+        moved = list(json.loads(message.body).get("drift", {}))
+        if moved == self._drift.get(message.topic, []):
+            return
+        others = {camera: names for camera, names in self._drift.items() if camera != message.topic}
+        self._drift = {**others, message.topic: moved} if moved else others
+        self._tell_online(self._client)
+
+    def _tell_online(self, client: Client) -> None:
+        status = _state("online", self._drift)
+        packet = client.publish(f"{self._topic}/status", status, _AT_LEAST_ONCE, retain=True).mid
+        with self._changed:
+            self._of_no_interest.add(packet)
 
     def _wait_for(self, message: Message) -> None:
         packet = self._publish(message)
@@ -160,9 +181,8 @@ class MqttTransport:
         if reason.is_failure:
             self._lost(f"refused the connection: {reason}")
             return
-        packet = client.publish(f"{self._topic}/status", _state("online"), _AT_LEAST_ONCE, retain=True).mid
+        self._tell_online(client)
         with self._changed:
-            self._of_no_interest.add(packet)
             self._again += [message for _, message in self._recent]
             self._recent.clear()
             self._connected = True
@@ -192,8 +212,8 @@ class MqttTransport:
             self._changed.notify_all()
 
 
-def _state(state: str) -> str:
-    return json.dumps({"state": state})
+def _state(state: str, drift: Mapping[str, Sequence[str]] | None = None) -> str:
+    return json.dumps({"state": state, **({"drift": drift} if drift else {})})
 
 
 def _level(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .banks import CoresetSize
+    from .baselines import export_baseline, fit_baseline
     from .bundle import Bundle, find_bundle
     from .camera import read_image
     from .certificate import Certificate, write_certificate
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from .fit_options import FitOptions
     from .fitting import FitResult, fit
     from .inspector import Inspector
+    from .methods import find_any_bundle, open_detector
     from .metrics import Metric
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
+    from .teaching import TeachOptions, read_log, rollback, store_examples, teach
     from .triton_repository import write_triton_repository
     from .verifying import Choice, choose_runtime, verify
     from .watching import WatchOptions, watch
@@ -52,18 +55,27 @@ _HOMES = {
     "Metric": "metrics",
     "Preprocessing": "preprocessing",
     "Products": "products",
+    "TeachOptions": "teaching",
     "WatchOptions": "watching",
     "audit": "datasets",
     "candidates": "runtimes",
     "categories": "datasets",
     "choose_runtime": "verifying",
     "evaluate": "evaluation",
+    "export_baseline": "baselines",
     "export_bundle": "exporting",
+    "find_any_bundle": "methods",
     "find_bundle": "bundle",
     "fit": "fitting",
+    "fit_baseline": "baselines",
     "open_dataset": "datasets",
+    "open_detector": "methods",
     "open_inspector": "runtimes",
     "read_image": "camera",
+    "read_log": "teaching",
+    "rollback": "teaching",
+    "store_examples": "teaching",
+    "teach": "teaching",
     "verify": "verifying",
     "watch": "watching",
     "write_certificate": "certificate",
@@ -88,18 +100,27 @@ __all__ = [
     "Metric",
     "Preprocessing",
     "Products",
+    "TeachOptions",
     "WatchOptions",
     "audit",
     "candidates",
     "categories",
     "choose_runtime",
     "evaluate",
+    "export_baseline",
     "export_bundle",
+    "find_any_bundle",
     "find_bundle",
     "fit",
+    "fit_baseline",
     "open_dataset",
+    "open_detector",
     "open_inspector",
     "read_image",
+    "read_log",
+    "rollback",
+    "store_examples",
+    "teach",
     "verify",
     "watch",
     "write_certificate",

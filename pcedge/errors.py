@@ -62,6 +62,10 @@ class BundleError(PcedgeError):
     """A bundle is missing, damaged, incomplete or from another version."""
 
 
+class LessonRefusedError(PcedgeError):
+    """A lesson would blind the inspector; nothing was taught."""
+
+
 class ExportError(PcedgeError):
     """An exported network is invalid or does not equal its source."""
 

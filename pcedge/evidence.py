@@ -174,7 +174,15 @@ def read_evidence(bundle: Bundle) -> HeldOutEvidence | None:
     """
     if not bundle.has(CALIBRATION_FILE):
         return None
-    path = bundle.file(CALIBRATION_FILE)
+    return read_evidence_file(bundle.file(CALIBRATION_FILE))
+
+
+def read_evidence_file(path: Path) -> HeldOutEvidence:
+    """Read a file that ``HeldOutEvidence.write`` wrote.
+
+    Raises:
+        BundleError: The file is missing, or not what it should be.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             height, width = stored["grid_hw"].tolist()

@@ -14,10 +14,12 @@ from pcedge.bundle import Bundle
 from pcedge.camera import read_image, write_image
 from pcedge.errors import BundleError, DatasetError, ImageError
 from pcedge.inspector import Inspector, Stages
-from pcedge.scoring import anomaly_map, image_score
+from pcedge.manifest import Manifest
+from pcedge.scoring import anomaly_map, image_score, reweighted_score
 
 FOLDER = "golden"
 _STAGES_FILE = "stages.npz"
+FAULT_SUFFIX = "-with-noise"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class GoldenFrame:
 def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDArray[np.uint8]]:
     """Add the last picture with a square of noise in it, which no good part has."""
     name, image = list(images.items())[-1]
-    return {**images, f"{name}-with-noise": _with_noise(image, seed)}
+    return {**images, f"{name}{FAULT_SUFFIX}": _with_noise(image, seed)}
 
 
 def golden_frames(
@@ -93,6 +95,28 @@ def write_searched(path: Path, bundle: Bundle, frames: list[GoldenFrame], bank: 
         "score_map": np.stack([anomaly_map(distances, grid_hw, size) for distances, _ in found]),
         "score": np.array([image_score(distances) for distances, _ in found]),
     }
+    np.savez(path, **arrays)
+
+
+def renew_golden(directory: Path, manifest: Manifest, bank: Bank) -> None:
+    """Store what another bank makes of the embeddings that the reference found; the pictures stay.
+
+    Args:
+        directory: That of the bundle, or one that is to become it; its file is replaced, not written into.
+        manifest: Grid of patches, size of the map, and how patches become a score.
+        bank: The bank.
+    """
+    path = directory / FOLDER / _STAGES_FILE
+    with np.load(path, allow_pickle=False) as stored:
+        arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
+    grid_hw, size = manifest.embedding.grid_hw, manifest.preprocessing.input_size
+    found = [(*bank.search(embeddings), embeddings) for embeddings in arrays["embeddings"]]
+    arrays["squared_distances"] = np.stack([distances for distances, _, _ in found])
+    arrays["rows"] = np.stack([rows for _, rows, _ in found])
+    arrays["score_map"] = np.stack([anomaly_map(distances, grid_hw, size) for distances, _, _ in found])
+    neighbours = manifest.score.neighbours
+    arrays["score"] = np.array([reweighted_score(*one, bank, neighbours) for one in found])
+    path.unlink()
     np.savez(path, **arrays)
 
 

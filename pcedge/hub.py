@@ -35,7 +35,7 @@ def hub_file(name: str, progress: Progress = silent) -> Path:
         WeightsError: There are no such weights, or they cannot be stored.
     """
     url = _url(name)
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+    path = _cached(url)
     if path.is_file():
         return path
     try:
@@ -55,6 +55,16 @@ def hub_file(name: str, progress: Progress = silent) -> Path:
             "Make room or give the right to write there, or name another directory: TORCH_HOME=DIRECTORY",
         ) from error
     return path
+
+
+def cached_file(name: str) -> Path | None:
+    """The file with a torchvision network's pretrained weights, if it is on this machine."""
+    path = _cached(_url(name))
+    return path if path.is_file() else None
+
+
+def _cached(url: str) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
 
 
 def require_answer(url: str) -> None:

@@ -127,6 +127,20 @@ def test_a_fit_is_split_by_stage_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["line"]
 
 
+def test_teaching_a_mode_lowers_its_rejects_and_rolls_back_to_the_byte() -> None:
+    line = ("--train", "12", "--per-defect", "1", "--size", "128", "--draws", "1")
+
+    found = _result("teaching", "--backbone", "pcedge-s", "--coreset", "5%", *line)["datasets"]["line"]
+
+    assert [mode["mode"] for mode in found["modes"]] == ["side light", "brushed finish"]
+    assert all(mode["same_bytes"] for mode in found["modes"])
+    assert all(mode["rejected_after"] <= mode["rejected_before"] for mode in found["modes"])
+    assert all(mode["pictures"] == 7 for mode in found["modes"])
+    alone = [one for one in found["defects"] if one["offered"] == "alone"]
+    assert len(alone) == 6
+    assert all(one["taught"] == 0 for one in alone)
+
+
 @pytest.fixture
 def resnet18(tmp_path: Path) -> Path:
     """ResNet-18 with random weights."""
@@ -362,6 +376,21 @@ def test_a_bank_in_milvus_is_measured_and_survives_a_kill(tmp_path: Path) -> Non
     assert (found["killed"], found["same_neighbours"], found["rows"]) == (True, 1.0, 1100)
     assert found["largest_distance_error"] < 1e-5
     assert found["milvus_ms"] > found["exact_ms"]
+
+
+def test_drift_is_looked_for_where_nothing_moves_and_where_something_does() -> None:
+    small = ("--frames", "150", "--runs", "1", "--seeds", "1", "--train", "60", "--pictures", "12")
+
+    found = _result("drift", *small, "--before", "0", "--longest", "300", "--only", "10 % darker")
+
+    quiet = {kind for kind, one in found["made_up"].items() if one["promised"] and not one["alarms"]}
+    assert quiet == {"noise", "heavy tails", "ties", "wander", "offset"}
+    assert found["stationary"] == [{"frames": None, "named": [], "right": None, "text": ""}]
+    [(name, [step])] = found["changes"].items()
+    assert name == "10 % darker at once, after 0 frames"
+    assert step["named"] == ["light"]
+    assert step["right"] == step["frames"] <= 300
+    assert "darker than at fit" in step["text"]
 
 
 def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path) -> None:

@@ -20,6 +20,6 @@ def find_method(name: str) -> Method:
     """
     if name not in METHODS:
         raise OptionError(
-            f"There is no method {name!r}.", f"Choose --method {PATCHCORE}, {' or '.join(METHODS)}."
+            f"There is no method {name!r}.", f"Choose one of: {', '.join((PATCHCORE, *METHODS))}."
         )
     return cast(Method, import_module(f".{name}", __package__).METHOD)

@@ -22,9 +22,11 @@ from .export import export
 from .fit import fit
 from .index import index
 from .models import models
+from .plan import plan
 from .report import report
 from .service import service
 from .sweep import sweep
+from .teach import teach
 from .verify import verify
 from .watch import watch
 
@@ -88,7 +90,9 @@ app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("bench")(bench)
 app.command("index")(index)
+app.command("teach")(teach)
 app.command("sweep")(sweep)
+app.command("plan")(plan)
 app.command("compare")(compare)
 app.command("datasets")(datasets)
 app.command("report")(report)

@@ -74,10 +74,10 @@ def sweep(
 
     images = open_dataset(dataset, layout)
     chosen = SweepOptions(
-        backbones=_listed(backbone),
-        image_sizes=_numbers(image_size, "--image-size 224,320"),
-        coresets=tuple(CoresetSize.parse(size) for size in _listed(coreset)),
-        neighbours=_numbers(neighbours, "--neighbours 1,3,9"),
+        backbones=listed(backbone),
+        image_sizes=numbers(image_size, "--image-size 224,320"),
+        coresets=tuple(CoresetSize.parse(size) for size in listed(coreset)),
+        neighbours=numbers(neighbours, "--neighbours 1,3,9"),
         weights=weights_by_backbone(weights or []),
         seed=seed,
         device=device,
@@ -98,13 +98,15 @@ def sweep(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def listed(text: str) -> tuple[str, ...]:
+    """The parts of a list with commas, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def _numbers(text: str, example: str) -> tuple[int, ...]:
+def numbers(text: str, example: str) -> tuple[int, ...]:
+    """The whole numbers of a list with commas."""
     try:
-        return tuple(map(int, _listed(text)))
+        return tuple(map(int, listed(text)))
     except ValueError:
         raise OptionError(
             f"{text!r} is not a list of whole numbers.", f"Write it like this: {example}"

@@ -1,6 +1,8 @@
 """Sweeps: settings combined and measured on one dataset, to find what suits a device."""
 
 from .grid import SweepOptions, sweep
+from .measure import Measurement
+from .network import Network
 from .plot import PLOT, plot_points
 from .points import SWEEP_CSV, SWEEP_JSON, Point, Sweep, pareto, read_sweep, write_sweep
 
@@ -8,6 +10,8 @@ __all__ = [
     "PLOT",
     "SWEEP_CSV",
     "SWEEP_JSON",
+    "Measurement",
+    "Network",
     "Point",
     "Sweep",
     "SweepOptions",

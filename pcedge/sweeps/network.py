@@ -12,7 +12,9 @@ from pcedge.memory import GIGA
 from pcedge.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
+    from pcedge.backbones import Backbone
     from pcedge.embedding import PatchEmbedder
+    from pcedge.manifest import EmbeddingKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,40 @@ class Network:
         return (self.grid_hw[0] * self.grid_hw[1], self.dims)
 
 
+@dataclass(frozen=True, eq=False)
+class LoadedEmbedder:
+    """A backbone with its pooling, in PyTorch.
+
+    Attributes:
+        backbone: The network.
+        embedder: With the pooling.
+        kind: Of the pooling.
+        preprocessing: Whole pictures, resized.
+    """
+
+    backbone: "Backbone"
+    embedder: "PatchEmbedder"
+    kind: "EmbeddingKind"
+    preprocessing: Preprocessing
+
+
+def load_embedder(name: str, image_size: int, weights: Path | None) -> LoadedEmbedder:
+    """Load a backbone for whole pictures of a size, with the pooling that it has by default.
+
+    Raises:
+        ModuleNotFoundError: PyTorch is missing.
+        PcedgeError: The backbone or its weights cannot be used.
+    """
+    from pcedge.backbones import load_backbone
+    from pcedge.embedder import build_embedder, default_embedding
+    from pcedge.encoders import preprocessing_for
+
+    preprocessing = preprocessing_for(name, Preprocessing(image_size=image_size))
+    backbone = load_backbone(name, weights_file=weights, size=image_size)
+    kind = default_embedding(name)
+    return LoadedEmbedder(backbone, build_embedder(backbone.module, preprocessing, kind), kind, preprocessing)
+
+
 def load_network(name: str, image_size: int, weights: Path | None, device: str, cache_gb: float) -> Network:
     """Load a backbone for whole pictures of a size.
 
@@ -48,21 +84,16 @@ def load_network(name: str, image_size: int, weights: Path | None, device: str, 
         PcedgeError: PyTorch is missing, or the backbone or its weights cannot be used.
     """
     try:
-        from pcedge.backbones import load_backbone
-        from pcedge.embedder import build_embedder, default_embedding
-        from pcedge.encoders import preprocessing_for
+        loaded = load_embedder(name, image_size, weights)
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "fit", "A sweep") from None
-    preprocessing = preprocessing_for(name, Preprocessing(image_size=image_size))
-    backbone = load_backbone(name, weights_file=weights, size=image_size)
-    kind = default_embedding(name)
-    embedder: PatchEmbedder = build_embedder(backbone.module, preprocessing, kind)
+    backbone, embedder, preprocessing = loaded.backbone, loaded.embedder, loaded.preprocessing
     runtime = TorchRuntime(embedder, device)
     key = embedder_key(
         backbone=backbone.name,
         layers=backbone.layers,
         weights_sha256=backbone.weights_sha256,
-        embedding=kind,
+        embedding=loaded.kind,
         preprocessing=preprocessing,
         runtime=runtime.name,
         batch=BATCH,

@@ -269,6 +269,7 @@ def test_a_projection_in_several_chunks_is_that_of_the_whole() -> None:
         ("300", CoresetSize(count=300), 300),
         ("5000", CoresetSize(count=5000), 1000),
         ("0.0999", CoresetSize(fraction=0.0999), 99),
+        ("300 rows", CoresetSize(count=300), 300),
     ],
 )
 def test_coreset_sizes_are_read(text: str, expected: CoresetSize, of_1000: int) -> None:
@@ -281,7 +282,7 @@ def test_coreset_sizes_are_read(text: str, expected: CoresetSize, of_1000: int) 
 
 @pytest.mark.parametrize(
     "text",
-    [*SENSELESS.split(), "", " ", "10 rows", "9" * 5000],
+    [*SENSELESS.split(), "", " ", "10 patches", "9" * 5000],
 )
 def test_senseless_coreset_sizes_are_an_error_that_shows_them(text: str) -> None:
     with pytest.raises(OptionError) as caught:
@@ -291,9 +292,10 @@ def test_senseless_coreset_sizes_are_an_error_that_shows_them(text: str) -> None
     assert "0.1" in caught.value.hint
 
 
-@pytest.mark.parametrize(("text", "shown"), [("10%", "0.1"), ("5000", "5000 rows"), ("1.0", "1")])
+@pytest.mark.parametrize(("text", "shown"), [("10%", "0.1"), ("5000", "5000 rows"), ("100%", "1.0")])
 def test_a_coreset_size_is_shown_so_that_people_understand_it(text: str, shown: str) -> None:
     assert str(CoresetSize.parse(text)) == shown
+    assert str(CoresetSize.parse(shown)) == shown  # as a manifest states it
 
 
 @pytest.mark.parametrize(

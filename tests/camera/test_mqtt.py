@@ -95,6 +95,21 @@ def test_events_go_to_the_topic_of_their_camera_between_online_and_offline(
     assert (retained.retain, retained.payload) == (True, b'{"state": "offline"}')
 
 
+def test_the_status_says_what_has_moved_at_which_camera(
+    mosquitto: "Mosquitto", tmp_path: Path, event: Make, until: Until
+) -> None:
+    moved = {"light": "5% darker than at fit"}
+    with _listener(mosquitto.port, "pcedge/status") as messages:
+        with _sink(tmp_path, mosquitto.port) as sink:
+            for number, drift in enumerate(({}, moved, moved, {})):
+                sink.write(event(number, drift=drift))
+            until(lambda: sink.backlog().waiting == 0)
+        got = [json.loads(messages.get(timeout=5).payload) for _ in range(4)]
+
+    online = {"state": "online"}
+    assert got == [online, {**online, "drift": {"cam0": ["light"]}}, online, {"state": "offline"}]
+
+
 def test_the_last_will_says_offline_when_the_connection_breaks(
     mosquitto: "Mosquitto", tmp_path: Path, until: Until
 ) -> None:

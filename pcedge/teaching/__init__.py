@@ -1,0 +1,20 @@
+"""Teach-in: what new good pictures bring is added to the bank, with an audit log and a way back."""
+
+from .lesson import teach
+from .lesson_log import Entry, Offered, read_log
+from .options import DEFAULT_GROWTH, Limits, TeachOptions, TeachResult
+from .rollback import rollback
+from .storing import store_examples
+
+__all__ = [
+    "DEFAULT_GROWTH",
+    "Entry",
+    "Limits",
+    "Offered",
+    "TeachOptions",
+    "TeachResult",
+    "read_log",
+    "rollback",
+    "store_examples",
+    "teach",
+]

@@ -1,0 +1,128 @@
+"""A bundle that is being taught: its banks, their states, and how pictures look to each of them."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import Bank
+from pcedge.bundle import Bundle
+from pcedge.camera import FrameGate, read_image
+from pcedge.errors import ImageError
+from pcedge.feature_cache import content_digest
+from pcedge.gating import gate_limits
+from pcedge.inspector import Inspector
+from pcedge.manifest import EXACT, Precision, ThresholdInfo
+from pcedge.network import exported_network
+from pcedge.row_usage import read_usage
+
+from .agreement import Seen
+from .bank_state import current_state
+from .lesson_log import BankState, Entry
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture that was offered.
+
+    Attributes:
+        name: Its file's name.
+        sha256: Of the file; empty where it cannot be read.
+        image_rgb: uint8 [height, width, 3]; None where it cannot be judged.
+        problem: Why it cannot; empty otherwise.
+        content_digest: Of the file, as the evidence behind thresholds names images.
+    """
+
+    name: str
+    sha256: str
+    image_rgb: NDArray[np.uint8] | None
+    problem: str
+    content_digest: str = ""
+
+
+def read_pictures(bundle: Bundle, paths: Sequence[Path]) -> list[Picture]:
+    """Read pictures, each once, and ask the frame gate whether they are fit to be judged."""
+    gate = FrameGate(gate_limits(bundle), frozen_after=0)
+    found: dict[str, Picture] = {}
+    for path in paths:
+        try:
+            digest = sha256(path.read_bytes()).hexdigest()
+            image = read_image(path)
+        except (OSError, ImageError) as error:
+            what = error.what if isinstance(error, ImageError) else f"{error.strerror or error}"
+            found[str(path)] = Picture(path.name, "", None, f"it cannot be read: {what}")
+            continue
+        problem = gate.check(image)
+        reason = f"the frame gate turns it away: {problem}" if problem else ""
+        usable = None if problem else image
+        found.setdefault(digest, Picture(path.name, digest, usable, reason, content_digest(path)))
+    return list(found.values())
+
+
+class Variant:
+    """One of a bundle's banks, with the network that it was made through.
+
+    Args:
+        bundle: The bundle in this precision.
+        folder: Its folder within the whole bundle.
+        log: What was taught.
+        device: Where the network runs.
+    """
+
+    def __init__(self, bundle: Bundle, folder: Path, log: tuple[Entry, ...], device: str) -> None:
+        self.bundle = bundle
+        self.folder = folder
+        self.state: BankState = current_state(bundle, log)
+        self.bank: Bank = bundle.searched_by(EXACT).open_bank()
+        self.usage = read_usage(bundle.directory, self.state.bank_sha256, len(self.bank))
+        self.network = exported_network(bundle, device)
+
+    @property
+    def limit(self) -> float:
+        """The score up to which a picture passes without REVIEW."""
+        return passes_up_to(self.bundle.manifest.threshold)
+
+    def embed(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Patch embeddings, float32 [pictures, patches, dims]."""
+        prepare = self.bundle.manifest.preprocessing.apply
+        found = np.empty((len(pictures), *self.network.shape), np.float32)
+        for number, picture in enumerate(pictures):
+            (found[number],) = self.network.runtime.infer(prepare(picture)[np.newaxis])
+        return found
+
+    def look(self, embeddings: NDArray[np.float32], bank: Bank | None = None) -> list[Seen]:
+        """What the inspector makes of embeddings, with this bank or another in its place."""
+        inspector = Inspector.of(self.bundle.manifest, self.network.runtime, bank or self.bank)
+        nothing = np.empty(0, np.float32)
+        stages = [inspector.stages_from(nothing, one) for one in embeddings]
+        return [
+            Seen(one, found.squared_distances, found.score)
+            for one, found in zip(embeddings, stages, strict=True)
+        ]
+
+
+def passes_up_to(limits: ThresholdInfo) -> float:
+    """The score up to which a picture passes without REVIEW."""
+    return limits.score if limits.review is None else min(limits.review, limits.score)
+
+
+def open_variants(
+    bundle: Bundle, log: tuple[Entry, ...], device: str, stack: ExitStack
+) -> Mapping[Precision, Variant]:
+    """Open all banks of a bundle, its own first.
+
+    Raises:
+        PcedgeError: The bundle was not exported, or a file of it is missing or changed.
+    """
+    found: dict[Precision, Variant] = {}
+    for precision in bundle.precisions:
+        own = precision == bundle.manifest.precision
+        one = bundle if own else bundle.searched_by(EXACT).in_precision(precision)
+        folder = one.directory.relative_to(bundle.directory)
+        found[precision] = Variant(one, folder, log, device)
+        stack.enter_context(found[precision].network.runtime)
+    return found
