@@ -6,7 +6,6 @@ images, so that what the tuning changes stands beside what the luck of the cores
 epoch, whatever the criterion said of it.
 """
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -26,7 +25,9 @@ from pcedge.finetune_options import (
 )
 from pcedge.preprocessing import PRESETS
 
+from .card import around_results, replace_results
 from .command import Json, environment, facts, print_environment, print_json, run
+from .finetuning_page import BEGIN, METRICS, markdown, spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from .study import Study
 
 PREPROCESSING = PRESETS["whole"]
-METRICS = ("image_auroc", "pixel_auroc", "aupro")
 Measured = dict[str, float | None]
 
 
@@ -226,9 +226,18 @@ def main(
         list[float] | None,
         typer.Option(help="Another learning rate, tried with seed 0 only; may be repeated."),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            help="A Markdown file whose section between the two results marks is replaced by these results.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure PatchCore before and after fine-tuning its backbone on the nominal images."""
+    if card is not None:
+        around_results(card, BEGIN)  # so that a wrong file is noticed before the long work
     recipe = Recipe(backbone, weights, CoresetSize.parse(coreset))
     # No patience: the course of things is what is looked at.
     given = method or get_args(FinetuneMethod)
@@ -259,6 +268,8 @@ def main(
         "datasets": found,
         **where,
     }
+    if card is not None:
+        replace_results(card, markdown(result), BEGIN)
     if as_json:
         print_json(result)
     else:
@@ -276,18 +287,13 @@ def _print_tables(result: Mapping[str, Any]) -> None:
 def _summary(name: str, metric: str, dataset: Mapping[str, Any], rate: float) -> Any:
     table = facts(f"{name}: {metric.replace('_', ' ')}, mean and spread over seeds")
     before = [found[metric] for found in dataset["before"]]
-    table.add_row("before", _spread(before))
+    table.add_row("before", spread(before))
     for method, runs in dataset["methods"].items():
         for which in ("kept", "last"):
             after = [one[which][metric] for one in runs if one["learning_rate"] == rate]
             gains = [new - old for new, old in zip(after, before, strict=True)]
-            table.add_row(f"{method}, {which}", f"{_spread(after)}; same coreset seed: {_spread(gains)}")
+            table.add_row(f"{method}, {which}", f"{spread(after)}; same coreset seed: {spread(gains)}")
     return table
-
-
-def _spread(values: list[float]) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.fmean(values):.4f} ± {deviation:.4f}"
 
 
 def _course(name: str, one: Mapping[str, Any]) -> Any:
