@@ -213,5 +213,5 @@ class MilvusIndex:
         return BankServerError(
             f"The Milvus {self.address.location} holds {count:,} of the {self._rows:,} rows of this bank "
             f"(collection {self.collection}).",
-            "Bring them there with: pcedge index milvus --keep milvus",
+            f"Bring them there with: pcedge index --keep 'milvus:{self.address.location}'",
         )

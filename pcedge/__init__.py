@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from .banks import CoresetSize
     from .baselines import export_baseline, fit_baseline
     from .bundle import Bundle, find_bundle
+    from .calibrating import CalibrationOptions, CalibrationResult, calibrate
     from .camera import read_image
     from .certificate import Certificate, write_certificate
     from .datasets import Audit, Dataset, audit, categories, open_dataset
     from .evaluation import Evaluation, evaluate
+    from .explanation import Explained, explain
     from .exporting import ExportResult, export_bundle
     from .finetune_options import FinetuneOptions
     from .fit_options import FitOptions
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from .inspector import Inspector
     from .methods import find_any_bundle, open_detector
     from .metrics import Metric
+    from .planning import Budget, Plan, PlanOptions, plan
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
@@ -40,28 +43,36 @@ if TYPE_CHECKING:
 _HOMES = {
     "PRESETS": "preprocessing",
     "Audit": "datasets",
+    "Budget": "planning",
     "Bundle": "bundle",
+    "CalibrationOptions": "calibrating",
+    "CalibrationResult": "calibrating",
     "Candidate": "runtimes",
     "Certificate": "certificate",
     "Choice": "verifying",
     "CoresetSize": "banks",
     "Dataset": "datasets",
     "Evaluation": "evaluation",
+    "Explained": "explanation",
     "ExportResult": "exporting",
     "FinetuneOptions": "finetune_options",
     "FitOptions": "fit_options",
     "FitResult": "fitting",
     "Inspector": "inspector",
     "Metric": "metrics",
+    "Plan": "planning",
+    "PlanOptions": "planning",
     "Preprocessing": "preprocessing",
     "Products": "products",
     "TeachOptions": "teaching",
     "WatchOptions": "watching",
     "audit": "datasets",
+    "calibrate": "calibrating",
     "candidates": "runtimes",
     "categories": "datasets",
     "choose_runtime": "verifying",
     "evaluate": "evaluation",
+    "explain": "explanation",
     "export_baseline": "baselines",
     "export_bundle": "exporting",
     "find_any_bundle": "methods",
@@ -71,6 +82,7 @@ _HOMES = {
     "open_dataset": "datasets",
     "open_detector": "methods",
     "open_inspector": "runtimes",
+    "plan": "planning",
     "read_image": "camera",
     "read_log": "teaching",
     "rollback": "teaching",
@@ -85,28 +97,36 @@ _HOMES = {
 __all__ = [
     "PRESETS",
     "Audit",
+    "Budget",
     "Bundle",
+    "CalibrationOptions",
+    "CalibrationResult",
     "Candidate",
     "Certificate",
     "Choice",
     "CoresetSize",
     "Dataset",
     "Evaluation",
+    "Explained",
     "ExportResult",
     "FinetuneOptions",
     "FitOptions",
     "FitResult",
     "Inspector",
     "Metric",
+    "Plan",
+    "PlanOptions",
     "Preprocessing",
     "Products",
     "TeachOptions",
     "WatchOptions",
     "audit",
+    "calibrate",
     "candidates",
     "categories",
     "choose_runtime",
     "evaluate",
+    "explain",
     "export_baseline",
     "export_bundle",
     "find_any_bundle",
@@ -116,6 +136,7 @@ __all__ = [
     "open_dataset",
     "open_detector",
     "open_inspector",
+    "plan",
     "read_image",
     "read_log",
     "rollback",

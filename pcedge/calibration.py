@@ -98,9 +98,14 @@ def held_out(
     neighbours: int = 1,
     folds: int = FOLDS,
     groups: Sequence[str] | None = None,
+    bank: Bank | None = None,
     progress: Progress = silent,
 ) -> HeldOut:
     """Score every image against a bank chosen without the images of its fold.
+
+    A small bank may have a gap where those of the folds have none, at a place that all parts show, and then
+    scores every part high, those it was learned from too. So each distance counts as the larger one to its
+    fold's bank and to the bank itself.
 
     Args:
         embeddings: float32 [images, patches, dims].
@@ -112,6 +117,7 @@ def held_out(
         neighbours: Bank rows that re-weight the image score; 1 for none.
         folds: At most; never more than images, or groups of them.
         groups: The group of each image, those of a group being held out together; None for single images.
+        bank: The bank that is to run, learned from all of them; None to score by the folds alone.
         progress: Told of images scored, as the stage ``calibrate``.
     """
     images = len(embeddings)
@@ -120,10 +126,11 @@ def held_out(
     order: list[int] = []
     dealt = list(split_into_folds(images, folds, seed, groups))
     for held in dealt:
-        bank = _bank_without(held, embeddings, projected, size)
+        without = bank_of(np.setdiff1d(np.arange(images), held), embeddings, projected, size)
+        banks = (without,) if bank is None else (without, bank)
         for image in held:
-            one = embeddings[image : image + 1]
-            parts.append(score_images(one, bank, grid_hw, preprocessing.input_size, neighbours, keep=kept))
+            one, side = embeddings[image : image + 1], preprocessing.input_size
+            parts.append(score_images(one, banks, grid_hw, side, neighbours, keep=kept))
             order.append(int(image))
             progress("calibrate", len(order), images)
     return HeldOut(Scored.joined(parts).take(np.argsort(order)), len(dealt))
@@ -131,14 +138,24 @@ def held_out(
 
 def score_images(
     embeddings: NDArray[np.float32],
-    bank: Bank,
+    banks: Bank | Sequence[Bank],
     grid_hw: tuple[int, int],
     map_size: int,
     neighbours: int = 1,
     *,
     keep: int = MOST_KEPT,
 ) -> Scored:
-    """Score images whose embeddings [images, patches, dims] are given, and keep those of ``keep`` patches."""
+    """Score images and keep the embeddings of their farthest patches.
+
+    Args:
+        embeddings: float32 [images, patches, dims].
+        banks: What they are scored against; of several, the larger distance of each patch counts.
+        grid_hw: Grid of patches.
+        map_size: Side of the anomaly map.
+        neighbours: Bank rows that re-weight the image score; 1 for none.
+        keep: Of how many patches embeddings are kept.
+    """
+    several = (banks,) if isinstance(banks, Bank) else tuple(banks)
     images, patches, dims = embeddings.shape
     keep = min(keep, patches)
     scored = Scored(
@@ -149,8 +166,11 @@ def score_images(
         np.empty((images, keep, dims), np.float32),
     )
     for image, rows in enumerate(embeddings):
-        distances, nearest = bank.search(rows)
-        scored.scores[image] = reweighted_score(distances, nearest, rows, bank, neighbours)
+        found = [(bank, *bank.search(rows)) for bank in several]
+        scored.scores[image] = max(
+            reweighted_score(apart, nearest, rows, bank, neighbours) for bank, apart, nearest in found
+        )
+        distances = np.maximum.reduce([apart for _, apart, _ in found])
         scored.map_peaks[image] = anomaly_map(distances, grid_hw, map_size).max()
         scored.squared_distances[image] = distances
         scored.farthest[image] = np.argsort(-distances, kind="stable")[:keep]
@@ -171,14 +191,21 @@ def split_into_folds(
     return deal_folds(groups or [str(image) for image in range(images)], folds, seed)
 
 
-def _bank_without(
-    held: NDArray[np.int64],
+def bank_of(
+    images: NDArray[np.int64],
     embeddings: NDArray[np.float32],
     projected: NDArray[np.float32],
     size: CoresetSize,
 ) -> Bank:
-    kept = np.setdiff1d(np.arange(len(embeddings)), held)
-    rows = projected[kept].reshape(-1, projected.shape[-1])
+    """The bank of some of the images, chosen as a fit chooses it.
+
+    Args:
+        images: Their numbers.
+        embeddings: float32 [images, patches, dims].
+        projected: float32 [images, patches, projection dims].
+        size: Of the coreset.
+    """
+    rows = projected[images].reshape(-1, projected.shape[-1])
     picks = greedy_coreset(rows, size.rows(len(rows))).picks
     image, patch = np.divmod(picks, embeddings.shape[1])
-    return nameless_bank(embeddings[kept[image], patch])
+    return nameless_bank(embeddings[images[image], patch])

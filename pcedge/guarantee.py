@@ -21,7 +21,8 @@ other. With groups, n and n_k count groups, and those of a group share its weigh
 The bound speaks of the folds' banks; what runs is the bank of all images. It holds there too where that bank
 gives no part a higher score than the folds' banks do. With all patches kept (a coreset of 100 %) that is
 certain, since it contains them. With a coreset it is the rule, since the bank covers more images, but it is
-no theorem.
+no theorem: a small coreset may have a gap that all parts fall into. So each held-out image also counts with
+what the bank itself scores it, where that is more: such a gap shows there too, and thresholds rise with it.
 """
 
 from dataclasses import dataclass

@@ -143,6 +143,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
             seed=task.seed,
             neighbours=task.neighbours,
             groups=groups,
+            bank=bank,
             progress=progress,
         )
         used = _rows_used(task, features, bank, progress)

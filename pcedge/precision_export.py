@@ -1,7 +1,7 @@
 """Networks in fp16 and int8, each with a bank and a threshold of its own, measured beside float32."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,7 @@ from pcedge.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, 
 from pcedge.datasets import Dataset, open_dataset, read_content, training_images
 from pcedge.errors import DatasetError, ExportError, ImageError, MissingExtraError, OptionError
 from pcedge.evaluation import Evaluation, evaluate
+from pcedge.evidence import read_evidence
 from pcedge.export import Int8Kind, OnnxRuntime, check_operators, write_fp16, write_int8, write_search_part
 from pcedge.fit_options import FitOptions
 from pcedge.inspector import Inspector
@@ -48,12 +49,20 @@ def find_images(bundle: Bundle, images: Path | None) -> Dataset:
         )
     dataset = open_dataset(place)
     known = {dataset.relative(path) for path in dataset.train}
-    if gone := [name for name in bundle.manifest.threshold.held_out if name not in known]:
+    if gone := [name for name in _fitted_on(bundle) if name not in known]:
         raise DatasetError(
             f"{place} is not what {bundle.manifest.name} was fitted on: it has no {gone[0]}.",
             f"Name the folder that held {bundle.manifest.dataset}, or fit the bundle again on this one.",
         )
     return dataset
+
+
+def _fitted_on(bundle: Bundle) -> Collection[str]:
+    """Names of images that it was fitted on: those held out, or where others were since, those learned."""
+    if not bundle.manifest.threshold.images:
+        return bundle.manifest.threshold.held_out
+    evidence = read_evidence(bundle)
+    return () if evidence is None else evidence.learned
 
 
 def add_precisions(

@@ -35,6 +35,7 @@ def test_an_index_is_compared_kept_used_and_proved(line: Line, pcedge: Run) -> N
     proved = pcedge(*_args(line, "verify"), torch=False)
     assert proved.returncode == 0, proved.stderr
     assert "searched by HNSW16, not exactly" in proved.stderr
+    assert "The thresholds are from scores by exact search" in proved.stderr
 
     exact = pcedge(
         *_args(line, "watch", "--folder", line.dataset / "test" / "good", "--once", "--index", "int8"),

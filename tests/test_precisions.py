@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from pcedge.bundle import EMBEDDER_FILE, Bundle, find_bundle
+from pcedge.calibrating import calibrate
+from pcedge.camera import render_part, write_image
 from pcedge.certificate import CERTIFICATE_FILE
 from pcedge.errors import BundleError, DatasetError, OptionError
 from pcedge.evaluation import Evaluation, evaluate
+from pcedge.evidence import read_evidence
 from pcedge.exporting import ExportResult, export_bundle
 from pcedge.manifest import MANIFEST_FILE, Precision
 from pcedge.nominal_pictures import NOMINAL_FILE
@@ -180,3 +183,22 @@ def test_fitting_like_a_bundle_takes_its_network_as_it_is(pcedge: Run, line: Lin
     done = pcedge("fit", line.dataset, "--like", "line", "--models", line.models, "--backbone", "resnet18")
     assert done.returncode == 1
     assert "--like takes the network" in done.stderr
+
+
+def test_calibrating_gives_every_precision_thresholds_of_its_own(copy: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    for seed in range(26):
+        write_image(tmp_path / "new" / f"{seed}.png", render_part(5_000_000 + seed).image_rgb)
+    before = {precision: copy.in_precision(precision).manifest.threshold for precision in copy.precisions}
+
+    bundle = calibrate(copy, [tmp_path / "new"]).bundle
+
+    after = {precision: bundle.in_precision(precision).manifest.threshold for precision in bundle.precisions}
+    assert all(after[precision].score != before[precision].score for precision in before)
+    assert len({limits.score for limits in after.values()}) == 3
+    for precision in bundle.precisions:
+        evidence = read_evidence(bundle.in_precision(precision))
+        assert evidence is not None
+        assert max(evidence.scores) >= after[precision].score
+        assert verify(bundle, Candidate("onnx", "cpu", precision)).parity.holds
+    assert all(info.miss_rate is None for info in bundle.manifest.precisions.values())

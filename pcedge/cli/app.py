@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from pcedge.errors import PcedgeError
 
 from .bench import bench
+from .calibrate import calibrate
 from .compare import compare
 from .datasets import datasets
 from .demo import demo
@@ -89,6 +90,7 @@ app.command("watch")(watch)
 app.command("evaluate")(evaluate)
 app.command("explain")(explain)
 app.command("bench")(bench)
+app.command("calibrate")(calibrate)
 app.command("index")(index)
 app.command("teach")(teach)
 app.command("sweep")(sweep)

@@ -30,7 +30,7 @@ def compare(
     ],
     methods: Annotated[
         str, typer.Option(help="What is compared, separated by commas; an unknown name lists all.")
-    ] = "patchcore,padim",
+    ] = "patchcore,padim,spade",
     methods_file: Annotated[
         Path | None,
         typer.Option(
@@ -133,7 +133,7 @@ def _draw_and_write(
     found: "Comparison", runs: "list[Run]", output: Path, report: Path | None, markdown: Path | None
 ) -> None:
     from pcedge.comparison import COMPARISON_PLOT, plot_comparison
-    from pcedge.report import comparison_points, write_report
+    from pcedge.report import ReportOptions, comparison_points, write_report
 
     from .console import progress_bars, say
 
@@ -146,7 +146,10 @@ def _draw_and_write(
         _write_markdown(markdown, found, runs, output / COMPARISON_PLOT, comparison_points(directories))
     if report is not None:
         with progress_bars() as progress:
-            write_report(directories, report, progress=progress)
+            failed = tuple(
+                (f"{one.dataset}, {one.method}", f"{one.reason} {one.hint}".strip()) for one in found.not_run
+            )
+            write_report(directories, report, ReportOptions(failed=failed), progress)
         say("Report written to [bold]{report}[/].", report=report)
 
 

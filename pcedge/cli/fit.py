@@ -49,7 +49,7 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            help="patchcore, or one that it is compared with: padim or spade (docs/baselines.md). "
+            help="patchcore, or one that it is compared with: padim, spade, ae, gan (docs/baselines.md). "
             "--embedding, --like, --coreset and --neighbours are PatchCore's."
         ),
     ] = "patchcore",
@@ -141,8 +141,9 @@ def fit(
 
         if coreset is not None:
             raise OptionError(f"--coreset belongs to PatchCore, and {method} has no bank.", "Leave it out.")
-        # A preset's layers are those of PatchCore.
-        chosen = replace(chosen, layers=recipe.split_layers(layers))
+        # What a preset says of layers and embedding is meant for PatchCore.
+        own_embedding = chosen.embedding if embedding else None
+        chosen = replace(chosen, layers=recipe.split_layers(layers), embedding=own_embedding)
         fit_one(dataset, method, chosen, settings or [], json=json)
         return
     if settings:

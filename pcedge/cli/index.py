@@ -67,7 +67,8 @@ def index(
     Exact search needs no index and is usually the fastest. int8 finds the same rows with a quarter of the
     memory: 8-bit codes in memory bound the rows, and the float32 rows stay on disk. Others are FAISS's: they
     miss some of the nearest rows, so that scores can only be higher, never lower: no defect that exact search
-    finds is passed, but good parts may be rejected. The threshold stays that of exact search.
+    finds is passed, but good parts may be rejected. The threshold stays as it is; pcedge calibrate finds one
+    for this search.
 
     milvus brings the rows to a Milvus that several lines share: the server that PCEDGE_MILVUS names,
     otherwise Milvus Lite in a directory of this user. A server's token is read from PCEDGE_MILVUS_TOKEN.
@@ -129,6 +130,14 @@ def note_index(bundle: "Bundle") -> None:
             recall=f"{cost.recall:.2%}",
             error=f"{cost.score_error_largest:.2%}",
             source=cost.source,
+        )
+    exactly = (EXACT, INT8)
+    scored_by = manifest.threshold.index
+    if manifest.index != scored_by and not (manifest.index in exactly and scored_by in exactly):
+        say(
+            "[yellow]The thresholds are from scores by {scored_by}:[/] false rejects may be other than "
+            "stated. Find them for this search with: pcedge calibrate IMAGES",
+            scored_by="exact search" if scored_by in exactly else scored_by,
         )
 
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from pcedge.bundle import Bundle, find_bundle
+from pcedge.baselines import BaselineBundle, choose_baseline_runtime
+from pcedge.bundle import Bundle
 from pcedge.certificate import valid_certificate
 from pcedge.errors import PcedgeError
+from pcedge.methods import find_any_bundle
 from pcedge.runtimes import candidates
 
 from .finding import Finding, fail, ok, warn
@@ -20,14 +22,25 @@ def check_bundle(model: str | None, models: Path) -> list[Finding]:
     if model is None and not models.is_dir():
         return [ok("Bundle", f"none yet in {models}; make one with: pcedge fit DATASET")]
     try:
-        bundle = find_bundle(model, models)
+        bundle = find_any_bundle(model, models)
         for name in bundle.manifest.files:
             bundle.file(name)
-        bundle.open_bank()
+        if isinstance(bundle, Bundle):
+            bundle.open_bank()
     except PcedgeError as error:
         return [fail("Bundle", error.what, error.hint)]
     whole = f"{bundle.directory}: all {len(bundle.manifest.files)} files are what the manifest says"
-    return [ok("Bundle", whole), _check_certificate(bundle)]
+    proof = _prove(bundle) if isinstance(bundle, BaselineBundle) else _check_certificate(bundle)
+    return [ok("Bundle", whole), proof]
+
+
+def _prove(bundle: BaselineBundle) -> Finding:
+    """A baseline has no certificate: it is proved at every start, and here."""
+    try:
+        chosen = choose_baseline_runtime(bundle)
+    except PcedgeError as error:
+        return warn("Certificate", f"{bundle.manifest.method} cannot run here: {error.what}", error.hint)
+    return ok("Certificate", f"{bundle.manifest.method} was proved just now: {chosen}")
 
 
 def _check_certificate(bundle: Bundle) -> Finding:

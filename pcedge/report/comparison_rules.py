@@ -27,7 +27,7 @@ DISORDER = Rule(
 CHEAPER = Rule("As good for less time", "a method that cannot be told from the best takes half its time", 5)
 PLACES = Rule("Where the defects are", "another method than the best has the highest AUPRO", 5)
 # The order in which the literature's results put them; those of a tier are not compared with each other.
-_TIERS = ((PATCHCORE,), ("padim", "spade"), ("autoencoder", "ae", "ganomaly", "gan"))
+_TIERS = ((PATCHCORE,), ("padim", "spade"), ("ae", "gan"))
 
 
 def comparison_findings(study: Study) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pcedge.comparison import COMPARISON_JSON
 from pcedge.errors import OptionError, ResultError
 from pcedge.manifest import PATCHCORE
 from pcedge.presets import PRESETS
@@ -218,15 +219,25 @@ def _check_date(directory: Path, run: Run) -> None:
 
 
 def _failed(path: Path) -> list[tuple[str, str]]:
-    """Categories of a campaign without a run, as its summary states."""
-    summary = path / SUMMARY_JSON
-    if not summary.is_file():
+    """What was asked for and has no run: categories of a campaign, methods of a comparison."""
+    return [
+        *_listed(path / SUMMARY_JSON, "categories", lambda entry: (entry["name"], entry["error"])),
+        *_listed(
+            path / COMPARISON_JSON,
+            "not_run",
+            lambda entry: (f"{entry['dataset']}, {entry['method']}", f"{entry['reason']} {entry['hint']}"),
+        ),
+    ]
+
+
+def _listed(file: Path, key: str, read: Callable[[Any], tuple[Any, Any]]) -> list[tuple[str, str]]:
+    if not file.is_file():
         return []
     try:
-        categories = json.loads(summary.read_bytes())["categories"]
-        return [(str(entry["name"]), str(entry["error"])) for entry in categories if entry["error"]]
+        pairs = [read(entry) for entry in json.loads(file.read_bytes())[key]]
+        return [(str(name), str(reason).strip()) for name, reason in pairs if reason]
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ResultError(
-            f"{summary} is damaged ({type(error).__name__}: {error}).",
+            f"{file} is damaged ({type(error).__name__}: {error}).",
             "Restore the file, or evaluate again: what is finished is not done again.",
         ) from error

@@ -1,7 +1,7 @@
 """From runs to a report on disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,14 @@ class ReportOptions:
         pictures: How many misses and false rejects are shown of each category, and half as many clear
             cases; None for 6, or 4 with many categories.
         beside: A CSV file of other tools' results; None for none.
+        failed: What else was asked for and has no run, and why.
     """
 
     paper: Paper = "a4"
     title: str = ""
     pictures: int | None = None
     beside: Path | None = None
+    failed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def write_report(
     if options.pictures is not None and options.pictures < 1:
         raise OptionError(f"{options.pictures} pictures cannot be shown.", "Ask for 1 to 8 of each category.")
     study = load_study(runs, progress)
+    study = replace(study, failed=(*study.failed, *options.failed))
     document = make_document(study, options, progress)
     progress("typeset", 0, 1)
     is_pdf = output.suffix.lower() == ".pdf"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.banks import CoresetSize
-from pcedge.calibration import held_out
+from pcedge.banks import Bank, CoresetSize
+from pcedge.calibration import Scored, held_out, nameless_bank, score_images
 from pcedge.preprocessing import Preprocessing
 from pcedge.scoring import anomaly_map
 
@@ -98,3 +98,21 @@ def test_images_of_a_group_are_scored_without_each_other() -> None:
     assert results.folds == 5
     assert (results.scores > 1).all()
     np.testing.assert_allclose(alone.scores, 0, atol=1e-3)
+
+
+def test_a_gap_in_the_bank_itself_counts_too() -> None:
+    embeddings = _embeddings(8)
+    coarse = nameless_bank(embeddings[:1, :1].reshape(-1, DIMS))
+
+    def scored(bank: Bank | None) -> Scored:
+        return held_out(embeddings, embeddings, ALL, SIZE, GRID, seed=0, bank=bank).scored
+
+    alone, with_it, by_it = scored(None), scored(coarse), score_images(embeddings, coarse, GRID, 32)
+
+    np.testing.assert_allclose(
+        with_it.squared_distances, np.maximum(alone.squared_distances, by_it.squared_distances)
+    )
+    np.testing.assert_allclose(with_it.scores, np.maximum(alone.scores, by_it.scores))
+    assert (with_it.map_peaks >= np.maximum(alone.map_peaks, by_it.map_peaks) * (1 - 1e-6)).all()
+    everything = nameless_bank(embeddings.reshape(-1, DIMS))
+    np.testing.assert_array_equal(scored(everything).scores, alone.scores)

@@ -112,15 +112,17 @@ def test_tables_and_points_are_of_the_same_runs(
     points = comparison_points(directories)
 
     page = comparison_markdown(found, runs, points, "plot.png")
-    written = write_report(directories, tmp_path / "report.html")
+    written = write_report([root / "runs"], tmp_path / "report.html")
 
     assert page.count("\n| ") == 5
     assert "- near+nothing on bolt: " in page
     assert points[0].startswith("bolt: ")
     assert f"- {points[0]}" in page
+    [(missing, reason)] = written.to_dict()["failed"].items()
+    assert (missing, "no-such-network" in reason) == ("bolt, near+nothing", True)
     tables = {table["caption"]: table for table in written.to_dict()["tables"]}
     [title] = [caption for caption in tables if caption.startswith("Methods on")]
-    assert [row[0] for row in tables[title]["rows"]] == ["near", "far", "gauss"]
+    assert [row[0] for row in tables[title]["rows"]] == ["far", "gauss", "near"]
     assert next(subject.label for subject in load_study(directories).subjects) == "bolt, near"
 
 

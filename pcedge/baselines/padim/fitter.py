@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pcedge.backbones import Backbone
 from pcedge.bundle import BACKBONE_FILE
 from pcedge.embedder import layer_shapes, restore_stored, save_backbone
 from pcedge.errors import OptionError, WeightsUnavailableError
@@ -35,7 +34,6 @@ class PadimFitter:
     """PaDiM with its network loaded; see :class:`pcedge.baselines.Fitter`."""
 
     network: Network
-    loaded: Backbone
     chosen: NDArray[np.int64]
     total: int
     offline_default: WeightsUnavailableError | None
@@ -72,7 +70,7 @@ class PadimFitter:
             ),
             write_files=lambda directory: save_backbone(backbone, directory / BACKBONE_FILE),
         )
-        return cls(network, backbone, chosen, total, missing)
+        return cls(network, chosen, total, missing)
 
     @property
     def backbone(self) -> BackboneInfo:

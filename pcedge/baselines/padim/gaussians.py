@@ -48,10 +48,11 @@ def gaussians_of(
     return centre, _whitening(all_products, np.zeros_like(centre), images), distances
 
 
-def blocks(positions: int, dims: int, folds: int) -> Iterator[slice]:
+def blocks(positions: int, images: int, dims: int, folds: int) -> Iterator[slice]:
     """Slices of the positions, so small that working on one stays within a fixed amount of memory."""
     matrices = folds + 6  # of each fold, of all, and what is made of them on the way
-    step = max(1, _BLOCK_BYTES // (matrices * dims * dims * _FLOAT64))
+    copies = 3  # of the features: those of all images, and of a fold's before and after whitening
+    step = max(1, _BLOCK_BYTES // (dims * (matrices * dims + copies * images) * _FLOAT64))
     for start in range(0, positions, step):
         yield slice(start, min(start + step, positions))
 

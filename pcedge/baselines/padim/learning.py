@@ -96,7 +96,7 @@ def learn_gaussians(
         means = np.empty((positions, dims), np.float32)
         distances = np.empty((images, positions), np.float32)
         with watch.stage("gaussians"), RowFile(staging / WHITENING_FILE, (dims, dims)) as matrices:
-            for block in blocks(positions, dims, len(folds)):
+            for block in blocks(positions, images, dims, len(folds)):
                 mean, whitening, apart = gaussians_of(features[:, block], folds)
                 means[block], distances[:, block] = mean, apart
                 matrices.append(whitening.astype(np.float32))
