@@ -420,6 +420,23 @@ def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path)
         assert all(0 <= one["last"][metric] <= 1 for metric in ("image_auroc", "pixel_auroc", "aupro"))
 
 
+def test_false_reject_rates_asked_for_are_seen_beside_those_observed(tmp_path: Path) -> None:
+    small = ("--line", "24", "--per-defect", "1", "--splits", "2", "--image-size", "64", "--coreset", "5%")
+
+    found = _result("false_rejects", *small, "--backbone", "pcedge-s", "--plot", tmp_path / "observed.png")
+
+    rows = found["sets"]["rendered line"]
+    asked = {
+        method: [row["asked"] for row in rows if row["method"] == method] for method in ("folds", "split")
+    }
+    assert asked == {"folds": [0.1, 0.2], "split": [0.2]}  # 16 and 8 images are calibrated on
+    for row in rows:
+        assert row["proven"] >= row["asked"]
+        assert 0 <= row["lowest"] <= row["observed"] <= row["highest"] <= 1
+        assert 0 <= row["missed"] <= 1
+    assert (tmp_path / "observed.png").stat().st_size > 1000
+
+
 def test_explanations_are_timed_and_compared(exported_line: Line) -> None:
     found = _result("explanation", exported_line.models / "line", exported_line.dataset)
 
