@@ -70,6 +70,8 @@ class Mode:
         rows: Rows that the lessons brought, of ``bank_rows``.
         auroc_before, auroc_after: Of defects among the good test pictures outside the mode.
         misses_before, misses_after: Share of defects that are OK.
+        mode_auroc_before, mode_auroc_after: Of defects in the mode among its good pictures; None for modes
+            that were found, as nobody has defects of these.
         same_bytes: Whether rolling back gave the bank's file and thresholds as they were.
     """
 
@@ -87,27 +89,30 @@ class Mode:
     auroc_after: float
     misses_before: float
     misses_after: float
+    mode_auroc_before: float | None
+    mode_auroc_after: float | None
     same_bytes: bool
 
 
-def light(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture lit from the side: 0.6 of the light at its left edge, 1.4 at its right."""
-    gain = np.linspace(0.6, 1.4, image_rgb.shape[1], dtype=np.float32)[np.newaxis, :, np.newaxis]
+def light(image_rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+    """The picture lit from the side: 0.6 of the light at its left edge, 1.4 at its right (times strength)."""
+    change = np.linspace(-0.4, 0.4, image_rgb.shape[1], dtype=np.float32)[np.newaxis, :, np.newaxis]
+    gain = 1 + strength * change
     return np.asarray(np.clip(image_rgb * gain + 0.5, 0, 255), np.uint8)
 
 
-def finish(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture with a brushed finish: fine upright lines of 12 grey levels."""
+def finish(image_rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+    """The picture with a brushed finish: fine upright lines of 12 grey levels, for a strength of 1."""
     height, width = image_rgb.shape[:2]
     phase = np.arange(width, dtype=np.float32) * (2 * np.pi * 28 / width)
-    lines = np.broadcast_to(12 * np.sin(phase), (height, width))[:, :, np.newaxis]
+    lines = np.broadcast_to(12 * strength * np.sin(phase), (height, width))[:, :, np.newaxis]
     return np.asarray(np.clip(image_rgb + lines + 0.5, 0, 255), np.uint8)
 
 
 MADE = {"side light": light, "brushed finish": finish}
 
 
-def see(root: Path, bundle: Bundle, work: Path, progress: Progress) -> Pictures:
+def see(root: Path, bundle: Bundle, work: Path, strength: float, progress: Progress) -> Pictures:
     """Embed every picture of a dataset, and the test pictures under every made mode."""
     dataset = open_dataset(root)
     paths = [(path, "train") for path in dataset.train]
@@ -117,7 +122,7 @@ def see(root: Path, bundle: Bundle, work: Path, progress: Progress) -> Pictures:
             kind = "defect" if sample.is_defect else "good"
             path = work / name / f"{sample.kind}-{sample.path.stem}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_image(path, change(read_image(sample.path)))
+            write_image(path, change(read_image(sample.path), strength))
             paths.append((path, f"{name} {kind}"))
     network = exported_network(bundle, "cpu")
     shape = (len(paths), *network.shape)
@@ -162,8 +167,8 @@ class Bench:
         draws = [self._draw(name, members, bundle, seed + draw) for draw in range(self.draws)]
         means: dict[str, Any] = {
             key: float(np.mean([getattr(draw, key) for draw in draws]))
-            for key in asdict(draws[0])
-            if key not in ("mode", "pictures", "bank_rows", "same_bytes")
+            for key, value in asdict(draws[0]).items()
+            if isinstance(value, (int, float)) and key not in ("pictures", "bank_rows", "same_bytes")
         }
         return replace(draws[0], **means, same_bytes=all(draw.same_bytes for draw in draws))
 
@@ -182,9 +187,9 @@ class Bench:
     def _draw(self, name: str, members: NDArray[np.int64], bundle: Bundle, seed: int) -> Mode:
         shuffled = np.random.default_rng(seed).permutation(members)
         lesson, rest = shuffled[:_LESSON], shuffled[_LESSON:]
-        before, digest = self._measure(bundle, rest, members), self._identity(bundle)
+        before, digest = self._measure(name, bundle, rest, members), self._identity(bundle)
         result = teach(bundle, [self.pictures.paths[number] for number in lesson])
-        after, same = self._measure(result.bundle, rest, members), True
+        after, same = self._measure(name, result.bundle, rest, members), True
         if result.entry is not None:
             restored = rollback(result.bundle, read_log(result.bundle)[-1].number - 1).bundle
             same = self._identity(restored) == digest
@@ -206,8 +211,8 @@ class Bench:
         return manifest.files["bank.faiss"], manifest.threshold, manifest.bank
 
     def _measure(
-        self, bundle: Bundle, rest: NDArray[np.int64], members: NDArray[np.int64]
-    ) -> dict[str, float]:
+        self, name: str, bundle: Bundle, rest: NDArray[np.int64], members: NDArray[np.int64]
+    ) -> dict[str, Any]:
         bundle = Bundle.open(bundle.directory)
         limits, bank = bundle.manifest.threshold, bundle.open_bank()
         review = limits.score if limits.review is None else limits.review
@@ -219,10 +224,12 @@ class Bench:
         mode = scores(rest)
         others = scores(np.setdiff1d(self.pictures.where("good"), members))
         defects = scores(np.concatenate(list(self.pictures.defects.values())))
+        changed = scores(self.pictures.where(f"{name} defect"))
         return {
             "ng": float((mode > limits.score).mean()),
             "rejected": float((mode > review).mean()),
-            "auroc": float(image_metrics(others, defects, resamples=10).auroc.value or 0.0),
+            "auroc": image_metrics(others, defects, resamples=10).auroc.value,
+            "mode_auroc": image_metrics(mode, changed, resamples=10).auroc.value if len(changed) else None,
             "misses": float((defects <= review).mean()),
         }
 
@@ -263,16 +270,22 @@ def defect_lessons(pictures: Pictures, bundle: Bundle, draws: int, seed: int) ->
 
 
 def measure(
-    root: Path, options: FitOptions, pattern: str, draws: int, seed: int, progress: Progress
+    root: Path,
+    options: FitOptions,
+    pattern: str | None,
+    strength: float,
+    draws: int,
+    seed: int,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """All of it on one dataset."""
+    """All of it on one dataset; without a pattern, modes are made only."""
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory(prefix="pcedge-teaching-")))
         base = fit(root, replace(options, models=work / "base"), progress).bundle
         base = export_bundle(base).bundle
-        pictures = see(root, base, work, progress)
+        pictures = see(root, base, work, strength, progress)
         bench = Bench(pictures, base, work, str(options.coreset), draws)
-        modes = list(natural_modes(pictures, pattern))
+        modes = [] if pattern is None else list(natural_modes(pictures, pattern))
         results = []
         for done, (name, members) in enumerate(modes):
             progress("teach", done, len(modes) + len(MADE))
@@ -299,6 +312,11 @@ def main(
     pattern: Annotated[str, typer.Option(help="Beginning of a name that pictures of a mode share.")] = (
         r"exp\d+_"
     ),
+    found_modes: Annotated[
+        bool,
+        typer.Option("--found/--made-only", help="Whether modes found in the pictures are taken out too."),
+    ] = True,
+    strength: Annotated[float, typer.Option(help="Of the modes that are made.", min=0.0)] = 1.0,
     draws: Annotated[int, typer.Option(help="Lessons that are drawn of each mode.", min=1)] = 3,
     train: Annotated[int, typer.Option(help="Pictures to fit on of the rendered line.", min=8)] = 60,
     per_defect: Annotated[int, typer.Option(help="Its pictures of each kind of defect.", min=1)] = 10,
@@ -318,7 +336,9 @@ def main(
             write_dataset(roots[0], train=train, test_good=good, per_defect=per_defect, size=size)
         for root in roots:
             with progress_bars() as progress:
-                results[root.name] = measure(root, options, pattern, draws, seed, progress)
+                results[root.name] = measure(
+                    root, options, pattern if found_modes else None, strength, draws, seed, progress
+                )
             if not as_json:
                 _print(root.name, results[root.name])
     if as_json:
@@ -329,13 +349,16 @@ def main(
 
 def _print(name: str, found: dict[str, Any]) -> None:
     table = Table(title=f"{name}: a mode is taught", title_justify="left")
-    for heading in ("mode", "judged", "taught", "refused", "rows", "NG", "NG or REVIEW", "AUROC", "misses"):
+    for heading in ("mode", "judged", "taught", "refused", "rows"):
         table.add_column(heading)
-    table.add_column("rolled back")
+    for heading in ("NG", "NG or REVIEW", "AUROC", "misses", "AUROC in the mode", "rolled back"):
+        table.add_column(heading)
     for one in found["modes"]:
         pairs = [
-            f"{one[f'{key}_before']:.{digits}f} -> {one[f'{key}_after']:.{digits}f}"
-            for key, digits in (("ng", 2), ("rejected", 2), ("auroc", 4), ("misses", 2))
+            "-"
+            if one[f"{key}_before"] is None
+            else f"{one[f'{key}_before']:.{digits}f} -> {one[f'{key}_after']:.{digits}f}"
+            for key, digits in (("ng", 2), ("rejected", 2), ("auroc", 4), ("misses", 2), ("mode_auroc", 4))
         ]
         counts = (f"{one['taught']:.1f}", f"{one['refused']:.1f}", f"{one['rows']:.0f}/{one['bank_rows']}")
         same = "same bytes" if one["same_bytes"] else "DIFFERS"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -152,7 +153,7 @@ class Series:
         return self._test.wealth(side) >= self._limit
 
     def _shift(self) -> float:
-        return float(np.median(self._recent)) - self._middle
+        return median(self._recent) - self._middle
 
     def _look_whether_back(self) -> bool:
         self._back = self._back + 1 if abs(self._shift()) <= self._tolerance else 0

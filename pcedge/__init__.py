@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .certificate import Certificate, write_certificate
     from .datasets import Audit, Dataset, audit, categories, open_dataset
     from .evaluation import Evaluation, evaluate
+    from .explanation import Explained, explain
     from .exporting import ExportResult, export_bundle
     from .finetune_options import FinetuneOptions
     from .fit_options import FitOptions
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .inspector import Inspector
     from .methods import find_any_bundle, open_detector
     from .metrics import Metric
+    from .planning import Budget, Plan, PlanOptions, plan
     from .preprocessing import PRESETS, Preprocessing
     from .products import Products
     from .runtimes import Candidate, candidates, open_inspector
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "PRESETS": "preprocessing",
     "Audit": "datasets",
+    "Budget": "planning",
     "Bundle": "bundle",
     "CalibrationOptions": "calibrating",
     "CalibrationResult": "calibrating",
@@ -50,12 +53,15 @@ _HOMES = {
     "CoresetSize": "banks",
     "Dataset": "datasets",
     "Evaluation": "evaluation",
+    "Explained": "explanation",
     "ExportResult": "exporting",
     "FinetuneOptions": "finetune_options",
     "FitOptions": "fit_options",
     "FitResult": "fitting",
     "Inspector": "inspector",
     "Metric": "metrics",
+    "Plan": "planning",
+    "PlanOptions": "planning",
     "Preprocessing": "preprocessing",
     "Products": "products",
     "TeachOptions": "teaching",
@@ -66,6 +72,7 @@ _HOMES = {
     "categories": "datasets",
     "choose_runtime": "verifying",
     "evaluate": "evaluation",
+    "explain": "explanation",
     "export_baseline": "baselines",
     "export_bundle": "exporting",
     "find_any_bundle": "methods",
@@ -75,6 +82,7 @@ _HOMES = {
     "open_dataset": "datasets",
     "open_detector": "methods",
     "open_inspector": "runtimes",
+    "plan": "planning",
     "read_image": "camera",
     "read_log": "teaching",
     "rollback": "teaching",
@@ -89,6 +97,7 @@ _HOMES = {
 __all__ = [
     "PRESETS",
     "Audit",
+    "Budget",
     "Bundle",
     "CalibrationOptions",
     "CalibrationResult",
@@ -98,12 +107,15 @@ __all__ = [
     "CoresetSize",
     "Dataset",
     "Evaluation",
+    "Explained",
     "ExportResult",
     "FinetuneOptions",
     "FitOptions",
     "FitResult",
     "Inspector",
     "Metric",
+    "Plan",
+    "PlanOptions",
     "Preprocessing",
     "Products",
     "TeachOptions",
@@ -114,6 +126,7 @@ __all__ = [
     "categories",
     "choose_runtime",
     "evaluate",
+    "explain",
     "export_baseline",
     "export_bundle",
     "find_any_bundle",
@@ -123,6 +136,7 @@ __all__ = [
     "open_dataset",
     "open_detector",
     "open_inspector",
+    "plan",
     "read_image",
     "read_log",
     "rollback",

@@ -1,9 +1,9 @@
 """What drift is measured against: kept at fit, handed to the monitor when watching begins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp, lgamma, log
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -12,9 +12,16 @@ from numpy.typing import NDArray
 from pcedge.banks import INDEX_FILE, Bank
 from pcedge.bundle import Bundle
 from pcedge.bundle_files import BundleFiles, describe_file
-from pcedge.camera import RARE_ROWS, USUAL_REJECTS, DriftReference, score_values
+from pcedge.camera import (
+    RARE_ROWS,
+    USUAL_REJECTS,
+    DriftReference,
+    picture_values,
+    read_image,
+    score_values,
+)
 from pcedge.errors import BundleError
-from pcedge.gating import DRIFT_FILE
+from pcedge.gating import DRIFT_FILE, gate_limits, sample
 from pcedge.manifest import ProductManifest
 from pcedge.progress import Progress, silent
 from pcedge.row_usage import rare_rows
@@ -41,6 +48,27 @@ def write_rare_rows(staging: Path, used: NDArray[np.int64], rows: int) -> None:
         rare=rare_rows(np.bincount(used.reshape(-1), minlength=rows)),
         shares=_left_out_shares(used, rows),
     )
+
+
+def renew_drift(staging: Path, bundle: Bundle, paths: Sequence[Path]) -> None:
+    """Compare with new good pictures from now on, in a copy of a bundle that is being changed.
+
+    How rarely good parts use the bank's rare rows is learned anew when watching begins.
+
+    Args:
+        staging: The copy.
+        bundle: The bundle, in that precision.
+        paths: The pictures, in the order in which they were taken.
+
+    Raises:
+        PcedgeError: A picture, or a file of the bundle, cannot be read.
+    """
+    limits = gate_limits(bundle)
+    if limits is not None:
+        looks = [picture_values(limits.look(read_image(path))) for path in sample(paths)]
+        _replace(staging / DRIFT_FILE, _columns(looks))
+    if bundle.has(RARE_ROWS_FILE):
+        _replace(staging / RARE_ROWS_FILE, {**_read(bundle, RARE_ROWS_FILE), "shares": np.empty(0)})
 
 
 def usage_sample(images: int) -> slice:
@@ -74,8 +102,18 @@ def drift_reference(
 
 
 def _score_columns(scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    found = [values for values in map(score_values, scores.tolist()) if values]
-    return {name: np.array([one[name] for one in found]) for name in (found[0] if found else ())}
+    return _columns([score_values(score) for score in scores.tolist()])
+
+
+def _columns(found: Sequence[Mapping[str, float]]) -> dict[str, NDArray[Any]]:
+    names = dict.fromkeys(name for one in found for name in one)
+    return {name: np.array([one[name] for one in found if name in one]) for name in names}
+
+
+def _replace(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a new file: the one that is there may be a link to a bundle's own."""
+    path.unlink(missing_ok=True)
+    np.savez(path, **cast(dict[str, Any], arrays))
 
 
 def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:

@@ -59,10 +59,15 @@ def layer_shapes(backbone: torch.nn.Module, size: int) -> list[tuple[int, int, i
 
 def save_backbone(backbone: Backbone, path: Path) -> None:
     """Store the truncated backbone's tensors as safetensors."""
+    save_tensors(used_state(backbone.module), path)
+
+
+def save_tensors(state: dict[str, torch.Tensor], path: Path) -> None:
+    """Store tensors as safetensors."""
     from safetensors.torch import save
 
     # Not its save_file, whose error on a full disk is none of the system's.
-    path.write_bytes(save({name: value.contiguous() for name, value in used_state(backbone.module).items()}))
+    path.write_bytes(save({name: value.contiguous() for name, value in state.items()}))
 
 
 def restore_embedder(manifest: Manifest, backbone_file: Path) -> PatchEmbedder:

@@ -6,11 +6,13 @@ from os.path import commonpath
 from pathlib import Path
 
 from pcedge.bundle import Bundle
+from pcedge.bundle_files import describe_file
 from pcedge.camera import FrameGate, list_images
 from pcedge.datasets import read_content
 from pcedge.errors import DatasetError, ImageError
 from pcedge.feature_cache import content_digest
 from pcedge.gating import gate_limits
+from pcedge.teaching import read_log
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class NewImages:
         paths: Name to path, in order.
         skipped: Name to reason, of those that cannot be read, that the frame gate turns away, or that are
             there twice.
-        learned: Name to the name of the training image that it is.
+        learned: Name to the name of the training image, or the taught one, that it is.
     """
 
     title: str
@@ -69,6 +71,7 @@ def check_new(bundle: Bundle, places: Sequence[Path], learned: Mapping[str, str]
     root = Path(commonpath([path.parent.resolve() for path in paths]))
     gate = FrameGate(gate_limits(bundle), frozen_after=0)
     training = {digest: name for name, digest in learned.items()}
+    taught = _taught(bundle)
     seen: dict[str, str] = {}
     usable: dict[str, Path] = {}
     skipped: dict[str, str] = {}
@@ -84,6 +87,8 @@ def check_new(bundle: Bundle, places: Sequence[Path], learned: Mapping[str, str]
             problem, digest = f"{path}: cannot be read: {error.strerror or error}.", ""
         if digest in training:
             known[name] = training[digest]
+        elif taught and digest and (lesson := taught.get(describe_file(path).sha256)):
+            known[name] = lesson
         elif digest in seen:
             skipped[name] = f"is the same file as {seen[digest]}"
         elif problem:
@@ -97,12 +102,22 @@ def check_new(bundle: Bundle, places: Sequence[Path], learned: Mapping[str, str]
     return found
 
 
+def _taught(bundle: Bundle) -> dict[str, str]:
+    """SHA-256 of the pictures that the bank was taught, to what they were called."""
+    return {
+        picture.sha256: f"{picture.name}, taught in lesson {entry.number}"
+        for entry in read_log(bundle)
+        for picture in entry.images
+        if picture.outcome == "taught"
+    }
+
+
 def _first(found: NewImages) -> str:
     if found.skipped:
         name, reason = next(iter(found.skipped.items()))
         return f"{name}: {reason.rstrip('.')}"
     name, training = next(iter(found.learned.items()))
-    return f"{name} is the training image {training}"
+    return f"{name} is {training}, which the bank was learned from"
 
 
 def _hint(found: NewImages) -> str:

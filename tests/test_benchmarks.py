@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from .conftest import Line
+
 ROOT = Path(__file__).resolve().parents[1]
 CORESET_KEYS = {
     *("ours_s", "plain_s", "reference_s", "plain_over_ours", "reference_over_ours"),
@@ -397,12 +399,14 @@ def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path)
     from pcedge.camera import write_dataset
 
     write_dataset(tmp_path / "line", train=16, test_good=2, per_defect=1, size=64)
+    card = tmp_path / "page.md"
+    shutil.copy(ROOT / "docs" / "finetuning.md", card)
 
     found = _result(
         "finetuning",
         tmp_path / "line",
         *("--backbone", "pcedge-s", "--coreset", "30", "--method", "cutmix"),
-        *("--seeds", "2", "--epochs", "1", "--other-rate", "1e-3"),
+        *("--seeds", "2", "--epochs", "1", "--other-rate", "1e-3", "--card", card),
     )
 
     [dataset] = found["datasets"].values()
@@ -415,4 +419,32 @@ def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path)
         assert before["image_auroc"] == dataset["before"][one["seed"]]["image_auroc"]
         assert (before["cka"], before["gain"]) == (pytest.approx(1), 0)
         assert after["cka"] < 1
+        assert f"| {after['separation']:.4f} | {after['gain']:+.4f} ± " in card.read_text() or one["seed"]
         assert all(0 <= one["last"][metric] <= 1 for metric in ("image_auroc", "pixel_auroc", "aupro"))
+
+
+def test_false_reject_rates_asked_for_are_seen_beside_those_observed(tmp_path: Path) -> None:
+    small = ("--line", "24", "--per-defect", "1", "--splits", "2", "--image-size", "64", "--coreset", "5%")
+
+    found = _result("false_rejects", *small, "--backbone", "pcedge-s", "--plot", tmp_path / "observed.png")
+
+    rows = found["sets"]["rendered line"]
+    asked = {
+        method: [row["asked"] for row in rows if row["method"] == method] for method in ("folds", "split")
+    }
+    assert asked == {"folds": [0.1, 0.2], "split": [0.2]}  # 16 and 8 images are calibrated on
+    for row in rows:
+        assert row["proven"] >= row["asked"]
+        assert 0 <= row["lowest"] <= row["observed"] <= row["highest"] <= 1
+        assert 0 <= row["missed"] <= 1
+    assert (tmp_path / "observed.png").stat().st_size > 1000
+
+
+def test_explanations_are_timed_and_compared(exported_line: Line) -> None:
+    found = _result("explanation", exported_line.models / "line", exported_line.dataset)
+
+    assert found["pictures"] == len(list((exported_line.dataset / "test").glob("*/*.png")))
+    assert set(found["ms"]) == {"judge", "explain", "draw"}
+    assert all(0 < taken["p50"] <= taken["p95"] for taken in found["ms"].values())
+    assert found["times_typical"]["defective"]["median"] > found["times_typical"]["good"]["median"]
+    assert 0.5 < found["auroc_of_times"] <= 1

@@ -12,11 +12,13 @@ from pcedge import CalibrationOptions, calibrate
 from pcedge.bundle import Bundle, find_bundle
 from pcedge.camera import read_image, render_part, write_image
 from pcedge.certificate import CERTIFICATE_FILE
+from pcedge.drifting import drift_reference
 from pcedge.errors import DatasetError, OptionError
 from pcedge.evidence import read_evidence
 from pcedge.golden import with_fault
 from pcedge.precision_export import find_images
 from pcedge.runtimes import Candidate, open_inspector
+from pcedge.teaching import TeachOptions, read_log, teach
 from pcedge.threshold import threshold_at
 from pcedge.verifying import verify
 
@@ -81,6 +83,8 @@ def test_thresholds_are_those_of_the_new_images_and_what_runs_proves_itself_agai
     assert (found["images"], found["smallest_rate"]) == (NEW, 1 / (NEW + 1))
     assert sum(one.verdict.value == "NG" for one in judged) == 0  # the largest score is the threshold
     assert min(one.p_value for one in judged if one.p_value) == pytest.approx(2 / (NEW + 1))
+    drift = drift_reference(bundle, threshold=None, masked=False)
+    assert len(drift.values["light"]) == len(drift.values["score"]) == NEW
 
     assert not (bundle.directory / CERTIFICATE_FILE).exists()
     assert verify(bundle, Candidate("onnx", "cpu")).parity.holds
@@ -126,7 +130,7 @@ def test_what_is_no_new_good_image_is_left_out_and_named(line: Line, more: Path)
 
 
 def test_training_images_alone_are_refused(line: Line, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="is the training image train/good"):
+    with pytest.raises(DatasetError, match="which the bank was learned from"):
         calibrate(_bundle(line), [line.dataset / "train" / "good"])
 
 
@@ -186,3 +190,20 @@ def test_a_bundle_without_pictures_is_said(
     assert_clear(
         pcedge("calibrate", "line", "--models", line.models, torch=False), "no pictures", "line FOLDER"
     )
+
+
+def test_pictures_that_were_taught_are_left_out(line: Line, more: Path) -> None:
+    taught = sorted(more.rglob("*.png"))[:3]
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    for path in taught:
+        image = np.array(read_image(path))
+        image[160:208, 160:208] = noise  # the same new thing in all of them
+        write_image(path, image)
+    teach(_bundle(line), taught, TeachOptions(force=True))
+    assert [one.outcome for one in read_log(_bundle(line))[-1].images] == ["taught"] * 3
+
+    result = calibrate(_bundle(line), [more], CalibrationOptions(dry_run=True, keep_suspicious=True))
+
+    assert set(result.learned) == {path.relative_to(more).as_posix() for path in taught}
+    assert all("taught in lesson 1" in name for name in result.learned.values())
+    assert result.images == NEW - 3

@@ -20,9 +20,14 @@ FOLDERS = ("pcedge", *PARTS)
 # Only these may need what `pip install pcedge[fit]` adds.
 WORKSTATION = {
     "pcedge.backbones",
+    "pcedge.baselines.ae.network",
+    "pcedge.baselines.gan.network",
     "pcedge.baselines.padim.fitter",
     "pcedge.baselines.padim.network",
     "pcedge.baselines.pyramid",
+    "pcedge.baselines.reconstruction.fitter",
+    "pcedge.baselines.reconstruction.pixels",
+    "pcedge.baselines.reconstruction.training",
     "pcedge.baselines.spade.fitter",
     "pcedge.baselines.spade.network",
     "pcedge.compact",

@@ -9,7 +9,7 @@ from pcedge.manifest import PATCHCORE
 from .method import Method
 
 # Each folder has the method under the name METHOD.
-METHODS = ("padim", "spade")
+METHODS = ("padim", "spade", "ae", "gan")
 
 
 def find_method(name: str) -> Method:

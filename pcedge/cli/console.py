@@ -31,6 +31,8 @@ _LABELS = {
     "embed": "Embedding images",
     "coreset": "Choosing the coreset",
     "gaussians": "Fitting the Gaussians",
+    "pixels": "Reading images",
+    "train": "Training (thousandths)",
     "calibrate": "Calibrating on good images",
     "usage": "Counting the bank rows that good images use",
     "write": "Writing the bundle",

@@ -11,7 +11,7 @@ from pcedge.errors import OptionError
 from . import options
 
 if TYPE_CHECKING:
-    from pcedge.explain import Explained
+    from pcedge.explanation import Explained
 
 
 def explain(
@@ -53,7 +53,7 @@ def explain(
     are from each other; up to about 1 is normal. Needs no PyTorch once the bundle is exported. A picture
     that is OK is explained too: by its most unusual place.
     """
-    from pcedge.explain import explain as explain_picture
+    from pcedge.explanation import explain as explain_picture
     from pcedge.methods import find_any_bundle, has_exported_network, open_detector
     from pcedge.precision import one_precision
     from pcedge.runtimes import runtime_kind

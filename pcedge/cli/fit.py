@@ -49,7 +49,7 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            help="patchcore, or one that it is compared with: padim or spade (docs/baselines.md). "
+            help="patchcore, or one that it is compared with: padim, spade, ae, gan (docs/baselines.md). "
             "--embedding, --like, --coreset and --neighbours are PatchCore's."
         ),
     ] = "patchcore",

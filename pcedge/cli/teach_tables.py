@@ -125,6 +125,7 @@ def _summary(entry: "Entry") -> str:
     said = {
         "fitted": "as it was fitted",
         "rollback": f"back to {entry.to}",
+        "changed": "changed since, as by calibrating",
         "lesson": shown,
         "examples": f"examples stored: {shown}",
     }[entry.kind]

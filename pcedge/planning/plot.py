@@ -48,7 +48,7 @@ def plot_plan(plan: Plan, budget: Budget, path: Path) -> None:
             fontsize=7,
         )
     if budget.max_ms is not None:
-        axes.axvline(budget.max_ms, color="red", linestyle="--", linewidth=1)
+        axes.axvline(budget.max_ms, color="red", linestyle="--", linewidth=1, label="budget")
     axes.set(
         xlabel="ms a frame on this device",
         ylabel="separation: image AUROC, per cent",

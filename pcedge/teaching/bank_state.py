@@ -55,8 +55,8 @@ def current_state(variant: Bundle, log: tuple[Entry, ...]) -> BankState:
     known = [entry.states[manifest.precision] for entry in log if manifest.precision in entry.states]
     digest = manifest.files[INDEX_FILE].sha256
     if known and known[-1].bank_sha256 == digest:
-        return _with_evidence(variant, known[-1])
-    return _with_evidence(variant, _fitted_state(variant))
+        return _as_it_is(variant, known[-1])
+    return _as_it_is(variant, _fitted_state(variant))
 
 
 def keep_origin(staging: Path, variant: Bundle, state: BankState, entry: int) -> None:
@@ -68,7 +68,8 @@ def keep_origin(staging: Path, variant: Bundle, state: BankState, entry: int) ->
         state: In which it is.
         entry: The log's entry for that state.
     """
-    _write_threshold(staging, entry, variant.manifest.threshold)
+    if not (staging / lesson_folder(entry) / _THRESHOLD_FILE).exists():
+        _write_threshold(staging, entry, variant.manifest.threshold)
     if state.evidence and not (staging / state.evidence).exists():
         link_or_copy(variant.file(CALIBRATION_FILE), staging / state.evidence)
 
@@ -171,8 +172,10 @@ def _fitted_state(variant: Bundle) -> BankState:
     )
 
 
-def _with_evidence(variant: Bundle, state: BankState) -> BankState:
-    """The state, with the evidence that is there now: somebody may have calibrated since it was written."""
+def _as_it_is(variant: Bundle, state: BankState) -> BankState:
+    """The state with the thresholds and the evidence as they are now: someone may have calibrated since."""
+    limits = variant.manifest.threshold
+    state = msgspec.structs.replace(state, score=limits.score, map=limits.map, review=limits.review)
     info = variant.manifest.files.get(CALIBRATION_FILE)
     if info is None or info.sha256 == state.calibration_sha256:
         return state
@@ -181,9 +184,6 @@ def _with_evidence(variant: Bundle, state: BankState) -> BankState:
         evidence=f"{FOLDER}/evidence-{info.sha256[:12]}.npz",
         evidence_taught=state.taught,
         calibration_sha256=info.sha256,
-        score=variant.manifest.threshold.score,
-        map=variant.manifest.threshold.map,
-        review=variant.manifest.threshold.review,
     )
 
 

@@ -77,7 +77,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         number: 0 for the bundle as it was fitted, then one more each time.
-        kind: ``fitted``, ``lesson``, ``rollback`` or ``examples``.
+        kind: ``fitted``, ``lesson``, ``rollback``, ``examples`` stored, or ``changed`` outside of teaching,
+            such as by calibrating: noticed at the next entry, whose author it names.
         who: Who did it.
         when: In UTC.
         note: What they noted.
@@ -93,7 +94,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     number: int
-    kind: Literal["fitted", "lesson", "rollback", "examples"]
+    kind: Literal["fitted", "lesson", "rollback", "examples", "changed"]
     who: str
     when: str
     states: dict[Precision, BankState]

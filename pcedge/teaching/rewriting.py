@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -44,11 +45,15 @@ class Rewriting:
 
 
 def begin_log(log: tuple[Entry, ...], variants: Mapping[Precision, Variant], who: str) -> tuple[Entry, ...]:
-    """The log, with the fitted state as its first entry if nothing was taught yet."""
-    if log:
-        return log
+    """The log as it is to go on: with an entry for the state that the bundle is in, if that has none yet.
+
+    That is the fitted state, or one that something else than teaching made, such as calibrating.
+    """
     states = {precision: variant.state for precision, variant in variants.items()}
-    return chained((), Entry(number=0, kind="fitted", who=who, when=now(), states=states))
+    if log and log[-1].states == states:
+        return log
+    kind: Literal["fitted", "changed"] = "changed" if log else "fitted"
+    return chained(log, Entry(number=0, kind=kind, who=who, when=now(), states=states))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from .bank_state import restore_bank
 from .lesson_log import BankState, Entry, find_entry, read_log
 from .options import TeachOptions, TeachResult, now
 from .pupil import open_variants
-from .rewriting import finish, keep_usage, result_of, rewrite
+from .rewriting import begin_log, finish, keep_usage, result_of, rewrite
 from .row_ranges import read_ranges
 from .teacher_lock import only_teacher
 
@@ -36,6 +36,7 @@ def rollback(bundle: Bundle, to: int, options: TeachOptions | None = None) -> Te
         log = read_log(bundle)
         target = find_entry(log, to)
         variants = open_variants(bundle, log, chosen.device, stack)
+        log = begin_log(log, variants, chosen.who)
         own = variants[bundle.manifest.precision]
         with rewrite(bundle, log, variants) as work:
             for precision, variant in variants.items():

@@ -11,8 +11,8 @@ import pytest
 
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle, edit_bundle, seal
-from pcedge.camera import Frame, FrameGate, Verdict, render_part
-from pcedge.drifting import drift_reference, rare_rows_of, rows_used
+from pcedge.camera import Frame, FrameGate, Verdict, render_part, write_image
+from pcedge.drifting import drift_reference, rare_rows_of, renew_drift, rows_used
 from pcedge.errors import BundleError, PcedgeError
 from pcedge.gating import DRIFT_FILE, gate_limits
 from pcedge.pooling import Assignment, PooledInspector
@@ -82,6 +82,27 @@ def test_a_bundle_of_earlier_versions_or_with_another_bank_has_no_rare_rows(
     assert rare_rows_of(bundle) is None
     assert rare_rows_of(taught) is None
     assert "light" in drift_reference(taught, threshold=None, masked=False).values
+
+
+def test_new_good_pictures_are_the_reference_from_then_on(line: Any, tmp_path: Path) -> None:
+    fitted = Bundle.open(line.models / "line")
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    for number, path in enumerate(paths):
+        write_image(path, (render_part(number).image_rgb * 0.9).astype(np.uint8))
+    before = drift_reference(fitted, threshold=None, masked=False)
+
+    with edit_bundle(fitted) as staging:
+        renew_drift(staging, fitted, paths)
+        renewed = Bundle(fitted.directory, seal(staging, fitted.manifest))
+
+    after = drift_reference(renewed, threshold=None, masked=False)
+    assert {name: len(values) for name, values in after.values.items() if "score" not in name} == {
+        **dict.fromkeys(("light", "focus", "position_x", "position_y"), 6),
+        "rare_rows": 0,
+    }
+    darker = np.median(after.values["light"]) - np.median(before.values["light"])
+    assert darker == pytest.approx(np.log(0.9), abs=0.03)
+    assert rare_rows_of(renewed) is not None
 
 
 def test_a_damaged_reference_is_an_error_that_names_it(line: Any) -> None:

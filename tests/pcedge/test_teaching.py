@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,13 +19,15 @@ from numpy.typing import NDArray
 import pcedge
 from pcedge.banks import INDEX_FILE
 from pcedge.bundle import ROW_USAGE_FILE, Bundle, edit_bundle, seal
-from pcedge.camera import render_part, write_image
+from pcedge.camera import Frame, render_part, write_image
 from pcedge.errors import BundleError, LessonRefusedError, OptionError
 from pcedge.evidence import CALIBRATION_FILE, read_evidence
 from pcedge.index_comparison import build_index, compare_indexes, golden_frames
 from pcedge.index_spec import IndexSpec
 from pcedge.indexing import keep_indexes
 from pcedge.nominal_pictures import NOMINAL_FILE, KeptPictures
+from pcedge.pooling import Assignment, PooledInspector
+from pcedge.reloading import Reloader
 from pcedge.row_usage import read_usage
 from pcedge.runtimes import Candidate
 from pcedge.teaching import TeachOptions, read_log, rollback, store_examples, teach
@@ -168,6 +171,20 @@ def test_rolling_back_gives_the_bank_byte_for_byte_and_is_a_lesson_itself(school
         *["rollback"] * 3,
     ]
     assert pcedge.verify(school.opened(), Candidate("onnx", "cpu")).parity.holds
+
+
+def test_calibrating_between_lessons_is_a_state_to_go_back_to(school: School) -> None:
+    first = teach(school.bundle, school.new[:3]).bundle.manifest.threshold
+    calibrated = msgspec.structs.replace(first, score=first.score * 1.5, review=None)
+    with edit_bundle(school.opened()) as staging:
+        seal(staging, msgspec.structs.replace(school.opened().manifest, threshold=calibrated))
+
+    teach(school.opened(), school.defects[:1], TeachOptions(force=True))
+
+    kinds = [entry.kind for entry in read_log(school.opened())]
+    assert kinds == ["fitted", "lesson", "changed", "lesson"]
+    assert rollback(school.opened(), 1).bundle.manifest.threshold == first
+    assert rollback(school.opened(), 2).bundle.manifest.threshold == calibrated
 
 
 def test_a_defect_alone_is_refused_and_nothing_is_written(school: School) -> None:
@@ -413,3 +430,34 @@ def test_the_command_teaches_without_torch(
     history = pcedge("teach", "line", "--history", "--models", models)
     assert "as it was fitted" in history.stdout
     assert "1 refused" in history.stdout
+
+
+def test_a_running_inspector_takes_a_lesson_over(school: School) -> None:
+    taken: list[object] = []
+    problems: list[object] = []
+    arrived = threading.Event()
+
+    def take(_camera: str, bundle: object) -> None:
+        taken.append(bundle)
+        arrived.set()
+
+    picture = Frame("part", 0, "part", 0.0, pcedge.read_image(school.new[-1]))
+    with PooledInspector(
+        {"part": Assignment(school.bundle)}, lambda _: Candidate("onnx", "cpu")
+    ) as inspector:
+        (before,) = inspector.inspect([picture])
+        with Reloader(
+            inspector,
+            {"part": school.bundle.directory},
+            on_reload=take,
+            on_problem=problems.append,
+            poll_s=0.02,
+        ):
+            result = teach(school.bundle, school.new[:5])
+            assert arrived.wait(60), problems
+        (after,) = inspector.inspect([picture])
+
+    assert taken == [result.bundle]
+    assert before.score is not None
+    assert after.score is not None
+    assert after.score < before.score

@@ -1,0 +1,125 @@
+"""The autoencoder's network (Bergmann et al. 2018, table 1) and its residuals."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .method import AeSettings
+
+_SLOPE = 0.2
+# Outputs, kernel and stride of the encoder's convolutions; the decoder has them in reverse.
+_LAYERS = (
+    (32, 4, 2),
+    (32, 4, 2),
+    (32, 3, 1),
+    (64, 4, 2),
+    (64, 3, 1),
+    (128, 4, 2),
+    (64, 3, 1),
+    (32, 3, 1),
+)
+_WINDOW, _SIGMA = 11, 1.5
+# Wang et al. 2004: constants for values from 0 to 1.
+_C1, _C2 = 0.01**2, 0.03**2
+
+
+class AeCore(nn.Module):
+    """Pixels to residuals: the picture, passed through a narrow code and drawn anew, beside itself.
+
+    Args:
+        latent: Values of the code.
+        side: Of the pictures in pixels, a multiple of 16.
+        loss: ``ssim`` or ``l2``.
+    """
+
+    def __init__(self, latent: int, side: int, loss: str) -> None:
+        super().__init__()
+        self.encoder, self.decoder = _encoder(latent, side // 16), _decoder(latent, side // 16)
+        self.cells = side * side
+        self.compare = Dissimilarity() if loss == "ssim" else _squared
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map pixels [n, 3, side, side] to residuals [n, side * side, 1]."""
+        return self.residuals(pixels).reshape(-1, self.cells, 1)
+
+    def residuals(self, pixels: Tensor) -> Tensor:
+        """The residual of each pixel, [n, 3, side, side] averaged over channels to [n, side, side]."""
+        drawn = self.decoder(self.encoder(pixels))
+        residuals: Tensor = self.compare(pixels, drawn).mean(dim=1)
+        return residuals
+
+
+class Dissimilarity(nn.Module):
+    """One minus the structural similarity of two pictures around each pixel, per channel (Wang et al. 2004).
+
+    Written with their difference d: means' part 1 - m(d)^2 / (m(x)^2 + m(y)^2 + C1), the other part
+    1 - var(d) / (var(x) + var(y) + C2). The usual form loses a hundred times more digits where pictures are
+    bright and flat, and runtimes would disagree there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        places = torch.arange(_WINDOW) - _WINDOW // 2
+        line = torch.exp(-(places**2) / (2 * _SIGMA**2))
+        self.line: Tensor
+        self.register_buffer("line", (line / line.sum()).repeat(15, 1, 1, 1), persistent=False)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Map pictures [n, 3, h, w] with values from 0 to 1 to [n, 3, h, w], from 0 (alike) to 2."""
+        apart = one - other
+        stacked = torch.cat([one, other, apart, one * one + other * other, apart * apart], dim=1)
+        across = functional.conv2d(stacked, self.line, padding=(0, _WINDOW // 2), groups=15)
+        means = functional.conv2d(across, self.line.transpose(2, 3), padding=(_WINDOW // 2, 0), groups=15)
+        of_one, of_other, of_apart = means[:, 0:3], means[:, 3:6], means[:, 6:9]
+        squares = of_one * of_one + of_other * of_other
+        variances = means[:, 9:12] - squares
+        variance_apart = means[:, 12:15] - of_apart * of_apart
+        brightness = 1 - of_apart * of_apart / (squares + _C1)
+        structure = 1 - variance_apart / (variances + _C2)
+        return 1 - brightness * structure
+
+
+class AeTrainee:
+    """The autoencoder with what trains it; see :class:`pcedge.baselines.reconstruction.training.Trainee`."""
+
+    def __init__(self, settings: AeSettings, side: int) -> None:
+        self.core = AeCore(settings.latent, side, settings.loss)
+
+    def start(self, learning_rate: float, device: str) -> None:
+        """Adam, with the paper's weight decay."""
+        self.core.to(device)
+        self._optimiser = torch.optim.Adam(self.core.parameters(), learning_rate, weight_decay=1e-5)
+
+    def step(self, pixels: Tensor) -> None:
+        """One step down the mean residual."""
+        loss = self.loss(pixels)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+
+    def loss(self, pixels: Tensor) -> Tensor:
+        """The mean residual."""
+        return self.core.residuals(pixels).mean()
+
+
+def _squared(one: Tensor, other: Tensor) -> Tensor:
+    return (one - other) ** 2
+
+
+def _encoder(latent: int, smallest: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    before = 3
+    for outputs, kernel, stride in _LAYERS:
+        layers += [nn.Conv2d(before, outputs, kernel, stride, padding=1), nn.LeakyReLU(_SLOPE)]
+        before = outputs
+    return nn.Sequential(*layers, nn.Conv2d(before, latent, smallest))
+
+
+def _decoder(latent: int, smallest: int) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.ConvTranspose2d(latent, _LAYERS[-1][0], smallest), nn.LeakyReLU(_SLOPE)]
+    inputs = [3, *(outputs for outputs, _, _ in _LAYERS)]
+    for number in reversed(range(len(_LAYERS))):
+        outputs, kernel, stride = _LAYERS[number]
+        layers += [nn.ConvTranspose2d(outputs, inputs[number], kernel, stride, padding=1)]
+        layers += [nn.LeakyReLU(_SLOPE)] if number else [nn.Sigmoid()]
+    return nn.Sequential(*layers)
