@@ -1,7 +1,7 @@
-"""Results of ``benchmarks.compact`` in the model card, between two marks."""
+"""Results of benchmarks in Markdown files, between two marks, such as in the model card."""
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,19 @@ BEGIN = "<!-- results: filled by python -m benchmarks.compact ... --card docs/pc
 END = "<!-- end of the results -->"
 
 
-def around_results(card: Path) -> tuple[str, str]:
+def around_results(card: Path, begin: str = BEGIN) -> tuple[str, str]:
     """What stands before and behind the results in a Markdown file.
 
     Raises:
         OptionError: The file is missing or has no marks.
     """
     text = card.read_text(encoding="utf-8") if card.is_file() else ""
-    before, begin, rest = text.partition(BEGIN)
+    before, found, rest = text.partition(begin)
     _, end, after = rest.partition(END)
-    if not begin or not end:
+    if not found or not end:
         raise OptionError(
             f"{card} is not there or has no place for results.",
-            f"Give --card a file with the lines {BEGIN!r} and {END!r}.",
+            f"Give --card a file with the lines {begin!r} and {END!r}.",
         )
     return before, after
 
@@ -38,9 +38,18 @@ def write_results(card: Path, result: Mapping[str, Any]) -> None:
     Raises:
         OptionError: The file is missing or has no marks.
     """
-    before, after = around_results(card)
-    lines = "\n".join(_markdown(result))
-    card.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}", encoding="utf-8")
+    replace_results(card, _markdown(result), BEGIN)
+
+
+def replace_results(card: Path, lines: Iterable[str], begin: str) -> None:
+    """Put other lines between the marks, of which ``begin`` is the first.
+
+    Raises:
+        OptionError: The file is missing or has no marks.
+    """
+    before, after = around_results(card, begin)
+    text = "\n".join(lines)
+    card.write_text(f"{before}{begin}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def _markdown(result: Mapping[str, Any]) -> Iterator[str]:

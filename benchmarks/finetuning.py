@@ -6,9 +6,9 @@ images, so that what the tuning changes stands beside what the luck of the cores
 epoch, whatever the criterion said of it.
 """
 
-import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -25,7 +25,9 @@ from pcedge.finetune_options import (
 )
 from pcedge.preprocessing import PRESETS
 
+from .card import around_results, replace_results
 from .command import Json, environment, facts, print_environment, print_json, run
+from .finetuning_page import BEGIN, METRICS, markdown, spread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from .study import Study
 
 PREPROCESSING = PRESETS["whole"]
-METRICS = ("image_auroc", "pixel_auroc", "aupro")
 Measured = dict[str, float | None]
 
 
@@ -124,7 +125,7 @@ def open_study(
 def measure(
     path: Path,
     recipe: Recipe,
-    methods: Iterable[FinetuneMethod],
+    methods: Sequence[FinetuneMethod],
     options: FinetuneOptions,
     *,
     seeds: int,
@@ -154,26 +155,23 @@ def measure(
 
     untouched = study(None, "before")
     before = [untouched(seed) for seed in range(seeds)]
-    result: dict[str, Any] = {"before": before, "methods": {}}
-    for method in methods:
-        runs = []
-        wanted = [(seed, options.learning_rate) for seed in range(seeds)]
-        wanted += [(0, rate) for rate in other_rates]
-        for seed, rate in wanted:
-            name = f"{method}, seed {seed}, rate {rate:g}"
-            chosen = replace(options, method=method, learning_rate=rate)
-            tuned = tune(dataset, recipe, chosen, seed, _named(progress, f"{dataset.name}, {name}"))
-            # The course of things is looked at once; of the other runs, only what counts.
-            whole_course = (seed, rate) == (0, options.learning_rate)
-            epochs = set(tuned.states) if whole_course else {tuned.kept, tuned.last}
-            by_epoch = {0: before[seed]} | {
-                epoch: study(tuned.states[epoch], f"{name}, epoch {epoch}")(seed)
-                for epoch in sorted(epochs - {0})
-            }
-            runs.append(_described(tuned, seed, rate, by_epoch))
-            on_run(f"{dataset.name}, {method}", runs[-1])
-        result["methods"][method] = runs
-    return result
+    runs: dict[str, list[dict[str, Any]]] = {method: [] for method in methods}
+    wanted = [(seed, options.learning_rate) for seed in range(seeds)]
+    wanted += [(0, rate) for rate in other_rates]
+    for (seed, rate), method in product(wanted, methods):
+        name = f"{method}, seed {seed}, rate {rate:g}"
+        chosen = replace(options, method=method, learning_rate=rate)
+        tuned = tune(dataset, recipe, chosen, seed, _named(progress, f"{dataset.name}, {name}"))
+        # The course of things is looked at once; of the other runs, only what counts.
+        whole_course = (seed, rate) == (0, options.learning_rate)
+        epochs = set(tuned.states) if whole_course else {tuned.kept, tuned.last}
+        by_epoch = {0: before[seed]} | {
+            epoch: study(tuned.states[epoch], f"{name}, epoch {epoch}")(seed)
+            for epoch in sorted(epochs - {0})
+        }
+        runs[method].append(_described(tuned, seed, rate, by_epoch))
+        on_run(f"{dataset.name}, {method}", runs[method][-1])
+    return {"before": before, "methods": runs}
 
 
 def _described(tuned: Tuned, seed: int, rate: float, by_epoch: Mapping[int, Measured]) -> dict[str, Any]:
@@ -228,9 +226,18 @@ def main(
         list[float] | None,
         typer.Option(help="Another learning rate, tried with seed 0 only; may be repeated."),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            help="A Markdown file whose section between the two results marks is replaced by these results.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure PatchCore before and after fine-tuning its backbone on the nominal images."""
+    if card is not None:
+        around_results(card, BEGIN)  # so that a wrong file is noticed before the long work
     recipe = Recipe(backbone, weights, CoresetSize.parse(coreset))
     # No patience: the course of things is what is looked at.
     given = method or get_args(FinetuneMethod)
@@ -261,6 +268,8 @@ def main(
         "datasets": found,
         **where,
     }
+    if card is not None:
+        replace_results(card, markdown(result), BEGIN)
     if as_json:
         print_json(result)
     else:
@@ -278,18 +287,13 @@ def _print_tables(result: Mapping[str, Any]) -> None:
 def _summary(name: str, metric: str, dataset: Mapping[str, Any], rate: float) -> Any:
     table = facts(f"{name}: {metric.replace('_', ' ')}, mean and spread over seeds")
     before = [found[metric] for found in dataset["before"]]
-    table.add_row("before", _spread(before))
+    table.add_row("before", spread(before))
     for method, runs in dataset["methods"].items():
         for which in ("kept", "last"):
             after = [one[which][metric] for one in runs if one["learning_rate"] == rate]
             gains = [new - old for new, old in zip(after, before, strict=True)]
-            table.add_row(f"{method}, {which}", f"{_spread(after)}; same coreset seed: {_spread(gains)}")
+            table.add_row(f"{method}, {which}", f"{spread(after)}; same coreset seed: {spread(gains)}")
     return table
-
-
-def _spread(values: list[float]) -> str:
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.fmean(values):.4f} ± {deviation:.4f}"
 
 
 def _course(name: str, one: Mapping[str, Any]) -> Any:

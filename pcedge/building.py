@@ -21,6 +21,7 @@ from pcedge.golden import golden_frames, write_golden
 from pcedge.grouping import find_groups
 from pcedge.inspector import Inspector
 from pcedge.learning import Embed, Learned, Task, learn_exactly
+from pcedge.limits import without_proof
 from pcedge.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo
 from pcedge.memory import GIGA, plan_memory
 from pcedge.network import Network
@@ -158,6 +159,13 @@ def _manifest(
 ) -> Manifest:
     patches = learned.images * network.shape[0]
     limits = evidence.limits(options.rates, learned.method, whole=len(learned.bank) >= patches)
+    tuning = network.backbone.finetuning
+    if tuning and tuning.kept:
+        limits = without_proof(
+            limits,
+            f"expected: {limits.false_reject_rate:.2%} or somewhat more of new good parts are NG; nothing is "
+            "proven, because the backbone was fine-tuned on good images that may be among those held out.",
+        )
     return Manifest(
         schema_version=SCHEMA_VERSION,
         pcedge_version=version("pcedge"),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pcedge.bundle import Bundle
 from pcedge.calibration import HeldOut, Scored, nameless_bank
 from pcedge.errors import BundleError
-from pcedge.limits import find_limits
+from pcedge.limits import find_limits, without_proof
 from pcedge.manifest import ThresholdInfo
 from pcedge.scoring import anomaly_map
 from pcedge.threshold import Rates, smallest_rate
@@ -102,7 +102,8 @@ class HeldOutEvidence:
         review = limits.review_rate if limits.review_rate is not None and limits.review_rate > rate else None
         found = self.limits(Rates(rate, review), limits.method, whole=whole)
         told = {name: getattr(limits, name) for name in ("images", "index", "calibration", "grouped_by")}
-        return msgspec.structs.replace(found, **told)
+        found = msgspec.structs.replace(found, **told)
+        return without_proof(found, limits.guarantee) if limits.proven_rate is None else found
 
     def after_adding(self, rows: NDArray[np.float32]) -> "HeldOutEvidence":
         """The same images once these rows are in the bank too.

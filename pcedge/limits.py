@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,6 +60,16 @@ def find_limits(
         review_proven_rate=None if review_rate is None else proven(review_rate),
         guarantee=guarantee.in_words(rate) if guarantee else "",
     )
+
+
+def without_proof(limits: ThresholdInfo, why: str) -> ThresholdInfo:
+    """The same thresholds where nothing is proven of them.
+
+    Args:
+        limits: Of scores that something had seen after all.
+        why: As a sentence.
+    """
+    return msgspec.structs.replace(limits, proven_rate=None, review_proven_rate=None, guarantee=why)
 
 
 def p_values_of(limits: ThresholdInfo) -> PValues | None:

@@ -399,12 +399,14 @@ def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path)
     from pcedge.camera import write_dataset
 
     write_dataset(tmp_path / "line", train=16, test_good=2, per_defect=1, size=64)
+    card = tmp_path / "page.md"
+    shutil.copy(ROOT / "docs" / "finetuning.md", card)
 
     found = _result(
         "finetuning",
         tmp_path / "line",
         *("--backbone", "pcedge-s", "--coreset", "30", "--method", "cutmix"),
-        *("--seeds", "2", "--epochs", "1", "--other-rate", "1e-3"),
+        *("--seeds", "2", "--epochs", "1", "--other-rate", "1e-3", "--card", card),
     )
 
     [dataset] = found["datasets"].values()
@@ -417,6 +419,7 @@ def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path)
         assert before["image_auroc"] == dataset["before"][one["seed"]]["image_auroc"]
         assert (before["cka"], before["gain"]) == (pytest.approx(1), 0)
         assert after["cka"] < 1
+        assert f"| {after['separation']:.4f} | {after['gain']:+.4f} ± " in card.read_text() or one["seed"]
         assert all(0 <= one["last"][metric] <= 1 for metric in ("image_auroc", "pixel_auroc", "aupro"))
 
 

@@ -128,6 +128,8 @@ def test_a_tuned_network_is_exported_like_any_other(
     assert info.finetuning.kept == 1
     assert info.weights.endswith("fine-tuned by cutmix")
     assert info.weights_sha256 != info.finetuning.weights_sha256
+    assert result.bundle.manifest.threshold.proven_rate is None
+    assert "nothing is proven" in result.bundle.manifest.threshold.guarantee
 
     exported = pcedge("export", *models)
     verified = pcedge("verify", *models, "--runtime", "onnx", torch=False)

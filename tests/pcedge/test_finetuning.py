@@ -8,8 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import timm
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torchvision import models
 
 from pcedge.backbones import Backbone, load_backbone, state_digest, used_state
@@ -325,3 +327,24 @@ def test_the_backbone_given_may_lie_behind_another_layer_name(paths: list[Path],
 
     assert tuned.record.stages == ("layer2",)
     assert set(tuned.record.features) == {"layer2"}
+
+
+def test_a_transformer_s_last_block_is_tuned(paths: list[Path], tmp_path: Path) -> None:
+    network = timm.create_model("vit_small_patch14_dinov2", pretrained=False)
+    save_file(network.state_dict(), tmp_path / "dinov2.safetensors")
+    backbone = load_backbone("dinov2-s", ("blocks.0", "blocks.1"), tmp_path / "dinov2.safetensors", size=56)
+    before = {key: value.clone() for key, value in used_state(backbone.module).items()}
+    states: dict[int, State] = {}
+
+    finetune(
+        backbone,
+        paths,
+        Preprocessing(image_size=56),
+        "mean",
+        FinetuneOptions("cutmix", epochs=1),
+        device="cpu",
+        on_epoch=lambda measured, state: states.update({measured.epoch: state}),
+    )
+
+    changed = {key for key, value in states[1].items() if not torch.equal(value, before[key])}
+    assert changed == {f"blocks.1.{name}.weight" for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")}
