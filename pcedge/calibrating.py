@@ -10,6 +10,7 @@ import numpy as np
 from pcedge.bundle import Bundle, edit_bundle, seal
 from pcedge.calibration import HeldOut, Scored, patches_kept
 from pcedge.datasets import read_content
+from pcedge.drifting import renew_drift
 from pcedge.errors import DatasetError
 from pcedge.evidence import HeldOutEvidence, read_evidence
 from pcedge.grouping import find_groups
@@ -96,7 +97,8 @@ def calibrate(
 ) -> CalibrationResult:
     """Find a bundle's thresholds anew on good images that its bank has not seen (split conformal).
 
-    They go through the inspector that watch runs, in every precision the bundle has. The bundle is replaced
+    They go through the inspector that watch runs, in every precision the bundle has, and are what drift is
+    measured against from then on. The bundle is replaced
     whole, so that a running watch takes it over; its certificate goes, and is made anew before it is used.
 
     Args:
@@ -134,7 +136,7 @@ def calibrate(
         evidence[precision], changes[precision] = found, change
         suspicious = suspicious or far
     if not options.dry_run:
-        bundle = _write(bundle, evidence, changes)
+        bundle = _write(bundle, evidence, changes, tuple(images.paths.values()))
     return CalibrationResult(
         bundle=bundle,
         images=len(names),
@@ -222,7 +224,10 @@ def _is_set_by_strangers(change: Change, found: HeldOutEvidence) -> bool:
 
 
 def _write(
-    bundle: Bundle, evidence: dict[Precision, HeldOutEvidence], changes: dict[Precision, Change]
+    bundle: Bundle,
+    evidence: dict[Precision, HeldOutEvidence],
+    changes: dict[Precision, Change],
+    paths: Sequence[Path],
 ) -> Bundle:
     own = bundle.manifest.precision
     # Measured at thresholds that are no more.
@@ -234,6 +239,7 @@ def _write(
         for precision, found in evidence.items():
             folder = staging if precision == own else staging / precision
             found.write(folder)
+            renew_drift(folder, bundle.in_precision(precision), paths)
             if precision != own:
                 seal(folder, _with_limits(read_manifest(folder), changes[precision].after))
         manifest = msgspec.structs.replace(bundle.manifest, precisions=measured)

@@ -12,6 +12,7 @@ from pcedge import CalibrationOptions, calibrate
 from pcedge.bundle import Bundle, find_bundle
 from pcedge.camera import read_image, render_part, write_image
 from pcedge.certificate import CERTIFICATE_FILE
+from pcedge.drifting import drift_reference
 from pcedge.errors import DatasetError, OptionError
 from pcedge.evidence import read_evidence
 from pcedge.golden import with_fault
@@ -82,6 +83,8 @@ def test_thresholds_are_those_of_the_new_images_and_what_runs_proves_itself_agai
     assert (found["images"], found["smallest_rate"]) == (NEW, 1 / (NEW + 1))
     assert sum(one.verdict.value == "NG" for one in judged) == 0  # the largest score is the threshold
     assert min(one.p_value for one in judged if one.p_value) == pytest.approx(2 / (NEW + 1))
+    drift = drift_reference(bundle, threshold=None, masked=False)
+    assert len(drift.values["light"]) == len(drift.values["score"]) == NEW
 
     assert not (bundle.directory / CERTIFICATE_FILE).exists()
     assert verify(bundle, Candidate("onnx", "cpu")).parity.holds

@@ -170,6 +170,8 @@ def test_metrics_and_health_tell_of_every_camera(exported_line: Any, place: Path
 
     assert 'pcedge_camera_received_total{camera="left"}' in pages["metrics"]
     assert 'pcedge_camera_state{camera="right",state="RUNNING"}' in pages["metrics"]
+    assert 'pcedge_drift{camera="left",quantity="light"} 0.0' in pages["metrics"]
+    assert json.loads(pages["healthz"])["drift"] == {"left": {}, "right": {}}
     cameras = json.loads(pages["healthz"])["cameras"]
     assert {camera["camera"] for camera in cameras} == {"left", "right"}
     assert set(cameras[0]) >= {"state", "reason", "camera_fps", "processed_fps", "dropped_fps", "restarts"}
@@ -181,7 +183,7 @@ def test_the_command_watches_several_cameras_and_passes_over_what_was_judged(
     command = (
         "watch", "--camera", "synthetic:?frames=2&seed=4", "--camera", "synthetic:?frames=2&seed=5",
         "--camera", "folder:incoming", "--once", "--models", exported_line.models, "--output", "results",
-        "--save", "none", "--review",
+        "--save", "none", "--review", "--no-drift",
     )  # fmt: skip
 
     first = pcedge(*command, cwd=place)

@@ -49,11 +49,6 @@ class Encoder:
     depth: int = 0
 
     @property
-    def library(self) -> str:
-        """The module that builds it."""
-        return "timm" if self.family == "dinov2" else "open_clip"
-
-    @property
     def all_layers(self) -> tuple[str, ...]:
         """Its layers under the library's own names, in order."""
         if self.family == "clip-resnet":

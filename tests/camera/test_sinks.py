@@ -59,6 +59,7 @@ def test_an_event_is_one_line_of_plain_json() -> None:
         "latency_ms": 12.346,
         "reason": "",
         "files": {"picture": "a.png"},
+        "drift": {},
     }
 
 

@@ -232,7 +232,7 @@ def test_a_program_with_weights_is_not_run_but_explained(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_catalogue_says_what_the_libraries_say(name: str) -> None:
     encoder = ENCODERS[name]
-    if encoder.library == "timm":
+    if encoder.family == "dinov2":
         published = timm.get_pretrained_cfg(f"{encoder.architecture}.lvd142m")
         assert published is not None
         assert (encoder.mean, encoder.std) == (published.mean, published.std)

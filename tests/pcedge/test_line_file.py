@@ -100,6 +100,7 @@ ONE = '[[camera]]\nsource = "0"\n'
         (f"{ONE}trigger = {{ by = 'moon' }}\n", ("camera[0].trigger.by", "moon")),
         (f"{ONE}[watch]\nbatches = 3\n", ("watch", "batches")),
         (f"{ONE}[watch]\nbatch = 0\n", ("watch.batch", ">= 1")),
+        (f"{ONE}[watch]\ndrift_alarm_rate = 1.0\n", ("watch.drift_alarm_rate", "< 1")),
         (f"{ONE}[sinks.pictures]\nsave = 'some'\n", ("sinks.pictures.save", "some")),
         (f"{ONE}[metrics]\nport = 99999\n", ("metrics.port",)),
     ],

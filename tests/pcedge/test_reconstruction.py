@@ -278,10 +278,9 @@ class _Scripted:
     def start(self, learning_rate: float, device: str) -> None:
         nn.init.zeros_(self.core.weight)
 
-    def step(self, pixels: Tensor) -> float:
+    def step(self, pixels: Tensor) -> None:
         with torch.no_grad():
             self.core.weight += 1
-        return 0.5
 
     def loss(self, pixels: Tensor) -> Tensor:
         self.validated += 1

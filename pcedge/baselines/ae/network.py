@@ -90,13 +90,12 @@ class AeTrainee:
         self.core.to(device)
         self._optimiser = torch.optim.Adam(self.core.parameters(), learning_rate, weight_decay=1e-5)
 
-    def step(self, pixels: Tensor) -> float:
+    def step(self, pixels: Tensor) -> None:
         """One step down the mean residual."""
         loss = self.loss(pixels)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
-        return float(loss.detach())
 
     def loss(self, pixels: Tensor) -> Tensor:
         """The mean residual."""

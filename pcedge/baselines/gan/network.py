@@ -61,7 +61,7 @@ class GanTrainee:
         self._generating = torch.optim.Adam(self.core.to(device).parameters(), learning_rate, (0.5, 0.999))
         self._judging = torch.optim.Adam(discriminator.parameters(), learning_rate, (0.5, 0.999))
 
-    def step(self, pixels: Tensor) -> float:
+    def step(self, pixels: Tensor) -> None:
         """Draw a batch anew and learn from it, then teach the discriminator to tell the two apart."""
         drawn, code, code_again = self.core.draw(pixels)
         with torch.no_grad():
@@ -75,7 +75,6 @@ class GanTrainee:
         doubt = self._doubt(pixels, true=True) + self._doubt(drawn.detach(), true=False)
         (0.5 * doubt).backward()  # type: ignore[no-untyped-call]
         self._judging.step()
-        return float(loss.detach())
 
     def loss(self, pixels: Tensor) -> Tensor:
         """The losses without the adversarial one, which says nothing from one epoch to the next."""

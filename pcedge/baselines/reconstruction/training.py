@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,8 +31,8 @@ class Trainee(Protocol):
     def start(self, learning_rate: float, device: str) -> None:
         """Move to a device and make the optimisers."""
 
-    def step(self, pixels: Tensor) -> float:
-        """Learn from a batch; returns its loss."""
+    def step(self, pixels: Tensor) -> None:
+        """Learn from a batch."""
 
     def loss(self, pixels: Tensor) -> Tensor:
         """How badly good pictures are drawn anew, in evaluation mode: what early stopping looks at."""
@@ -44,14 +45,12 @@ class Trained:
     Attributes:
         epochs: How many were done.
         best: The epoch whose networks are kept, from 1.
-        losses: Mean training loss of each epoch.
         validation: Loss on the good images that are not trained on, after each epoch.
         out_of_time: Whether the minutes ended it.
     """
 
     epochs: int
     best: int
-    losses: tuple[float, ...]
     validation: tuple[float, ...]
     out_of_time: bool
 
@@ -85,28 +84,24 @@ def train(
     trainee.start(settings.learning_rate, device)
     dice = torch.Generator().manual_seed(seed)
     began = time.monotonic()
-    losses: list[float] = []
     validation: list[float] = []
     best: dict[str, Tensor] = {}
-    out_of_time = False
-    while len(losses) < settings.epochs and not out_of_time:
-        trainee.core.train()
-        total = 0.0
-        batches = torch.split(torch.randperm(len(pixels), generator=dice), BATCH)
-        for number, chosen in enumerate(batches):
-            batch = augmented(pixels[chosen], dice) if settings.augment else pixels[chosen]
-            total += trainee.step(batch.to(device)) * len(chosen)
-            spent = (time.monotonic() - began) / 60 / settings.minutes if settings.minutes else 0.0
-            share = max(spent, (len(losses) + (number + 1) / len(batches)) / settings.epochs)
-            progress("train", min(int(share * _STEPS), _STEPS - 1), _STEPS)
-            out_of_time = spent >= 1
-            if out_of_time and losses:
-                break
-        losses.append(total / len(pixels))
+
+    def out_of_time(share_of_epoch: float) -> bool:
+        spent = (time.monotonic() - began) / 60 / settings.minutes if settings.minutes else 0.0
+        done = max(spent, (len(validation) + share_of_epoch) / settings.epochs)
+        progress("train", min(int(done * _STEPS), _STEPS - 1), _STEPS)
+        return spent >= 1 and len(validation) > 0
+
+    ended = False
+    while len(validation) < settings.epochs:
+        ended = out_of_time(0.0) or not _epoch(trainee, pixels, settings.augment, dice, device, out_of_time)
+        if ended:
+            break  # a part of an epoch counts for nothing, so that the epochs done can be repeated
         validation.append(_validate(trainee, others, device))
-        if not (math.isfinite(losses[-1]) and math.isfinite(validation[-1])):
+        if not math.isfinite(validation[-1]):
             raise OptionError(
-                f"The training has diverged in epoch {len(losses)}: its loss is no number.",
+                f"The training has diverged in epoch {len(validation)}: its loss is no number.",
                 f"Train with a smaller --set learning_rate={settings.learning_rate / 10:g}",
             )
         if validation[-1] <= min(validation):
@@ -116,7 +111,26 @@ def train(
     trainee.core.load_state_dict(best)
     trainee.core.eval()
     progress("train", _STEPS, _STEPS)
-    return Trained(len(losses), _best(validation), tuple(losses), tuple(validation), out_of_time)
+    return Trained(len(validation), _best(validation), tuple(validation), ended)
+
+
+def _epoch(
+    trainee: Trainee,
+    pixels: Tensor,
+    augment: bool,
+    dice: torch.Generator,
+    device: str,
+    out_of_time: Callable[[float], bool],
+) -> bool:
+    """Learn from every picture once, in random order; returns whether there was time for all."""
+    trainee.core.train()
+    batches = torch.split(torch.randperm(len(pixels), generator=dice), BATCH)
+    for number, chosen in enumerate(batches, 1):
+        batch = augmented(pixels[chosen], dice) if augment else pixels[chosen]
+        trainee.step(batch.to(device))
+        if out_of_time(number / len(batches)) and number < len(batches):
+            return False
+    return True
 
 
 def augmented(pixels: Tensor, dice: torch.Generator) -> Tensor:
