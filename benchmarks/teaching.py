@@ -94,24 +94,25 @@ class Mode:
     same_bytes: bool
 
 
-def light(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture lit from the side: 0.6 of the light at its left edge, 1.4 at its right."""
-    gain = np.linspace(0.6, 1.4, image_rgb.shape[1], dtype=np.float32)[np.newaxis, :, np.newaxis]
+def light(image_rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+    """The picture lit from the side: 0.6 of the light at its left edge, 1.4 at its right (times strength)."""
+    change = np.linspace(-0.4, 0.4, image_rgb.shape[1], dtype=np.float32)[np.newaxis, :, np.newaxis]
+    gain = 1 + strength * change
     return np.asarray(np.clip(image_rgb * gain + 0.5, 0, 255), np.uint8)
 
 
-def finish(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture with a brushed finish: fine upright lines of 12 grey levels."""
+def finish(image_rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
+    """The picture with a brushed finish: fine upright lines of 12 grey levels, for a strength of 1."""
     height, width = image_rgb.shape[:2]
     phase = np.arange(width, dtype=np.float32) * (2 * np.pi * 28 / width)
-    lines = np.broadcast_to(12 * np.sin(phase), (height, width))[:, :, np.newaxis]
+    lines = np.broadcast_to(12 * strength * np.sin(phase), (height, width))[:, :, np.newaxis]
     return np.asarray(np.clip(image_rgb + lines + 0.5, 0, 255), np.uint8)
 
 
 MADE = {"side light": light, "brushed finish": finish}
 
 
-def see(root: Path, bundle: Bundle, work: Path, progress: Progress) -> Pictures:
+def see(root: Path, bundle: Bundle, work: Path, strength: float, progress: Progress) -> Pictures:
     """Embed every picture of a dataset, and the test pictures under every made mode."""
     dataset = open_dataset(root)
     paths = [(path, "train") for path in dataset.train]
@@ -121,7 +122,7 @@ def see(root: Path, bundle: Bundle, work: Path, progress: Progress) -> Pictures:
             kind = "defect" if sample.is_defect else "good"
             path = work / name / f"{sample.kind}-{sample.path.stem}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_image(path, change(read_image(sample.path)))
+            write_image(path, change(read_image(sample.path), strength))
             paths.append((path, f"{name} {kind}"))
     network = exported_network(bundle, "cpu")
     shape = (len(paths), *network.shape)
@@ -269,14 +270,20 @@ def defect_lessons(pictures: Pictures, bundle: Bundle, draws: int, seed: int) ->
 
 
 def measure(
-    root: Path, options: FitOptions, pattern: str | None, draws: int, seed: int, progress: Progress
+    root: Path,
+    options: FitOptions,
+    pattern: str | None,
+    strength: float,
+    draws: int,
+    seed: int,
+    progress: Progress,
 ) -> dict[str, Any]:
     """All of it on one dataset; without a pattern, modes are made only."""
     with ExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory(prefix="pcedge-teaching-")))
         base = fit(root, replace(options, models=work / "base"), progress).bundle
         base = export_bundle(base).bundle
-        pictures = see(root, base, work, progress)
+        pictures = see(root, base, work, strength, progress)
         bench = Bench(pictures, base, work, str(options.coreset), draws)
         modes = [] if pattern is None else list(natural_modes(pictures, pattern))
         results = []
@@ -309,6 +316,7 @@ def main(
         bool,
         typer.Option("--found/--made-only", help="Whether modes found in the pictures are taken out too."),
     ] = True,
+    strength: Annotated[float, typer.Option(help="Of the modes that are made.", min=0.0)] = 1.0,
     draws: Annotated[int, typer.Option(help="Lessons that are drawn of each mode.", min=1)] = 3,
     train: Annotated[int, typer.Option(help="Pictures to fit on of the rendered line.", min=8)] = 60,
     per_defect: Annotated[int, typer.Option(help="Its pictures of each kind of defect.", min=1)] = 10,
@@ -329,7 +337,7 @@ def main(
         for root in roots:
             with progress_bars() as progress:
                 results[root.name] = measure(
-                    root, options, pattern if found_modes else None, draws, seed, progress
+                    root, options, pattern if found_modes else None, strength, draws, seed, progress
                 )
             if not as_json:
                 _print(root.name, results[root.name])
