@@ -32,8 +32,8 @@ Epochs = Annotated[
 LearningRate = Annotated[
     float | None,
     typer.Option(
-        help=f"Learning rate of --finetune for the backbone. Without it, {DEFAULT_LEARNING_RATE:g}; ten "
-        "times as much can cost the features their strength.",
+        help=f"Learning rate of --finetune for the backbone. Without it, "
+        f"{DEFAULT_LEARNING_RATE:g}; a higher one moves the features further from what they were.",
         show_default=False,
     ),
 ]
