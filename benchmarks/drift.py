@@ -50,8 +50,8 @@ _SIZE_PX = 128
 _NEST = 0.02
 _DEFECT_RATE = 0.01
 _LONGEST = 3000
-# Grey levels: scores rise by a third, and few parts are NG.
-_STAINS = 2.5
+# Grey levels: scores double, and most parts are NG.
+_STAINS = 1.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,7 @@ def _stained(image: Image, _frame: int) -> Image:
     noise = np.random.default_rng(1).standard_normal(image.shape[:2]).astype(np.float32)
     soft = cv2.GaussianBlur(noise, (0, 0), 3.0)
     soft = (soft - soft.mean()) / soft.std() * _STAINS
-    return np.asarray(np.clip(image + soft[:, :, np.newaxis], 0, 255), np.uint8)
+    return np.asarray(np.rint(np.clip(image + soft[:, :, np.newaxis], 0, 255)), np.uint8)
 
 
 # Each with what is to be named.
@@ -179,7 +179,7 @@ CHANGES: dict[str, tuple[Callable[[Image, int], Image], str]] = {
     "blur growing by 0.1 px every 100 frames": (partial(_blurred, per_frame=1e-3), "focus"),
     "blur of 0.45 px at once": (partial(_blurred, at_once=0.45), "focus"),
     "shift by 2 % of the picture": (_shifted, "position_x"),
-    "stained parts": (_stained, "score"),
+    "stained parts": (_stained, "rejects"),
 }
 
 

@@ -38,7 +38,7 @@ def describe(states: Mapping[str, SeriesState], suspected: Collection[str]) -> d
 def _sentence(name: str, state: SeriesState, cause: str) -> str:
     if name == REJECTS:
         known = f"good parts explain at most {state.tolerance or 0:.1%}"
-        return f"{state.shift or 0:.1%} of the last 50 parts are NG, {known}: {cause}"
+        return f"{state.shift or 0:.1%} of the last parts are NG, {known}: {cause}"
     quantity = QUANTITIES[name]
     what = quantity.up if state.side == "up" else quantity.down
     shift = quantity.share(state.shift or 0.0)

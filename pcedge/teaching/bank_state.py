@@ -226,7 +226,7 @@ def _drop_stale(staging: Path, manifest: Manifest) -> tuple[str, ...]:
     """Remove what was made for the old bank."""
     notes = []
     for name, info in manifest.indexes.items():
-        for file in (info.file, info.golden):
+        for file in filter(None, (info.file, info.golden)):  # rows in a Milvus have no file here
             (staging / file).unlink(missing_ok=True)
         notes.append(f"the index {name} was made for the old bank and is gone: pcedge index --keep {name}")
     for path in staging.glob("*.engine"):

@@ -397,6 +397,11 @@ def test_an_approximate_index_of_the_old_bank_goes(school: School) -> None:
     reports = compare_indexes(school.bundle, built, golden_frames(school.bundle))
     kept = keep_indexes(school.bundle, [(built[1], reports[1].cost)], use="SQ8")
 
+    in_milvus = msgspec.structs.replace(kept.manifest.indexes["SQ8"], factory="milvus", file="")
+    with edit_bundle(kept) as staging:
+        indexes = {**kept.manifest.indexes, "milvus": in_milvus}
+        seal(staging, msgspec.structs.replace(kept.manifest, indexes=indexes))
+
     result = teach(kept, school.new[:3])
 
     assert (result.bundle.manifest.index, result.bundle.manifest.indexes) == ("exact", {})

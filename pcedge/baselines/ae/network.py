@@ -53,8 +53,9 @@ class Dissimilarity(nn.Module):
     """One minus the structural similarity of two pictures around each pixel, per channel (Wang et al. 2004).
 
     Written with their difference d: means' part 1 - m(d)^2 / (m(x)^2 + m(y)^2 + C1), the other part
-    1 - var(d) / (var(x) + var(y) + C2). The usual form loses a hundred times more digits where pictures are
-    bright and flat, and runtimes would disagree there.
+    1 - var(d) / (var(x) + var(y) + C2), and with values from which the first picture's mean is taken. The
+    usual form loses far more digits where pictures are bright and flat, and runtimes would disagree there.
+    Outside of the pictures both are that mean.
     """
 
     def __init__(self) -> None:
@@ -66,13 +67,14 @@ class Dissimilarity(nn.Module):
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
         """Map pictures [n, 3, h, w] with values from 0 to 1 to [n, 3, h, w], from 0 (alike) to 2."""
-        apart = one - other
+        centre = one.mean(dim=(2, 3), keepdim=True)
+        apart, one, other = one - other, one - centre, other - centre
         stacked = torch.cat([one, other, apart, one * one + other * other, apart * apart], dim=1)
         across = functional.conv2d(stacked, self.line, padding=(0, _WINDOW // 2), groups=15)
         means = functional.conv2d(across, self.line.transpose(2, 3), padding=(_WINDOW // 2, 0), groups=15)
         of_one, of_other, of_apart = means[:, 0:3], means[:, 3:6], means[:, 6:9]
-        squares = of_one * of_one + of_other * of_other
-        variances = means[:, 9:12] - squares
+        variances = means[:, 9:12] - (of_one * of_one + of_other * of_other)
+        squares = (of_one + centre) ** 2 + (of_other + centre) ** 2
         variance_apart = means[:, 12:15] - of_apart * of_apart
         brightness = 1 - of_apart * of_apart / (squares + _C1)
         structure = 1 - variance_apart / (variances + _C2)
