@@ -63,9 +63,11 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     name = check_name(options.name or dataset.name)
     directory = options.models / name
     watch = Stopwatch()
+    # Weights that are missing leave no trace; tuning them is long work.
+    network = None if options.finetune else _load_network(paths, options, watch, progress)
     # Opened before the long work, so that a directory that cannot be written is found at once.
     with write_bundle(directory) as staging:
-        network = _load_network(paths, options, watch, progress)
+        network = network or _load_network(paths, options, watch, progress)
         built = build(staging, name, dataset, network, options, watch, progress)
     set_current(options.models, name)
     progress("write", 1, 1)
