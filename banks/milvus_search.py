@@ -72,7 +72,7 @@ class MilvusIndex:
         index = cls(address, digest, rows=len(rows), dims=rows.shape[1])
         client = address.connect()
         with address.explaining("filled"):
-            index._create(client)
+            index._make_ready(client)
             changed = index._write_missing(client, rows, progress)
             if changed:
                 client.flush(index.collection, timeout=_WRITE_S)
@@ -149,6 +149,22 @@ class MilvusIndex:
                 self._check_count(client)
                 self._client = client
             return self._client
+
+    def _make_ready(self, client: Any) -> None:
+        """Create the collection where there is none, and load it.
+
+        Milvus Lite, killed while it wrote an index, cannot load what it then has. Nothing is lost by beginning
+        anew: the rows are the bundle's.
+        """
+        from pymilvus import MilvusException
+
+        try:
+            self._create(client)
+        except MilvusException:
+            if self.address.is_server:
+                raise
+            client.drop_collection(self.collection, timeout=_WRITE_S)
+            self._create(client)
 
     def _create(self, client: Any) -> None:
         from pymilvus import DataType

@@ -273,7 +273,7 @@ def read_manifest(directory: Path) -> Manifest:
     method = method_of(directory)
     if method != PATCHCORE:
         raise BundleError(
-            f"{directory} is a bundle of {method}; this works with PatchCore's alone.",
+            f"{directory / MANIFEST_FILE} is that of {method}; this works with PatchCore's alone.",
             "pcedge evaluate, export and watch take it. A bundle of PatchCore: pcedge fit DATASET",
         )
     return read_manifest_as(Manifest, directory)

@@ -19,7 +19,7 @@ from pcedge.camera import read_image, render_part, write_image
 
 EVENT_KEYS = {
     "time", "source", "frame", "name", "score", "verdict", "threshold", "latency_ms", "reason", "files",
-    "id", "phase", "camera", "product", "decision", "review_threshold", "regions",
+    "id", "phase", "camera", "product", "decision", "review_threshold", "regions", "p_value", "drift",
 }  # fmt: skip
 
 
@@ -170,8 +170,8 @@ def test_watch_judges_a_folder_without_torch(pcedge: Any, exported_line: Any, tm
     picture = read_image(tmp_path / "out" / files["picture"])
     heatmap = read_image(tmp_path / "out" / files["heatmap"])
     assert np.array_equal(picture, read_image(folder / "1.png"))
-    assert heatmap.shape == (300, 300, 3)
-    assert np.abs(heatmap.astype(int) - picture).max() > 60, "the heatmap colours something"
+    assert heatmap.shape[0] > 300, "the reasons are below"
+    assert np.abs(heatmap[:300, :300].astype(int) - picture).max() > 60, "the heatmap colours something"
     assert events[0]["files"] == {}
     assert "NG 1" in done.stderr
 

@@ -145,6 +145,22 @@ def test_a_fill_that_was_killed_goes_on_where_it_was(lite: MilvusAddress, tmp_pa
     assert all(partly._holds(client, rows, start) for start in (0, 1000, 2000, 3000))
 
 
+def test_an_index_that_a_kill_left_half_written_is_made_again(lite: MilvusAddress) -> None:
+    rows, queries = _rows(1500), _rows(20, 1)
+    MilvusIndex.fill(lite, DIGEST, rows)
+    _close(lite)
+    (index_file,) = Path(lite.location).rglob("*.idx")
+    index_file.write_bytes(index_file.read_bytes()[: index_file.stat().st_size // 2])
+
+    with pytest.raises(BankServerError, match="read error"):
+        MilvusIndex.open(lite, DIGEST, rows=len(rows), dims=DIMS)
+    _close(lite)
+    filled = MilvusIndex.fill(lite, DIGEST, rows)
+
+    bank = _bank(rows)
+    assert np.array_equal(bank.searched_by(filled).search(queries)[1], bank.search(queries)[1])
+
+
 def test_rows_that_differ_are_written_again(lite: MilvusAddress) -> None:
     rows = _rows(1100)
     other = rows.copy()

@@ -25,7 +25,7 @@ def _made(root: Path, *files: str) -> Path:
         (["train/good/a.png", "stray.png"], ["train/good/a.png"]),
         (["a.png", "good/b.png"], ["a.png"]),
         (["train/good/a.png", "train/good/.b.png", "train/good/c.png.part"], ["train/good/a.png"]),
-        (["train/good/a.png", "train/good/old/b.png"], ["train/good/a.png"]),
+        (["train/good/a.png", "train/good/late/b.png"], ["train/good/a.png", "train/good/late/b.png"]),
     ],
 )
 def test_the_good_images_are_found_in_natural_order(
