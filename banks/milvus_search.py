@@ -153,8 +153,8 @@ class MilvusIndex:
     def _make_ready(self, client: Any) -> None:
         """Create the collection where there is none, and load it.
 
-        Milvus Lite, killed while it wrote an index, cannot load what it then has. Nothing is lost by beginning
-        anew: the rows are the bundle's.
+        Milvus Lite, killed while it wrote an index, cannot load what it then has. Nothing is lost by
+        beginning anew: the rows are the bundle's.
         """
         from pymilvus import MilvusException
 
