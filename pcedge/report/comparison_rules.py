@@ -86,7 +86,9 @@ def _order(subjects: Sequence[Subject]) -> Finding:
                 wrong.append(_above(second, first, found))
     if wrong:
         return Finding(DISORDER, prose("{data}: {wrong}.", data=data, wrong=listed(wrong)))
-    text = "{data}: in all {pairs} pairs; in {told} of them by more than chance."
+    text = (
+        "{data}: methods come in the literature's order in all {pairs} pairs, in {told} by more than chance."
+    )
     return Finding(ORDER, prose(text, data=data, pairs=str(pairs), told=str(told)))
 
 
