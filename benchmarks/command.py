@@ -5,6 +5,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,13 @@ from pcedge.errors import PcedgeError
 
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON instead of a table.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
+Card = Annotated[
+    Path | None,
+    typer.Option(
+        help="A Markdown file whose section between the two results marks is replaced by these results.",
+        show_default=False,
+    ),
+]
 
 _LIBRARIES = ("pcedge", "numpy", "torch")
 

@@ -18,7 +18,7 @@ from pcedge.banks import CoresetSize
 from pcedge.cli.console import out, progress_bars
 
 from .card import around_results, write_results
-from .command import Json, Seed, environment, facts, print_environment, print_json, run
+from .command import Card, Json, Seed, environment, facts, print_environment, print_json, run
 from .latency import latencies_ms
 
 if TYPE_CHECKING:
@@ -241,13 +241,7 @@ def main(
         str, typer.Option(help="Threads of ONNX Runtime to measure with, separated by commas.")
     ] = "1,2",
     runs: Annotated[int, typer.Option(help="Rounds of each measurement of time.", min=1)] = 60,
-    card: Annotated[
-        Path | None,
-        typer.Option(
-            help="A Markdown file whose section between the two results marks is replaced by these results.",
-            show_default=False,
-        ),
-    ] = None,
+    card: Card = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

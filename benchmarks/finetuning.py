@@ -26,7 +26,7 @@ from pcedge.finetune_options import (
 from pcedge.preprocessing import PRESETS
 
 from .card import around_results, replace_results
-from .command import Json, environment, facts, print_environment, print_json, run
+from .command import Card, Json, environment, facts, print_environment, print_json, run
 from .finetuning_page import BEGIN, METRICS, markdown, spread
 
 if TYPE_CHECKING:
@@ -226,13 +226,7 @@ def main(
         list[float] | None,
         typer.Option(help="Another learning rate, tried with seed 0 only; may be repeated."),
     ] = None,
-    card: Annotated[
-        Path | None,
-        typer.Option(
-            help="A Markdown file whose section between the two results marks is replaced by these results.",
-            show_default=False,
-        ),
-    ] = None,
+    card: Card = None,
     as_json: Json = False,
 ) -> None:
     """Measure PatchCore before and after fine-tuning its backbone on the nominal images."""

@@ -8,9 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from pcedge.bundle import BACKBONE_FILE
-from pcedge.embedder import layer_shapes, restore_stored, save_backbone
+from pcedge.embedder import layer_shapes, restore_stored
 from pcedge.errors import OptionError, WeightsUnavailableError
-from pcedge.export import TorchRuntime
 from pcedge.fit_options import FitOptions
 from pcedge.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.network import Network
@@ -19,7 +18,7 @@ from pcedge.stopwatch import Stopwatch
 
 from ..bundle import BaselineBundle
 from ..method import FitTask, Learned
-from ..pyramid import Pyramid, backbone_info, load_pyramid_backbone
+from ..pyramid import Pyramid, feature_network, load_pyramid_backbone
 from .learning import WHITENING_FILE, check_memory, learn_gaussians
 from .method import read_gaussians
 from .network import MahalanobisNetwork
@@ -57,19 +56,9 @@ class PadimFitter:
         chosen = np.sort(np.random.default_rng(options.seed).choice(total, count, replace=False))
         pyramid = Pyramid(backbone.module, shapes, chosen.tolist())
         check_memory(pyramid.cells, count, options.memory_gb)
-        runtime = TorchRuntime(pyramid, options.device)
-        network = Network(
-            runtime=runtime,
-            identity=runtime.name,
-            device=runtime.device,
-            preprocessing=options.preprocessing,
-            backbone=backbone_info(backbone),
-            # Features are cached under this name.
-            embedding=EmbeddingInfo(
-                kind=f"pyramid of {','.join(map(str, chosen))}", dims=count, grid_hw=pyramid.grid_hw
-            ),
-            write_files=lambda directory: save_backbone(backbone, directory / BACKBONE_FILE),
-        )
+        kind = f"pyramid of {','.join(map(str, chosen))}"
+        embedding = EmbeddingInfo(kind=kind, dims=count, grid_hw=pyramid.grid_hw)
+        network = feature_network(pyramid, backbone, embedding, options)
         return cls(network, chosen, total, missing)
 
     @property

@@ -1,5 +1,6 @@
 """Methods that score by reconstruction: what they can be told, and how they are restored and exported."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class ReconstructionSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-class ReconstructionMethod:
+class ReconstructionMethod(ABC):
     """See :class:`pcedge.baselines.Method`; what a method adds is its networks and how they learn.
 
     ``shrink`` is how many pixels of the network's input, a side, become one of the picture that is drawn.
@@ -79,9 +80,9 @@ class ReconstructionMethod:
     title: str
     settings: type[ReconstructionSettings]
 
+    @abstractmethod
     def trainee(self, settings: Any, side: int) -> "Trainee":
         """Its networks, untrained, for pictures of ``side`` pixels."""
-        raise NotImplementedError
 
     def prepare(self, options: FitOptions, settings: Any, progress: Progress) -> "ReconstructionFitter":
         """Check that the networks fit the picture size; there is nothing to load."""

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from pcedge.backbones import Backbone
 from pcedge.bundle import BACKBONE_FILE
 from pcedge.calibration import FOLDS, split_into_folds
-from pcedge.embedder import layer_shapes, restore_stored, save_backbone
+from pcedge.embedder import layer_shapes, restore_stored
 from pcedge.errors import OptionError, WeightsUnavailableError
-from pcedge.export import TorchRuntime
 from pcedge.fit_options import FitOptions
 from pcedge.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.memory import DEFAULT_SHARE, GIGA, available_bytes
@@ -23,7 +22,7 @@ from pcedge.stopwatch import Stopwatch
 from ..bundle import BaselineBundle
 from ..embedding_images import embed_in_chunks
 from ..method import FitTask, Learned
-from ..pyramid import backbone_info, load_pyramid_backbone
+from ..pyramid import feature_network, load_pyramid_backbone
 from ..row_file import RowFile
 from .gallery import Gallery
 from .layout import Layout
@@ -59,19 +58,9 @@ class SpadeFitter:
         pyramid = _pyramid_layers(backbone)
         layout = Layout(shapes[-1][0], tuple(shapes[:pyramid]))
         _check_memory(layout, neighbours, options.memory_gb)
-        runtime = TorchRuntime(SpadeNetwork(backbone.module, pyramid), options.device)
-        network = Network(
-            runtime=runtime,
-            identity=runtime.name,
-            device=runtime.device,
-            preprocessing=options.preprocessing,
-            backbone=backbone_info(backbone),
-            # One row a picture. Features are cached under this name.
-            embedding=EmbeddingInfo(
-                kind=f"descriptor and {pyramid} layers", dims=layout.length, grid_hw=(1, 1)
-            ),
-            write_files=lambda directory: save_backbone(backbone, directory / BACKBONE_FILE),
-        )
+        kind = f"descriptor and {pyramid} layers"
+        embedding = EmbeddingInfo(kind=kind, dims=layout.length, grid_hw=(1, 1))  # one row a picture
+        network = feature_network(SpadeNetwork(backbone.module, pyramid), backbone, embedding, options)
         return cls(network, layout, neighbours, missing)
 
     @property
