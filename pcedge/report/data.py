@@ -17,7 +17,7 @@ def data(study: Study) -> Iterator[Block]:
         ("category", "layout", "learned", "good", "defective", "with masks", "kinds of defects"),
         tuple(map(_data_row, subjects)),
         left=(0, 1, 6),
-        wrap=6,
+        wrap=(6,),
     )
     yield paragraph(
         "Before fitting, the data are checked: test images that were also learned from (the same file, or "

@@ -66,7 +66,7 @@ class Table(msgspec.Struct, frozen=True, tag="table"):
         rows: Text of the cells.
         left: Columns of words, set flush left; the others are numbers.
         strong: Rows set in bold, such as that of the means.
-        wrap: The column that takes what width is left, its words broken into lines; -1 for none.
+        wrap: Columns that share what width is left, their words broken into lines.
     """
 
     caption: str
@@ -74,7 +74,7 @@ class Table(msgspec.Struct, frozen=True, tag="table"):
     rows: tuple[tuple[str, ...], ...]
     left: tuple[int, ...] = (0,)
     strong: tuple[int, ...] = ()
-    wrap: int = -1
+    wrap: tuple[int, ...] = ()
 
 
 class Plot(msgspec.Struct, frozen=True, tag="plot"):

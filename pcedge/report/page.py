@@ -196,6 +196,6 @@ class _Writer:
 
 def _left(table: Table, column: int) -> str:
     classes = [
-        name for name, chosen in (("left", column in table.left), ("wrap", column == table.wrap)) if chosen
+        name for name, chosen in (("left", column in table.left), ("wrap", column in table.wrap)) if chosen
     ]
     return f' class="{" ".join(classes)}"' if classes else ""

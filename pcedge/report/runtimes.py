@@ -28,7 +28,7 @@ def runtimes(study: Study) -> Iterator[Block]:
         ),
         tuple(rows),
         left=(0, 1),
-        wrap=1,
+        wrap=(1,),
     )
     skipped = [(s, f"{r.runtime}: {r.skipped}") for s in study.subjects for r in s.run.runtimes if r.skipped]
     if skipped:

@@ -23,9 +23,8 @@ def settings(study: Study) -> Iterator[Block]:
     names: tuple[str, ...] = ("setting", *(group.title if len(groups) > 1 else "value" for group in groups))
     columns = [_settings_column(group) for group in groups]
     rows = tuple((name, *(column[name] for column in columns)) for name in _ROWS)
-    yield Table(
-        "Everything that decides a score", names, rows, left=tuple(range(len(names))), wrap=len(names) - 1
-    )
+    words = tuple(range(len(names)))
+    yield Table("Everything that decides a score", names, rows, left=words, wrap=words[1:])
 
 
 def _settings_column(group: Group) -> dict[str, str]:
