@@ -77,11 +77,11 @@ class Line:
 
 
 @pytest.fixture(scope="session")
-def exported_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
-    """A rendered line, fitted and exported by the real commands; not to be changed."""
+def _fitted_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """A rendered line, fitted and exported by the real commands; copied, never used."""
     from pcedge.camera import write_dataset
 
-    root = tmp_path_factory.mktemp("exported")
+    root = tmp_path_factory.mktemp("fitted")
     line = Line(root / "line", root / "models")
     write_dataset(line.dataset, train=24, test_good=6, per_defect=2)
     options = ("--backbone", "pcedge-s", "--models", line.models)
@@ -91,13 +91,23 @@ def exported_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     return line
 
 
-@pytest.fixture
-def line(exported_line: Line, tmp_path: Path) -> Line:
-    """The same, in copies that a test may change."""
-    copy = Line(tmp_path / "line", tmp_path / "models")
-    shutil.copytree(exported_line.dataset, copy.dataset)
-    shutil.copytree(exported_line.models, copy.models)
+def _copied(line: Line, to: Path) -> Line:
+    copy = Line(to / "line", to / "models")
+    shutil.copytree(line.dataset, copy.dataset)
+    shutil.copytree(line.models, copy.models)
     return copy
+
+
+@pytest.fixture(scope="session")
+def exported_line(_fitted_line: Line, tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """A fitted and exported line, shared: a test may leave there what inspecting leaves, and nothing else."""
+    return _copied(_fitted_line, tmp_path_factory.mktemp("exported"))
+
+
+@pytest.fixture
+def line(_fitted_line: Line, tmp_path: Path) -> Line:
+    """The same as it was fitted, for one test, which may change it."""
+    return _copied(_fitted_line, tmp_path)
 
 
 @pytest.fixture(scope="session")
