@@ -1,7 +1,7 @@
 """Calibrate: new thresholds for a bundle from new good images of this camera and this light."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -32,7 +32,8 @@ class CalibrationOptions:
         groups: Which images were taken together, as ``pcedge.grouping`` reads it.
         keep_suspicious: Whether images that stand far out may set a threshold: they were looked at.
         dry_run: Find the thresholds and write nothing.
-        runtime: What runs the network.
+        runtime: What runs the network; ``torch`` has it in the bundle's own precision alone, so that others
+            run as with ``auto``.
         device: Where.
     """
 
@@ -128,7 +129,10 @@ def calibrate(
     suspicious: dict[str, float] = {}
     for precision in bundle.precisions:
         variant = bundle.in_precision(precision)
-        found = _score(variant, images, groups, learned, options, progress)
+        runtime = options.runtime
+        if runtime == "torch" and precision != bundle.manifest.precision:
+            runtime = "auto"
+        found = _score(variant, images, groups, learned, replace(options, runtime=runtime), progress)
         change = _change(variant.manifest, found, rates, images.title, options)
         far = {names[image]: float(found.scores[image]) for image in outliers(found.scores)}
         if not options.keep_suspicious and _is_set_by_strangers(change, found):

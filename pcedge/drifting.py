@@ -96,7 +96,7 @@ def drift_reference(
     values = _read(bundle, DRIFT_FILE)
     if not masked:
         values |= _score_columns(scores[scores <= limit])
-        rare = _read(bundle, RARE_ROWS_FILE)
+        rare = _rare_rows_file(bundle)
         values |= {RARE_ROWS: rare["shares"]} if rare else {}
     return DriftReference(values, rejects)
 
@@ -122,10 +122,16 @@ def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
     Raises:
         BundleError: The file is missing, changed or damaged.
     """
+    stored = _rare_rows_file(bundle)
+    return np.asarray(stored["rare"], np.bool_) if stored else None
+
+
+def _rare_rows_file(bundle: BundleFiles[ProductManifest]) -> dict[str, NDArray[Any]]:
+    """What is kept of rare rows; nothing where it is of another bank, as after a lesson."""
     stored = _read(bundle, RARE_ROWS_FILE)
-    if not stored or str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
-        return None
-    return np.asarray(stored["rare"], np.bool_)
+    if stored and str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
+        return {}
+    return stored
 
 
 def rows_used(

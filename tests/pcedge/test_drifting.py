@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from pcedge import atomic
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle, edit_bundle, seal
 from pcedge.camera import Frame, FrameGate, Verdict, render_part, write_image
@@ -81,7 +82,9 @@ def test_a_bundle_of_earlier_versions_or_with_another_bank_has_no_rare_rows(
     assert old.values.keys() <= {"score", "score_high"}
     assert rare_rows_of(bundle) is None
     assert rare_rows_of(taught) is None
-    assert "light" in drift_reference(taught, threshold=None, masked=False).values
+    reference = drift_reference(taught, threshold=None, masked=False)
+    assert "light" in reference.values
+    assert "rare_rows" not in reference.values, "other rows are rare now: shares of those say nothing"
 
 
 def test_new_good_pictures_are_the_reference_from_then_on(line: Any, tmp_path: Path) -> None:
@@ -257,3 +260,27 @@ def test_rare_rows_are_learned_where_the_bundle_does_not_know_them(bundle: Bundl
 
     assert usage.rare_share(common) == 0
     assert usage.rare_share(rare) == 1
+
+
+def test_rows_that_are_rare_are_learned_from_all_counts_also_while_they_are_saved(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = usage_of(bundle, None)
+    common, rare = np.arange(10), np.arange(10, 20)
+    for _ in range(199):
+        usage.add(common)
+    real = atomic.replace_file
+
+    def save_while_inspecting(path: Path, content: bytes) -> None:
+        if usage.rare_share(rare) is None:
+            usage.add(rare)
+        real(path, content)
+
+    monkeypatch.setattr("pcedge.row_usage.replace_file", save_while_inspecting)
+    usage.save()
+    usage.save()
+
+    assert (usage.rare_share(common), usage.rare_share(rare)) == (0, 1)
+    stored = _stored(bundle)
+    assert stored is not None
+    assert stored[0][:20].tolist() == [199] * 10 + [1] * 10
