@@ -16,6 +16,7 @@ from pcedge.errors import BundleError, DatasetError, OptionError
 from pcedge.evaluation import Evaluation, evaluate
 from pcedge.evidence import read_evidence
 from pcedge.exporting import ExportResult, export_bundle
+from pcedge.gating import gate_limits
 from pcedge.manifest import MANIFEST_FILE, Precision
 from pcedge.nominal_pictures import NOMINAL_FILE
 from pcedge.runtimes import Candidate, candidates, open_inspector
@@ -202,4 +203,6 @@ def test_calibrating_gives_every_precision_thresholds_of_its_own(copy: Bundle, t
         assert evidence is not None
         assert max(evidence.scores) >= after[precision].score
         assert verify(bundle, Candidate("onnx", "cpu", precision)).parity.holds
+        assert bundle.in_precision(precision).manifest.gate == bundle.manifest.gate != copy.manifest.gate
+        assert gate_limits(bundle.in_precision(precision)) is not None
     assert all(info.miss_rate is None for info in bundle.manifest.precisions.values())

@@ -12,10 +12,11 @@ import pytest
 from pcedge import atomic
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle, edit_bundle, seal
-from pcedge.camera import Frame, FrameGate, Verdict, render_part, write_image
-from pcedge.drifting import drift_reference, rare_rows_of, renew_drift, rows_used
+from pcedge.camera import Frame, FrameGate, Verdict, glance, render_part
+from pcedge.drifting import drift_reference, rare_rows_of, rows_used
 from pcedge.errors import BundleError, PcedgeError
 from pcedge.gating import DRIFT_FILE, gate_limits
+from pcedge.new_gate import look_at_new
 from pcedge.pooling import Assignment, PooledInspector
 from pcedge.row_usage import RowUsage, UsageKeeper, rare_rows, read_usage, usage_of
 from pcedge.runtimes import Candidate
@@ -87,20 +88,22 @@ def test_a_bundle_of_earlier_versions_or_with_another_bank_has_no_rare_rows(
     assert "rare_rows" not in reference.values, "other rows are rare now: shares of those say nothing"
 
 
-def test_new_good_pictures_are_the_reference_from_then_on(line: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "renewed_gate"), [(6, False), (20, True)])
+def test_new_good_pictures_are_the_reference_from_then_on(line: Any, count: int, renewed_gate: bool) -> None:
     fitted = Bundle.open(line.models / "line")
-    paths = [tmp_path / f"{number}.png" for number in range(6)]
-    for number, path in enumerate(paths):
-        write_image(path, (render_part(number).image_rgb * 0.9).astype(np.uint8))
+    pictures = {f"{n}.png": (render_part(n).image_rgb * 0.9).astype(np.uint8) for n in range(count)}
     before = drift_reference(fitted, threshold=None, masked=False)
 
+    gate, unfit = look_at_new(fitted, {name: glance(one) for name, one in pictures.items()}, keep=False)
     with edit_bundle(fitted) as staging:
-        renew_drift(staging, fitted, paths)
-        renewed = Bundle(fitted.directory, seal(staging, fitted.manifest))
+        manifest = msgspec.structs.replace(fitted.manifest, gate=gate.write(staging, fitted))
+        renewed = Bundle(fitted.directory, seal(staging, manifest))
 
+    assert not unfit
+    assert (gate.limits is not None, renewed.manifest.gate != fitted.manifest.gate) == (renewed_gate,) * 2
     after = drift_reference(renewed, threshold=None, masked=False)
     assert {name: len(values) for name, values in after.values.items() if "score" not in name} == {
-        **dict.fromkeys(("light", "focus", "position_x", "position_y"), 6),
+        **dict.fromkeys(("light", "focus", "position_x", "position_y"), count),
         "rare_rows": 0,
     }
     darker = np.median(after.values["light"]) - np.median(before.values["light"])
