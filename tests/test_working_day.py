@@ -27,12 +27,12 @@ def _events(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_fit_writes_a_bundle_that_others_can_read(exported_line: Any) -> None:
-    bundle = exported_line.models / "line"
+def test_fit_writes_a_bundle_that_others_can_read(line: Any) -> None:
+    bundle = line.models / "line"
     manifest = json.loads((bundle / "manifest.json").read_text())
     index = faiss.read_index(str(bundle / "bank.faiss"))
 
-    assert (exported_line.models / "current").read_text().strip() == "line"
+    assert (line.models / "current").read_text().strip() == "line"
     assert manifest["images"] == 24
     assert manifest["bank"]["rows"] == index.ntotal == int(24 * 28 * 28 * 0.1)
     assert index.d == manifest["embedding"]["dims"]
