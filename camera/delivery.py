@@ -112,7 +112,7 @@ class Delivery:
             lane.wait_until_taken(mark, until - time.monotonic())
 
     def wait_for_room(self, within_s: float) -> None:
-        """Wait until every sink has room for another event, but not for one that hangs, nor too long."""
+        """Wait until every sink has room for another event, but not for one in trouble, nor too long."""
         until = time.monotonic() + within_s
         for lane in self._lanes():
             lane.wait_for_room(until - time.monotonic())

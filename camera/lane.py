@@ -139,13 +139,13 @@ class Lane(Generic[Item]):
         return self._written + self._lost >= mark or self._faulty or busy_s > _HANGS_AFTER_S
 
     def wait_for_room(self, within_s: float) -> None:
-        """Wait until another item may wait here; not for a sink that hangs."""
+        """Wait until another item may wait here; not for a sink in trouble."""
         with self._changed:
             self._changed.wait_for(self._has_room, max(0.0, within_s))
 
     def _has_room(self) -> bool:
         busy_s = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
-        return len(self._items) < self._capacity or busy_s > _HANGS_AFTER_S
+        return len(self._items) < self._capacity or self._faulty or busy_s > _HANGS_AFTER_S
 
     def stop(self, patience_s: float, until: float) -> None:
         """Take nothing more; what waits may be written while an item is, every ``patience_s``.

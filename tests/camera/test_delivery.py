@@ -237,10 +237,10 @@ def test_what_still_fails_at_the_end_is_lost_and_counted_within_the_time() -> No
         raise OutputError("Full.")
 
     began = time.perf_counter()
-    with Delivery({"file": Told(act)}) as delivery:
+    with Delivery({"file": Told(act)}, patience_s=60, close_within_s=60) as delivery:
         _put(delivery, 50)
 
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 30, "what fails at the end is not tried again"
     assert (_report(delivery, "file").lost, _report(delivery, "file").waiting) == (50, 0)
     _put(delivery, 1)
     assert _report(delivery, "file").lost == 51
