@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcedge.camera import Explanation, Inspection, Region, Verdict
-from pcedge.camera.aside import Aside, write_pictures
+from pcedge.camera import Aside, Explanation, Inspection, Region, Verdict, write_pictures
 from pcedge.errors import OutputError
 
 NOISE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
