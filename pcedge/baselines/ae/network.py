@@ -142,8 +142,8 @@ def _decoder(latent: int, smallest: int) -> nn.Sequential:
 def _initialise(layers: nn.Sequential) -> None:
     """Begin with weights under which a signal keeps its strength from layer to layer (He et al. 2015).
 
-    PyTorch's own shrink it, layer by layer, to less than a millionth over these eighteen: behind them pictures
-    no longer differ, and the training ends with one picture that is drawn for all.
+    PyTorch's own shrink it, layer by layer, to less than a millionth over these eighteen: behind them
+    pictures no longer differ, and the training ends with one picture that is drawn for all.
     """
     for number, layer in enumerate(layers):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):

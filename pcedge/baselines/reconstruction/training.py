@@ -19,8 +19,8 @@ BATCH = 8
 _SHIFT = 3
 _BRIGHTNESS = 0.05
 _STEPS = 1000
-# What is drawn differs by less than this share of what is shown: it is one picture. Where a training went well
-# it was a third and more, where it did not a hundredth of this.
+# What is drawn differs by less than this share of what is shown: it is one picture. It was a third and more
+# where a training went well, and less than a hundredth of this where nothing was learned.
 _ONE_PICTURE = 0.01
 
 
