@@ -229,12 +229,13 @@ def markdown(result: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {dataset} | {' | '.join(kinds)} |"
         yield f"|---|{'---|' * len(kinds)}"
         for method, one in found.items():
-            own = [name for name in one["auroc"] if name not in LOOKS]
-            for name in own:
-                yield _row(f"`{method}`: {name}", one["auroc"][name].values())
-        for method, one in found.items():
-            for name in LOOKS:
-                yield _row(f"{name} of what `{method}` is shown", one["auroc"][name].values())
+            score = one["auroc"]["score"]
+            for name, values in one["auroc"].items():
+                if name == "score" or (name not in LOOKS and values != score):
+                    yield _row(f"`{method}`: {name}", values.values())
+        method, one = next(iter(found.items()))  # the others see the same pictures, larger or smaller
+        for name in LOOKS:
+            yield _row(f"no network: {name} of what `{method}` is shown", one["auroc"][name].values())
     yield ""
     yield (
         "| method | epochs, kept | drawn | score and brightness, contrast, texture | fault drawn in: score "
