@@ -104,8 +104,7 @@ def watch_stream(kind: str, frames: int, seed: int) -> Outcome:
     random = np.random.default_rng([seed, list(STREAMS).index(kind)])
     # The wander and the offset are not the reference's.
     source = STREAMS["noise" if kind in {"wander", "offset"} else kind]
-    reference = source.draw(random, _REFERENCE)
-    monitor = DriftMonitor(_reference(reference), seed=seed)
+    monitor = DriftMonitor(made_up_reference(source.draw(random, _REFERENCE)), seed=seed)
     most = 1.0
     for number, values in enumerate(STREAMS[kind].draw(random, frames), 1):
         if monitor.add(*_frame(values)):
@@ -115,10 +114,15 @@ def watch_stream(kind: str, frames: int, seed: int) -> Outcome:
     return Outcome(None, most)
 
 
-def _reference(drawn: NDArray[np.float64]) -> DriftReference:
+def made_up_frames(drawn: NDArray[np.float64]) -> list[tuple[Inspection, Look]]:
+    """What gate and inspector made of frames with these numbers, as :class:`Stream` draws them."""
+    return [_frame(values) for values in drawn]
+
+
+def made_up_reference(drawn: NDArray[np.float64]) -> DriftReference:
+    """The reference that good pictures with these numbers are."""
     found: dict[str, list[float]] = {}
-    for values in drawn:
-        inspection, look = _frame(values)
+    for inspection, look in made_up_frames(drawn):
         numbers = picture_values(look) | score_values(inspection.score or 0.0) | dict(inspection.numbers)
         for name, value in numbers.items():
             found.setdefault(name, []).append(value)

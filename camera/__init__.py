@@ -10,6 +10,7 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
 """
 
 from .addresses import redact
+from .aside import Aside, write_pictures
 from .banner import banner, result_picture
 from .betting import Capital
 from .broker import Broker, Tls
@@ -28,8 +29,9 @@ from .explained import explained_picture, explanation_sheet, heat_legend
 from .folder import FolderSource
 from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 from .gate import FrameGate, without_content
-from .gate_limits import MARGIN as GATE_MARGIN
-from .gate_limits import GateLimits, Look, NominalPictures, PictureMeasures, learn_limits
+from .gate_learning import MARGIN as GATE_MARGIN
+from .gate_learning import NominalPictures, learn_limits, learn_usual_limits
+from .gate_limits import GateLimits, Glance, Look, PictureMeasures, glance
 from .health import Health, HealthServer
 from .identity import record_key
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
@@ -70,6 +72,7 @@ __all__ = [
     "RARE_ROWS",
     "USUAL_REJECTS",
     "AnySink",
+    "Aside",
     "Backlog",
     "Broker",
     "CameraSettings",
@@ -95,6 +98,7 @@ __all__ = [
     "FrameSink",
     "GateLimits",
     "GateState",
+    "Glance",
     "Grabbed",
     "GrabbingSource",
     "Grid",
@@ -164,11 +168,13 @@ __all__ = [
     "explanation_sheet",
     "find_regions",
     "frame_name",
+    "glance",
     "heat_legend",
     "heatmap_overlay",
     "inspect_stream",
     "invalid",
     "learn_limits",
+    "learn_usual_limits",
     "list_images",
     "mqtt_broker",
     "nearest_normal",
@@ -194,4 +200,5 @@ __all__ = [
     "worst",
     "write_dataset",
     "write_image",
+    "write_pictures",
 ]

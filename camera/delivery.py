@@ -16,7 +16,8 @@ from .sinks import FrameSink, Pictures, Sink
 
 _VERDICTS_WAITING = 10_000
 _FRAMES_WAITING = 16
-_CLOSE_WITHIN_S = 5.0
+# Long enough for a picture on a busy machine; the rest has to fit in what systemd allows a service to stop.
+_PATIENCE_S, _CLOSE_WITHIN_S = 5.0, 15.0
 
 AnySink = Sink | FrameSink
 
@@ -42,16 +43,25 @@ class Delivery:
 
     A sink whose attribute ``retries`` is False is never given an event twice: what failed is counted.
 
-    Leaving the block gives the sinks ``close_within_s`` together to take what waits; what is left then is
-    counted as lost, and a thread that still hangs is abandoned and reported as such.
+    Leaving the block lets the sinks take what waits, for as long as each goes on taking something every
+    ``patience_s``, and ``close_within_s`` at most. What is left then is counted as lost, and a thread that
+    still hangs is abandoned and reported as such.
 
     Args:
         sinks: By the names under which faults are reported; not yet opened.
+        patience_s: How long leaving the block waits for a sink that takes nothing.
         close_within_s: The longest that leaving the block takes.
     """
 
-    def __init__(self, sinks: Mapping[str, AnySink], *, close_within_s: float = _CLOSE_WITHIN_S) -> None:
+    def __init__(
+        self,
+        sinks: Mapping[str, AnySink],
+        *,
+        patience_s: float = _PATIENCE_S,
+        close_within_s: float = _CLOSE_WITHIN_S,
+    ) -> None:
         self._sinks = dict(sinks)
+        self._patience_s = patience_s
         self._close_within_s = close_within_s
         self._verdict_lanes: list[Lane[Event]] = []
         self._frame_lanes: list[tuple[FrameSink, Lane[tuple[Event, Frame, Inspection]]]] = []
@@ -102,7 +112,7 @@ class Delivery:
             lane.wait_until_taken(mark, until - time.monotonic())
 
     def wait_for_room(self, within_s: float) -> None:
-        """Wait until every sink has room for another event, but not for one that hangs, nor too long."""
+        """Wait until every sink has room for another event, but not for one in trouble, nor too long."""
         until = time.monotonic() + within_s
         for lane in self._lanes():
             lane.wait_for_room(until - time.monotonic())
@@ -123,9 +133,9 @@ class Delivery:
         until = time.monotonic() + self._close_within_s
         lanes = self._lanes()
         for lane in lanes:
-            lane.stop(until)
+            lane.stop(self._patience_s, until)
         for lane in lanes:
-            lane.join(until)
+            lane.join()
 
     def _open(self, name: str, sink: AnySink) -> None:
         sink.__enter__()

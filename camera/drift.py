@@ -74,10 +74,7 @@ class DriftMonitor:
             name: Series(one, reference.values.get(name, np.empty(0)), self._limit, self._random)
             for name, one in QUANTITIES.items()
         }
-        tests = _Tests(series, Rejects(reference.rejects, self._limit))
-        self._states: Mapping[str, SeriesState] = tests.states()
-        self._moved: Mapping[str, str] = MappingProxyType({})
-        self._tests = tests
+        self._tests = _Tests(series, Rejects(reference.rejects, self._limit))
 
     def add(self, inspection: Inspection, look: Look | None = None) -> bool:
         """Take note of a judged frame; returns whether something has moved, or come back.
@@ -96,21 +93,20 @@ class DriftMonitor:
             changed = tests.series[name].add(value) or changed
         tests.frames += 1
         if changed or tests.frames % BLOCK == 0:
-            before = self._moved.keys()
-            self._states = tests.states()
-            self._moved = MappingProxyType(describe(self._states, tests.suspected()))
-            return self._moved.keys() != before
+            before = tests.moved.keys()
+            tests.look()
+            return tests.moved.keys() != before
         return False
 
     @property
     def moved(self) -> Mapping[str, str]:
         """What has moved: quantity to a sentence that says how far and what to do."""
-        return self._moved
+        return self._tests.moved
 
     @property
     def states(self) -> Mapping[str, SeriesState]:
         """How it stood with every quantity, and ``rejects``, after the last ten frames."""
-        return self._states
+        return self._tests.states
 
     @property
     def limit(self) -> float:
@@ -118,18 +114,22 @@ class DriftMonitor:
         return self._limit
 
 
-@dataclass
 class _Tests:
-    """All tests of one reference."""
+    """All tests of one reference, and what they found: never mixed with what those of another found."""
 
-    series: dict[str, Series]
-    rejects: Rejects
-    frames: int = 0
+    def __init__(self, series: dict[str, Series], rejects: Rejects) -> None:
+        self.series, self.rejects = series, rejects
+        self.frames = 0
+        self.moved: Mapping[str, str] = MappingProxyType({})
+        self.states: Mapping[str, SeriesState] = self._found()
 
-    def states(self) -> Mapping[str, SeriesState]:
-        """How it stands with all of them."""
+    def look(self) -> None:
+        """See how it stands with all of them, and say what has moved."""
+        self.states = self._found()
+        suspected = {
+            QUANTITIES[name].subject for name, one in self.series.items() if one.suspects(_SUSPICIOUS)
+        }
+        self.moved = MappingProxyType(describe(self.states, suspected))
+
+    def _found(self) -> Mapping[str, SeriesState]:
         return {name: one.state for name, one in self.series.items()} | {REJECTS: self.rejects.state}
-
-    def suspected(self) -> set[str]:
-        """Subjects that may be moving."""
-        return {QUANTITIES[name].subject for name, one in self.series.items() if one.suspects(_SUSPICIOUS)}

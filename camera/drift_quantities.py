@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .frames import Inspection, Verdict
-from .gate_limits import Look, NominalPictures
+from .gate_learning import NominalPictures
+from .gate_limits import Look
 from .rank_test import Grid, Side
 
 # The name of the test of how often parts are NG, which is no quantity of a frame.

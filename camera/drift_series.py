@@ -81,6 +81,7 @@ class Series:
         self._block: list[float] = []
         self._recent: deque[float] = deque(maxlen=_SHOWN_BLOCKS)
         self._frames = self._back = 0
+        self._shift: float | None = None
         self._side: Side | None = None
         self._test: RankTest | None = None
         self._first: list[float] | None = None
@@ -102,6 +103,7 @@ class Series:
         stands = sorted(self._block)[self._quantity.place]
         self._block.clear()
         self._recent.append(stands)
+        self._shift = median(self._recent) - self._middle
         if self._side is not None:
             return self._look_whether_back()
         self._test.add(stands)
@@ -112,12 +114,11 @@ class Series:
     def state(self) -> SeriesState:
         """How it stands."""
         test = self._test
-        evidence = 1.0 if test is None else max(test.wealth(side) for side in self._quantity.sides)
         return SeriesState(
             standing="learning" if test is None else "steady" if self._side is None else "moved",
-            shift=self._shift() if self._recent else None,
+            shift=self._shift,
             tolerance=None if test is None else self._tolerance,
-            evidence=evidence,
+            evidence=self._evidence(),
             side=self._side,
             learned=self._first is not None,
             frames=self._frames,
@@ -125,7 +126,11 @@ class Series:
 
     def suspects(self, wealth: float) -> bool:
         """Whether there is some evidence already that it is moving."""
-        return self._side is not None or self.state.evidence >= wealth
+        return self._side is not None or self._evidence() >= wealth
+
+    def _evidence(self) -> float:
+        test = self._test
+        return 1.0 if test is None else max(test.wealth(side) for side in self._quantity.sides)
 
     def _learn(self, value: float) -> bool:
         assert self._first is not None
@@ -152,11 +157,9 @@ class Series:
         assert self._test is not None
         return self._test.wealth(side) >= self._limit
 
-    def _shift(self) -> float:
-        return median(self._recent) - self._middle
-
     def _look_whether_back(self) -> bool:
-        self._back = self._back + 1 if abs(self._shift()) <= self._tolerance else 0
+        assert self._shift is not None
+        self._back = self._back + 1 if abs(self._shift) <= self._tolerance else 0
         if self._back < _BACK_BLOCKS:
             return False
         self._side, self._back = None, 0

@@ -1,9 +1,9 @@
-"""What pictures of good parts look like as pictures: how bright, how sharp, how steady, learned from them."""
+"""What a picture must be to be judged: how bright, how sharp, how steady, learned from good ones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,23 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# A limit lies this many times the whole range of the nominal pictures beyond the outermost of them, and at
-# least as far beyond it as the smallest distance named with each, which few pictures make larger: far enough
-# for any good part, and for a defective one, which is to be judged and not turned away.
-MARGIN = 1.5
-_FEW_PICTURES = 8
-_BRIGHTNESS_MARGIN = 15.0
-_SATURATED_MARGIN = 0.25
-_SHARPNESS_MARGIN = math.log(2.0)
-_ROW_BREAK_MARGIN = 6.0
-_FLAT_ROWS_MARGIN = 0.03
-_SHIFT_MARGIN = 0.03
 # Compared by phase correlation at this size.
 _REFERENCE_PX = 128
-# Nominal pictures that lie further apart, as a share of the picture's side, or resemble their mean less, are
-# no steady scene.
-_STEADY_SHIFT = 0.04
-_STEADY_RESPONSE = 0.1
+# What resembles the reference less shows another scene, or none that can be told apart.
+STEADY_RESPONSE = 0.1
 _ASPECT_TOLERANCE = 0.02
 # Sharpness is measured on a picture no larger than this, which takes a millisecond or two.
 _LARGEST_PX = 1024
@@ -56,6 +43,19 @@ class PictureMeasures:
     sharpness: float
     row_break: float
     flat_rows: float
+
+
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """All of a picture that the limits are about.
+
+    Attributes:
+        measures: The picture in numbers.
+        grey_hw: uint8 [128, 128], as it is compared with the reference.
+    """
+
+    measures: PictureMeasures
+    grey_hw: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,13 @@ class GateLimits:
         A picture of the nominal ones' shape but another size, up to twice or half of theirs, is only compared
         in brightness: it can be judged, but its sharpness and its rows are others.
         """
-        found = measure_picture(image_rgb)
+        return self._look(measure_picture(image_rgb), lambda: grey_reference(image_rgb))
+
+    def look_again(self, seen: Glance) -> Look:
+        """What ``look`` says of the picture that was glanced at."""
+        return self._look(seen.measures, lambda: seen.grey_hw)
+
+    def _look(self, found: PictureMeasures, grey: Callable[[], NDArray[np.uint8]]) -> Look:
         comparable = self.size_wh is None or found.size_wh == self.size_wh
         if reason := self._wrong_size(found.size_wh) or self._wrong_light(found):
             return Look(reason, found, comparable=comparable)
@@ -121,8 +127,8 @@ class GateLimits:
             return Look(reason, found)
         if self.reference_hw is None:
             return Look("", found)
-        offset_xy, response = offset_from(self.reference_hw, grey_reference(image_rgb))
-        if response < _STEADY_RESPONSE:
+        offset_xy, response = offset_from(self.reference_hw, grey())
+        if response < STEADY_RESPONSE:
             return Look("", found)
         return Look(self._moved(math.hypot(*offset_xy)), found, offset_xy)
 
@@ -188,44 +194,9 @@ def _mean_and_deviation(grey: NDArray[Any]) -> tuple[float, float]:
     return float(mean[0, 0]), float(deviation[0, 0])
 
 
-@dataclass(frozen=True, eq=False)
-class NominalPictures:
-    """What nominal pictures were found to be, in their order.
-
-    Attributes:
-        measures: Each in numbers.
-        offsets_xy: How far each lies from their mean, as in :class:`Look`; None if the scene is not steady.
-    """
-
-    measures: tuple[PictureMeasures, ...]
-    offsets_xy: tuple[tuple[float, float], ...] | None
-
-
-def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, NominalPictures]:
-    """Learn the limits from nominal pictures, one after the other; at least one.
-
-    The pictures themselves are not kept.
-    """
-    measured, greys = [], []
-    for image_rgb in images:
-        measured.append(measure_picture(image_rgb))
-        greys.append(grey_reference(image_rgb))
-    sizes = {one.size_wh for one in measured}
-    reference, offsets = _learn_place(greys) if len(sizes) == 1 else (None, None)
-    limits = GateLimits(
-        size_wh=sizes.pop() if len(sizes) == 1 else None,
-        brightness=(
-            max(0.0, _below([one.brightness for one in measured], _BRIGHTNESS_MARGIN)),
-            min(255.0, _above([one.brightness for one in measured], _BRIGHTNESS_MARGIN)),
-        ),
-        saturated=_above([one.saturated for one in measured], _SATURATED_MARGIN),
-        sharpness=_below([one.sharpness for one in measured], _SHARPNESS_MARGIN),
-        row_break=_above([one.row_break for one in measured], _ROW_BREAK_MARGIN),
-        flat_rows=_above([one.flat_rows for one in measured], _FLAT_ROWS_MARGIN),
-        shift=0.0 if offsets is None else _above([math.hypot(*one) for one in offsets], _SHIFT_MARGIN),
-        reference_hw=reference,
-    )
-    return limits, NominalPictures(tuple(measured), offsets)
+def glance(image_rgb: NDArray[np.uint8]) -> Glance:
+    """Glance at a picture, uint8 [height, width, 3]."""
+    return Glance(measure_picture(image_rgb), grey_reference(image_rgb))
 
 
 def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -248,28 +219,3 @@ def offset_from(
 @cache
 def _window() -> NDArray[Any]:
     return cv2.createHanningWindow((_REFERENCE_PX, _REFERENCE_PX), cv2.CV_32F)
-
-
-def _learn_place(
-    greys: Sequence[NDArray[np.uint8]],
-) -> tuple[NDArray[np.uint8] | None, tuple[tuple[float, float], ...] | None]:
-    """The mean picture and how far each lies from it; neither where the scene is not steady."""
-    reference = np.asarray(np.rint(np.mean(greys, axis=0)), np.uint8)
-    found = [offset_from(reference, grey) for grey in greys]
-    offsets = tuple(offset for offset, _ in found)
-    far = max(math.hypot(*offset) for offset in offsets) > _STEADY_SHIFT
-    if far or min(response for _, response in found) < _STEADY_RESPONSE:
-        return None, None
-    return reference, offsets
-
-
-def _above(values: Sequence[float], least: float) -> float:
-    return max(values) + _distance(values, least)
-
-
-def _below(values: Sequence[float], least: float) -> float:
-    return min(values) - _distance(values, least)
-
-
-def _distance(values: Sequence[float], least: float) -> float:
-    return max(MARGIN * (max(values) - min(values)), least * (1 + _FEW_PICTURES / len(values)))

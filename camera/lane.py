@@ -77,6 +77,7 @@ class Lane(Generic[Item]):
         self._items: deque[Item] = deque()
         self._busy_since: float | None = None
         self._give_up_at: float | None = None
+        self._patience_s = self._until = 0.0
         self._handed = self._written = self._failures = self._lost = 0
         self._last_fault = ""
         self._faulty = self._abandoned = False
@@ -106,7 +107,7 @@ class Lane(Generic[Item]):
         """How it stands."""
         with self._changed:
             busy_s = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
-            hangs = busy_s > _HANGS_AFTER_S or self._abandoned
+            hangs = busy_s > _HANGS_AFTER_S
             return Report(
                 name=self._name,
                 written=self._written,
@@ -114,7 +115,7 @@ class Lane(Generic[Item]):
                 failures=self._failures,
                 lost=self._lost,
                 last_fault=f"has not come back for {busy_s:.0f} s" if hangs else self._last_fault,
-                faulty=self._faulty or hangs,
+                faulty=self._faulty or hangs or self._abandoned,
                 abandoned=self._abandoned,
             )
 
@@ -138,28 +139,40 @@ class Lane(Generic[Item]):
         return self._written + self._lost >= mark or self._faulty or busy_s > _HANGS_AFTER_S
 
     def wait_for_room(self, within_s: float) -> None:
-        """Wait until another item may wait here; not for a sink that hangs."""
+        """Wait until another item may wait here; not for a sink in trouble."""
         with self._changed:
             self._changed.wait_for(self._has_room, max(0.0, within_s))
 
     def _has_room(self) -> bool:
         busy_s = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
-        return len(self._items) < self._capacity or busy_s > _HANGS_AFTER_S
+        return len(self._items) < self._capacity or self._faulty or busy_s > _HANGS_AFTER_S
 
-    def stop(self, until: float) -> None:
-        """Take nothing more; what waits may be written until then (monotonic time)."""
+    def stop(self, patience_s: float, until: float) -> None:
+        """Take nothing more; what waits may be written while an item is, every ``patience_s``.
+
+        Args:
+            patience_s: For how long none may be taken before the rest is given up.
+            until: Monotonic time at which it is in any case.
+        """
         with self._changed:
-            self._give_up_at = until if self._give_up_at is None else self._give_up_at
+            if self._give_up_at is None:
+                self._give_up_at = min(time.monotonic() + patience_s, until)
+                self._patience_s, self._until = patience_s, until
             self._changed.notify_all()
 
-    def join(self, until: float) -> None:
-        """Wait for the end of the thread until then; after that it is left behind."""
-        self._thread.join(max(0.0, until - time.monotonic()))
+    def join(self) -> None:
+        """Wait for the end of the thread, after :meth:`stop`; a thread that is given up is left behind."""
+        while self._thread.is_alive() and (left_s := self._left_s()) > 0:
+            self._thread.join(left_s)
         with self._changed:
             if self._thread.is_alive() and not self._abandoned:
                 self._abandoned = True
                 self._lose(len(self._items) + (self._busy_since is not None), "it did not end in time")
                 self._items.clear()
+
+    def _left_s(self) -> float:
+        with self._changed:
+            return 0.0 if self._give_up_at is None else self._give_up_at - time.monotonic()
 
     def _idle(self) -> bool:
         return not self._items and self._busy_since is None
@@ -209,6 +222,8 @@ class Lane(Generic[Item]):
         if not fault:
             self._written += 1
             self._backoff.reset()
+            if self._give_up_at is not None:
+                self._give_up_at = min(time.monotonic() + self._patience_s, self._until)
             return
         self._failures += 1
         self._last_fault = fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,10 +16,12 @@ from .betting import Capital
 Side = Literal["up", "down"]
 
 # Densities k u^(k - 1) of the rank, for shifts of any size.
-_POWERS = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
+_POWERS = (2, 4, 8, 16, 32)
 # Bets that a value lies beyond these quantiles of the reference, with these parts of what is placed.
 _QUANTILES = (0.5, 0.9, 1.0)
 _PARTS = (0.5, 0.95)
+# Bins whose counts are summed up together.
+_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,8 @@ class RankTest:
         # One bin more, for what rounding may add to a difference.
         self._nearer = math.ceil(tolerance / grid.step) + 1
         self._random = random
-        places = np.array([grid.bin(value) for value in reference])
-        self._counts = np.bincount(places, minlength=grid.bins)
-        self._values = len(places)
+        places = [grid.bin(value) for value in reference.tolist()]
+        self._counts = _Histogram(places, grid.bins)
         self._sides = {side: _OneSide(places, side) for side in sides}
 
     def add(self, value: float) -> None:
@@ -88,10 +90,9 @@ class RankTest:
         place = self._grid.bin(value)
         for name, side in self._sides.items():
             nearer = place - self._nearer if name == "up" else place + self._nearer
-            side.settle(self._rank(nearer, name), self._values)
+            side.settle(self._rank(nearer, name), self._counts.total)
             side.count(place)
-        self._counts[place] += 1
-        self._values += 1
+        self._counts.add(place)
 
     def wealth(self, side: Side) -> float:
         """The evidence that values have moved to a side; see :class:`Capital`."""
@@ -100,43 +101,72 @@ class RankTest:
     def _rank(self, place: int, side: Side) -> float:
         """Share of all values that lie before a place, in the direction of a side; 0 to 1."""
         counts = self._counts
-        inside = 0 <= place < len(counts)
-        equal = int(counts[place]) if inside else 0
-        before = counts[: max(place, 0)] if side == "up" else counts[place + 1 :]
-        return (int(before.sum()) + self._random.random() * (equal + 1)) / (self._values + 1)
+        equal = counts.at(place)
+        before = counts.below(place)
+        if side == "down":
+            before = counts.total - before - equal
+        return (before + self._random.random() * (equal + 1)) / (counts.total + 1)
+
+
+class _Histogram:
+    """How many values fell into each bin, and into each block of bins, so that sums are short."""
+
+    def __init__(self, places: Sequence[int], bins: int) -> None:
+        self.total = 0
+        self._bins = [0] * bins
+        self._blocks = [0] * (bins // _BLOCK + 1)
+        for place in places:
+            self.add(place)
+
+    def add(self, place: int) -> None:
+        """Count a value in a bin."""
+        self._bins[place] += 1
+        self._blocks[place // _BLOCK] += 1
+        self.total += 1
+
+    def at(self, place: int) -> int:
+        """How many are in a bin; none where there is no such bin."""
+        return self._bins[place] if 0 <= place < len(self._bins) else 0
+
+    def below(self, place: int) -> int:
+        """How many are in the bins before a place, which may lie beyond them."""
+        place = min(max(place, 0), len(self._bins))
+        block = place // _BLOCK
+        return sum(self._blocks[:block]) + sum(self._bins[block * _BLOCK : place])
 
 
 class _OneSide:
     """The bets on one direction."""
 
-    def __init__(self, reference: NDArray[np.int64], side: Side) -> None:
+    def __init__(self, reference: Sequence[int], side: Side) -> None:
         self.capital = Capital(len(_POWERS) + len(_QUANTILES) * len(_PARTS))
         # Signs are turned so that farther is always larger.
         self._sign = 1 if side == "up" else -1
-        turned = np.sort(reference * self._sign)
-        self._limits = turned[[math.ceil(q * len(turned)) - 1 for q in _QUANTILES]]
-        self._within = (turned[:, np.newaxis] <= self._limits).sum(axis=0)
+        turned = sorted(place * self._sign for place in reference)
+        self._limits = [turned[math.ceil(q * len(turned)) - 1] for q in _QUANTILES]
+        self._within = [bisect_right(turned, limit) for limit in self._limits]
 
     def settle(self, rank: float, values: int) -> None:
         """Settle all bets on a rank among so many values."""
-        self.capital.settle(rank_payoffs(rank, self._within / (values + 1)))
+        self.capital.settle(rank_payoffs(rank, [within / (values + 1) for within in self._within]))
 
     def count(self, place: int) -> None:
         """Note where a value fell."""
-        self._within = self._within + (place * self._sign <= self._limits)
+        for number, limit in enumerate(self._limits):
+            self._within[number] += place * self._sign <= limit
 
 
-def rank_payoffs(rank: float, within: NDArray[np.float64]) -> NDArray[np.float64]:
+def rank_payoffs(rank: float, within: Sequence[float]) -> list[float]:
     """What the bets pay for a rank, 0 to 1: 1 in the mean over uniform ranks, never less for a higher one.
 
     Args:
         rank: The share of the values so far that lie nearer.
-        within: float64 [limits], the shares of them that lie within limits: that a value lies beyond one is
-            bet on at these odds. All below 1.
+        within: The shares of them that lie within limits: that a value lies beyond one is bet on at these
+            odds. All below 1.
     """
-    beyond = (rank > within) / (1 - within) - 1
-    steps = [1 + part * beyond for part in _PARTS]
-    return np.concatenate([_POWERS * rank ** (_POWERS - 1), *steps])
+    beyond = [(rank > share) / (1 - share) - 1 for share in within]
+    steps = [1 + part * odds for part in _PARTS for odds in beyond]
+    return [power * rank ** (power - 1) for power in _POWERS] + steps
 
 
 class RateTest:
@@ -150,8 +180,11 @@ class RateTest:
     """
 
     def __init__(self, rate: float) -> None:
-        higher = rate + (1 - rate) * np.array([0.05, 0.2, 0.5, 0.9])
-        self._payoffs = {True: higher / rate, False: (1 - higher) / (1 - rate)}
+        higher = [rate + (1 - rate) * part for part in (0.05, 0.2, 0.5, 0.9)]
+        self._payoffs = {
+            True: [one / rate for one in higher],
+            False: [(1 - one) / (1 - rate) for one in higher],
+        }
         self._capital = Capital(len(higher))
 
     def add(self, happened: bool) -> None:

@@ -69,6 +69,21 @@ def link_or_copy(source: Path, destination: Path) -> None:
         shutil.copy2(source, destination)
 
 
+@contextmanager
+def alone_with(directory: Path) -> Iterator[None]:
+    """Let nobody else who asks for the same replace a directory, or write into it, while the block lasts."""
+    while True:
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whoever was waited for may have put another one in its place.
+            if os.path.samestat(os.fstat(descriptor), directory.stat()):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
 def recover(target: Path, *, remove: bool = True) -> None:
     """Clear up after killed processes: put back a directory caught between two renames, remove the rest.
 

@@ -1,14 +1,14 @@
 """The bundle: one directory per product, every file checked when opened, replaced whole."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import msgspec
 
-from pcedge.atomic import link_or_copy, recover, replace_directory, replace_file
+from pcedge.atomic import alone_with, link_or_copy, recover, replace_directory, replace_file
 from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank, MilvusAddress, MilvusIndex
 from pcedge.bundle_files import BundleFiles, describe_file
 from pcedge.defaults import DEFAULT_MODELS
@@ -146,14 +146,24 @@ def write_bundle(directory: Path) -> Iterator[Path]:
     Raises:
         BundleError: There is something else under that name, or it cannot be written.
     """
+    with _written(directory, lambda _: None) as staging:
+        yield staging
+
+
+@contextmanager
+def _written(directory: Path, last: Callable[[Path], None]) -> Iterator[Path]:
+    """Write a bundle; between what is done ``last`` and its taking its place no other change can come."""
     empty = directory.is_dir() and not any(directory.iterdir())
     if directory.exists() and not empty and not (directory / MANIFEST_FILE).is_file():
         raise BundleError(
             f"{directory} exists and is not a bundle; it was left as it is.",
             "Choose another --name or --models, or move it away.",
         )
-    with _explain_disk_errors(directory), replace_directory(directory) as staging:
+    with ExitStack() as held, _explain_disk_errors(directory), replace_directory(directory) as staging:
         yield staging
+        if directory.exists():
+            held.enter_context(alone_with(directory))
+        last(staging)
 
 
 @contextmanager
@@ -163,10 +173,8 @@ def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
     Every file is checked on the way, so that sealing never vouches for a damaged one. The files may be hard
     links: replace them, never write into them.
     """
-    with write_bundle(bundle.directory) as staging:
-        for name in bundle.manifest.files:
-            link_or_copy(bundle.file(name), staging / name)
-        yield staging
+
+    def last(staging: Path) -> None:
         for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing: what was counted goes along
             link_or_copy(path, staging / path.relative_to(bundle.directory))
         if read_manifest_as(type(bundle.manifest), bundle.directory) != bundle.manifest:
@@ -174,6 +182,11 @@ def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
                 f"The bundle {bundle.directory} was replaced while it was being changed.",
                 "Nothing was written. Run the same command again, on the new one.",
             )
+
+    with _written(bundle.directory, last) as staging:
+        for name in bundle.manifest.files:
+            link_or_copy(bundle.file(name), staging / name)
+        yield staging
 
 
 def seal(staging: Path, manifest: AnyManifest) -> AnyManifest:

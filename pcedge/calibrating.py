@@ -1,7 +1,7 @@
 """Calibrate: new thresholds for a bundle from new good images of this camera and this light."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -10,12 +10,12 @@ import numpy as np
 from pcedge.bundle import Bundle, edit_bundle, seal
 from pcedge.calibration import HeldOut, Scored, patches_kept
 from pcedge.datasets import read_content
-from pcedge.drifting import renew_drift
 from pcedge.errors import DatasetError
 from pcedge.evidence import HeldOutEvidence, read_evidence
 from pcedge.grouping import find_groups
 from pcedge.inspector import Inspector
 from pcedge.manifest import Manifest, Precision, ThresholdInfo, read_manifest
+from pcedge.new_gate import NewGate
 from pcedge.new_images import NewImages, check_new
 from pcedge.progress import Progress, silent
 from pcedge.runtimes import RuntimeKind, is_exported, open_inspector
@@ -30,15 +30,18 @@ class CalibrationOptions:
         false_reject_rate: None for the bundle's own.
         review_rate: None for the bundle's own.
         groups: Which images were taken together, as ``pcedge.grouping`` reads it.
+        keep_gate: Leave the frame gate as it is, and leave out what it turns away.
         keep_suspicious: Whether images that stand far out may set a threshold: they were looked at.
         dry_run: Find the thresholds and write nothing.
-        runtime: What runs the network.
+        runtime: What runs the network; ``torch`` has it in the bundle's own precision alone, so that others
+            run as with ``auto``.
         device: Where.
     """
 
     false_reject_rate: float | None = None
     review_rate: float | None = None
     groups: str | None = None
+    keep_gate: bool = False
     keep_suspicious: bool = False
     dry_run: bool = False
     runtime: RuntimeKind = "auto"
@@ -74,6 +77,7 @@ class CalibrationResult:
         learned: Name to training image, of images left out because the bank was learned from them.
         suspicious: Images that stand far out, the worst first, with their score: one may show a defect.
         changes: By precision.
+        gate: What the images say of light, focus and place, and whether the frame gate was learned anew.
         written: Whether the bundle was changed.
         unchecked: Whether the bundle does not say which files it was learned from.
     """
@@ -85,6 +89,7 @@ class CalibrationResult:
     learned: dict[str, str]
     suspicious: dict[str, float]
     changes: dict[Precision, Change]
+    gate: NewGate
     written: bool
     unchecked: bool = field(default=False)
 
@@ -97,9 +102,11 @@ def calibrate(
 ) -> CalibrationResult:
     """Find a bundle's thresholds anew on good images that its bank has not seen (split conformal).
 
-    They go through the inspector that watch runs, in every precision the bundle has, and are what drift is
-    measured against from then on. The bundle is replaced
-    whole, so that a running watch takes it over; its certificate goes, and is made anew before it is used.
+    They go through the inspector that watch runs, in every precision the bundle has. From then on they are
+    what drift is measured against and, where they are enough, what the frame gate's limits are learned from:
+    of another camera, or under another light, the old ones would turn good pictures away. The bundle is
+    replaced whole, so that a running watch takes it over; its certificate goes, and is made anew before it is
+    used.
 
     Args:
         bundle: The bundle.
@@ -115,7 +122,7 @@ def calibrate(
     options = options or CalibrationOptions()
     before = read_evidence(bundle)
     learned = before.learned if before is not None else {}
-    images = check_new(bundle, places, learned)
+    images = check_new(bundle, places, learned, keep_gate=options.keep_gate)
     names = tuple(images.paths)
     groups = find_groups(names, options.groups)
     rates = _rates(bundle.manifest.threshold, options)
@@ -128,7 +135,10 @@ def calibrate(
     suspicious: dict[str, float] = {}
     for precision in bundle.precisions:
         variant = bundle.in_precision(precision)
-        found = _score(variant, images, groups, learned, options, progress)
+        runtime = options.runtime
+        if runtime == "torch" and precision != bundle.manifest.precision:
+            runtime = "auto"
+        found = _score(variant, images, groups, learned, replace(options, runtime=runtime), progress)
         change = _change(variant.manifest, found, rates, images.title, options)
         far = {names[image]: float(found.scores[image]) for image in outliers(found.scores)}
         if not options.keep_suspicious and _is_set_by_strangers(change, found):
@@ -136,7 +146,7 @@ def calibrate(
         evidence[precision], changes[precision] = found, change
         suspicious = suspicious or far
     if not options.dry_run:
-        bundle = _write(bundle, evidence, changes, tuple(images.paths.values()))
+        bundle = _write(bundle, evidence, changes, images.gate)
     return CalibrationResult(
         bundle=bundle,
         images=len(names),
@@ -145,6 +155,7 @@ def calibrate(
         learned=dict(images.learned),
         suspicious=suspicious,
         changes=changes,
+        gate=images.gate,
         written=not options.dry_run,
         unchecked=before is None,
     )
@@ -227,7 +238,7 @@ def _write(
     bundle: Bundle,
     evidence: dict[Precision, HeldOutEvidence],
     changes: dict[Precision, Change],
-    paths: Sequence[Path],
+    gate: NewGate,
 ) -> Bundle:
     own = bundle.manifest.precision
     # Measured at thresholds that are no more.
@@ -239,16 +250,13 @@ def _write(
         for precision, found in evidence.items():
             folder = staging if precision == own else staging / precision
             found.write(folder)
-            renew_drift(folder, bundle.in_precision(precision), paths)
+            info, after = gate.write(folder, bundle.in_precision(precision)), changes[precision].after
             if precision != own:
-                seal(folder, _with_limits(read_manifest(folder), changes[precision].after))
-        manifest = msgspec.structs.replace(bundle.manifest, precisions=measured)
-        sealed = seal(staging, _with_limits(manifest, changes[own].after))
+                seal(folder, msgspec.structs.replace(read_manifest(folder), threshold=after, gate=info))
+            else:
+                manifest = msgspec.structs.replace(bundle.manifest, threshold=after, gate=info)
+        sealed = seal(staging, msgspec.structs.replace(manifest, precisions=measured))
     return Bundle(bundle.directory, sealed)
-
-
-def _with_limits(manifest: Manifest, limits: ThresholdInfo) -> Manifest:
-    return msgspec.structs.replace(manifest, threshold=limits)
 
 
 def _without(images: NewImages) -> str:

@@ -16,12 +16,10 @@ from pcedge.camera import (
     RARE_ROWS,
     USUAL_REJECTS,
     DriftReference,
-    picture_values,
-    read_image,
     score_values,
 )
 from pcedge.errors import BundleError
-from pcedge.gating import DRIFT_FILE, gate_limits, sample
+from pcedge.gating import DRIFT_FILE
 from pcedge.manifest import ProductManifest
 from pcedge.progress import Progress, silent
 from pcedge.row_usage import rare_rows
@@ -50,25 +48,21 @@ def write_rare_rows(staging: Path, used: NDArray[np.int64], rows: int) -> None:
     )
 
 
-def renew_drift(staging: Path, bundle: Bundle, paths: Sequence[Path]) -> None:
-    """Compare with new good pictures from now on, in a copy of a bundle that is being changed.
-
-    How rarely good parts use the bank's rare rows is learned anew when watching begins.
+def forget_shares(staging: Path, bundle: Bundle) -> None:
+    """Learn anew, when watching begins, how rarely good parts use the bank's rare rows.
 
     Args:
-        staging: The copy.
+        staging: A copy of the bundle that is being changed.
         bundle: The bundle, in that precision.
-        paths: The pictures, in the order in which they were taken.
 
     Raises:
-        PcedgeError: A picture, or a file of the bundle, cannot be read.
+        BundleError: The file is missing, changed or damaged.
     """
-    limits = gate_limits(bundle)
-    if limits is not None:
-        looks = [picture_values(limits.look(read_image(path))) for path in sample(paths)]
-        _replace(staging / DRIFT_FILE, _columns(looks))
-    if bundle.has(RARE_ROWS_FILE):
-        _replace(staging / RARE_ROWS_FILE, {**_read(bundle, RARE_ROWS_FILE), "shares": np.empty(0)})
+    if not bundle.has(RARE_ROWS_FILE):
+        return
+    arrays = {**_read(bundle, RARE_ROWS_FILE), "shares": np.empty(0)}
+    (staging / RARE_ROWS_FILE).unlink(missing_ok=True)  # perhaps a link to the bundle's own
+    np.savez(staging / RARE_ROWS_FILE, **cast(dict[str, Any], arrays))
 
 
 def usage_sample(images: int) -> slice:
@@ -96,24 +90,19 @@ def drift_reference(
     values = _read(bundle, DRIFT_FILE)
     if not masked:
         values |= _score_columns(scores[scores <= limit])
-        rare = _read(bundle, RARE_ROWS_FILE)
+        rare = _rare_rows_file(bundle)
         values |= {RARE_ROWS: rare["shares"]} if rare else {}
     return DriftReference(values, rejects)
 
 
 def _score_columns(scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    return _columns([score_values(score) for score in scores.tolist()])
+    return columns([score_values(score) for score in scores.tolist()])
 
 
-def _columns(found: Sequence[Mapping[str, float]]) -> dict[str, NDArray[Any]]:
+def columns(found: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+    """Quantities of single pictures, brought together: of every quantity those that have it, in order."""
     names = dict.fromkeys(name for one in found for name in one)
     return {name: np.array([one[name] for one in found if name in one]) for name in names}
-
-
-def _replace(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a new file: the one that is there may be a link to a bundle's own."""
-    path.unlink(missing_ok=True)
-    np.savez(path, **cast(dict[str, Any], arrays))
 
 
 def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
@@ -122,10 +111,16 @@ def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
     Raises:
         BundleError: The file is missing, changed or damaged.
     """
+    stored = _rare_rows_file(bundle)
+    return np.asarray(stored["rare"], np.bool_) if stored else None
+
+
+def _rare_rows_file(bundle: BundleFiles[ProductManifest]) -> dict[str, NDArray[Any]]:
+    """What is kept of rare rows; nothing where it is of another bank, as after a lesson."""
     stored = _read(bundle, RARE_ROWS_FILE)
-    if not stored or str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
-        return None
-    return np.asarray(stored["rare"], np.bool_)
+    if stored and str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
+        return {}
+    return stored
 
 
 def rows_used(

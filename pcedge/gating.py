@@ -1,6 +1,6 @@
 """The frame gate's limits: learned at fit from nominal pictures, kept in the bundle, handed to the gate."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,13 +24,27 @@ def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
 
     What the pictures are goes to ``staging``, and the reference picture, if there is one.
     """
-    images = sample(paths)
-    limits, pictures = learn_limits(_readable(images))
-    np.savez(staging / DRIFT_FILE, **cast(dict[str, Any], nominal_values(pictures)))
+    limits, pictures = learn_limits(_readable(sample(paths)))
+    return write_gate(staging, limits, nominal_values(pictures), images=len(pictures.measures))
+
+
+def write_gate(
+    staging: Path, limits: GateLimits, values: Mapping[str, NDArray[np.float64]], *, images: int
+) -> GateInfo:
+    """Write the limits' files, in place of those that may be there.
+
+    Args:
+        staging: The bundle's directory.
+        limits: As they were learned.
+        values: What the pictures are that they were learned from, for drift.
+        images: How many these are.
+    """
+    write_values(staging, values)
+    (staging / REFERENCE_FILE).unlink(missing_ok=True)
     if limits.reference_hw is not None:
         write_image(staging / REFERENCE_FILE, np.repeat(limits.reference_hw[:, :, np.newaxis], 3, axis=2))
     return GateInfo(
-        images=len(images),
+        images=images,
         margin=GATE_MARGIN,
         size_wh=limits.size_wh,
         brightness=limits.brightness,
@@ -40,6 +54,13 @@ def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
         flat_rows=limits.flat_rows,
         shift=None if limits.reference_hw is None else limits.shift,
     )
+
+
+def write_values(staging: Path, values: Mapping[str, NDArray[np.float64]]) -> None:
+    """Write what nominal pictures are, which drift is measured against, in place of what may be there."""
+    path = staging / DRIFT_FILE
+    path.unlink(missing_ok=True)  # perhaps a link to a file in use, not to be written into
+    np.savez(path, **cast(dict[str, Any], dict(values)))
 
 
 def gate_limits(bundle: BundleFiles[ProductManifest]) -> GateLimits | None:

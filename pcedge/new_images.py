@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pcedge.bundle import Bundle
 from pcedge.bundle_files import describe_file
-from pcedge.camera import FrameGate, list_images
+from pcedge.camera import FrameGate, Glance, glance, list_images
 from pcedge.datasets import read_content
 from pcedge.errors import DatasetError, ImageError
 from pcedge.feature_cache import content_digest
-from pcedge.gating import gate_limits
+from pcedge.new_gate import FEWEST_FOR_GATE, NewGate, look_at_new
 from pcedge.teaching import read_log
 
 
@@ -25,12 +25,14 @@ class NewImages:
         skipped: Name to reason, of those that cannot be read, that the frame gate turns away, or that are
             there twice.
         learned: Name to the name of the training image, or the taught one, that it is.
+        gate: What they say of light, focus and place.
     """
 
     title: str
     paths: Mapping[str, Path]
     skipped: Mapping[str, str]
     learned: Mapping[str, str]
+    gate: NewGate
 
 
 def list_given(places: Sequence[Path]) -> list[Path]:
@@ -56,50 +58,68 @@ def list_given(places: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def check_new(bundle: Bundle, places: Sequence[Path], learned: Mapping[str, str]) -> NewImages:
+def check_new(
+    bundle: Bundle, places: Sequence[Path], learned: Mapping[str, str], *, keep_gate: bool = False
+) -> NewImages:
     """Find the images and leave out what cannot be used.
 
     Args:
         bundle: Its frame gate is the one that watch uses.
         places: Image files, and folders of images.
         learned: Name to ``content_digest`` of the images that the bank was learned from.
+        keep_gate: Leave out what that gate turns away, instead of learning it anew where there are enough.
 
     Raises:
         DatasetError: There are no images, or none can be used.
     """
     paths = list_given(places)
     root = Path(commonpath([path.parent.resolve() for path in paths]))
-    gate = FrameGate(gate_limits(bundle), frozen_after=0)
     training = {digest: name for name, digest in learned.items()}
     taught = _taught(bundle)
     seen: dict[str, str] = {}
     usable: dict[str, Path] = {}
+    glances: dict[str, Glance] = {}
     skipped: dict[str, str] = {}
     known: dict[str, str] = {}
     for path in paths:
         name = path.resolve().relative_to(root).as_posix()
-        try:
-            digest = content_digest(path)
-            problem = gate.check(read_content(path))
-        except ImageError as error:
-            problem, digest = error.what, ""
-        except OSError as error:
-            problem, digest = f"{path}: cannot be read: {error.strerror or error}.", ""
+        found, problem, digest = _glance(path)
         if digest in training:
             known[name] = training[digest]
         elif taught and digest and (lesson := taught.get(describe_file(path).sha256)):
             known[name] = lesson
         elif digest in seen:
             skipped[name] = f"is the same file as {seen[digest]}"
-        elif problem:
+        elif found is None:
             skipped[name] = problem
         else:
-            usable[name] = path
-        seen.setdefault(digest, name)
-    found = NewImages("/".join(root.parts[-2:]).lstrip("/"), usable, skipped, known)
-    if not usable:
-        raise DatasetError(f"None of the {len(paths)} images can be used: {_first(found)}.", _hint(found))
-    return found
+            usable[name], glances[name] = path, found
+        if digest:
+            seen.setdefault(digest, name)
+    gate, unfit = look_at_new(bundle, glances, keep=keep_gate)
+    fit = {name: path for name, path in usable.items() if name not in unfit}
+    images = NewImages("/".join(root.parts[-2:]).lstrip("/"), fit, skipped | unfit, known, gate)
+    if not fit:
+        raise DatasetError(
+            f"None of the {len(paths)} images can be used: {_first(images)}.",
+            _hint(images, turned_away=bool(unfit), keep_gate=keep_gate),
+        )
+    return images
+
+
+def _glance(path: Path) -> tuple[Glance | None, str, str]:
+    """What is seen of an image, or else what is wrong with it, and its digest, where it can be read."""
+    digest = ""
+    try:
+        digest = content_digest(path)
+        image = read_content(path)
+    except ImageError as error:
+        return None, error.what, digest
+    except OSError as error:
+        return None, f"{path}: cannot be read: {error.strerror or error}.", ""
+    if problem := FrameGate(frozen_after=0).check(image):
+        return None, problem, digest
+    return glance(image), "", digest
 
 
 def _taught(bundle: Bundle) -> dict[str, str]:
@@ -120,7 +140,14 @@ def _first(found: NewImages) -> str:
     return f"{name} is {training}, which the bank was learned from"
 
 
-def _hint(found: NewImages) -> str:
+def _hint(found: NewImages, *, turned_away: bool, keep_gate: bool) -> str:
+    if turned_away and keep_gate:
+        return "Where camera or light are new, leave --keep-gate out: the frame gate is then learned anew."
+    if turned_away:
+        return (
+            f"Where camera or light are new, give {FEWEST_FOR_GATE} pictures or more: the frame gate is then "
+            "learned anew from them."
+        )
     if found.learned:
         return "Give images that the bank was not learned from: what it has learned scores too low."
     return "Give pictures of good parts as the camera takes them; pcedge doctor checks a camera."

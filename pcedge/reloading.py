@@ -28,7 +28,8 @@ class Reloader:
         inspector: Whose bundles.
         bundles: Camera name to its bundle's directory.
         index: How their banks are searched; None for every bundle's own way.
-        on_reload: Told of every camera and its new bundle, before the first frame is judged by it.
+        on_reload: Told of every camera and its new bundle, as soon as that is ready: a first frame may have
+            been judged by it already.
         on_problem: Told why a new bundle is not used.
         poll_s: How often to look.
     """

@@ -1,11 +1,9 @@
 """Which bank rows good parts resemble: counted while watching, kept beside the bundle."""
 
-import fcntl
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.atomic import replace_file
+from pcedge.atomic import alone_with, replace_file
 from pcedge.banks import INDEX_FILE
 from pcedge.bundle import ROW_USAGE_FILE, Bundle
 from pcedge.errors import PcedgeError
@@ -48,10 +46,10 @@ class RowUsage:
         self._rare = rare
         self._frames = 0
         self._lock = threading.Lock()
-        # Under the lock: what was counted since the last saving.
+        # All under the lock: what was counted since the last saving, and all that was counted before, also
+        # where the file has gone with its directory.
         self._new = np.zeros(rows, np.int64)
         self._last_used = np.zeros(rows)
-        # Of the saving thread: all that was ever counted, also where the file has gone with its directory.
         self._saved = np.zeros(rows, np.int64)
 
     def add(self, rows: NDArray[np.int64]) -> None:
@@ -60,8 +58,8 @@ class RowUsage:
             np.add.at(self._new, rows, 1)
             self._last_used[rows] = time.time()
             self._frames += 1
-        if self._rare is None and self._frames == _LEARNED_FRAMES:
-            self._rare = rare_rows(self._saved + self._new)
+            if self._rare is None and self._frames == _LEARNED_FRAMES:
+                self._rare = rare_rows(self._saved + self._new)
 
     def rare_share(self, rows: NDArray[np.int64]) -> float | None:
         """Share of a frame's patches whose nearest row is a rare one; None while that is being learned."""
@@ -74,21 +72,20 @@ class RowUsage:
             OSError: The bundle's directory cannot be written to; what was counted is kept for the next time.
         """
         with self._lock:
-            new, self._new = self._new, np.zeros_like(self._new)
-            last_used = self._last_used.copy()
-        try:
-            if new.any():
-                self._write(new, last_used)
-        except BaseException:
-            with self._lock:
-                self._new += new
-            raise
+            new, last_used = self._new.copy(), self._last_used.copy()
+        if not new.any():
+            return
+        counts = self._write(new, last_used)
+        with self._lock:
+            self._new -= new
+            self._saved = counts
 
-    def _write(self, new: NDArray[np.int64], last_used: NDArray[np.float64]) -> None:
-        with _locked(self.directory):
+    def _write(self, new: NDArray[np.int64], last_used: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Add to the file; all that was ever counted."""
+        with alone_with(self.directory):
             # A bundle that has been given another bank meanwhile has another file too.
             if _bank_of(self.directory) != self._bank:
-                return
+                return self._saved + new
             stored = read_usage(self.directory, self._bank, len(new))
             counts, used = (self._saved, np.zeros(len(new))) if stored is None else stored
             content = BytesIO()
@@ -99,7 +96,7 @@ class RowUsage:
                 last_used=np.maximum(used, last_used),
             )
             replace_file(self.directory / ROW_USAGE_FILE, content.getvalue())
-            self._saved = counts + new
+            return counts + new
 
 
 class UsageKeeper:
@@ -202,14 +199,3 @@ def _bank_of(directory: Path) -> str:
     with suppress(PcedgeError, KeyError):
         return read_manifest(directory).files[INDEX_FILE].sha256
     return ""
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Let no other process that counts into this directory save at the same time."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

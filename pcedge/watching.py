@@ -184,7 +184,7 @@ def _watch(
             stream,
             inspect,
             stations=stations,
-            outlet=delivery,
+            outlet=delivery if stream.live else _Patient(delivery),
             on_event=watchers.on_event,
             on_turn=lambda: notify(notifier, watched),
             on_drift=watchers.on_drift,
@@ -198,11 +198,10 @@ def _watch(
 
 
 class _Patient:
-    """Lets files wait until every sink has room: nothing but a camera is in a hurry."""
+    """Lets a line without cameras wait until every sink has room: files are in no hurry."""
 
-    def __init__(self, delivery: Delivery, files: frozenset[str]) -> None:
+    def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        self._files = files
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
         """What the pictures of a frame will be called."""
@@ -210,8 +209,7 @@ class _Patient:
 
     def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
         """Hand an event over."""
-        if event.camera in self._files:
-            self._delivery.wait_for_room(_PATIENCE_S)
+        self._delivery.wait_for_room(_PATIENCE_S)
         self._delivery.put(event, frame, inspection)
 
 

@@ -395,6 +395,27 @@ def test_drift_is_looked_for_where_nothing_moves_and_where_something_does() -> N
     assert "darker than at fit" in step["text"]
 
 
+def test_a_teacher_that_is_killed_leaves_the_old_bank_or_the_new_one(
+    line: Line, tmp_path: Path, from_the_checkout: None
+) -> None:
+    from benchmarks.teach_kills import lesson, survive
+
+    for other in line.models.iterdir():
+        if other.name != "line":
+            other.unlink()
+
+    found = survive(line.models / "line", lesson(tmp_path / "lesson"), kills=1, seed=0)
+
+    assert (found.kills, found.old + found.new, found.faults) == (1, 1, [])
+
+
+def test_what_looking_for_drift_costs_is_measured() -> None:
+    found = _result("drift_cost", "--frames", "60", "--rounds", "1", "--max-us", "1e9")
+
+    assert found.keys() == {"frames", "mean_us", "tenth_us", "tenth_p99_us", "others_us"}
+    assert found["others_us"] < found["tenth_us"] <= found["tenth_p99_us"]
+
+
 def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path) -> None:
     from pcedge.camera import write_dataset
 

@@ -10,11 +10,12 @@ import pytest
 
 from pcedge import CalibrationOptions, calibrate
 from pcedge.bundle import Bundle, find_bundle
-from pcedge.camera import read_image, render_part, write_image
+from pcedge.camera import FrameGate, read_image, render_part, write_image
 from pcedge.certificate import CERTIFICATE_FILE
 from pcedge.drifting import drift_reference
 from pcedge.errors import DatasetError, OptionError
 from pcedge.evidence import read_evidence
+from pcedge.gating import gate_limits
 from pcedge.golden import with_fault
 from pcedge.precision_export import find_images
 from pcedge.runtimes import Candidate, open_inspector
@@ -81,6 +82,7 @@ def test_thresholds_are_those_of_the_new_images_and_what_runs_proves_itself_agai
     assert (change["threshold_before"], change["threshold"]) == (before.score, limits.score)
     assert change["rejected_before"] == pytest.approx((scores > before.score).mean())
     assert (found["images"], found["smallest_rate"]) == (NEW, 1 / (NEW + 1))
+    assert found["gate"] == {"renewed": True, "images": NEW, "turned_away_before": {}}
     assert sum(one.verdict.value == "NG" for one in judged) == 0  # the largest score is the threshold
     assert min(one.p_value for one in judged if one.p_value) == pytest.approx(2 / (NEW + 1))
     drift = drift_reference(bundle, threshold=None, masked=False)
@@ -105,6 +107,7 @@ def test_a_dry_run_shows_and_changes_nothing(line: Line, new: Path, pcedge: Run)
     assert f"Dry run: would calibrate line on {NEW} new good images" in done.stdout
     assert "NG above" in done.stdout
     assert "REVIEW above" in done.stdout
+    assert f"The frame gate (light, focus, place) is learned anew from these {NEW}." in done.stderr
     assert f"{NEW} images support a rate of 3.23% at best" in done.stderr
     assert _files(_bundle(line)) == before
 
@@ -115,6 +118,7 @@ def test_what_is_no_new_good_image_is_left_out_and_named(line: Line, more: Path)
         shutil.copy(path, more / f"trained-{number}.png")
     write_image(more / "black.png", np.zeros((384, 384, 3), np.uint8))
     (more / "broken.png").write_bytes(b"hello")
+    (more / "broken too.png").write_bytes(b"hello again")
     shutil.copy(more / "monday" / "01.png", more / "twice.png")
 
     result = calibrate(_bundle(line), [more], CalibrationOptions(dry_run=True))
@@ -123,8 +127,9 @@ def test_what_is_no_new_good_image_is_left_out_and_named(line: Line, more: Path)
     assert result.learned == {
         f"trained-{number}.png": f"train/good/{path.name}" for number, path in enumerate(training)
     }
-    assert set(result.skipped) == {"black.png", "broken.png", "monday/01.png"}
+    assert set(result.skipped) == {"black.png", "broken.png", "broken too.png", "monday/01.png"}
     assert "black" in result.skipped["black.png"]
+    assert all("is not an image" in result.skipped[name] for name in ("broken.png", "broken too.png"))
     assert result.skipped["monday/01.png"] == "is the same file as twice.png"
     assert not result.unchecked
 
@@ -207,3 +212,63 @@ def test_pictures_that_were_taught_are_left_out(line: Line, more: Path) -> None:
     assert set(result.learned) == {path.relative_to(more).as_posix() for path in taught}
     assert all("taught in lesson 1" in name for name in result.learned.values())
     assert result.images == NEW - 3
+
+
+def _dim(folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        write_image(path, (read_image(path) * 0.6).astype(np.uint8))
+
+
+def test_under_a_new_light_the_frame_gate_is_learned_anew_without_what_is_unlike_the_others(
+    line: Line, more: Path
+) -> None:
+    _dim(more)
+    odd = render_part(0).image_rgb
+    write_image(more / "bright.png", odd)
+    write_image(more / "moved.png", np.roll((odd * 0.6).astype(np.uint8), 100, axis=1))
+    before = _bundle(line)
+    pictures = [read_image(path) for path in sorted(more.glob("*day/*.png"))]
+
+    result = calibrate(before, [more], CalibrationOptions(keep_suspicious=True))
+
+    assert set(result.skipped) == {"bright.png", "moved.png"}
+    assert "unlike the others: too bright: mean" in result.skipped["bright.png"]
+    assert len(result.gate.turned_away) == result.images == NEW
+    assert all(reason.startswith("too dark") for reason in result.gate.turned_away.values())
+    gate = FrameGate(gate_limits(_bundle(line)), frozen_after=0)
+    assert [gate.check(picture) for picture in pictures] == [""] * NEW
+    assert "too bright" in gate.check(odd)
+    drift = drift_reference(_bundle(line), threshold=None, masked=False)
+    assert len(drift.values["light"]) == len(drift.values["position_x"]) == NEW
+    info = _bundle(line).manifest.gate
+    assert info is not None
+    assert info.images == NEW
+
+
+def test_the_frame_gate_stays_where_it_is_asked_to_or_pictures_are_few(line: Line, more: Path) -> None:
+    _dim(more)
+    before = _files(_bundle(line))
+
+    with pytest.raises(DatasetError, match="too dark: mean") as kept:
+        calibrate(_bundle(line), [more], CalibrationOptions(keep_gate=True))
+    with pytest.raises(DatasetError, match="too dark: mean") as few:
+        calibrate(_bundle(line), [more / "monday"])
+
+    assert "leave --keep-gate out" in kept.value.hint
+    assert "give 20 pictures or more" in few.value.hint
+    assert _files(_bundle(line)) == before
+
+
+def test_what_the_old_gate_turns_away_is_left_out_where_it_stays(
+    line: Line, new: Path, tmp_path: Path, pcedge: Run
+) -> None:
+    dark = tmp_path / "dark.png"
+    write_image(dark, (render_part(0).image_rgb * 0.5).astype(np.uint8))
+    options = ("--keep-gate", "--dry-run", "--json", "--models", line.models)
+
+    done = pcedge("calibrate", "line", new, dark, *options, torch=False)
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["gate"] == {"renewed": False, "images": NEW, "turned_away_before": {}}
+    assert [reason.startswith("too dark") for reason in found["skipped"].values()] == [True]

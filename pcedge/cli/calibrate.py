@@ -40,6 +40,13 @@ def calibrate(
         ),
     ] = None,
     groups: recipe.Groups = None,
+    keep_gate: Annotated[
+        bool,
+        typer.Option(
+            "--keep-gate",
+            help="Leave the frame gate as it is, and leave out pictures that it turns away.",
+        ),
+    ] = False,
     keep_suspicious: Annotated[
         bool,
         typer.Option(
@@ -60,8 +67,11 @@ def calibrate(
 
     The pictures go through the inspector that watch runs. The bank has not seen them, so the false-reject
     rate is proven: of new good parts that come about as they did, no more are NG, on average. Pictures that
-    the bank was learned from are left out, and so is what the frame gate turns away. Use pictures of as many
-    parts as there are, taken as they come: what was sorted out by hand says nothing about the rest.
+    the bank was learned from are left out. Use pictures of as many parts as there are, taken as they come:
+    what was sorted out by hand says nothing about the rest.
+
+    From 20 pictures on the frame gate (light, focus, place) is learned anew from them too, without those that
+    are unlike the others; drift is measured against them from then on.
 
     Every precision in the bundle gets thresholds of its own. The bundle is replaced whole; a running watch
     takes it over.
@@ -81,6 +91,7 @@ def calibrate(
         false_reject_rate=false_reject_rate,
         review_rate=review_rate,
         groups=groups,
+        keep_gate=keep_gate,
         keep_suspicious=keep_suspicious,
         dry_run=dry_run,
         runtime=runtime_kind(runtime),
@@ -124,6 +135,11 @@ def _print_json(result: "CalibrationResult") -> None:
                 "skipped": result.skipped,
                 "training_images": result.learned,
                 "suspicious": result.suspicious,
+                "gate": {
+                    "renewed": result.gate.limits is not None,
+                    "images": result.gate.images,
+                    "turned_away_before": dict(result.gate.turned_away),
+                },
                 "precisions": {name: _facts(change) for name, change in result.changes.items()},
             },
             allow_nan=False,
@@ -175,6 +191,7 @@ def _print_result(result: "CalibrationResult") -> None:
         units=f"{result.units} {'groups' if groups else 'images'}",
         rate=f"{1 / (result.units + 1):.2%}",
     )
+    _print_gate(result)
     _print_notes(result, own)
     if result.written:
         say("Next: [bold]pcedge verify[/], or let watch do it: one that runs takes the bundle over.")
@@ -202,6 +219,28 @@ def _rows(change: "Change") -> list[tuple[str, str, str, str, str]]:
             )
         )
     return [*rows, ("coloured above", f"{before.map:.4g}", f"{after.map:.4g}", "", "")]
+
+
+def _print_gate(result: "CalibrationResult") -> None:
+    """What became of the frame gate."""
+    from pcedge.new_gate import FEWEST_FOR_GATE
+
+    from .console import say
+
+    gate = result.gate
+    if gate.limits is None:
+        more = f": {FEWEST_FOR_GATE} pictures are needed to learn it anew" * (gate.images < FEWEST_FOR_GATE)
+        say("The frame gate stays as it is{more}.", more=more)
+        return
+    say("The frame gate (light, focus, place) is learned anew from these {count}.", count=gate.images)
+    if gate.turned_away:
+        name, reason = next(iter(gate.turned_away.items()))
+        say(
+            "[yellow]It turned away {count} of them until now:[/] {name}: {reason}",
+            count=len(gate.turned_away),
+            name=name,
+            reason=reason,
+        )
 
 
 def _print_notes(result: "CalibrationResult", own: "Change") -> None:

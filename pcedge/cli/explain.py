@@ -53,6 +53,7 @@ def explain(
     are from each other; up to about 1 is normal. Needs no PyTorch once the bundle is exported. A picture
     that is OK is explained too: by its most unusual place.
     """
+    from pcedge.bundle import bundle_names
     from pcedge.explanation import explain as explain_picture
     from pcedge.methods import find_any_bundle, has_exported_network, open_detector
     from pcedge.precision import one_precision
@@ -63,6 +64,11 @@ def explain(
             f"{len(targets)} names were given, one or two are needed.", "Use: pcedge explain [BUNDLE] IMAGE"
         )
     *bundles, image = targets
+    if Path(image).is_dir() or (not bundles and image in bundle_names(models) and not Path(image).exists()):
+        raise OptionError(
+            f"{image} is {'a folder' if Path(image).is_dir() else 'a bundle'}, and a picture is needed.",
+            "Use: pcedge explain [BUNDLE] IMAGE",
+        )
     bundle = find_any_bundle(bundles[0] if bundles else None, models)
     kind = runtime_kind(runtime)
     if kind == "auto" and not has_exported_network(bundle):

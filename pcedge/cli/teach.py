@@ -137,7 +137,12 @@ def _bundle_and_images(
             bundle, what = find_bundle(first, models), what[1:]
     paths: list[Path] = []
     for one in map(Path, what):
-        paths += list_images(one) if one.is_dir() else [one]
+        found = list_images(one) if one.is_dir() else [one]
+        if not found:
+            raise OptionError(
+                f"There are no images in {one}.", "Name pictures of good parts, or a folder that holds them."
+            )
+        paths += found
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise OptionError(

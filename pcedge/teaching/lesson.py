@@ -66,6 +66,8 @@ def teach(
         if not taught:
             limits = limits_of(bundle)
             return TeachResult(bundle, None, tuple(offered), 0, 0, len(own.bank), limits, limits)
+        for variant in variants.values():
+            _check_room(variant, chosen)
         log = begin_log(log, variants, chosen.who)
         return _Lesson(bundle, log, variants, chosen, progress).give(offered, [one for _, one in taught])
 
@@ -129,7 +131,7 @@ class _Lesson:
         embeddings: NDArray[np.float32],
         names: Sequence[str],
     ) -> TaughtRows:
-        room = int(self._options.max_growth * variant.state.fitted_rows)
+        room = _room(variant, self._options)
         manifest = variant.bundle.manifest
         new = choose_rows(embeddings, names, variant.bank, manifest, variant.limit, room)
         folder = work.folder(variant)
@@ -152,6 +154,21 @@ class _Lesson:
             None if usage is None else usage[0][fitted:],
             None if usage is None else usage[1][fitted:],
         )
+
+
+def _room(variant: Variant, options: TeachOptions) -> int:
+    """How many taught rows a bank may have."""
+    return int(options.max_growth * variant.state.fitted_rows)
+
+
+def _check_room(variant: Variant, options: TeachOptions) -> None:
+    if _room(variant, options) > 0:
+        return
+    rows = variant.state.fitted_rows
+    raise OptionError(
+        f"A bank of {rows:,} fitted rows that may grow by {options.max_growth:.2%} has no room for a row.",
+        f"Nothing was taught. Give --max-growth at least {1 / rows + 5e-5:.4f}.",
+    )
 
 
 def _names(entry: int, files: Sequence[str]) -> list[str]:

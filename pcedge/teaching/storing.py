@@ -83,7 +83,9 @@ def store_examples(
 
 def _image(picture: Picture) -> NDArray[np.uint8]:
     if picture.image_rgb is None:
-        raise ImageError(f"{picture.name} cannot be an example: {picture.problem}.", "Nothing was stored.")
+        raise ImageError(
+            f"{picture.name} cannot be an example: {picture.problem.rstrip('.')}.", "Nothing was stored."
+        )
     return picture.image_rgb
 
 

@@ -111,17 +111,36 @@ def test_every_sink_gets_every_event_in_order_and_is_closed() -> None:
 def test_a_sink_that_hangs_delays_nobody_and_is_left_behind_at_the_end(hung: threading.Event) -> None:
     good, bad = Told(), Told(lambda event: hung.wait())
     with Delivery({"bad": bad, "good": good}, close_within_s=0.5) as delivery:
-        began = time.perf_counter()
-        _put(delivery, 1000)
-        assert time.perf_counter() - began < 0.5
+        _put(delivery, 1000)  # does not wait for the one that hangs, which would be for ever
         _until(lambda: len(good.frames) == 1000)
-        leaving = time.perf_counter()
 
-    assert time.perf_counter() - leaving < 1.0
     report = _report(delivery, "bad")
     assert (report.abandoned, report.faulty, report.lost) == (True, True, 1000)
     assert not _report(delivery, "good").faulty
     assert not bad.closed
+
+
+def test_a_sink_that_is_slow_but_goes_on_gets_what_waits_at_the_end() -> None:
+    slow = Told(lambda event: time.sleep(0.2))
+    with Delivery({"slow": slow}, patience_s=1.0) as delivery:
+        _put(delivery, 8)
+
+    assert slow.frames == list(range(8))
+    assert slow.closed
+    assert (_report(delivery, "slow").lost, _report(delivery, "slow").abandoned) == (0, False)
+
+
+def test_a_slow_sink_does_not_hold_up_the_end_for_ever() -> None:
+    slow = Told(lambda event: time.sleep(0.05))
+    with Delivery({"slow": slow}, patience_s=1.0, close_within_s=0.3) as delivery:
+        _put(delivery, 1000)
+        leaving = time.perf_counter()
+
+    assert time.perf_counter() - leaving < 1000 * 0.05
+    report = _report(delivery, "slow")
+    assert report.lost > 0
+    assert report.written + report.lost == 1000
+    assert report.last_fault in ("it was too slow to end in time", "it did not end in time")
 
 
 def test_a_sink_that_hangs_is_reported_while_it_does(
@@ -218,10 +237,10 @@ def test_what_still_fails_at_the_end_is_lost_and_counted_within_the_time() -> No
         raise OutputError("Full.")
 
     began = time.perf_counter()
-    with Delivery({"file": Told(act)}) as delivery:
+    with Delivery({"file": Told(act)}, patience_s=60, close_within_s=60) as delivery:
         _put(delivery, 50)
 
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 30, "what fails at the end is not tried again"
     assert (_report(delivery, "file").lost, _report(delivery, "file").waiting) == (50, 0)
     _put(delivery, 1)
     assert _report(delivery, "file").lost == 51

@@ -1,9 +1,11 @@
 """Drift: nothing while nothing moves, the right name when something does."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pcedge.camera import (
     Capital,
@@ -28,6 +30,7 @@ from pcedge.errors import OptionError
 
 GRID = Grid(-5.0, 5.0, 0.01)
 Change = Callable[[int], float]
+Side = Literal["up", "down"]
 
 
 class Line:
@@ -178,6 +181,25 @@ def test_what_could_not_be_judged_does_not_count() -> None:
     assert monitor.states["light"].frames == monitor.states["rejects"].frames == 0
 
 
+def test_what_an_old_reference_found_is_forgotten_also_while_it_is_being_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another thread gives a new reference while a frame is being added."""
+    line = Line()
+    monitor = DriftMonitor(line.reference())
+
+    def restarted_meanwhile(*_: object) -> dict[str, str]:
+        monitor.restart(DriftReference())
+        return {"light": "moved"}
+
+    monkeypatch.setattr("pcedge.camera.drift.describe", restarted_meanwhile)
+    for inspection, look in _frames(line, 10):
+        monitor.add(inspection, look)
+
+    assert monitor.moved == {}
+    assert monitor.states["light"].standing == "learning"
+
+
 def test_a_new_reference_begins_anew() -> None:
     line = Line()
     monitor = DriftMonitor(line.reference())
@@ -210,6 +232,46 @@ def test_the_figures_go_to_prometheus() -> None:
     assert found["pcedge_ng_share", ""] == 0
 
 
+def _wealths(values: NDArray[np.float64], tolerance: float, side: str, seed: int) -> list[float]:
+    """The test once more, as it is written down: no sum kept, no bin counted twice."""
+    random = np.random.default_rng(seed)
+    sign = 1 if side == "up" else -1
+    nearer = int(np.ceil(tolerance / GRID.step)) + 1
+    places = sign * np.array([GRID.bin(value) for value in values])
+    limits = np.sort(places[:20])[[9, 17, 19]]
+    powers = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
+    reserve = 0.5 * np.log(100) / np.log(100 + np.arange(len(values)))
+    placed, found = np.full(11, 0.5 / 11), []
+    for step, now in enumerate(range(20, len(values)), 1):
+        past, place = places[:now], places[now] - nearer
+        rank = ((past < place).sum() + random.random() * ((past == place).sum() + 1)) / (now + 1)
+        within = (past[:, np.newaxis] <= limits).sum(axis=0) / (now + 1)
+        odds = (rank > within) / (1 - within) - 1
+        payoffs = np.concatenate([powers * rank ** (powers - 1), 1 + 0.5 * odds, 1 + 0.95 * odds])
+        placed = np.minimum((placed + (reserve[step - 1] - reserve[step]) / 11) * payoffs, 1e100)
+        found.append(float(placed.sum() + reserve[step]))
+    return found
+
+
+@pytest.mark.parametrize("side", ["up", "down"])
+@pytest.mark.parametrize(("shift", "grain", "tolerance"), [(0.0, 0.0, 0.0), (3.0, 0.0, 0.2), (4.0, 0.5, 0.3)])
+def test_the_wealth_is_what_its_formula_says(
+    side: Side, shift: float, grain: float, tolerance: float
+) -> None:
+    values = np.random.default_rng(3).standard_normal(420) * 1.8
+    values[120:] += shift * (1 if side == "up" else -1)
+    values = np.rint(values / grain) * grain if grain else values
+    test = RankTest(values[:20], GRID, tolerance, (side,), np.random.default_rng(7))
+
+    found = []
+    for value in values[20:]:
+        test.add(value)
+        found.append(test.wealth(side))
+
+    assert found == pytest.approx(_wealths(values, tolerance, side, 7), rel=1e-9)
+    assert (max(found) > 1e3) == (shift > 0)
+
+
 @pytest.mark.parametrize("kind", ["noise", "ties", "wander"])
 def test_evidence_against_what_has_not_moved_keeps_to_its_bound(kind: str) -> None:
     """Ville's inequality at the levels that so few runs can show; the wander is as wide as the tolerance."""
@@ -238,7 +300,7 @@ def test_bets_are_fair_whatever_the_ranks_so_far() -> None:
     """The mean payoff over uniform ranks is 1, which is all that the bound rests on."""
     ranks = (np.arange(20_000) + 0.5) / 20_000
 
-    found = np.array([rank_payoffs(rank, np.array([0.0, 0.3, 0.95])) for rank in ranks])
+    found = np.array([rank_payoffs(rank, [0.0, 0.3, 0.95]) for rank in ranks])
 
     assert found.mean(axis=0) == pytest.approx(1, abs=2e-3)
     assert (np.diff(found, axis=0) >= 0).all(), "a higher rank never pays less: the tolerance rests on it"
@@ -248,7 +310,7 @@ def test_capital_is_neither_made_nor_lost_without_luck() -> None:
     capital = Capital(3)
 
     for _ in range(1000):
-        capital.settle(np.ones(3))
+        capital.settle([1.0] * 3)
 
     assert capital.wealth == pytest.approx(1)
 

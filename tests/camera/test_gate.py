@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -6,7 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.camera import FrameGate, learn_limits, list_images, read_image, render_part
+from pcedge.camera import (
+    FrameGate,
+    glance,
+    learn_limits,
+    learn_usual_limits,
+    list_images,
+    read_image,
+    render_part,
+)
 
 
 def _noisy(mean: float, sigma: float, size: int = 64) -> NDArray[np.uint8]:
@@ -81,15 +90,22 @@ def test_a_picture_of_another_size_is_not_frozen() -> None:
     assert [gate.check(_noisy(128, 30, size)) for size in (64, 32, 64)] == [""] * 3
 
 
-def test_a_large_picture_is_checked_in_a_few_milliseconds() -> None:
-    gate, images = FrameGate(), [_noisy(mean, 30, 2048) for mean in (120, 121)]
-    gate.check(images[0])
-
-    began = time.perf_counter()
+def _least_s(call: Callable[[int], object]) -> float:
+    """Processor time of one call: the least of ten, which a busy machine changes little."""
+    taken = []
     for number in range(10):
-        assert gate.check(images[1 - number % 2]) == ""
+        began = time.thread_time()
+        call(number)
+        taken.append(time.thread_time() - began)
+    return min(taken)
 
-    assert (time.perf_counter() - began) / 10 < 0.03
+
+def test_a_large_picture_is_checked_in_less_than_it_takes_to_look_at_all_of_it() -> None:
+    gate, images = FrameGate(), [_noisy(mean, 30, 2048) for mean in (120, 121)]
+
+    checked_s = _least_s(lambda number: gate.check(images[number % 2]))
+
+    assert checked_s < _least_s(lambda number: images[number % 2].std())
 
 
 def _scene(seed: int, shift: int = 0, size: int = 200) -> NDArray[np.uint8]:
@@ -166,3 +182,44 @@ def test_no_real_picture_good_or_defective_is_turned_away(shared: Path, name: st
 
     assert len(folders) >= 4
     assert away == []
+
+
+def test_limits_are_learned_from_the_usual_pictures_and_the_others_are_named() -> None:
+    usual = [_scene(seed) for seed in range(20)]
+    odd = [
+        (_scene(50) // 3, "too dark: mean 3"),
+        (cv2.GaussianBlur(_scene(51), (0, 0), 5), "blurred: "),
+        (_scene(52, shift=25), "the camera has moved: by 12"),
+        (_scene(53)[:150], "wrong size: 200 x 150, most are 200 x 200"),
+        (render_part(3, size=200).image_rgb, "it shows another scene"),
+    ]
+    pictures = [*usual[:10], *(np.ascontiguousarray(image) for image, _ in odd), *usual[10:]]
+
+    limits, nominal, found = learn_usual_limits([glance(image) for image in pictures])
+
+    assert sorted(found) == list(range(10, 15))
+    assert all(found[10 + number].startswith(reason) for number, (_, reason) in enumerate(odd)), found
+    assert limits.brightness == pytest.approx(LIMITS.brightness, abs=3)
+    assert limits.shift == pytest.approx(LIMITS.shift, abs=0.01)
+    assert len(nominal.measures) == len(nominal.offsets_xy or ()) == 20
+    assert FrameGate(limits, frozen_after=0).check(_scene(99)) == ""
+
+
+def test_what_is_known_to_be_fit_is_never_unlike_the_others() -> None:
+    pictures = [*(_scene(seed) for seed in range(20)), _scene(99) // 3]
+    glances = [glance(image) for image in pictures]
+
+    limits, _, odd = learn_usual_limits(glances, trusted={20})
+
+    assert odd == {}
+    assert limits.brightness[0] < 37
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["mvtec/bottle", "magnetic_tile"])
+def test_no_real_good_picture_is_unlike_the_others(shared: Path, name: str) -> None:
+    paths = list_images(shared / "data" / name / "train" / "good")[::3]
+
+    _, _, odd = learn_usual_limits([glance(read_image(path)) for path in paths])
+
+    assert odd == {}

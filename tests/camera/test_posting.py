@@ -43,7 +43,7 @@ def _outbox(folder: Path, max_messages: int = 1000) -> Outbox:
 
 
 def _until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -80,7 +80,10 @@ def test_events_wait_on_disk_over_a_restart_while_nobody_answers(tmp_path: Path)
     assert [message.body for message in far.got] == [event.to_json() for event in events]
 
 
-def test_attempts_are_paced_and_the_far_side_s_return_ends_the_pause(tmp_path: Path) -> None:
+def test_attempts_are_paced_and_the_far_side_s_return_ends_the_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pcedge.camera.backoff.Backoff.__init__.__defaults__", (600.0, 600.0))
     far = FarSide(there=False)
     with Posted(far, _outbox(tmp_path)) as sink:
         for event in _numbered(30):
@@ -88,10 +91,8 @@ def test_attempts_are_paced_and_the_far_side_s_return_ends_the_pause(tmp_path: P
             time.sleep(0.01)
         assert far.attempts <= 2
         far.there = True
-        began = time.monotonic()
         far.hurry()
         _until(lambda: sink.backlog().waiting == 0)
-        assert time.monotonic() - began < 0.4
         assert not sink.backlog().faulty
     assert len(far.got) == 30
 

@@ -81,7 +81,7 @@ def test_every_stage_is_timed_and_accuracy_measured(exported_line: Line) -> None
 
     assert tuple(found.stages) == (*STAGES, FRAME)
     parts = sum(found.stages[stage].p50 for stage in STAGES)
-    assert 0.3 * parts < found.frame_ms < 3 * parts
+    assert 0.1 * parts < found.frame_ms < 10 * parts
     assert found.stages[FRAME].p50 <= found.stages[FRAME].p95 <= found.stages[FRAME].p99
     assert found.image_auroc is not None
     assert found.parity

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -399,3 +400,32 @@ def test_a_file_so_new_that_a_change_might_not_show_is_read_again(
     bundle.file("bank.faiss")
 
     assert read == ["bank.faiss", "bank.faiss"]
+
+
+def test_of_two_changes_at_once_one_is_made_and_the_other_says_so(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another change comes when the first has looked for the last time and is about to take its place."""
+    refused: list[BundleError] = []
+
+    def change(name: str) -> None:
+        try:
+            with edit_bundle(bundle) as staging:
+                seal(staging, msgspec.structs.replace(bundle.manifest, name=name))
+        except BundleError as error:
+            refused.append(error)
+
+    other = threading.Thread(target=change, args=("other",))
+
+    def slow(_directory: Path) -> None:
+        if not other.ident:
+            other.start()
+            other.join(0.5)
+
+    monkeypatch.setattr("pcedge.atomic._sync", slow)
+    change("first")
+    other.join()
+
+    assert Bundle.open(bundle.directory).manifest.name == "first"
+    assert len(refused) == 1
+    assert "was replaced while it was being changed" in refused[0].what

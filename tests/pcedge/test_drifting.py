@@ -9,12 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from pcedge import atomic
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle, edit_bundle, seal
-from pcedge.camera import Frame, FrameGate, Verdict, render_part, write_image
-from pcedge.drifting import drift_reference, rare_rows_of, renew_drift, rows_used
+from pcedge.camera import Frame, FrameGate, Verdict, glance, render_part
+from pcedge.drifting import drift_reference, rare_rows_of, rows_used
 from pcedge.errors import BundleError, PcedgeError
 from pcedge.gating import DRIFT_FILE, gate_limits
+from pcedge.new_gate import look_at_new
 from pcedge.pooling import Assignment, PooledInspector
 from pcedge.row_usage import RowUsage, UsageKeeper, rare_rows, read_usage, usage_of
 from pcedge.runtimes import Candidate
@@ -81,23 +83,27 @@ def test_a_bundle_of_earlier_versions_or_with_another_bank_has_no_rare_rows(
     assert old.values.keys() <= {"score", "score_high"}
     assert rare_rows_of(bundle) is None
     assert rare_rows_of(taught) is None
-    assert "light" in drift_reference(taught, threshold=None, masked=False).values
+    reference = drift_reference(taught, threshold=None, masked=False)
+    assert "light" in reference.values
+    assert "rare_rows" not in reference.values, "other rows are rare now: shares of those say nothing"
 
 
-def test_new_good_pictures_are_the_reference_from_then_on(line: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "renewed_gate"), [(6, False), (20, True)])
+def test_new_good_pictures_are_the_reference_from_then_on(line: Any, count: int, renewed_gate: bool) -> None:
     fitted = Bundle.open(line.models / "line")
-    paths = [tmp_path / f"{number}.png" for number in range(6)]
-    for number, path in enumerate(paths):
-        write_image(path, (render_part(number).image_rgb * 0.9).astype(np.uint8))
+    pictures = {f"{n}.png": (render_part(n).image_rgb * 0.9).astype(np.uint8) for n in range(count)}
     before = drift_reference(fitted, threshold=None, masked=False)
 
+    gate, unfit = look_at_new(fitted, {name: glance(one) for name, one in pictures.items()}, keep=False)
     with edit_bundle(fitted) as staging:
-        renew_drift(staging, fitted, paths)
-        renewed = Bundle(fitted.directory, seal(staging, fitted.manifest))
+        manifest = msgspec.structs.replace(fitted.manifest, gate=gate.write(staging, fitted))
+        renewed = Bundle(fitted.directory, seal(staging, manifest))
 
+    assert not unfit
+    assert (gate.limits is not None, renewed.manifest.gate != fitted.manifest.gate) == (renewed_gate,) * 2
     after = drift_reference(renewed, threshold=None, masked=False)
     assert {name: len(values) for name, values in after.values.items() if "score" not in name} == {
-        **dict.fromkeys(("light", "focus", "position_x", "position_y"), 6),
+        **dict.fromkeys(("light", "focus", "position_x", "position_y"), count),
         "rare_rows": 0,
     }
     darker = np.median(after.values["light"]) - np.median(before.values["light"])
@@ -257,3 +263,27 @@ def test_rare_rows_are_learned_where_the_bundle_does_not_know_them(bundle: Bundl
 
     assert usage.rare_share(common) == 0
     assert usage.rare_share(rare) == 1
+
+
+def test_rows_that_are_rare_are_learned_from_all_counts_also_while_they_are_saved(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = usage_of(bundle, None)
+    common, rare = np.arange(10), np.arange(10, 20)
+    for _ in range(199):
+        usage.add(common)
+    real = atomic.replace_file
+
+    def save_while_inspecting(path: Path, content: bytes) -> None:
+        if usage.rare_share(rare) is None:
+            usage.add(rare)
+        real(path, content)
+
+    monkeypatch.setattr("pcedge.row_usage.replace_file", save_while_inspecting)
+    usage.save()
+    usage.save()
+
+    assert (usage.rare_share(common), usage.rare_share(rare)) == (0, 1)
+    stored = _stored(bundle)
+    assert stored is not None
+    assert stored[0][:20].tolist() == [199] * 10 + [1] * 10

@@ -1,13 +1,12 @@
 """Downloads of pretrained weights: checked, bounded in time, and into torchvision's cache."""
 
 import socket
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -33,7 +32,7 @@ def _server(status: int, content: bytes, announced: int) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/{NAME}"
@@ -83,24 +82,21 @@ def test_what_is_not_the_file_is_not_kept(
 def test_a_server_that_says_nothing_is_not_waited_for(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(hub, "_url", lambda name: f"http://127.0.0.1:{silent.getsockname()[1]}/{NAME}")
-        began = time.monotonic()
         with pytest.raises(WeightsUnavailableError, match=r"no answer|timed out"):
             hub.hub_file("net")
-
-    assert time.monotonic() - began < 5
 
 
 def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "_url", lambda name: f"http://example.invalid/{NAME}")
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(3))
-    began = time.monotonic()
+    given_up = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: given_up.wait(600))
 
     with pytest.raises(WeightsUnavailableError, match="no answer"):
         hub.hub_file("net")
 
-    assert time.monotonic() - began < 2
+    given_up.set()
 
 
 def test_a_cache_that_cannot_be_written_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

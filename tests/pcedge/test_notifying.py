@@ -1,6 +1,5 @@
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -35,12 +34,13 @@ def test_systemd_hears_what_goes_on(systemd: socket.socket) -> None:
     assert heard == [b"READY=1", b"STATUS=12 frames, 2 NG", b"STOPPING=1"]
 
 
-def test_the_watchdog_hears_in_time_and_not_for_every_frame(systemd: socket.socket) -> None:
+def test_the_watchdog_hears_in_time_and_not_for_every_frame(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Notifier.from_environment(_environment(systemd, WATCHDOG_USEC="300000")) as notifier:
-        end = time.monotonic() + 0.55
-        while time.monotonic() < end:
+        for now in range(550):
+            monkeypatch.setattr("pcedge.notifying.time.monotonic", lambda now=now: 1000 + now / 1000)
             notifier.alive()
-            time.sleep(0.001)
 
     systemd.setblocking(False)
     heard = list(_all_that_waits(systemd))
@@ -81,7 +81,5 @@ def test_where_nobody_listens_nothing_happens(tmp_path: Path, systemd: socket.so
             notifier.alive()
 
     with Notifier(systemd.getsockname(), 0.001) as notifier:
-        began = time.monotonic()
-        for number in range(2000):  # more than the socket can hold, and nobody reads
+        for number in range(2000):  # more than the socket holds: waiting would be for ever
             notifier.status(f"{number}")
-        assert time.monotonic() - began < 2

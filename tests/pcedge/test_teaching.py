@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ import pcedge
 from pcedge.banks import INDEX_FILE
 from pcedge.bundle import ROW_USAGE_FILE, Bundle, edit_bundle, seal
 from pcedge.camera import Frame, render_part, write_image
-from pcedge.errors import BundleError, LessonRefusedError, OptionError
+from pcedge.errors import BundleError, ImageError, LessonRefusedError, OptionError
 from pcedge.evidence import CALIBRATION_FILE, read_evidence
 from pcedge.index_comparison import build_index, compare_indexes, golden_frames
 from pcedge.index_spec import IndexSpec
@@ -466,3 +467,31 @@ def test_a_running_inspector_takes_a_lesson_over(school: School) -> None:
     assert before.score is not None
     assert after.score is not None
     assert after.score < before.score
+
+
+def test_a_bank_without_room_for_a_row_is_said_instead_of_a_lesson_that_teaches_nothing(
+    school: School,
+) -> None:
+    tree = school.tree()
+
+    with pytest.raises(OptionError, match="has no room for a row") as caught:
+        teach(school.bundle, school.new[:3], TeachOptions(max_growth=1e-6))
+
+    assert school.tree() == tree
+    enough = float(caught.value.hint.split()[-1].rstrip("."))
+    assert teach(school.bundle, school.new[:3], TeachOptions(max_growth=enough)).added == 1
+
+
+def test_an_empty_folder_is_said(
+    exported_line: Any, tmp_path: Path, pcedge: Callable[..., Any], assert_clear: Callable[..., None]
+) -> None:
+    done = pcedge("teach", "line", tmp_path, "--models", exported_line.models, torch=False)
+
+    assert_clear(done, f"There are no images in {tmp_path}")
+
+
+def test_an_example_that_cannot_be_read_is_said(school: School, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+
+    with pytest.raises(ImageError, match=r"broken\.png: is not an image, or is damaged\.\n"):
+        store_examples(school.bundle, defects=[tmp_path / "broken.png"])
