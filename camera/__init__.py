@@ -10,6 +10,7 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
 """
 
 from .addresses import redact
+from .aside import Aside, write_pictures
 from .banner import banner, result_picture
 from .betting import Capital
 from .broker import Broker, Tls
@@ -71,6 +72,7 @@ __all__ = [
     "RARE_ROWS",
     "USUAL_REJECTS",
     "AnySink",
+    "Aside",
     "Backlog",
     "Broker",
     "CameraSettings",
@@ -198,4 +200,5 @@ __all__ = [
     "worst",
     "write_dataset",
     "write_image",
+    "write_pictures",
 ]

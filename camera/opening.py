@@ -60,7 +60,7 @@ def _json_lines(table: JsonLinesTable, output: Path) -> JsonLines:
 
 
 def _pictures(table: PicturesTable, output: Path) -> Pictures:
-    return Pictures(output, table.save, folder=table.folder, retention=_retention(table))
+    return Pictures(output, table.save, folder=table.folder, retention=_retention(table), aside=True)
 
 
 def _clips(table: ClipTable, output: Path) -> Clips:

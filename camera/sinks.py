@@ -11,10 +11,9 @@ from typing import Literal, Protocol, runtime_checkable
 
 from pcedge.errors import OptionError
 
+from .aside import Aside, WritePictures, write_pictures
 from .events import Event
-from .explained import explained_picture
 from .frames import Frame, Inspection
-from .images import write_image
 from .retention import PICTURE_NAMES, Keeper, Retention
 
 Save = Literal["flagged", "all", "none"]
@@ -91,6 +90,8 @@ class Pictures:
         folder: The folder in ``directory`` that the pictures go to, such as ``pictures``; empty for
             ``directory`` itself. Made with the first picture if it is missing.
         retention: When the oldest pictures go; without it all are kept.
+        aside: Let :meth:`write_frame` draw and write in a process of its own, so that it takes no time from
+            an inspection in this one.
 
     Raises:
         OptionError: ``save`` is none of these.
@@ -103,6 +104,7 @@ class Pictures:
         *,
         folder: str = "",
         retention: Retention | None = None,
+        aside: bool = False,
     ) -> None:
         if save not in {"flagged", "all", "none"}:
             raise OptionError(f"Cannot save '{save}' pictures.", "Use flagged, all or none.")
@@ -111,12 +113,15 @@ class Pictures:
         self._save = save
         self._keeper = Keeper(self._directory / folder, PICTURE_NAMES, retention or Retention())
         self._given: dict[str, tuple[str, int]] = {}
+        self._aside = Aside() if aside else None
 
     def __enter__(self) -> Pictures:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is held open."""
+        """End the process aside, if there is one."""
+        if self._aside is not None:
+            self._aside.close()
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
         """Return what the pictures of a frame are to be called.
@@ -145,7 +150,9 @@ class Pictures:
         Raises:
             OutputError: A picture could not be written.
         """
-        self._write(event.files, frame, inspection)
+        self._write(
+            event.files, frame, inspection, write_pictures if self._aside is None else self._aside.write
+        )
 
     def write(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
         """Name a frame's pictures and write them at once.
@@ -157,17 +164,17 @@ class Pictures:
             OutputError: A picture could not be written.
         """
         files = self.names(frame, inspection)
-        self._write(files, frame, inspection)
+        self._write(files, frame, inspection, write_pictures)
         return files
 
-    def _write(self, files: Mapping[str, str], frame: Frame, inspection: Inspection) -> None:
+    def _write(
+        self, files: Mapping[str, str], frame: Frame, inspection: Inspection, write: WritePictures
+    ) -> None:
         if frame.image_rgb is None or "picture" not in files:
             return
         self._keeper.make_room()
-        write_image(self._directory / files["picture"], frame.image_rgb)
-        if "heatmap" in files:
-            drawn = explained_picture(frame.image_rgb, inspection)
-            write_image(self._directory / files["heatmap"], drawn)
+        heatmap = self._directory / files["heatmap"] if "heatmap" in files else None
+        write(self._directory / files["picture"], heatmap, frame.image_rgb, inspection)
 
     def _free_stem(self, frame: Frame, inspection: Inspection) -> str:
         source = plain_name(frame.camera_name)
