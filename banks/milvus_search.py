@@ -116,7 +116,7 @@ class MilvusIndex:
             return distances, numbers
         client = self._connected()
         try:
-            with self.address.explaining("searched"):
+            with self.address.explaining("searched", self._if_slow()):
                 found = client.search(
                     self.collection,
                     data=list(queries[finite]),
@@ -134,6 +134,13 @@ class MilvusIndex:
                 distances[query, place], numbers[query, place] = hit["distance"], hit[ROW]
         numbers[numbers >= self._rows] = -1
         return distances, numbers
+
+    def _if_slow(self) -> str:
+        return (
+            f"It had {_SEARCH_S:g} s to search {self._rows:,} rows of {self._dims:,} values. Try again when "
+            "it is less busy, give it more processors, fit with a smaller --coreset, or search in this "
+            "process: pcedge index --use exact"
+        )
 
     def _connected(self) -> Any:
         """The connection, opened where there is none, to a collection that was found complete."""

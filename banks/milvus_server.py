@@ -87,8 +87,13 @@ class MilvusAddress:
             return MilvusClient(self.location)
 
     @contextmanager
-    def explaining(self, what: str) -> Iterator[None]:
-        """Turn the libraries' errors into a ``BankServerError``, which never shows the token."""
+    def explaining(self, what: str, if_slow: str = "") -> Iterator[None]:
+        """Turn the libraries' errors into a ``BankServerError``, which never shows the token.
+
+        Args:
+            what: What could not be done with it.
+            if_slow: What to do where it answered too late, which is no matter of being reached.
+        """
         import grpc
         from pymilvus import MilvusException
 
@@ -101,7 +106,8 @@ class MilvusAddress:
             if token := _token():
                 said = said.replace(token, "***")
             raise BankServerError(
-                f"The Milvus {self.location} could not be {what}: {said.rstrip('.')}.", self._hint()
+                f"The Milvus {self.location} could not be {what}: {said.rstrip('.')}.",
+                if_slow if if_slow and _is_late(error, said) else self._hint(),
             ) from error
 
     def _hint(self) -> str:
@@ -113,6 +119,14 @@ class MilvusAddress:
             "Milvus Lite belongs to one process at a time. For several, let a server have it: "
             f"milvus-lite server --data-dir {self.location}, and {MILVUS_VARIABLE}=http://127.0.0.1:19530"
         )
+
+
+def _is_late(error: Exception, said: str) -> bool:
+    """Whether a call ended with its time; pymilvus may say so in words alone."""
+    import grpc
+
+    late = isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    return late or "deadline exceeded" in said.lower()
 
 
 def _token() -> str:

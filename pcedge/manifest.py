@@ -274,7 +274,7 @@ def read_manifest(directory: Path) -> Manifest:
     if method != PATCHCORE:
         raise BundleError(
             f"{directory / MANIFEST_FILE} is that of {method}; this works with PatchCore's alone.",
-            "pcedge evaluate, export and watch take it. A bundle of PatchCore: pcedge fit DATASET",
+            "pcedge evaluate, export, explain and watch take it. A bundle of PatchCore: pcedge fit DATASET",
         )
     return read_manifest_as(Manifest, directory)
 

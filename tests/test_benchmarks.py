@@ -498,3 +498,22 @@ def test_two_cameras_are_timed_from_capture_to_verdict(
     assert len(trace.total) >= 2
     for total, *parts in zip(trace.total, trace.waiting, trace.gate, trace.inference, strict=True):
         assert total >= sum(parts) - 1.0
+
+
+def test_what_a_reconstruction_score_follows_from_is_measured(tmp_path: Path) -> None:
+    from pcedge.camera import write_dataset
+
+    write_dataset(tmp_path / "line", train=12, test_good=3, per_defect=1, size=64)
+    card = tmp_path / "page.md"
+    shutil.copy(ROOT / "docs" / "baselines.md", card)
+    small = ("--image-size", "64", "--epochs", "1", "--methods", "ae,gan", "--card", card)
+
+    found = _result("reconstruction", tmp_path / "line", *small)["datasets"]["line"]
+
+    page = card.read_text()
+    for method, one in found.items():
+        assert one["auroc"].keys() >= {"score", "map, largest", "score beside its looks", "brightness"}
+        assert all(0 <= value <= 1 for by_kind in one["auroc"].values() for value in by_kind.values())
+        assert all(-1 <= value <= 1 for value in one["follows"].values())
+        assert 0 <= one["marks"]["rises"] <= 1
+        assert f"| `{method}` on line | 1, 1 | {one['drawn']:.0%} | " in page

@@ -41,3 +41,12 @@ def test_an_unknown_method_lists_those_there_are(pcedge: Run, assert_clear: Any,
     done = pcedge("compare", tmp_path, "--methods", "patchcore,best")
 
     assert_clear(done, "There is no method 'best'", "patchcore+clip", "--methods-file")
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_work(
+    pcedge: Run, assert_clear: Any, tmp_path: Path
+) -> None:
+    done = pcedge("compare", tmp_path, "--methods", "padim", "--report", "report.txt", cwd=tmp_path)
+
+    assert_clear(done, "report.txt", "report.pdf or report.html")
+    assert not list(tmp_path.iterdir())

@@ -84,10 +84,13 @@ def compare(
     run here is listed with the reason, and the exit code is 3. What is finished is not done again.
     """
     from pcedge.comparison import CompareOptions, choose_methods, compare_methods, read_methods
+    from pcedge.report import check_kind
     from pcedge.trials import find_categories, parse_runtimes
 
     from .console import progress_bars
 
+    if report is not None:
+        check_kind(report)
     chosen = choose_methods(
         (name.strip() for name in methods.split(",") if name.strip()), read_methods(methods_file)
     )

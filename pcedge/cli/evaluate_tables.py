@@ -125,5 +125,4 @@ def _four(value: float | None) -> str:
 
 def _fit_s(run: Run) -> str:
     """Seconds of the fit's stages; nothing for a bundle that was evaluated as it was."""
-    spent = [seconds for stage, seconds in run.seconds.items() if stage not in ("export", "evaluate")]
-    return f"{sum(spent):.1f}" if spent else ""
+    return f"{run.fit_s:.1f}" if run.fit_s else ""

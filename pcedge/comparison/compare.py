@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pcedge.errors import OptionError
 from pcedge.fit_options import FitOptions
 from pcedge.progress import Progress, silent
 from pcedge.runtimes import RuntimeKind
@@ -47,7 +48,11 @@ def compare_methods(
         options: What is compared.
         output: Receives a run for each method and dataset, and the comparison.
         progress: Told of methods done, as the stage ``compare``, and of the stages of each.
+
+    Raises:
+        OptionError: What a file says of a method makes no sense; nothing was done yet.
     """
+    trials = [_trial(method, options) for method in options.methods]
     total = len(folders) * len(options.methods)
     comparison = Comparison(
         command=options.command, about={method.name: method.told.about for method in options.methods}
@@ -58,8 +63,8 @@ def compare_methods(
     output.mkdir(parents=True, exist_ok=True)
     progress("compare", 0, total)
     for dataset, folder in folders.items():
-        for method in options.methods:
-            outcome = _one(dataset, folder, method, options, output, progress)
+        for method, trial in zip(options.methods, trials, strict=True):
+            outcome = run_one(f"{dataset}-{method.name}", folder, trial, output, progress)
             outcomes.append(outcome)
             if outcome.run:
                 entries.append(Entry.of(outcome.run))
@@ -77,16 +82,13 @@ def compare_methods(
     return comparison, outcomes
 
 
-def _one(
-    dataset: str,
-    folder: Path,
-    method: MethodSpec,
-    options: CompareOptions,
-    output: Path,
-    progress: Progress,
-) -> Outcome:
-    trial = TrialOptions(
-        fit=method.options(options.fit, options.weights),
+def _trial(method: MethodSpec, options: CompareOptions) -> TrialOptions:
+    try:
+        told = method.options(options.fit, options.weights)
+    except OptionError as error:
+        raise OptionError(f"The method {method.name} cannot be run. {error.what}", error.hint) from error
+    return TrialOptions(
+        fit=told,
         preset=options.preset,
         runtimes=options.runtimes,
         command=options.command,
@@ -94,4 +96,3 @@ def _one(
         method=method.told.method,
         settings=tuple(sorted(method.told.settings.items())),
     )
-    return run_one(f"{dataset}-{method.name}", folder, trial, output, progress)

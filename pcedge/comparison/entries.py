@@ -13,8 +13,6 @@ from pcedge.results import Metric, Run
 COMPARISON_JSON, COMPARISON_CSV = "comparison.json", "comparison.csv"
 SCHEMA_VERSION = 1
 COMPARED = ("image_auroc", "pixel_auroc", "aupro")
-# Stages of a run that are not those of its fit.
-_NOT_FIT = ("export", "evaluate")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
             run=run.name,
             backbone=run.settings.backbone,
             metrics={name: run.metrics[name] for name in COMPARED if name in run.metrics},
-            fit_s=sum(seconds for stage, seconds in run.seconds.items() if stage not in _NOT_FIT),
+            fit_s=run.fit_s,
             frame_ms=ran.frame_ms,
             runtime=ran.description,
             bytes=run.bundle_bytes,

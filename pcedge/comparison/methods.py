@@ -15,6 +15,7 @@ from pcedge.finetune_options import FinetuneMethod, FinetuneOptions
 from pcedge.fit_options import FitOptions
 from pcedge.manifest import PATCHCORE, EmbeddingKind
 from pcedge.preprocessing import Preprocessing
+from pcedge.scoring import check_neighbours
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -80,7 +81,7 @@ class MethodSpec:
         if told.coreset is not None:
             chosen = replace(chosen, coreset=CoresetSize.parse(told.coreset))
         if told.neighbours is not None:
-            chosen = replace(chosen, neighbours=told.neighbours)
+            chosen = replace(chosen, neighbours=check_neighbours(told.neighbours))
         if told.finetune is not None:
             chosen = replace(chosen, finetune=FinetuneOptions(told.finetune))
         return chosen if told.method == PATCHCORE else replace(chosen, neighbours=1)

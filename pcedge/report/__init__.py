@@ -4,7 +4,7 @@ from .comparison import comparison_points
 from .finding import Finding, Rule
 from .findings import findings
 from .study import Study, load_study
-from .writing import ReportOptions, Written, write_report
+from .writing import ReportOptions, Written, check_kind, write_report
 
 __all__ = [
     "Finding",
@@ -12,6 +12,7 @@ __all__ = [
     "Rule",
     "Study",
     "Written",
+    "check_kind",
     "comparison_points",
     "findings",
     "load_study",

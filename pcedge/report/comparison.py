@@ -8,9 +8,6 @@ from .document import Block, Heading, Table, paragraph
 from .study import Study, Subject, load_study, rivals
 from .wording import NOT_MEASURED, interval_text, metric_text
 
-# Stages of a run that are not those of its fit.
-_NOT_FIT = ("export", "evaluate")
-
 
 def comparison(study: Study) -> Iterator[Block]:
     """What the methods gave and cost, dataset by dataset; nothing where none were compared."""
@@ -47,7 +44,6 @@ def comparison_points(runs: Sequence[Path]) -> list[str]:
 def _row(subject: Subject) -> tuple[str, ...]:
     run = subject.run
     ran = next(result for result in run.runtimes if not result.skipped)
-    fit_s = sum(seconds for stage, seconds in run.seconds.items() if stage not in _NOT_FIT)
     metrics = run.metrics
     return (
         run.settings.label,
@@ -55,7 +51,7 @@ def _row(subject: Subject) -> tuple[str, ...]:
         interval_text(metrics.get("image_auroc")),
         metric_text(metrics.get("pixel_auroc")),
         metric_text(metrics.get("aupro")),
-        f"{fit_s:.0f}",
+        f"{run.fit_s:.0f}",
         NOT_MEASURED if ran.frame_ms is None else f"{ran.frame_ms:.0f}",
         f"{run.bundle_bytes / 1e6:.1f}",
     )

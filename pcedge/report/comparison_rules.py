@@ -25,6 +25,11 @@ DISORDER = Rule(
     7,
 )
 CHEAPER = Rule("As good for less time", "a method that cannot be told from the best takes half its time", 5)
+CHANCE = Rule(
+    "No better than chance",
+    "the 95 % interval of a method's image AUROC does not lie above 50 %: its score ranks by something else",
+    6,
+)
 PLACES = Rule("Where the defects are", "another method than the best has the highest AUPRO", 5)
 # The order in which the literature's results put them; those of a tier are not compared with each other.
 _TIERS = ((PATCHCORE,), ("padim", "spade"), ("ae", "gan"))
@@ -40,6 +45,7 @@ def comparison_findings(study: Study) -> Iterator[Finding]:
         same = [ranked[0], *(other for other in ranked[1:] if not _told(gaps[other.label]))]
         yield _best(ranked, same)
         yield _order(subjects)
+        yield from _chance(ranked)
         yield from _cheaper(ranked[0], same)
         yield from _places(ranked)
 
@@ -90,6 +96,18 @@ def _order(subjects: Sequence[Subject]) -> Finding:
         "{data}: methods come in the literature's order in all {pairs} pairs, in {told} by more than chance."
     )
     return Finding(ORDER, prose(text, data=data, pairs=str(pairs), told=str(told)))
+
+
+def _chance(ranked: Sequence[Subject]) -> Iterator[Finding]:
+    if lost := [subject for subject in ranked if _guesses(subject)]:
+        text = "{data}: no better than chance at telling defective pictures from good ones: {lost}."
+        names = listed(_name(subject) for subject in lost)
+        yield Finding(CHANCE, prose(text, data=ranked[0].run.data.name, lost=names))
+
+
+def _guesses(subject: Subject) -> bool:
+    metric = subject.run.metrics.get("image_auroc")
+    return metric is not None and metric.interval is not None and metric.interval[0] <= 0.5
 
 
 def _above(higher: Subject, lower: Subject, found: Gap) -> str:

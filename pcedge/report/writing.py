@@ -116,11 +116,7 @@ def write_report(
         OutputError: The report cannot be written.
     """
     options = options or ReportOptions()
-    if output.suffix.lower() not in SUFFIXES:
-        raise OptionError(
-            f"{output} would be a report of an unknown kind ({output.suffix or 'no suffix'}).",
-            "Name a PDF or a page: -o report.pdf or -o report.html",
-        )
+    check_kind(output)
     if options.pictures is not None and options.pictures < 1:
         raise OptionError(f"{options.pictures} pictures cannot be shown.", "Ask for 1 to 8 of each category.")
     study = load_study(runs, progress)
@@ -132,6 +128,19 @@ def write_report(
     _write(output, content)
     progress("typeset", 1, 1)
     return Written(output, len(content), study, document)
+
+
+def check_kind(output: Path) -> None:
+    """Check that a report of that name can be written, before the work that it is about.
+
+    Raises:
+        OptionError: It has another suffix than ``.pdf`` or ``.html``.
+    """
+    if output.suffix.lower() not in SUFFIXES:
+        raise OptionError(
+            f"{output} would be a report of an unknown kind ({output.suffix or 'no suffix'}).",
+            "Name a PDF or a page: report.pdf or report.html",
+        )
 
 
 def make_document(study: Study, options: ReportOptions, progress: Progress = silent) -> Document:

@@ -209,6 +209,10 @@ class Curves(msgspec.Struct, frozen=True, kw_only=True):
     pro: Curve | None = None
 
 
+# Stages of a run that are not those of its fit.
+_NOT_FIT = ("export", "evaluate")
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One category, fitted and evaluated: the contents of ``run.json``.
 
@@ -255,6 +259,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     pictures: tuple[Picture, ...]
     machine: Machine
     libraries: dict[str, str]
+
+    @property
+    def fit_s(self) -> float:
+        """Seconds from the first image to a bundle with its thresholds."""
+        return sum(seconds for stage, seconds in self.seconds.items() if stage not in _NOT_FIT)
 
     def value(self, metric: str) -> float | None:
         """A metric's value; None where it is not defined or was not measured."""

@@ -1,7 +1,7 @@
 """A bundle that is being taught: its banks, their states, and how pictures look to each of them."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,9 @@ from pcedge.row_usage import read_usage
 
 from .agreement import Seen
 from .bank_state import current_state
-from .lesson_log import BankState, Entry
+from .lesson_log import BankState, Entry, read_log
+from .options import TeachOptions
+from .teacher_lock import only_teacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +110,22 @@ class Variant:
 def passes_up_to(limits: ThresholdInfo) -> float:
     """The score up to which a picture passes without REVIEW."""
     return limits.score if limits.review is None else min(limits.review, limits.score)
+
+
+@contextmanager
+def class_of(
+    bundle: Bundle, options: TeachOptions
+) -> Iterator[tuple[Bundle, tuple[Entry, ...], Mapping[Precision, "Variant"]]]:
+    """The bundle as it is now, its log and its banks, for one teacher alone while the block lasts.
+
+    Raises:
+        BundleError: Another process teaches, or the log or another file is damaged.
+        PcedgeError: The bundle was not exported.
+    """
+    with only_teacher(bundle.directory, options.wait_s), ExitStack() as stack:
+        bundle = Bundle.open(bundle.directory)
+        log = read_log(bundle)
+        yield bundle, log, open_variants(bundle, log, options.device, stack)
 
 
 def open_variants(

@@ -1,7 +1,6 @@
 """Storing pictures whose verdicts lessons must not spoil."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,10 @@ from pcedge.bundle import Bundle
 from pcedge.errors import ImageError
 
 from .examples import ExampleKind, add_examples, read_examples
-from .lesson_log import Entry, Offered, read_log
+from .lesson_log import Entry, Offered
 from .options import TeachOptions, TeachResult, limits_of, now
-from .pupil import Picture, open_variants, read_pictures
+from .pupil import Picture, class_of, read_pictures
 from .rewriting import begin_log, finish, rewrite
-from .teacher_lock import only_teacher
 
 
 def store_examples(
@@ -42,10 +40,8 @@ def store_examples(
         BundleError: Another process teaches, or a file is damaged.
     """
     chosen = options or TeachOptions()
-    with only_teacher(bundle.directory, chosen.wait_s), ExitStack() as stack:
-        bundle = Bundle.open(bundle.directory)
-        log = read_log(bundle)
-        variants = open_variants(bundle, log, chosen.device, stack)
+    with class_of(bundle, chosen) as opened:
+        bundle, log, variants = opened
         own = variants[bundle.manifest.precision]
         log = begin_log(log, variants, chosen.who)
         told: list[Offered] = []

@@ -174,7 +174,7 @@ def test_rows_that_differ_are_written_again(lite: MilvusAddress) -> None:
 
 
 def test_a_server_that_goes_is_an_error_and_is_found_again_when_it_is_back(
-    start_server: Callable[[], subprocess.Popen[bytes]],
+    start_server: Callable[[], subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, queries = _rows(1200), _rows(20, 1)
     server = start_server()
@@ -183,11 +183,20 @@ def test_a_server_that_goes_is_an_error_and_is_found_again_when_it_is_back(
     expected = _bank(rows).search(queries)[1]
     np.testing.assert_array_equal(bank.search(queries)[1], expected)
 
+    with monkeypatch.context() as hurried:
+        hurried.setattr(sys.modules[MilvusIndex.__module__], "_SEARCH_S", 1e-6)
+        with pytest.raises(BankServerError, match="could not be searched") as late:
+            bank.search(queries)
+    assert "1,200 rows of 24 values" in late.value.hint
+    assert "pcedge index --use exact" in late.value.hint
+    np.testing.assert_array_equal(_search_patiently(bank, queries), expected)
+
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
     for _ in range(2):
-        with pytest.raises(BankServerError, match=f"{address.location} could not be"):
+        with pytest.raises(BankServerError, match=f"{address.location} could not be") as gone:
             bank.search(queries)
+        assert "Check that it runs" in gone.value.hint
 
     start_server()
     np.testing.assert_array_equal(_search_patiently(bank, queries), expected)

@@ -106,13 +106,15 @@ def test_tables_and_points_are_of_the_same_runs(
     compared: tuple[Path, CompareOptions], tmp_path: Path
 ) -> None:
     root, options = compared
-    found, outcomes = compare_methods({"bolt": root / "bolt"}, options, root / "runs")
+    folder = tmp_path / "runs"
+    shutil.copytree(root / "runs", folder)
+    found, outcomes = compare_methods({"bolt": root / "bolt"}, options, folder)
     runs = [outcome.run for outcome in outcomes if outcome.run]
-    directories = [root / "runs" / run.name for run in runs]
+    directories = [folder / run.name for run in runs]
     points = comparison_points(directories)
 
     page = comparison_markdown(found, runs, points, "plot.png")
-    written = write_report([root / "runs"], tmp_path / "report.html")
+    written = write_report([folder], tmp_path / "report.html")
 
     assert page.count("\n| ") == 5
     assert "- near+nothing on bolt: " in page
@@ -194,6 +196,48 @@ def test_a_file_of_methods_that_makes_no_sense_is_refused(tmp_path: Path, text: 
         read_methods(tmp_path / "methods.toml")
 
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [('coreset = "7x"', "'7x'"), ("neighbours = 0", "0 neighbours"), ("image_size = 1", "1")],
+)
+def test_a_method_that_makes_no_sense_is_said_before_any_work(tmp_path: Path, told: str, words: str) -> None:
+    (tmp_path / "methods.toml").write_text(f"{OWN}\n[odd]\n{told}")
+    known = read_methods(tmp_path / "methods.toml")
+    options = CompareOptions(FIT, choose_methods(known, known))
+
+    with pytest.raises(OptionError, match="The method odd cannot be run") as caught:
+        compare_methods({"bolt": tmp_path / "bolt"}, options, tmp_path / "runs")
+
+    assert words in caught.value.what
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_network_s_training_ends_with_a_clock() -> None:
+    trained = [told for told in read_methods().values() if told.method in ("ae", "gan")]
+
+    assert len(trained) == 3
+    assert all(told.settings["minutes"] == 0 for told in trained)
+
+
+@pytest.mark.parametrize(
+    ("interval", "said"), [((0.3, 0.48), True), ((0.45, 0.6), True), ((0.52, 0.7), False), (None, False)]
+)
+def test_a_method_that_guesses_is_named(
+    compared: tuple[Path, CompareOptions], tmp_path: Path, interval: tuple[float, float] | None, said: bool
+) -> None:
+    root, _ = compared
+    shutil.copytree(root / "runs", tmp_path / "runs")
+    directory = tmp_path / "runs" / "bolt-gauss"
+    run = read_run(directory)
+    metrics = {**run.metrics, "image_auroc": RunMetric(value=0.5, interval=interval)}
+    changed = msgspec.structs.replace(run, metrics=metrics)
+    (directory / "run.json").write_bytes(msgspec.json.encode(changed))
+
+    points = comparison_points([tmp_path / "runs" / f"bolt-{name}" for name in ("near", "gauss")])
+
+    assert any("no better than chance" in point and "gauss" in point for point in points) == said
 
 
 def test_methods_are_chosen_by_name() -> None:

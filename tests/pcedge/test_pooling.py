@@ -97,11 +97,15 @@ def test_a_bundle_replaced_on_disk_is_taken_over_and_one_that_does_not_verify_is
         text = (place / "manifest.json").read_text()
         old = f'"score": {Bundle.open(place).manifest.threshold.score}'
         assert old in text
-        (place / "new").write_text(text.replace(old, f'"score": {score}'))
+        put(text.replace(old, f'"score": {score}'))
+
+    def put(text: str) -> None:
+        """At once: a file that is seen half written would be one change more."""
+        (place / "new").write_text(text)
         (place / "new").replace(place / "manifest.json")
 
     def until(there: Callable[[], object]) -> None:
-        give_up_at = time.monotonic() + 15
+        give_up_at = time.monotonic() + 60
         while not there():
             inspector.inspect([_frame("a", 1)])
             assert time.monotonic() < give_up_at
@@ -126,7 +130,7 @@ def test_a_bundle_replaced_on_disk_is_taken_over_and_one_that_does_not_verify_is
         change(123.0)
         until(lambda: problems)
         (after,) = inspector.inspect([_frame("a", 1)])
-        (place / "manifest.json").write_text("{")
+        put("{")
         until(lambda: len(problems) == 2)
         assert len(inspector.runtimes) == 1
 

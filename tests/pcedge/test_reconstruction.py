@@ -20,10 +20,11 @@ from pcedge.baselines import (
     inspect_with,
     open_baseline_runtime,
 )
+from pcedge.baselines.ae import AeSettings
 from pcedge.baselines.ae.network import Dissimilarity
 from pcedge.baselines.gan.network import GanCore
 from pcedge.baselines.reconstruction import ReconstructionSettings
-from pcedge.baselines.reconstruction.training import augmented, train
+from pcedge.baselines.reconstruction.training import augmented, draws_one_picture, train
 from pcedge.camera import read_image, write_image
 from pcedge.errors import OptionError
 from pcedge.fit_options import FitOptions
@@ -234,6 +235,30 @@ def test_training_does_not_start_where_memory_would_not_do(line: Path, tmp_path:
         fit_baseline(line, "ae", options)
 
 
+@pytest.mark.parametrize("side", [64, 112])
+def test_pictures_that_differ_differ_behind_untrained_layers(side: int) -> None:
+    """Where a signal fades from layer to layer, a training ends with one picture that is drawn for all."""
+    torch.manual_seed(0)
+    grey = torch.linspace(0.2, 0.8, 8)[:, None, None, None].expand(8, 3, side, side)
+    trainee = find_method("ae").trainee(AeSettings(), side)  # type: ignore[attr-defined]
+
+    assert not draws_one_picture(trainee, grey)
+    for layer in trainee.core.decoder:
+        if isinstance(layer, nn.ConvTranspose2d):
+            layer.reset_parameters()
+    assert draws_one_picture(trainee, grey)
+
+
+def test_a_training_that_ends_with_one_picture_says_so(
+    line: Path, tmp_path: Path, fitted: BaselineFit
+) -> None:
+    (note,) = _fit(line, "ae", tmp_path, epochs=1).bundle.manifest.notes
+
+    assert not fitted.bundle.manifest.notes
+    assert "the same picture whatever it is shown" in note
+    assert "learning_rate=0.0004" in note
+
+
 def test_structural_dissimilarity_is_that_of_its_definition() -> None:
     dice = np.random.default_rng(1)
     one, other = dice.random((2, 3, 20, 24))
@@ -287,6 +312,9 @@ class _Scripted:
     def loss(self, pixels: Tensor) -> Tensor:
         self.validated += 1
         return torch.tensor(self.losses[self.validated - 1])
+
+    def draw(self, pixels: Tensor) -> Tensor:
+        return pixels
 
 
 def _train(losses: list[float], **settings: Any) -> tuple[_Scripted, Any]:

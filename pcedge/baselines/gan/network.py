@@ -80,6 +80,10 @@ class GanTrainee:
         """The losses without the adversarial one, which says nothing from one epoch to the next."""
         return self._reconstruction(pixels, *self.core.draw(pixels))
 
+    def draw(self, pixels: Tensor) -> Tensor:
+        """The pictures drawn anew."""
+        return self.core.draw(pixels)[0]
+
     def _reconstruction(self, pixels: Tensor, drawn: Tensor, code: Tensor, code_again: Tensor) -> Tensor:
         contextual = functional.l1_loss(drawn, pixels)
         of_codes = functional.mse_loss(code_again, code)

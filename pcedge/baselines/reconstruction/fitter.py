@@ -26,7 +26,7 @@ from ..bundle import BaselineBundle
 from ..method import FitTask, Learned
 from .method import ReconstructionMethod, ReconstructionSettings, Residuals
 from .pixels import Detector, PixelRows
-from .training import BATCH, Trained, train
+from .training import BATCH, Trained, draws_one_picture, train
 
 WEIGHTS_FILE = "reconstruction.safetensors"
 # Good images that early stopping looks at; of those that are not held out for the threshold.
@@ -82,6 +82,7 @@ class ReconstructionFitter:
                 device=TorchRuntime(torch.nn.Identity(), self.options.device).device,
                 progress=progress,
             )
+        alike = draws_one_picture(trainee, pixels[split.training][:BATCH])
         core = trainee.core.cpu()
         save_tensors(core.state_dict(), staging / WEIGHTS_FILE)
         with watch.stage("calibrate"):
@@ -95,7 +96,7 @@ class ReconstructionFitter:
             map_peaks=peaks,
             how=f"split conformal: {len(split.held_out)} good images that were not trained on",
             settings=msgspec.to_builtins(self.settings) | _record(split, trained),
-            notes=self._notes(trained),
+            notes=self._notes(trained, alike=alike),
         )
 
     def _check_memory(self, images: int, side: int) -> None:
@@ -139,14 +140,20 @@ class ReconstructionFitter:
         scores, peaks = np.array(found, np.float32).T
         return scores, peaks
 
-    def _notes(self, trained: Trained) -> tuple[str, ...]:
-        if not trained.out_of_time:
-            return ()
-        return (
-            f"The training ended with its {self.settings.minutes:g} minutes, after {trained.epochs} of "
-            f"{self.settings.epochs} epochs. To repeat it exactly: --set epochs={trained.epochs} --set "
-            "minutes=0; to train longer: a larger --set minutes.",
-        )
+    def _notes(self, trained: Trained, *, alike: bool) -> tuple[str, ...]:
+        notes = []
+        if trained.out_of_time:
+            notes.append(
+                f"The training ended with its {self.settings.minutes:g} minutes, after {trained.epochs} of "
+                f"{self.settings.epochs} epochs. To repeat it exactly: --set epochs={trained.epochs} --set "
+                "minutes=0; to train longer: a larger --set minutes."
+            )
+        if alike:
+            notes.append(
+                "What was trained draws the same picture whatever it is shown, so a score is a distance from "
+                f"that picture. Train longer, or with --set learning_rate={self.settings.learning_rate / 5:g}"
+            )
+        return tuple(notes)
 
 
 def restore(method: ReconstructionMethod, bundle: BaselineBundle) -> Detector:
