@@ -48,6 +48,7 @@ class _Place:
     bundle: AnyBundle
     inspector: AnyDetector
     key: str
+    device: str
     ignored: NDArray[np.bool_] | None
     usage: RowUsage | None
 
@@ -100,6 +101,18 @@ class PooledInspector:
     def runtimes(self) -> tuple[str, ...]:
         """What runs the networks, one name for each that is loaded."""
         return tuple(runtime.name for runtime in self._runtimes.values())
+
+    @property
+    def gains_from_batches(self) -> bool:
+        """Whether frames judged together take less time than one after the other.
+
+        On a processor one frame keeps all cores busy, and together each would only wait for the last one's
+        verdict; so it would on a device that searches too, which takes one picture at a time.
+        """
+        return any(
+            place.device != "cpu" and not place.inspector.searches_on_device
+            for place in self._places.values()
+        )
 
     def assignment(self, camera: str) -> Assignment:
         """What a camera's frames are judged as now."""
@@ -197,7 +210,8 @@ class PooledInspector:
         if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time
             _warm_up(inspector)
         usage = usage_of(bundle, rare_rows_of(bundle)) if isinstance(bundle, Bundle) else None
-        return _Place(assignment, bundle, inspector, key, _ignored(assignment.mask_hw, inspector), usage)
+        ignored = _ignored(assignment.mask_hw, inspector)
+        return _Place(assignment, bundle, inspector, key, chosen.device, ignored, usage)
 
     def _close(self, used: set[str]) -> None:
         for key in [key for key in self._runtimes if key not in used]:

@@ -52,6 +52,11 @@ def test_cameras_with_one_network_share_it_and_are_judged_as_each_alone(bundle: 
     assert together[1].regions == () or together[1].regions[0].peak > 0
 
 
+def test_on_a_processor_frames_gain_nothing_from_being_judged_together(bundle: Bundle) -> None:
+    with PooledInspector({"a": Assignment(bundle), "b": Assignment(bundle)}, _onnx) as inspector:
+        assert not inspector.gains_from_batches
+
+
 def test_a_defect_behind_the_mask_is_ignored(bundle: Bundle) -> None:
     frame = _frame("a", 901, "missing_hole")
     assert frame.image_rgb is not None
