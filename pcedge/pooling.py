@@ -13,6 +13,7 @@ from pcedge.bundle import Bundle
 from pcedge.camera import RARE_ROWS, Frame, Inspection, Verdict
 from pcedge.detector import AnyDetector
 from pcedge.drifting import rare_rows_of
+from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.methods import AnyBundle, detector_of, network_digest, open_network
 from pcedge.row_usage import RowUsage, usage_of
@@ -263,7 +264,13 @@ def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: AnyDetector) -> NDArr
     rows, columns = inspector.grid_hw
     assert masked.shape == (size, size)
     share = cv2.resize(masked, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(share > 0.5).reshape(-1)
+    ignored = np.asarray(share > 0.5).reshape(-1)
+    if ignored.all():  # every part would be OK, whatever it is like
+        raise OptionError(
+            "The mask leaves nothing to look at: every patch is hidden by more than half.",
+            "White is what is ignored: invert it, or leave more of the picture.",
+        )
+    return ignored
 
 
 def _warm_up(inspector: AnyDetector) -> None:

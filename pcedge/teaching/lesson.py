@@ -18,7 +18,7 @@ from .blinding import check_examples
 from .lesson_log import Entry, Offered
 from .offers import judge_offers
 from .options import TeachOptions, TeachResult, limits_of, now
-from .pupil import Picture, Variant, class_of, passes_up_to, read_pictures
+from .pupil import Images, Picture, Variant, class_of, passes_up_to, read_pictures
 from .rewriting import Rewriting, begin_log, finish, keep_pictures, keep_usage, result_of, rewrite
 from .row_choice import choose_pruned, choose_rows
 from .row_ranges import TaughtRow, read_ranges
@@ -84,7 +84,7 @@ class _Lesson:
 
     def give(self, offered: Sequence[Offered], pictures: Sequence[Picture]) -> TeachResult:
         own = self._variants[self._bundle.manifest.precision]
-        images = [one.image_rgb for one in pictures if one.image_rgb is not None]
+        images = Images(pictures)
         names = _names(len(self._log), [one.name for one in pictures])
         with rewrite(self._bundle, self._log, self._variants) as work:
             rows: dict[Precision, TaughtRows] = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import pcedge
 from pcedge.bundle import Bundle
 from pcedge.camera import Frame, Verdict, render_part
-from pcedge.errors import BundleError, PcedgeError
+from pcedge.errors import BundleError, OptionError, PcedgeError
 from pcedge.methods import AnyBundle
 from pcedge.pooling import Assignment, PooledInspector
 from pcedge.reloading import Reloader
@@ -83,6 +83,15 @@ def test_a_defect_behind_the_mask_is_ignored(bundle: Bundle) -> None:
     assert seen.regions
     assert masked.verdict is Verdict.OK
     assert masked.score is not None
+
+
+def test_a_mask_that_hides_every_patch_is_refused_since_every_part_would_be_ok(bundle: Bundle) -> None:
+    mask = np.full((100, 100), 255, np.uint8)
+    mask[0, 0] = 0
+    line = PooledInspector({"a": Assignment(bundle, mask_hw=mask)}, _onnx)
+
+    with pytest.raises(OptionError, match="leaves nothing to look at"), line:
+        pytest.fail("opened")
 
 
 def test_a_bundle_that_cannot_run_is_an_error_and_nothing_stays_open(bundle: Bundle) -> None:
