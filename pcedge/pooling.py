@@ -159,6 +159,7 @@ class PooledInspector:
         finally:
             with self._lock:
                 self._loading -= 1
+                self._close_unused()
 
     def _take_over(self) -> None:
         if not self._waiting:
@@ -166,9 +167,7 @@ class PooledInspector:
         with self._lock:
             self._places |= self._waiting
             self._waiting = {}
-            # What is being loaded may use a runtime that nobody else uses any more.
-            if not self._loading:
-                self._close({place.key for place in self._places.values()})
+            self._close_unused()
 
     def _inspect_together(
         self, chosen: Sequence[int], frames: Sequence[Frame], places: Sequence[_Place]
@@ -212,6 +211,12 @@ class PooledInspector:
         usage = usage_of(bundle, rare_rows_of(bundle)) if isinstance(bundle, Bundle) else None
         ignored = _ignored(assignment.mask_hw, inspector)
         return _Place(assignment, bundle, inspector, key, chosen.device, ignored, usage)
+
+    def _close_unused(self) -> None:
+        """Close what a replaced bundle, or one that could not be used after all, has left; under the lock."""
+        # What is being loaded may use a runtime that nobody else uses any more.
+        if not self._loading:
+            self._close({place.key for place in [*self._places.values(), *self._waiting.values()]})
 
     def _close(self, used: set[str]) -> None:
         for key in [key for key in self._runtimes if key not in used]:

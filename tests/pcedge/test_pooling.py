@@ -57,6 +57,17 @@ def test_on_a_processor_frames_gain_nothing_from_being_judged_together(bundle: B
         assert not inspector.gains_from_batches
 
 
+def test_what_was_loaded_for_a_replacement_that_cannot_be_used_is_closed(bundle: Bundle) -> None:
+    runtimes = iter([Candidate("onnx", "cpu"), Candidate("torch", "cpu")])
+    with PooledInspector({"a": Assignment(bundle)}, lambda _: next(runtimes)) as inspector:
+        before = inspector.runtimes
+        with pytest.raises(PcedgeError, match="threshold"):
+            inspector.replace("a", Assignment(bundle, threshold=float("nan")))
+
+        assert inspector.runtimes == before
+        assert inspector.inspect([_frame("a", 1)])[0].verdict is not Verdict.INVALID
+
+
 def test_a_defect_behind_the_mask_is_ignored(bundle: Bundle) -> None:
     frame = _frame("a", 901, "missing_hole")
     assert frame.image_rgb is not None
