@@ -66,7 +66,7 @@ def find_nearest(
 
     Args:
         queries: [n, dims].
-        heads: [n, head dims], leading coordinates.
+        heads: [n, head dims + 1], leading coordinates and the length of the rest, or a little more.
         rests: [n, levels], the length of what each level leaves out, or a little more.
         squared_lengths: [n], of the centred queries.
         margins: [n], the rounding error of a bound at most.
@@ -74,8 +74,8 @@ def find_nearest(
         highs: [BOX_DIMS, leaves], the largest.
         tiles: [leaves, 1 + LEVELS[-1] + levels, LEAF_ROWS]: squared lengths of a leaf's rows, and -2 times
             the coordinates and, after those of each level, the rest.
-        bank_heads: [leaves * LEAF_ROWS, head dims], leading coordinates of the rows in the order of the
-            leaves; empty where there are codes instead.
+        bank_heads: [leaves * LEAF_ROWS, head dims + 1], the same of the rows, in the order of the leaves;
+            empty where there are codes instead.
         scaled: [n, dims], the centred queries times the codes' scales.
         codes: [leaves * LEAF_ROWS, dims], the rows in 8 bits a value; empty where there are heads.
         code_lengths: [leaves * LEAF_ROWS], squared, of the rows that the codes stand for.
@@ -103,8 +103,8 @@ def find_nearest(
                 i, heads, rests, squared_lengths, limit, leaf, tiles, scratch
             ):
                 spent += _compare(
-                    i, queries, heads, squared_lengths, margins, leaf, scratch, bank_heads, scaled, codes,
-                    code_lengths, code_errors, order, rows, distances, nearest,
+                    i, queries, heads, squared_lengths, margins, leaf, tiles, scratch, bank_heads, scaled,
+                    codes, code_lengths, code_errors, order, rows, distances, nearest,
                 )  # fmt: skip
             leaf_bounds[i, leaf] = np.inf
         if spent > budget:
@@ -116,8 +116,8 @@ def find_nearest(
                 i, heads, rests, squared_lengths, limit, leaf, tiles, scratch
             ):
                 spent += _compare(
-                    i, queries, heads, squared_lengths, margins, leaf, scratch, bank_heads, scaled, codes,
-                    code_lengths, code_errors, order, rows, distances, nearest,
+                    i, queries, heads, squared_lengths, margins, leaf, tiles, scratch, bank_heads, scaled,
+                    codes, code_lengths, code_errors, order, rows, distances, nearest,
                 )  # fmt: skip
         if spent > budget:
             return False
@@ -194,6 +194,7 @@ def _compare(
     squared_lengths: NDArray[np.float32],
     margins: NDArray[np.float32],
     leaf: int,
+    tiles: NDArray[np.float32],
     scratch: NDArray[np.float32],
     bank_heads: NDArray[np.float32],
     scaled: NDArray[np.float32],
@@ -213,8 +214,10 @@ def _compare(
         if scratch[1, j] > limit:
             continue
         spent += 1
-        if len(bank_heads) > 0 and _squared_distance(i, heads, place, bank_heads) > limit:
-            continue
+        if len(bank_heads) > 0:
+            product = _product(i, heads, place, bank_heads)
+            if squared_lengths[i] + tiles[leaf, 0, j] - 2 * product > limit:
+                continue
         if len(codes) > 0:
             # |q - b| >= |q - c| - |b - c|, c being what the code stands for.
             reach = np.sqrt(limit) + code_errors[place]
@@ -239,7 +242,7 @@ def _squared_distance(i: int, a: NDArray[np.float32], j: int, b: NDArray[np.floa
 
 
 @_compile
-def _product(i: int, a: NDArray[np.float32], j: int, b: NDArray[np.int8]) -> np.float32:
+def _product(i: int, a: NDArray[np.float32], j: int, b: NDArray[Any]) -> np.float32:
     total = np.float32(0.0)
     for d in range(a.shape[1]):
         total += a[i, d] * np.float32(b[j, d])

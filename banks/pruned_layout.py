@@ -12,8 +12,8 @@ LEAF_ROWS = 64
 # How many leading coordinates bound a leaf, and its rows at one level after the other. Both are compiled into
 # the kernel: whoever changes them here touches that file, by whose time the compiled code on disk is kept.
 BOX_DIMS, LEVELS = 24, (24, 48, 96)
-# Leading coordinates that bound a single row.
-HEAD_DIMS = 256
+# Leading coordinates that bound a single row; with the length of the rest they fill a processor's vectors.
+HEAD_DIMS = 255
 # Fewer than this many values cannot be bounded by fewer.
 LEAST_DIMS = LEVELS[-1]
 _SAMPLE_ROWS = 4096
@@ -26,8 +26,9 @@ class Heads:
     """The leading coordinates of rows in a basis.
 
     Attributes:
-        coordinates: float32 [n, head dims].
-        rests: float32 [n, levels], the length of what each level leaves out, or a little more.
+        coordinates: float32 [n, head dims + 1], the last one being the length of what they leave out, or a
+            little more.
+        rests: float32 [n, levels], the same of each level.
         squared_lengths: float32 [n], of the whole rows.
     """
 
@@ -38,12 +39,15 @@ class Heads:
     @classmethod
     def of(cls, centered: NDArray[np.float32], basis: NDArray[np.float32]) -> "Heads":
         """Find those of centred rows [n, dims] in a basis [dims, head dims]."""
-        coordinates = centered @ basis
+        head = basis.shape[1]
+        coordinates = np.empty((len(centered), head + 1), np.float32)
+        coordinates[:, :head] = centered @ basis
         squared_lengths = np.einsum("nd,nd->n", centered, centered)
-        leading = coordinates[:, : LEVELS[-1]]
-        within = np.add.reduceat(leading * leading, (0, *LEVELS[:-1]), axis=1).cumsum(axis=1)
+        levels = np.split(coordinates[:, :head], LEVELS, axis=1)
+        within = np.stack([np.einsum("nd,nd->n", level, level) for level in levels], axis=1).cumsum(axis=1)
         rests = np.sqrt(np.maximum(squared_lengths[:, None] * (1 + _SUBTRACTION) - within, 0.0))
-        return cls(coordinates, rests, squared_lengths)
+        coordinates[:, head] = rests[:, -1]
+        return cls(coordinates, np.ascontiguousarray(rests[:, :-1]), squared_lengths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,9 @@ class Layout:
             np.ascontiguousarray(boxes.min(axis=1).T),
             np.ascontiguousarray(boxes.max(axis=1).T),
             _tiles(in_leaves, heads, filled, padding),
-            in_leaves.reshape(len(filled), -1) if not encoded else np.empty((0, basis.shape[1]), np.float32),
+            in_leaves.reshape(len(filled), -1)
+            if not encoded
+            else np.empty((0, heads.coordinates.shape[1]), np.float32),
             Codes.of(rows, center, filled) if encoded else Codes.none(rows.shape[1]),
             np.concatenate((order, np.full(padding, -1))),
         )
@@ -118,7 +124,7 @@ def layout_bytes(rows: int, dims: int) -> int:
 def _measure(rows: NDArray[np.float32], center: NDArray[np.float32], basis: NDArray[np.float32]) -> Heads:
     """The heads of all rows, without a centred copy of them all."""
     heads = Heads(
-        np.empty((len(rows), basis.shape[1]), np.float32),
+        np.empty((len(rows), basis.shape[1] + 1), np.float32),
         np.empty((len(rows), len(LEVELS)), np.float32),
         np.empty(len(rows), np.float32),
     )

@@ -201,17 +201,18 @@ class Reader:
         )
         while self._goes_on(run) and (got := read(_STEP_S)) is not NoFrame.END:
             run.returned_s = time.monotonic()
-            if got is not NoFrame.YET:
+            if got is NoFrame.YET:
+                continue
+            with self._changed:
+                if not self._goes_on(run):  # given up while the driver was hanging: another one reads now
+                    return
                 self.slot.came()
-            if isinstance(got, Grabbed):
-                with self._changed:
-                    wanted = self.slot.wants_another()
+                wanted = not isinstance(got, Grabbed) or self.slot.wants_another()
                 if not wanted:
                     self._picture_came(run)
-                    continue
-                got = got.decode()
-            if isinstance(got, Frame):
-                self._deliver(run, replace(got, camera=self.camera) if self.camera else got)
+            if wanted:
+                frame = got.decode() if isinstance(got, Grabbed) else got
+                self._deliver(run, replace(frame, camera=self.camera) if self.camera else frame)
 
     def _goes_on(self, run: _Run) -> bool:
         return not self._stopped and self._run is run

@@ -71,17 +71,30 @@ def link_or_copy(source: Path, destination: Path) -> None:
 
 @contextmanager
 def alone_with(directory: Path) -> Iterator[None]:
-    """Let nobody else who asks for the same replace a directory, or write into it, while the block lasts."""
+    """Let nobody else who asks for the same replace a directory, or write into it, while the block lasts.
+
+    Where a file system knows no locks there is nothing to wait for, and the block runs all the same.
+    """
     while True:
         descriptor = os.open(directory, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with _where_there_are_locks():
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             # Whoever was waited for may have put another one in its place.
             if os.path.samestat(os.fstat(descriptor), directory.stat()):
                 yield
                 return
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _where_there_are_locks() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def recover(target: Path, *, remove: bool = True) -> None:

@@ -33,9 +33,10 @@ class Explained:
     inspection: Inspection
     milliseconds: float
 
-    def to_json(self) -> str:
-        """One line, as watch writes it of a frame."""
-        return Event.of(self.frame, self.inspection, self.milliseconds, {}).to_json()
+    def to_json(self, sheet: Path | None = None) -> str:
+        """One line, as watch writes it of a frame; its ``files`` name the sheet, where one was written."""
+        files = {} if sheet is None else {"sheet": str(sheet)}
+        return Event.of(self.frame, self.inspection, self.milliseconds, files).to_json()
 
     def write_sheet(self, path: Path) -> None:
         """Write the picture, its heatmap, and every region beside the nearest normal patch.

@@ -13,6 +13,7 @@ from pcedge.bundle import Bundle
 from pcedge.camera import RARE_ROWS, Frame, Inspection, Verdict
 from pcedge.detector import AnyDetector
 from pcedge.drifting import rare_rows_of
+from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.methods import AnyBundle, detector_of, network_digest, open_network
 from pcedge.row_usage import RowUsage, usage_of
@@ -47,6 +48,7 @@ class _Place:
     bundle: AnyBundle
     inspector: AnyDetector
     key: str
+    device: str
     ignored: NDArray[np.bool_] | None
     usage: RowUsage | None
 
@@ -100,6 +102,18 @@ class PooledInspector:
         """What runs the networks, one name for each that is loaded."""
         return tuple(runtime.name for runtime in self._runtimes.values())
 
+    @property
+    def gains_from_batches(self) -> bool:
+        """Whether frames judged together take less time than one after the other.
+
+        On a processor one frame keeps all cores busy, and together each would only wait for the last one's
+        verdict; so it would on a device that searches too, which takes one picture at a time.
+        """
+        return any(
+            place.device != "cpu" and not place.inspector.searches_on_device
+            for place in self._places.values()
+        )
+
     def assignment(self, camera: str) -> Assignment:
         """What a camera's frames are judged as now."""
         return self._places[camera].assignment
@@ -145,6 +159,7 @@ class PooledInspector:
         finally:
             with self._lock:
                 self._loading -= 1
+                self._close_unused()
 
     def _take_over(self) -> None:
         if not self._waiting:
@@ -152,9 +167,7 @@ class PooledInspector:
         with self._lock:
             self._places |= self._waiting
             self._waiting = {}
-            # What is being loaded may use a runtime that nobody else uses any more.
-            if not self._loading:
-                self._close({place.key for place in self._places.values()})
+            self._close_unused()
 
     def _inspect_together(
         self, chosen: Sequence[int], frames: Sequence[Frame], places: Sequence[_Place]
@@ -196,7 +209,14 @@ class PooledInspector:
         if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time
             _warm_up(inspector)
         usage = usage_of(bundle, rare_rows_of(bundle)) if isinstance(bundle, Bundle) else None
-        return _Place(assignment, bundle, inspector, key, _ignored(assignment.mask_hw, inspector), usage)
+        ignored = _ignored(assignment.mask_hw, inspector)
+        return _Place(assignment, bundle, inspector, key, chosen.device, ignored, usage)
+
+    def _close_unused(self) -> None:
+        """Close what a replaced bundle, or one that could not be used after all, has left; under the lock."""
+        # What is being loaded may use a runtime that nobody else uses any more.
+        if not self._loading:
+            self._close({place.key for place in [*self._places.values(), *self._waiting.values()]})
 
     def _close(self, used: set[str]) -> None:
         for key in [key for key in self._runtimes if key not in used]:
@@ -244,7 +264,13 @@ def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: AnyDetector) -> NDArr
     rows, columns = inspector.grid_hw
     assert masked.shape == (size, size)
     share = cv2.resize(masked, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(share > 0.5).reshape(-1)
+    ignored = np.asarray(share > 0.5).reshape(-1)
+    if ignored.all():  # every part would be OK, whatever it is like
+        raise OptionError(
+            "The mask leaves nothing to look at: every patch is hidden by more than half.",
+            "White is what is ignored: invert it, or leave more of the picture.",
+        )
+    return ignored
 
 
 def _warm_up(inspector: AnyDetector) -> None:

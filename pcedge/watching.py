@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import cast
@@ -60,7 +60,8 @@ class WatchOptions:
         frozen_after: A live camera that repeats the same picture so often is INVALID; 0 does not look.
         sinks: Where else verdicts go; None for the files above only. Its ``pictures.save`` counts then.
         metrics: Where to answer questions about metrics and health; None for nowhere.
-        batch: Frames of several cameras that are judged together, at most.
+        batch: Frames of several cameras that are judged together, at most, where that takes less time than
+            one after the other.
         stall_s: Seconds without a picture after which a camera is restarted; 0 for never.
     """
 
@@ -143,6 +144,8 @@ def watch_line(
         PcedgeError: No source can be opened, or none goes on and one has failed for good.
     """
     watchers = _Watchers(on_ready, on_event, on_state, on_drift)
+    if not line.inspector.gains_from_batches:
+        options = replace(options, batch=1)
     inspect = line.inspector.inspect
     return _watch(line.sources, inspect, line.stations, options, watchers, tally or Tally(), line.journal)
 

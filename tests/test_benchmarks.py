@@ -471,6 +471,35 @@ def test_explanations_are_timed_and_compared(exported_line: Line) -> None:
     assert 0.5 < found["auroc_of_times"] <= 1
 
 
+def test_two_cameras_are_timed_from_capture_to_verdict(
+    exported_line: Line, tmp_path: Path, from_the_checkout: None
+) -> None:
+    from benchmarks import line_latency
+    from pcedge.bundle import Bundle
+    from pcedge.errors import OptionError
+    from pcedge.golden import read_golden
+    from pcedge.pooling import Assignment, PooledInspector
+    from pcedge.runtimes import Candidate
+
+    bundle = Bundle.open(exported_line.models / "line")
+    pictures = [golden.image_rgb for golden in read_golden(bundle)]
+    assignments = {name: Assignment(bundle) for name in ("left", "right")}
+    with PooledInspector(assignments, lambda _: Candidate("onnx", "cpu")) as inspector:
+        trace = line_latency.trace_line(
+            inspector, pictures, tmp_path / "shown", in_step=True, period_s=0.1, frames=12
+        )
+        black = [np.zeros_like(pictures[0])]
+        with pytest.raises(OptionError, match="INVALID: black"):
+            line_latency.trace_line(
+                inspector, black, tmp_path / "black", in_step=False, period_s=0.05, frames=2
+            )
+
+    # The last frame of each camera is judged however busy this machine is.
+    assert len(trace.total) >= 2
+    for total, *parts in zip(trace.total, trace.waiting, trace.gate, trace.inference, strict=True):
+        assert total >= sum(parts) - 1.0
+
+
 def test_what_a_reconstruction_score_follows_from_is_measured(tmp_path: Path) -> None:
     from pcedge.camera import write_dataset
 

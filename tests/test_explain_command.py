@@ -24,6 +24,7 @@ def test_one_picture_is_judged_and_explained_without_torch(
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["verdict"] == verdict
+    assert told["files"] == {"sheet": str(sheet)}
     nearest = told["regions"][0]["nearest_normal"]
     assert (exported_line.dataset / nearest["image"]).is_file()
     assert nearest["times_typical"] == pytest.approx(

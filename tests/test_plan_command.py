@@ -35,3 +35,4 @@ def test_a_budget_that_nothing_meets_ends_with_four_and_names_what_comes_nearest
     assert_clear(done, "Nothing fits the budget", "Nearest: pcedge-s", code=4)
     assert_clear(pcedge("plan", "line", *options[:2], cwd=tmp_path), "--images DATASET")
     assert_clear(pcedge("plan", "nowhere", cwd=tmp_path), "nowhere")
+    assert_clear(pcedge("plan", "line", *options, "--backbone", "resnet18", cwd=tmp_path), "network is kept")

@@ -85,7 +85,7 @@ def explain(
         sheet = output or Path(f"{Path(image).stem}-explained.png")
         explained.write_sheet(sheet)
     if json:
-        print(explained.to_json())
+        print(explained.to_json(sheet))
     else:
         _print(explained, sheet)
 

@@ -102,6 +102,11 @@ def plan(
         check_plot(plot)
     budget = Budget(max_ms, max_mb)
     bundle, dataset, labelled = _opened(target, images, layout, models)
+    if bundle is not None and (backbone or weights):
+        raise OptionError(
+            f"{target} is a bundle, whose own network is kept: there is none to choose.",
+            "Leave --backbone and --weights out, or name the folder of good images instead of the bundle.",
+        )
     files = weights_by_backbone(weights or [])
     named = () if bundle is not None else listed(backbone) if backbone else available_backbones(files)
     asked = PlanOptions(

@@ -1,6 +1,6 @@
 """Pictures that a user has stored: good ones and defects, whose verdicts a lesson must not spoil."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -61,7 +61,7 @@ def add_examples(
     staging: Path,
     known: tuple[Example, ...],
     kind: ExampleKind,
-    pictures: Sequence[tuple[str, str, NDArray[np.uint8]]],
+    pictures: Iterable[tuple[str, str, NDArray[np.uint8]]],
 ) -> tuple[Example, ...]:
     """Store pictures (file name, digest, picture) that are not stored yet; return all there are.
 

@@ -1,7 +1,6 @@
 """A lesson: what new good pictures bring, added to the bank; what may be a defect, refused."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -16,15 +15,14 @@ from pcedge.progress import Progress, silent
 
 from .bank_state import Changed, change_bank
 from .blinding import check_examples
-from .lesson_log import Entry, Offered, read_log
+from .lesson_log import Entry, Offered
 from .offers import judge_offers
 from .options import TeachOptions, TeachResult, limits_of, now
-from .pupil import Picture, Variant, open_variants, passes_up_to, read_pictures
+from .pupil import Images, Picture, Variant, class_of, passes_up_to, read_pictures
 from .rewriting import Rewriting, begin_log, finish, keep_pictures, keep_usage, result_of, rewrite
 from .row_choice import choose_pruned, choose_rows
 from .row_ranges import TaughtRow, read_ranges
 from .taught_bank import TaughtRows, write_rows
-from .teacher_lock import only_teacher
 
 
 def teach(
@@ -53,10 +51,8 @@ def teach(
     chosen = options or TeachOptions()
     if not images:
         raise OptionError("No pictures were given to learn from.", "Name some: pcedge teach IMAGES...")
-    with only_teacher(bundle.directory, chosen.wait_s), ExitStack() as stack:
-        bundle = Bundle.open(bundle.directory)
-        log = read_log(bundle)
-        variants = open_variants(bundle, log, chosen.device, stack)
+    with class_of(bundle, chosen) as opened:
+        bundle, log, variants = opened
         own = variants[bundle.manifest.precision]
         pictures = read_pictures(bundle, images)
         offered = judge_offers(own, pictures, force=chosen.force, progress=progress)
@@ -88,7 +84,7 @@ class _Lesson:
 
     def give(self, offered: Sequence[Offered], pictures: Sequence[Picture]) -> TeachResult:
         own = self._variants[self._bundle.manifest.precision]
-        images = [one.image_rgb for one in pictures if one.image_rgb is not None]
+        images = Images(pictures)
         names = _names(len(self._log), [one.name for one in pictures])
         with rewrite(self._bundle, self._log, self._variants) as work:
             rows: dict[Precision, TaughtRows] = {}

@@ -12,7 +12,7 @@ from pcedge.progress import Progress
 from .agreement import Opinion, Seen, opinions
 from .examples import example_picture, read_examples
 from .lesson_log import Offered
-from .pupil import Picture, Variant
+from .pupil import Images, Picture, Variant
 
 
 def judge_offers(
@@ -27,17 +27,22 @@ def judge_offers(
         progress: Told of pictures looked at, as the stage ``look``.
     """
     learned = _learned(own.bundle, pictures)
-    usable = [one for one in pictures if one.image_rgb is not None]
-    seen = _look_at([one.image_rgb for one in usable if one.image_rgb is not None], own, progress)
-    good = [example_picture(own.bundle, one) for one in read_examples(own.bundle) if one.kind == "good"]
-    found = opinions(seen, own.look(own.embed(good)), own.limit)
+    usable = [one for one in pictures if not one.problem]
+    seen = _look_at(Images(usable), own, progress)
+    good = [
+        look
+        for one in read_examples(own.bundle)
+        if one.kind == "good"
+        for look in own.look(own.embed([example_picture(own.bundle, one)]))
+    ]
+    found = opinions(seen, good, own.limit)
     told = {
         picture.sha256: _offered(picture, one, _overruled(opinion, force), picture.sha256 in learned)
         for picture, one, opinion in zip(usable, seen, found, strict=True)
     }
     return [
         told[one.sha256]
-        if one.image_rgb is not None
+        if not one.problem
         else Offered(name=one.name, sha256=one.sha256, outcome="refused", reason=one.problem)
         for one in pictures
     ]

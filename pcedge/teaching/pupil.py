@@ -1,10 +1,11 @@
 """A bundle that is being taught: its banks, their states, and how pictures look to each of them."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,30 +23,68 @@ from pcedge.row_usage import read_usage
 
 from .agreement import Seen
 from .bank_state import current_state
-from .lesson_log import BankState, Entry
+from .lesson_log import BankState, Entry, read_log
+from .options import TeachOptions
+from .teacher_lock import only_teacher
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture that was offered.
+    """A picture that was offered; read whenever it is needed, since many large ones fill a device's memory.
 
     Attributes:
-        name: Its file's name.
+        path: Its file.
         sha256: Of the file; empty where it cannot be read.
-        image_rgb: uint8 [height, width, 3]; None where it cannot be judged.
-        problem: Why it cannot; empty otherwise.
+        problem: Why it cannot be judged; empty if it can.
         content_digest: Of the file, as the evidence behind thresholds names images.
     """
 
-    name: str
+    path: Path
     sha256: str
-    image_rgb: NDArray[np.uint8] | None
     problem: str
     content_digest: str = ""
 
+    @property
+    def name(self) -> str:
+        """Its file's name."""
+        return self.path.name
+
+    def read(self) -> NDArray[np.uint8]:
+        """The picture, uint8 [height, width, 3].
+
+        Raises:
+            ImageError: It is not the file any more that it was.
+        """
+        image = read_image(self.path)
+        if sha256(self.path.read_bytes()).hexdigest() != self.sha256:
+            raise ImageError(
+                f"{self.path}: was changed while it was being learned from.", "Nothing was changed."
+            )
+        return image
+
+
+class Images(Sequence[NDArray[np.uint8]]):
+    """What pictures show, each read when it is asked for."""
+
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self._pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    @overload
+    def __getitem__(self, number: int) -> NDArray[np.uint8]: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> "Images": ...
+
+    def __getitem__(self, number: int | slice) -> "NDArray[np.uint8] | Images":
+        found = self._pictures[number]
+        return found.read() if isinstance(found, Picture) else Images(found)
+
 
 def read_pictures(bundle: Bundle, paths: Sequence[Path]) -> list[Picture]:
-    """Read pictures, each once, and ask the frame gate whether they are fit to be judged."""
+    """Look at pictures, each once, and ask the frame gate whether they are fit to be judged."""
     gate = FrameGate(gate_limits(bundle), frozen_after=0)
     found: dict[str, Picture] = {}
     for path in paths:
@@ -54,12 +93,11 @@ def read_pictures(bundle: Bundle, paths: Sequence[Path]) -> list[Picture]:
             image = read_image(path)
         except (OSError, ImageError) as error:
             what = error.what if isinstance(error, ImageError) else f"{error.strerror or error}"
-            found[str(path)] = Picture(path.name, "", None, f"it cannot be read: {what}")
+            found[str(path)] = Picture(path, "", f"it cannot be read: {what}")
             continue
         problem = gate.check(image)
         reason = f"the frame gate turns it away: {problem}" if problem else ""
-        usable = None if problem else image
-        found.setdefault(digest, Picture(path.name, digest, usable, reason, content_digest(path)))
+        found.setdefault(digest, Picture(path, digest, reason, content_digest(path)))
     return list(found.values())
 
 
@@ -108,6 +146,22 @@ class Variant:
 def passes_up_to(limits: ThresholdInfo) -> float:
     """The score up to which a picture passes without REVIEW."""
     return limits.score if limits.review is None else min(limits.review, limits.score)
+
+
+@contextmanager
+def class_of(
+    bundle: Bundle, options: TeachOptions
+) -> Iterator[tuple[Bundle, tuple[Entry, ...], Mapping[Precision, "Variant"]]]:
+    """The bundle as it is now, its log and its banks, for one teacher alone while the block lasts.
+
+    Raises:
+        BundleError: Another process teaches, or the log or another file is damaged.
+        PcedgeError: The bundle was not exported.
+    """
+    with only_teacher(bundle.directory, options.wait_s), ExitStack() as stack:
+        bundle = Bundle.open(bundle.directory)
+        log = read_log(bundle)
+        yield bundle, log, open_variants(bundle, log, options.device, stack)
 
 
 def open_variants(

@@ -1,19 +1,16 @@
 """Back to an earlier state, which is an entry of the log like any other and can be rolled back too."""
 
-from contextlib import ExitStack
-
 import msgspec
 
 from pcedge.bundle import Bundle
 from pcedge.manifest import Precision
 
 from .bank_state import restore_bank
-from .lesson_log import BankState, Entry, find_entry, read_log
+from .lesson_log import BankState, Entry, find_entry
 from .options import TeachOptions, TeachResult, now
-from .pupil import open_variants
+from .pupil import class_of
 from .rewriting import begin_log, finish, keep_usage, result_of, rewrite
 from .row_ranges import read_ranges
-from .teacher_lock import only_teacher
 
 
 def rollback(bundle: Bundle, to: int, options: TeachOptions | None = None) -> TeachResult:
@@ -31,11 +28,9 @@ def rollback(bundle: Bundle, to: int, options: TeachOptions | None = None) -> Te
         BundleError: Another process teaches, or a file is damaged.
     """
     chosen = options or TeachOptions()
-    with only_teacher(bundle.directory, chosen.wait_s), ExitStack() as stack:
-        bundle = Bundle.open(bundle.directory)
-        log = read_log(bundle)
+    with class_of(bundle, chosen) as opened:
+        bundle, log, variants = opened
         target = find_entry(log, to)
-        variants = open_variants(bundle, log, chosen.device, stack)
         log = begin_log(log, variants, chosen.who)
         own = variants[bundle.manifest.precision]
         with rewrite(bundle, log, variants) as work:

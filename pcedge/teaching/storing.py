@@ -1,21 +1,16 @@
 """Storing pictures whose verdicts lessons must not spoil."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pcedge.bundle import Bundle
 from pcedge.errors import ImageError
 
 from .examples import ExampleKind, add_examples, read_examples
-from .lesson_log import Entry, Offered, read_log
+from .lesson_log import Entry, Offered
 from .options import TeachOptions, TeachResult, limits_of, now
-from .pupil import Picture, open_variants, read_pictures
+from .pupil import Images, Picture, class_of, read_pictures
 from .rewriting import begin_log, finish, rewrite
-from .teacher_lock import only_teacher
 
 
 def store_examples(
@@ -42,10 +37,8 @@ def store_examples(
         BundleError: Another process teaches, or a file is damaged.
     """
     chosen = options or TeachOptions()
-    with only_teacher(bundle.directory, chosen.wait_s), ExitStack() as stack:
-        bundle = Bundle.open(bundle.directory)
-        log = read_log(bundle)
-        variants = open_variants(bundle, log, chosen.device, stack)
+    with class_of(bundle, chosen) as opened:
+        bundle, log, variants = opened
         own = variants[bundle.manifest.precision]
         log = begin_log(log, variants, chosen.who)
         told: list[Offered] = []
@@ -54,9 +47,10 @@ def store_examples(
             kinds: tuple[tuple[ExampleKind, Sequence[Path]], ...] = (("defect", defects), ("good", good))
             for kind, paths in kinds:
                 pictures = read_pictures(bundle, paths)
-                usable = [(one.name, one.sha256, _image(one)) for one in pictures]
-                examples = add_examples(work.staging, examples, kind, usable)
-                seen = own.look(own.embed([image for _, _, image in usable]))
+                _check(pictures)
+                read = ((one.name, one.sha256, one.read()) for one in pictures)
+                examples = add_examples(work.staging, examples, kind, read)
+                seen = own.look(own.embed(Images(pictures)))
                 told += [
                     Offered(
                         name=one.name,
@@ -81,12 +75,12 @@ def store_examples(
     return TeachResult(result, work.entry, tuple(told), 0, 0, len(own.bank), limits, limits)
 
 
-def _image(picture: Picture) -> NDArray[np.uint8]:
-    if picture.image_rgb is None:
-        raise ImageError(
-            f"{picture.name} cannot be an example: {picture.problem.rstrip('.')}.", "Nothing was stored."
-        )
-    return picture.image_rgb
+def _check(pictures: Sequence[Picture]) -> None:
+    for one in pictures:
+        if one.problem:
+            raise ImageError(
+                f"{one.name} cannot be an example: {one.problem.rstrip('.')}.", "Nothing was stored."
+            )
 
 
 def _reason(kind: ExampleKind, rejected: bool) -> str:

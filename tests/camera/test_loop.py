@@ -1,6 +1,6 @@
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +136,9 @@ def test_what_cannot_be_judged_is_invalid_with_its_reason_and_never_stops_the_li
     assert summary.verdicts[Verdict.INVALID] == 6
 
 
-def test_of_several_frames_judged_together_only_the_culprit_is_invalid() -> None:
+def test_of_several_frames_judged_together_only_the_culprit_is_invalid(
+    until: Callable[[Callable[[], object]], None],
+) -> None:
     def judge(frames: Sequence[Frame]) -> list[Inspection]:
         batches.append([frame.camera for frame in frames])
         if any(frame.camera == "b" for frame in frames):
@@ -146,7 +148,7 @@ def test_of_several_frames_judged_together_only_the_culprit_is_invalid() -> None
     batches: list[list[str]] = []
     memory = _Memory()
     with Stream({name: SyntheticCamera(frames=1, size=64) for name in "abc"}) as stream:
-        time.sleep(0.3)
+        until(lambda: all(camera.received for camera in stream.cameras))
         inspect_stream(stream, judge, outlet=memory, batch=3)
 
     assert sorted(batches[0]) == ["a", "b", "c"]

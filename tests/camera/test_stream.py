@@ -49,6 +49,13 @@ def _counting(last: int | None = None, pause_s: float = 0) -> Iterator[Callable[
         yield lambda: NoFrame.END
 
 
+def _until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 def test_a_file_is_read_in_order_and_nothing_is_dropped() -> None:
     source = _Scripted(_counting(30), live=False)
     with Stream(source) as stream:
@@ -76,7 +83,7 @@ def test_a_slow_consumer_of_a_live_source_gets_the_newest_frame_and_drops_are_co
             before = given[0]
             taken.append(next(frames).index)
             assert taken[-1] >= before - 2, "one may be given and another handed over at this moment"
-            time.sleep(0.06)
+            _until(lambda before=before: given[0] >= before + 8)  # type: ignore[misc]
 
     assert taken == sorted(set(taken))
     assert stream.dropped > 8
@@ -84,8 +91,9 @@ def test_a_slow_consumer_of_a_live_source_gets_the_newest_frame_and_drops_are_co
 
 
 def test_the_last_frame_of_a_live_source_that_ends_is_delivered() -> None:
-    with Stream(_Scripted(_counting(5), live=True)) as stream:
-        time.sleep(0.1)
+    source = _Scripted(_counting(5), live=True)
+    with Stream(source) as stream:
+        _until(lambda: source.closed)
         assert [frame.index for frame in stream] == [4]
 
     assert (stream.received, stream.dropped) == (5, 4)
@@ -117,32 +125,36 @@ def test_an_error_in_the_source_is_raised_where_frames_are_taken(live: bool, err
 
 def test_a_source_that_cannot_be_opened_fails_at_once() -> None:
     class Missing(_Scripted):
+        name = "missing"
+
         def __enter__(self) -> "Missing":
             raise CameraError("not there")
 
     with pytest.raises(CameraError, match="not there"), Stream(Missing(_counting(), live=True)):
         pytest.fail("opened")
-    assert not any(thread.name == "read scripted" for thread in threading.enumerate())
+    _until(lambda: not any(thread.name == "read missing" for thread in threading.enumerate()))
 
 
 def test_a_source_that_hangs_is_left_behind() -> None:
     release = threading.Event()
+    reading: list[threading.Thread] = []
 
     def hang() -> NoFrame:
+        reading.append(threading.current_thread())
         release.wait(60)
         return NoFrame.END
 
     source = _Scripted(iter([lambda: _frame(0), hang]), live=True)
     with Stream(source) as stream:
         assert next(iter(stream)).index == 0
+        _until(lambda: reading)
         began = time.monotonic()
     assert time.monotonic() - began < 30
     assert source.closed == 0
 
     release.set()
-    thread = next(t for t in threading.enumerate() if t.name == "read scripted")
-    assert thread.daemon
-    thread.join(30)
+    assert reading[0].daemon
+    reading[0].join(30)
     assert source.closed == 1
 
 

@@ -429,3 +429,16 @@ def test_of_two_changes_at_once_one_is_made_and_the_other_says_so(
     assert Bundle.open(bundle.directory).manifest.name == "first"
     assert len(refused) == 1
     assert "was replaced while it was being changed" in refused[0].what
+
+
+def test_a_bundle_is_changed_also_where_the_file_system_knows_no_locks(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", without)
+    with edit_bundle(bundle) as staging:
+        seal(staging, msgspec.structs.replace(bundle.manifest, name="changed"))
+
+    assert Bundle.open(bundle.directory).manifest.name == "changed"

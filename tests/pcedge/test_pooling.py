@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import pcedge
 from pcedge.bundle import Bundle
 from pcedge.camera import Frame, Verdict, render_part
-from pcedge.errors import BundleError, PcedgeError
+from pcedge.errors import BundleError, OptionError, PcedgeError
 from pcedge.methods import AnyBundle
 from pcedge.pooling import Assignment, PooledInspector
 from pcedge.reloading import Reloader
@@ -52,6 +52,22 @@ def test_cameras_with_one_network_share_it_and_are_judged_as_each_alone(bundle: 
     assert together[1].regions == () or together[1].regions[0].peak > 0
 
 
+def test_on_a_processor_frames_gain_nothing_from_being_judged_together(bundle: Bundle) -> None:
+    with PooledInspector({"a": Assignment(bundle), "b": Assignment(bundle)}, _onnx) as inspector:
+        assert not inspector.gains_from_batches
+
+
+def test_what_was_loaded_for_a_replacement_that_cannot_be_used_is_closed(bundle: Bundle) -> None:
+    runtimes = iter([Candidate("onnx", "cpu"), Candidate("torch", "cpu")])
+    with PooledInspector({"a": Assignment(bundle)}, lambda _: next(runtimes)) as inspector:
+        before = inspector.runtimes
+        with pytest.raises(PcedgeError, match="threshold"):
+            inspector.replace("a", Assignment(bundle, threshold=float("nan")))
+
+        assert inspector.runtimes == before
+        assert inspector.inspect([_frame("a", 1)])[0].verdict is not Verdict.INVALID
+
+
 def test_a_defect_behind_the_mask_is_ignored(bundle: Bundle) -> None:
     frame = _frame("a", 901, "missing_hole")
     assert frame.image_rgb is not None
@@ -67,6 +83,15 @@ def test_a_defect_behind_the_mask_is_ignored(bundle: Bundle) -> None:
     assert seen.regions
     assert masked.verdict is Verdict.OK
     assert masked.score is not None
+
+
+def test_a_mask_that_hides_every_patch_is_refused_since_every_part_would_be_ok(bundle: Bundle) -> None:
+    mask = np.full((100, 100), 255, np.uint8)
+    mask[0, 0] = 0
+    line = PooledInspector({"a": Assignment(bundle, mask_hw=mask)}, _onnx)
+
+    with pytest.raises(OptionError, match="leaves nothing to look at"), line:
+        pytest.fail("opened")
 
 
 def test_a_bundle_that_cannot_run_is_an_error_and_nothing_stays_open(bundle: Bundle) -> None:
@@ -92,11 +117,15 @@ def test_a_bundle_replaced_on_disk_is_taken_over_and_one_that_does_not_verify_is
         text = (place / "manifest.json").read_text()
         old = f'"score": {Bundle.open(place).manifest.threshold.score}'
         assert old in text
-        (place / "new").write_text(text.replace(old, f'"score": {score}'))
+        put(text.replace(old, f'"score": {score}'))
+
+    def put(text: str) -> None:
+        """At once: a file that is seen half written would be one change more."""
+        (place / "new").write_text(text)
         (place / "new").replace(place / "manifest.json")
 
     def until(there: Callable[[], object]) -> None:
-        give_up_at = time.monotonic() + 15
+        give_up_at = time.monotonic() + 60
         while not there():
             inspector.inspect([_frame("a", 1)])
             assert time.monotonic() < give_up_at
@@ -121,7 +150,7 @@ def test_a_bundle_replaced_on_disk_is_taken_over_and_one_that_does_not_verify_is
         change(123.0)
         until(lambda: problems)
         (after,) = inspector.inspect([_frame("a", 1)])
-        (place / "manifest.json").write_text("{")
+        put("{")
         until(lambda: len(problems) == 2)
         assert len(inspector.runtimes) == 1
 

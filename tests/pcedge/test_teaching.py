@@ -33,6 +33,7 @@ from pcedge.row_usage import read_usage
 from pcedge.runtimes import Candidate
 from pcedge.teaching import TeachOptions, read_log, rollback, store_examples, teach
 from pcedge.teaching.lesson_log import LOG_FILE
+from pcedge.teaching.pupil import Images, read_pictures
 from pcedge.teaching.row_ranges import read_ranges
 from pcedge.teaching.teacher_lock import only_teacher
 
@@ -495,3 +496,19 @@ def test_an_example_that_cannot_be_read_is_said(school: School, tmp_path: Path) 
 
     with pytest.raises(ImageError, match=r"broken\.png: is not an image, or is damaged\.\n"):
         store_examples(school.bundle, defects=[tmp_path / "broken.png"])
+
+
+def test_pictures_are_not_held_in_memory_and_one_that_changes_meanwhile_is_no_lesson(
+    school: School, tmp_path: Path
+) -> None:
+    paths = [Path(shutil.copy(path, tmp_path / path.name)) for path in school.new[:3]]
+    pictures = read_pictures(school.bundle, paths)
+    shutil.copy(school.new[4], paths[1])
+
+    shown = Images(pictures)
+
+    assert [one.problem for one in pictures] == [""] * 3
+    np.testing.assert_array_equal(shown[0], pcedge.read_image(school.new[0]))
+    assert len(shown[1:]) == 2
+    with pytest.raises(ImageError, match="was changed while it was being learned from"):
+        shown[1]
