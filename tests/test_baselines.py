@@ -274,7 +274,7 @@ def test_a_fit_that_is_stopped_leaves_nothing_half_written(good_images: Any, tmp
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
 
     assert process.returncode == 130, errors
     assert "Traceback" not in errors

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import pytest
 
 from pcedge import CalibrationOptions, calibrate
 from pcedge.bundle import Bundle, find_bundle
-from pcedge.camera import FrameGate, read_image, render_part, write_image
+from pcedge.camera import Frame, FrameGate, read_image, render_part, write_image
 from pcedge.certificate import CERTIFICATE_FILE
 from pcedge.drifting import drift_reference
-from pcedge.errors import DatasetError, OptionError
+from pcedge.errors import DatasetError, OptionError, PcedgeError
 from pcedge.evidence import read_evidence
 from pcedge.gating import gate_limits
 from pcedge.golden import with_fault
+from pcedge.line import open_line
+from pcedge.line_file import read_line_file
 from pcedge.precision_export import find_images
 from pcedge.runtimes import Candidate, open_inspector
 from pcedge.teaching import TeachOptions, read_log, teach
@@ -272,3 +275,36 @@ def test_what_the_old_gate_turns_away_is_left_out_where_it_stays(
     found = json.loads(done.stdout)
     assert found["gate"] == {"renewed": False, "images": NEW, "turned_away_before": {}}
     assert [reason.startswith("too dark") for reason in found["skipped"].values()] == [True]
+
+
+def test_a_line_that_runs_judges_by_the_new_gate_and_thresholds(
+    line: Line, more: Path, tmp_path: Path
+) -> None:
+    _dim(more)
+    (tmp_path / "incoming").mkdir()
+    (tmp_path / "line.toml").write_text('[[camera]]\nsource = "incoming"\n', encoding="utf-8")
+    picture = read_image(more / "monday" / "01.png")
+    problems: list[PcedgeError] = []
+    with open_line(
+        read_line_file(tmp_path / "line.toml"),
+        tmp_path / "out",
+        models=line.models,
+        choose=lambda _: Candidate("onnx", "cpu"),
+        on_problem=problems.append,
+        base=tmp_path,
+        follow=False,
+    ) as opened:
+        [(camera, station)] = opened.stations.items()
+        frame = Frame(camera, 0, "part", 0.0, picture)
+        assert "too dark" in station.view(frame).fault
+
+        after = (
+            calibrate(_bundle(line), [more], CalibrationOptions(keep_suspicious=True)).changes["fp32"].after
+        )
+        give_up_at = time.monotonic() + 120
+        while station.view(frame).fault and time.monotonic() < give_up_at:
+            time.sleep(0.1)
+        [inspection] = opened.inspector.inspect([frame])
+
+    assert station.view(frame).fault == ""
+    assert (inspection.threshold, problems) == (after.score, [])

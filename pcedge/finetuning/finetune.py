@@ -16,7 +16,7 @@ from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress, silent
 
 from .choosing import Choice
-from .pictures import load_split
+from .pictures import Split, load_split
 from .stages import trained_stages
 from .tuning import Tuning
 
@@ -98,7 +98,26 @@ def finetune(
         if not go_on:
             break
     tuning.finish(kept)
-    record = FinetuneRecord(
+    record = _record(backbone, options, split, tuning, choice, stages=stages, seed=seed, began=began)
+    tuned.module.cpu()
+    if choice.kept:
+        name = f"{backbone.weights}, fine-tuned by {options.method}"
+        tuned = replace(tuned, weights=name, weights_sha256=state_digest(used_state(tuned.module)))
+    return Finetuned(tuned, record)
+
+
+def _record(
+    backbone: Backbone,
+    options: FinetuneOptions,
+    split: Split,
+    tuning: Tuning,
+    choice: Choice,
+    *,
+    stages: tuple[str, ...],
+    seed: int,
+    began: float,
+) -> FinetuneRecord:
+    return FinetuneRecord(
         method=options.method,
         weights=backbone.weights,
         weights_sha256=backbone.weights_sha256,
@@ -117,8 +136,3 @@ def finetune(
         features=tuning.changes(),
         seconds=time.monotonic() - began,
     )
-    tuned.module.cpu()
-    if choice.kept:
-        name = f"{backbone.weights}, fine-tuned by {options.method}"
-        tuned = replace(tuned, weights=name, weights_sha256=state_digest(used_state(tuned.module)))
-    return Finetuned(tuned, record)

@@ -12,7 +12,6 @@ Rows = NDArray[np.float32]
 MakeRows = Callable[[int, int], Rows]
 
 SENSELESS = "0 00 0.0 -1 1.5 1e3 5000.0 abc ² % 0% 150% -5% nan inf -inf nan% inf%"
-RNG = np.random.default_rng(7)
 
 
 def _plain_greedy(rows: Rows, count: int) -> NDArray[np.int64]:
@@ -48,17 +47,18 @@ def _radius(rows: Rows, picks: NDArray[np.int64]) -> float:
 
 
 def _random(n: int, dims: int) -> Rows:
-    return RNG.normal(size=(n, dims)).astype(np.float32)
+    return np.random.default_rng(7).normal(size=(n, dims)).astype(np.float32)
 
 
 def _clustered(n: int, dims: int) -> Rows:
-    centres = RNG.normal(size=(12, dims)) * 20
-    return (centres[RNG.integers(0, 12, n)] + RNG.normal(size=(n, dims))).astype(np.float32)
+    rng = np.random.default_rng(7)
+    centres = rng.normal(size=(12, dims)) * 20
+    return (centres[rng.integers(0, 12, n)] + rng.normal(size=(n, dims))).astype(np.float32)
 
 
 def _uneven(n: int, dims: int) -> Rows:
     """Most rows in a heap, a few far away, all far from the origin."""
-    heavy = RNG.standard_t(2, size=(n, dims))
+    heavy = np.random.default_rng(7).standard_t(2, size=(n, dims))
     return (heavy + 50).astype(np.float32)
 
 
@@ -246,7 +246,7 @@ def test_a_projection_keeps_distances_and_depends_on_the_seed_alone() -> None:
 
 
 def test_a_projection_in_several_chunks_is_that_of_the_whole() -> None:
-    rows = RNG.normal(size=(70_000, 6)).astype(np.float32)
+    rows = _random(70_000, 6)
 
     projected = project(rows, seed=0, dims=4)
 

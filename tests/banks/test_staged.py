@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from pcedge.banks import StagedSelection, greedy_coreset
 
-RNG = np.random.default_rng(5)
-
 
 def _radius(rows: NDArray[Any], chosen: NDArray[Any]) -> float:
     squared = (rows**2).sum(1)[:, None] + (chosen**2).sum(1) - 2 * rows @ chosen.T
@@ -19,8 +17,9 @@ def _radius(rows: NDArray[Any], chosen: NDArray[Any]) -> float:
 
 @pytest.mark.parametrize(("chunk", "worse"), [(100, 4.0), (700, 1.5), (3000, 1.25)])
 def test_every_row_is_within_the_stated_radius(tmp_path: Path, chunk: int, worse: float) -> None:
-    centres = RNG.normal(size=(20, 16)) * 5
-    rows = (centres[RNG.integers(20, size=3000)] + RNG.normal(size=(3000, 16))).astype(np.float32)
+    rng = np.random.default_rng(5)
+    centres = rng.normal(size=(20, 16)) * 5
+    rows = (centres[rng.integers(20, size=3000)] + rng.normal(size=(3000, 16))).astype(np.float32)
     with (tmp_path / "candidates").open("w+b") as file:
         stages = StagedSelection(file, 16, share=0.05, seed=0)
         for start in range(0, len(rows), chunk):
@@ -36,7 +35,7 @@ def test_every_row_is_within_the_stated_radius(tmp_path: Path, chunk: int, worse
 
 
 def test_one_chunk_with_every_row_kept_is_exact(tmp_path: Path) -> None:
-    rows = RNG.normal(size=(500, 8)).astype(np.float32)
+    rows = np.random.default_rng(5).normal(size=(500, 8)).astype(np.float32)
     with (tmp_path / "candidates").open("w+b") as file:
         stages = StagedSelection(file, 8, share=0.6, seed=0)
         stages.add(rows, 0)
@@ -48,7 +47,7 @@ def test_one_chunk_with_every_row_kept_is_exact(tmp_path: Path) -> None:
 
 
 def test_fewer_candidates_than_asked_for_are_all_taken(tmp_path: Path) -> None:
-    rows = RNG.normal(size=(40, 4)).astype(np.float32)
+    rows = np.random.default_rng(5).normal(size=(40, 4)).astype(np.float32)
     with (tmp_path / "candidates").open("w+b") as file:
         stages = StagedSelection(file, 4, share=0.1, seed=0)
         stages.add(rows, 7)

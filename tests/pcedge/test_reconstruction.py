@@ -1,5 +1,6 @@
 """Autoencoder and GAN: what they learn on pictures simple enough that the right answer is known."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,10 @@ def test_defective_pictures_score_higher(fitted: BaselineFit, line: Path) -> Non
 
 
 def test_the_exported_network_scores_the_same_without_torch(
-    fitted: BaselineFit, line: Path, pcedge: Callable[..., Any]
+    fitted: BaselineFit, line: Path, tmp_path: Path, pcedge: Callable[..., Any]
 ) -> None:
-    bundle, difference = export_baseline(fitted.bundle)
+    shutil.copytree(fitted.bundle.directory, tmp_path / "own")  # others use the one that is fitted
+    bundle, difference = export_baseline(BaselineBundle.open(tmp_path / "own"))
     with open_baseline_runtime(bundle, "onnx", "cpu") as runtime:
         found = inspect_with(bundle, runtime).stages(read_image(line / "test" / "square" / "00.png"))
     with open_baseline_runtime(bundle, "torch", "cpu") as runtime:
@@ -204,6 +206,10 @@ def test_a_killed_training_leaves_the_bundle_before_it(line: Path, tmp_path: Pat
         ("gan", SIZE, {"learning_rate": 0}, "learning rate"),
         ("ae", SIZE, {"loss": "l1"}, "cannot be used"),
         ("gan", SIZE, {"loss": "l2"}, "no setting 'loss'"),
+        ("gan", SIZE, {"latent": 10**10}, "not narrow"),
+        ("gan", SIZE, {"contextual": -5}, "weight of -5"),
+        ("gan", SIZE, {"encoder": float("nan")}, "weight of nan"),
+        ("gan", SIZE, {"contextual": 0}, "contextual loss"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pcedge.errors import OptionError
+
 from ..reconstruction import ReconstructionMethod, ReconstructionSettings
 
 if TYPE_CHECKING:
@@ -21,6 +23,16 @@ class GanSettings(ReconstructionSettings, frozen=True, kw_only=True):
     adversarial: float = 1.0
     contextual: float = 50.0
     encoder: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("adversarial", "contextual", "encoder"):
+            weight = getattr(self, name)
+            if not 0 <= weight < float("inf") or (name == "contextual" and not weight):
+                raise OptionError(
+                    f"A weight of {weight} for the {name} loss makes no sense.",
+                    "Leave it out for the paper's, or give a positive number.",
+                )
 
 
 class Gan(ReconstructionMethod):

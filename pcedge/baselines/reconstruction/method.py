@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # The networks make the picture so much smaller: by averaging, and then by convolutions.
 STRIDE = 32
+# A code of more values is no narrow one any more, and its weights fill the memory.
+_LONGEST_CODE = 10_000
 
 
 class ReconstructionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,10 @@ class ReconstructionSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise OptionError(
                     f"{name} cannot be {getattr(self, name)}.", f"Give at least {smallest}, or leave it out."
                 )
+        if self.latent > _LONGEST_CODE:
+            raise OptionError(
+                f"A code of {self.latent:,} values is not narrow.", "Give one such as --set latent=100."
+            )
         if not 0 <= self.minutes < float("inf"):
             raise OptionError(
                 f"A training of {self.minutes} minutes makes no sense.", "Give --set minutes=5."
