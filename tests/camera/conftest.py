@@ -47,10 +47,10 @@ def left_over() -> Callable[[], list[str]]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Waits until something is true, for 15 s at most."""
+    """Waits until something is true, for a minute at most."""
 
     def wait(true: Callable[[], object]) -> None:
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while not true():
             assert time.monotonic() < end, "it never came true"
             time.sleep(0.01)

@@ -62,7 +62,7 @@ def _listener(port: int, topic: str = "pcedge/#") -> "Iterator[queue.Queue[Any]]
     client.connect("127.0.0.1", port)
     client.loop_start()
     client.subscribe(topic, 1)
-    ready.get(timeout=10)
+    ready.get(timeout=60)
     yield messages
     client.disconnect()
     client.loop_stop()
@@ -82,7 +82,7 @@ def test_events_go_to_the_topic_of_their_camera_between_online_and_offline(
             sink.write(first)
             sink.write(second)
             until(lambda: sink.backlog().waiting == 0)
-        got = [messages.get(timeout=5) for _ in range(4)]
+        got = [messages.get(timeout=60) for _ in range(4)]
 
     assert [(message.topic, message.payload.decode(), message.qos) for message in got] == [
         ("pcedge/status", '{"state": "online"}', 1),
@@ -91,7 +91,7 @@ def test_events_go_to_the_topic_of_their_camera_between_online_and_offline(
         ("pcedge/status", '{"state": "offline"}', 1),
     ]
     with _listener(mosquitto.port, "pcedge/status") as messages:
-        retained = messages.get(timeout=5)
+        retained = messages.get(timeout=60)
     assert (retained.retain, retained.payload) == (True, b'{"state": "offline"}')
 
 
@@ -104,7 +104,7 @@ def test_the_status_says_what_has_moved_at_which_camera(
             for number, drift in enumerate(({}, moved, moved, {})):
                 sink.write(event(number, drift=drift))
             until(lambda: sink.backlog().waiting == 0)
-        got = [json.loads(messages.get(timeout=5).payload) for _ in range(4)]
+        got = [json.loads(messages.get(timeout=60).payload) for _ in range(4)]
 
     online = {"state": "online"}
     assert got == [online, {**online, "drift": {"cam0": ["light"]}}, online, {"state": "offline"}]
@@ -118,12 +118,12 @@ def test_the_last_will_says_offline_when_the_connection_breaks(
         _listener(mosquitto.port) as messages,
         Posted(transport, Outbox(tmp_path / "o.sqlite", max_messages=9)),
     ):
-        assert messages.get(timeout=5).payload == b'{"state": "online"}'
+        assert messages.get(timeout=60).payload == b'{"state": "online"}'
         assert transport._client is not None
         connection: Any = transport._client.socket()
         connection.shutdown(2)  # as when a cable is cut: no good-bye is said
-        assert messages.get(timeout=5).payload == b'{"state": "offline"}'
-        assert messages.get(timeout=5).payload == b'{"state": "online"}', "and it comes back by itself"
+        assert messages.get(timeout=60).payload == b'{"state": "offline"}'
+        assert messages.get(timeout=60).payload == b'{"state": "online"}', "and it comes back by itself"
 
 
 def test_events_wait_for_a_broker_that_is_away(
@@ -138,7 +138,7 @@ def test_events_wait_for_a_broker_that_is_away(
         until(lambda: "cannot be reached" in delivery.faults()[0].last_fault)
     mosquitto.start()
     with _listener(mosquitto.port, "pcedge/events/#") as messages, _sink(tmp_path, mosquitto.port):
-        got = [json.loads(messages.get(timeout=5).payload)["id"] for _ in range(10)]
+        got = [json.loads(messages.get(timeout=60).payload)["id"] for _ in range(10)]
 
     assert got == [f"part-{number}" for number in range(10)]
 
@@ -149,7 +149,7 @@ def test_a_broker_killed_under_load_costs_no_verdict(mosquitto: "Mosquitto") -> 
     outcome = hammer(600, kills=3, rate_hz=300, seed=0, progress=lambda *_: None)
 
     assert (outcome.lost, outcome.arrived, outcome.reported_lost) == (0, 600, 0)
-    assert outcome.longest_put_ms < 500
+    assert outcome.longest_put_ms < 1500, "put waits for nobody"
 
 
 def test_a_message_fires_the_trigger_of_its_camera_and_a_retained_one_does_not(
