@@ -178,7 +178,8 @@ def measure_picture(image_rgb: NDArray[np.uint8]) -> PictureMeasures:
     _, fine = _mean_and_deviation(cv2.Laplacian(small, cv2.CV_16S))
     _, white = cv2.threshold(small, _SATURATED_LEVEL - 1, 1, cv2.THRESH_BINARY)
     steps = cv2.reduce(cv2.absdiff(grey[1:], grey[:-1]), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0]
-    flat = cv2.reduce(grey, 1, cv2.REDUCE_MAX) == cv2.reduce(grey, 1, cv2.REDUCE_MIN)
+    # But not its extremes of rows, which take ten times as long.
+    flat = grey.max(axis=1) == grey.min(axis=1)
     return PictureMeasures(
         size_wh=(width, height),
         brightness=brightness,
