@@ -132,6 +132,7 @@ def _add(
             measured[bundle.manifest.precision] = _info(bundle, dataset, own, verdicts)
             measured[precision] = _info(variant, dataset, other, verdicts)
         manifest = seal(staging, msgspec.structs.replace(bundle.manifest, precisions=measured))
+    progress("write", 1, 1)
     return Bundle(bundle.directory, manifest)
 
 

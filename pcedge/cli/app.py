@@ -1,7 +1,9 @@
 """The ``pcedge`` command and its one error handler."""
 
 import signal
+from collections.abc import Callable
 from importlib.metadata import version
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
@@ -62,7 +64,8 @@ app = typer.Typer(
         "PatchCore anomaly detection, from a folder of good images to a camera on a line.\n\n"
         "A working day: [bold]pcedge fit mvtec/bottle[/], [bold]pcedge export --trt[/], "
         "[bold]pcedge watch --camera 0[/]. To see it all at once: [bold]pcedge demo[/].\n\n"
-        "Exit codes: 0 done, 1 error, 2 wrong usage, 3 partly done, 4 not every part was OK (--fail-on-ng)."
+        "Exit codes: 0 done, 1 error, 2 wrong usage, 3 partly done, 4 not every part was OK (--fail-on-ng) "
+        "or a limit was missed, 130 stopped."
     ),
 )
 
@@ -83,26 +86,35 @@ def _root(
     pass
 
 
-app.command("fit")(fit)
-app.command("export")(export)
-app.command("verify")(verify)
-app.command("watch")(watch)
-app.command("evaluate")(evaluate)
-app.command("explain")(explain)
-app.command("bench")(bench)
-app.command("calibrate")(calibrate)
-app.command("index")(index)
-app.command("teach")(teach)
-app.command("sweep")(sweep)
-app.command("plan")(plan)
-app.command("compare")(compare)
-app.command("datasets")(datasets)
-app.command("report")(report)
-app.command("models")(models)
-app.command("demo")(demo)
-app.command("distill")(distill)
-app.command("service")(service)
-app.command("doctor")(doctor)
+def _reflowed(command: Callable[..., None]) -> str:
+    """A command's docstring, a paragraph on one line: help is wrapped for the terminal it is shown on."""
+    paragraphs = cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
+
+
+for _command in (
+    fit,
+    export,
+    verify,
+    watch,
+    evaluate,
+    explain,
+    bench,
+    calibrate,
+    index,
+    teach,
+    sweep,
+    plan,
+    compare,
+    datasets,
+    report,
+    models,
+    demo,
+    distill,
+    service,
+    doctor,
+):
+    app.command(_command.__name__, help=_reflowed(_command))(_command)
 
 
 def main() -> None:

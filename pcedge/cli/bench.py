@@ -151,7 +151,7 @@ def _times(result: "Bench") -> "Table":
 
     frames = result.measured[0].frames
     title = f"{result.bundle}: milliseconds from decoded picture to verdict and map, {frames} frames"
-    table = _right_aligned(title, ("p50", "p95", "p99", "a second", *STAGES))
+    table = _right_aligned(title, ("p50", "p95", "p99", "per s", *STAGES))
     for one in result.measured:
         whole = one.stages[FRAME]
         parts = (one.stages[stage].p50 for stage in STAGES)
@@ -178,13 +178,14 @@ def _costs(result: "Bench") -> "Table":
 
 
 def _right_aligned(title: str, headings: "Iterable[str]") -> "Table":
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left")
-    table.add_column("")
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", min_width=len("onnxruntime"))
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     return table
 
 

@@ -167,7 +167,7 @@ def _facts(change: "Change") -> dict[str, object]:
 def _print_result(result: "CalibrationResult") -> None:
     from rich.table import Table
 
-    from .console import out, say
+    from .console import model_option, out, say
 
     verb = "Calibrated" if result.written else "Dry run: would calibrate"
     groups = f" in {result.units} groups" if result.units < result.images else ""
@@ -194,7 +194,10 @@ def _print_result(result: "CalibrationResult") -> None:
     _print_gate(result)
     _print_notes(result, own)
     if result.written:
-        say("Next: [bold]pcedge verify[/], or let watch do it: one that runs takes the bundle over.")
+        say(
+            "Next: [bold]pcedge verify{model}[/], or let watch do it: one that runs takes the bundle over.",
+            model=model_option(result.bundle.directory),
+        )
 
 
 def _rows(change: "Change") -> list[tuple[str, str, str, str, str]]:

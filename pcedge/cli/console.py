@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 from rich.markup import escape
@@ -34,7 +36,7 @@ _LABELS = {
     "pixels": "Reading images",
     "train": "Training (thousandths)",
     "calibrate": "Calibrating on good images",
-    "usage": "Counting the bank rows that good images use",
+    "usage": "Counting used bank rows",
     "write": "Writing the bundle",
     "export": "Exporting and checking",
     "engine": "Building the engine",
@@ -73,6 +75,13 @@ def show_error(error: PcedgeError) -> None:
         say("{hint}", hint=error.hint)
 
 
+def model_option(bundle: Path) -> str:
+    """What the next command has to be told for it to use a bundle: nothing if that is the current one."""
+    from pcedge.bundle import current_name
+
+    return "" if current_name(bundle.parent) == bundle.name else f" --model {quote(str(bundle))}"
+
+
 @contextmanager
 def progress_bars() -> Iterator[OnProgress]:
     """Show a bar with an estimate for each stage that reports; yields what the stages report to."""
@@ -91,10 +100,16 @@ def progress_bars() -> Iterator[OnProgress]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(_LABELS.get(stage, stage), total=total)
+                tasks[stage] = bars.add_task(_label(stage), total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
         yield report
+
+
+def _label(stage: str) -> str:
+    """What a stage is called; one of several things in turn (``fp16: embed``) keeps its name in front."""
+    of, colon, own = stage.rpartition(": ")
+    return f"{of}{colon}{_LABELS.get(own, own)}"
 
 
 class Facts(Table):

@@ -119,16 +119,20 @@ def _explain(json: bool) -> None:
 
 
 def _print_reports(path: Path, reports: "dict[str, Audit | str]") -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     from .console import out, say
 
-    table = Table(title=Text(f"Datasets in {path}"), title_justify="left", title_style="bold")
+    title = Text(f"Datasets in {path}")
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for heading in ("name", "layout"):
         table.add_column(heading, no_wrap=True)
     for heading in ("train", "test good", "defective", "leaks", "wrong masks", "no mask", "unusable"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=" " not in heading)
     for name, report in reports.items():
         if isinstance(report, str):
             table.add_row(Text(name), Text("not opened", style="bold red"))

@@ -158,7 +158,7 @@ def _triton(repository: "TritonRepository") -> dict[str, object]:
 def _print_summary(result: "ExportResult", repository: "TritonRepository | None") -> None:
     from pcedge.parity import show_error, show_ms
 
-    from .console import Facts, out, say
+    from .console import Facts, model_option, out, say
 
     directory = result.bundle.directory
     table = Facts(f"Exported {directory}")
@@ -188,7 +188,7 @@ def _print_summary(result: "ExportResult", repository: "TritonRepository | None"
         )
     if len(result.bundle.precisions) > 1:
         _print_precisions(result.bundle)
-    say("Next: [bold]pcedge watch --camera 0[/]")
+    say("Next: [bold]pcedge watch --camera 0{model}[/]", model=model_option(result.bundle.directory))
 
 
 def _files(result: "ExportResult") -> list[str]:

@@ -13,7 +13,7 @@ def export_one(bundle: "BaselineBundle", others: Mapping[str, bool], json: bool)
     """Export the bundle and print what was made; ``others`` are options for PatchCore alone."""
     from pcedge.baselines import DETECTOR_FILE, export_baseline
 
-    from .console import Facts, out, progress_bars, say
+    from .console import Facts, model_option, out, progress_bars, say
 
     method = bundle.manifest.method
     for option, given in others.items():
@@ -36,4 +36,4 @@ def export_one(bundle: "BaselineBundle", others: Mapping[str, bool], json: bool)
     table.add("difference", f"{difference:.1e} of the largest score, on the golden frames")
     table.add("bundle", f"{exported.nbytes / 1e6:,.1f} MB")
     out.print(table)
-    say("Next: [bold]pcedge watch --camera 0[/]")
+    say("Next: [bold]pcedge watch --camera 0{model}[/]", model=model_option(exported.directory))

@@ -207,6 +207,8 @@ def _print_json(result: "FitResult") -> None:
 
 
 def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
+    from pcedge.runtimes import is_exported
+
     from .console import Facts, out, say
     from .fit_notes import print_notes
 
@@ -234,4 +236,8 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     table.add("bundle", f"{result.bundle.directory} (now current)")
     out.print(table)
     print_notes(result, chosen.false_reject_rate)
-    say("Next: [bold]pcedge export[/]")
+    # With --like the network is there already.
+    say(
+        "Next: [bold]pcedge {command}[/]",
+        command="watch --camera 0" if is_exported(result.bundle) else "export",
+    )

@@ -175,6 +175,7 @@ def _print_json(bundle: "Bundle", reports: "list[IndexReport]") -> None:
 
 def index_table(bundle: "Bundle", reports: "list[IndexReport]") -> "Table":
     """What each way to search takes and costs, as a table."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -183,11 +184,15 @@ def index_table(bundle: "Bundle", reports: "list[IndexReport]") -> "Table":
         f"{manifest.bank.rows:,} rows of {manifest.embedding.dims}, searched for "
         f"{reports[0].cost.frames} frames ({reports[0].cost.source})"
     )
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
-    headings = ("memory", "file", "build", "a frame", "found", "proved", "score error", "AUROC", "flips")
-    table.add_column("index", overflow="fold")
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    # Units stand in the headings, which may take two lines: a row fits into 80 columns.
+    table = Table(
+        title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    headings = ("MB in memory", "MB of file", "s to build", "ms a frame", "found", "proved")
+    table.add_column("index", overflow="fold", min_width=len("HNSW32"))
+    for heading in (*headings, "score error", "AUROC", "flips"):
+        share = heading in ("found", "proved")
+        table.add_column(heading, justify="right", min_width=len("100.00%") if share else None)
     for report in reports:
         table.add_row(Text(report.name, "green" if report.name == manifest.index else ""), *_cells(report))
     return table
@@ -198,8 +203,8 @@ def _print_result(bundle: "Bundle", reports: "list[IndexReport]") -> None:
 
     out.print(index_table(bundle, reports))
     say(
-        "memory: of rows and search; found: patches whose nearest row is found; score error: mean and "
-        "largest, never downwards; flips: verdicts that change, and how many of them are of good parts.",
+        "MB in memory: of rows and search; found: patches whose nearest row is found; score error: mean and "
+        "largest, never downwards; flips: verdicts that change (and how many of them are of good parts).",
     )
     say(
         "{bundle} is searched by [bold]{used}[/]; indexes it keeps: {kept}.",
@@ -212,13 +217,13 @@ def _print_result(bundle: "Bundle", reports: "list[IndexReport]") -> None:
 def _cells(report: "IndexReport") -> list[str]:
     cost = report.cost
     return [
-        f"{report.memory_bytes / 1e6:.1f} MB",
-        f"{report.file_bytes / 1e6:.1f} MB" if report.file_bytes else "-",
-        f"{report.build_s:.1f} s",
-        f"{report.search_ms:.1f} ms",
+        f"{report.memory_bytes / 1e6:.1f}",
+        f"{report.file_bytes / 1e6:.1f}" if report.file_bytes else "-",
+        f"{report.build_s:.1f}",
+        f"{report.search_ms:.1f}",
         f"{cost.recall:.2%}",
         "-" if cost.proved is None else f"{cost.proved:.2%}",
-        f"{cost.score_error_mean:.2%}, {cost.score_error_largest:.2%}",
+        f"{cost.score_error_mean:.2%} {cost.score_error_largest:.2%}",
         "-" if report.image_auroc is None else f"{report.image_auroc:.4f}",
-        f"{cost.flips}, good {cost.good_flips}",
+        f"{cost.flips} ({cost.good_flips})",
     ]

@@ -61,6 +61,7 @@ def _describe(models_dir: Path, name: str) -> dict[str, str | bool | int]:
 
 
 def _print_table(rows: list[dict[str, str | bool | int]], where: str) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -69,17 +70,27 @@ def _print_table(rows: list[dict[str, str | bool | int]], where: str) -> None:
     if not rows:
         say("There are no bundles in {where}/. Make one with: pcedge fit DATASET", where=where)
         return
-    table = Table(title=Text(f"Bundles in {where}/"), title_justify="left", title_style="bold")
-    for column in ("", "name", "method", "dataset", "backbone", "bank rows", "exported", "created"):
+    table = Table(
+        title=Text(f"Bundles in {where}/, the current one marked >"),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for column in ("", "name", "method", "dataset", "backbone"):
         table.add_column(column, overflow="fold")
+    for column in ("rows", "exported", "created"):
+        table.add_column(column, no_wrap=True, justify="right" if column == "rows" else "left")
     for row in rows:
-        marker = Text("current" if row["current"] else "", style="green")
+        marker = Text(">" if row["current"] else "", style="green")
         if "problem" in row:
             table.add_row(marker, Text(str(row["name"])), Text(str(row["problem"]), style="red"))
             continue
-        exported = "yes" if row["exported"] else "no"
-        cells = [Text(str(row[key])) for key in ("name", "method", "dataset", "backbone")]
         table.add_row(
-            marker, *cells, f"{row['rows']:,}" if row["rows"] else "-", exported, str(row["created"])
+            marker,
+            *(Text(str(row[key])) for key in ("name", "method", "dataset", "backbone")),
+            f"{row['rows']:,}" if row["rows"] else "-",
+            "yes" if row["exported"] else "no",
+            str(row["created"])[:10],
         )
     out.print(table)

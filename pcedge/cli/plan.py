@@ -221,11 +221,14 @@ def plan_table(found: "Plan", budget: "Budget") -> "Table":
     from pcedge.planning import front
 
     title = Text(f"Plan for {found.dataset}")
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    # Narrow gaps: a row fits into 80 columns.
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     table.add_column("backbone", style="cyan", no_wrap=True)
     for heading in ("px", "precision", "coreset", "rows", "ms", "MB", "separation"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("budget")
+    table.add_column("budget", no_wrap=True)
     strong = front(found.points)
     beaten = [point for point in found.points if point not in strong]
     for point in (*strong, *sorted(beaten, key=lambda one: one.frame_ms)):

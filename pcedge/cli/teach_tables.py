@@ -99,21 +99,21 @@ def print_history(bundle: "Bundle", log: "tuple[Entry, ...]", json: bool) -> Non
         say("{bundle} was never taught.", bundle=bundle.directory)
         return
     table = Table(title=Text(f"Lessons of {bundle.directory}"), title_justify="left", title_style="bold")
-    for heading in ("entry", "when", "who", "what"):
+    for heading in ("entry", "when (UTC)", "who", "what"):
         table.add_column(heading, overflow="fold")
     for heading in ("rows", "threshold", "bank"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     own = bundle.manifest.precision
     for entry in log:
         state = entry.states[own]
         table.add_row(
             str(entry.number),
-            entry.when,
+            entry.when[:16].replace("T", " "),
             Text(entry.who),
             Text(_summary(entry)),
             f"+{entry.added} -{entry.pruned}" if entry.added or entry.pruned else "-",
             f"{state.score:.4g}",
-            state.bank_sha256[:12],
+            state.bank_sha256[:8],
         )
     out.print(table)
 

@@ -109,7 +109,7 @@ def check_user(user: int | None = None) -> Finding:
             "User",
             State.OK,
             "root",
-            "A service had better have a user of its own: pcedge service --user NAME",
+            "A service had better have a user of its own: pcedge service line.toml --user NAME",
         )
     return ok("User", f"number {user}")
 

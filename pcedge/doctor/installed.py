@@ -17,7 +17,7 @@ _RIVALS = {
     ),
     "FAISS": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12"),
 }
-_EXTRAS = ("cpu", "gpu", "trt", "fit", "line", "milvus", "report")
+_EXTRAS = ("cpu", "gpu", "trt", "fit", "backbones", "line", "milvus", "report")
 _PYTHON = ((3, 10), (3, 14))
 
 

@@ -65,7 +65,7 @@ def opinions(offered: Sequence[Seen], examples: Sequence[Seen], limit: float) ->
 
 def _opinion(one: Seen, others: Sequence[Seen], limit: float) -> Opinion:
     if one.score <= limit:
-        return Opinion("passes", "it passes already: nothing to learn")
+        return Opinion("passes", "nothing to learn: it passes")
     strange = np.flatnonzero(one.squared_distances > limit)
     share = len(strange) / len(one.squared_distances)
     if share > _MOST_STRANGE:

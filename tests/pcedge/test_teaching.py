@@ -224,7 +224,7 @@ def test_pictures_that_teach_nothing(school: School, tmp_path: Path, force: bool
     result = teach(school.bundle, paths, TeachOptions(force=force))
 
     reasons = [(one.outcome, one.reason) for one in result.images]
-    assert reasons[0] == ("passes", "it passes already: nothing to learn")
+    assert reasons[0] == ("passes", "nothing to learn: it passes")
     assert reasons[1] == ("refused", "the frame gate turns it away: black: mean 0.0 of 255")
     assert reasons[2][0] == "refused"
     assert "cannot be read" in reasons[2][1]
