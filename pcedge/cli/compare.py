@@ -199,7 +199,7 @@ def _print(found: "Comparison", output: Path, *, resumed: int, json: bool) -> No
             hint=one.hint,
         )
     if resumed:
-        say("{count} were finished already and not done again.", count=resumed)
+        say("Finished already and not done again: {count}.", count=resumed)
     say("Written to [bold]{output}[/].", output=output)
 
 

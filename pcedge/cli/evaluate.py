@@ -63,7 +63,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Where results go as plain files: of a bundle, its run; with --all, a run for each category "
-            "(without it, runs/<preset>).",
+            "(without it, runs/<preset>, with -<backbone> if one is named).",
             show_default=False,
         ),
     ] = None,

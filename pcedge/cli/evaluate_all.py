@@ -146,7 +146,7 @@ def _print(
             say("[yellow]Problem in[/] {run}, {name}: {reason}", run=outcome.name, name=name, reason=reason)
     resumed = sum(outcome.resumed for outcome in outcomes)
     if resumed:
-        say("{count} categories were finished already and not done again.", count=resumed)
+        say("Finished already and not done again: {count} of {all}.", count=resumed, all=len(outcomes))
     say("Written to [bold]{output}[/].", output=asked.directory)
 
 

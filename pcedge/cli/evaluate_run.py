@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -67,10 +68,16 @@ def evaluate_run(
 
 def runtimes_table(runs: Sequence["Run"]) -> Table:
     """Runtimes side by side: metrics, times, and how far each is from the first."""
-    table = Table(title=Text("Runtimes"), title_justify="left", title_style="bold")
+    table = Table(
+        title=Text("Runtimes"),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for heading in ("category", "runtime"):
-        table.add_column(heading, style="cyan")
-    for heading in ("image AUROC", "pixel AUROC", "AUPRO", "ms a frame", "largest difference", "flips"):
+        table.add_column(heading, style="cyan", overflow="fold")
+    for heading in ("image\nAUROC", "pixel\nAUROC", "AUPRO", "ms a\nframe", "largest\ndifference", "flips"):
         table.add_column(heading, justify="right")
     for run in runs:
         for result in run.runtimes:
