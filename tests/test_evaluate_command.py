@@ -100,7 +100,7 @@ def test_an_image_corrupted_in_the_middle_of_fifteen_categories_costs_that_image
     again = pcedge("evaluate", categories, "--all", *TINY, "--output", tmp_path)
 
     assert again.returncode == 3
-    assert "15 categories were finished already" in again.stderr
+    assert "Finished already and not done again: 15 of 15." in again.stderr
     assert "test/dent/000.png" in again.stderr
 
 

@@ -188,11 +188,18 @@ def index_table(bundle: "Bundle", reports: "list[IndexReport]") -> "Table":
     table = Table(
         title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
-    headings = ("MB in memory", "MB of file", "s to build", "ms a frame", "found", "proved")
-    table.add_column("index", overflow="fold", min_width=len("HNSW32"))
-    for heading in (*headings, "score error", "AUROC", "flips"):
-        share = heading in ("found", "proved")
-        table.add_column(heading, justify="right", min_width=len("100.00%") if share else None)
+    headings = (
+        "MB in\nmemory",
+        "MB of\nfile",
+        "s to\nbuild",
+        "ms a\nframe",
+        "found",
+        "proved",
+        "score\nerror",
+    )
+    table.add_column("index", overflow="fold")
+    for heading in (*headings, "AUROC", "flips"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for report in reports:
         table.add_row(Text(report.name, "green" if report.name == manifest.index else ""), *_cells(report))
     return table
@@ -223,7 +230,7 @@ def _cells(report: "IndexReport") -> list[str]:
         f"{report.search_ms:.1f}",
         f"{cost.recall:.2%}",
         "-" if cost.proved is None else f"{cost.proved:.2%}",
-        f"{cost.score_error_mean:.2%} {cost.score_error_largest:.2%}",
+        f"{cost.score_error_mean:.2%}\n{cost.score_error_largest:.2%}",
         "-" if report.image_auroc is None else f"{report.image_auroc:.4f}",
         f"{cost.flips} ({cost.good_flips})",
     ]
