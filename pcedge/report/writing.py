@@ -143,13 +143,20 @@ def check_kind(output: Path) -> None:
         )
 
 
+def _title(study: Study) -> str:
+    """What the runs are of; of methods that were compared, the datasets, each once."""
+    if study.subjects and all(one.run.settings.label for one in study.subjects):
+        names = dict.fromkeys(shortened(one.run.data.name, 60) for one in study.subjects)
+        return f"Methods compared on {listed(names, 4)}"
+    return f"Anomaly detection on {listed((one.label for one in study.subjects), 4)}"
+
+
 def make_document(study: Study, options: ReportOptions, progress: Progress = silent) -> Document:
     """Put the parts together."""
     most = options.pictures or (6 if len(study.subjects) < _MANY_CATEGORIES else 4)
     found = findings(study)
-    labels = listed((subject.label for subject in study.subjects), 4)
     return Document(
-        title=shortened(options.title, 160) or f"Anomaly detection on {labels}",
+        title=shortened(options.title, 160) or _title(study),
         subtitle=f"Evaluation report: {counts_in_words(study)}, {study.date}",
         author=f"pcedge {version('pcedge')}",
         date=study.date,

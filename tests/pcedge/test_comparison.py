@@ -120,6 +120,7 @@ def test_tables_and_points_are_of_the_same_runs(
     assert "- near+nothing on bolt: " in page
     assert points[0].startswith("bolt: ")
     assert f"- {points[0]}" in page
+    assert "<title>Methods compared on bolt</title>" in (tmp_path / "report.html").read_text(encoding="utf-8")
     [(missing, reason)] = written.to_dict()["failed"].items()
     assert (missing, "no-such-network" in reason) == ("bolt, near+nothing", True)
     tables = {table["caption"]: table for table in written.to_dict()["tables"]}
