@@ -27,7 +27,7 @@ def test_paragraphs_of_help_are_left_to_the_terminal_to_wrap(name: str) -> None:
 def test_bundles_are_listed_without_cutting_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = StringIO()
     monkeypatch.setattr(console, "out", Console(file=shown, width=80))
-    facts = {"method": "patchcore", "dataset": "mvtec/bottle", "exported": True}
+    facts: dict[str, str | bool | int] = {"method": "patchcore", "dataset": "mvtec/bottle", "exported": True}
     created = "2026-11-28T21:14:03+00:00"
     rows: list[dict[str, str | bool | int]] = [
         {
