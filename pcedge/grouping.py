@@ -50,7 +50,7 @@ def _group(pattern: re.Pattern[str], name: str) -> str:
     match = pattern.search(name)
     if match is None:
         raise OptionError(
-            f"--groups {pattern.pattern!r} does not occur in {name!r}, so its group is not known.",
+            f"--groups '{pattern.pattern}' does not occur in {name!r}, so its group is not known.",
             "Give an expression that occurs in the name of every image, with the group in parentheses.",
         )
     return "/".join(part or "" for part in match.groups()) if pattern.groups else match.group()

@@ -29,7 +29,7 @@ def test_groups_are_read_from_names(groups: str | None, found: tuple[str, ...]) 
     ("groups", "what"),
     [
         ("(", "neither 'folder' nor a regular expression"),
-        (r"batch(\d)", "does not occur in 'train/good/monday/1.png'"),
+        (r"batch(\d)", r"--groups 'batch(\d)' does not occur in 'train/good/monday/1.png'"),
         ("good", "all 3 images into one group"),
     ],
 )
