@@ -1,7 +1,9 @@
 """``pcedge watch`` on lines: several cameras, a line's file, folders across restarts, no secrets."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import time
 import urllib.request
@@ -251,6 +253,22 @@ def test_a_real_network_camera_may_fail_in_every_way_and_no_stale_frame_is_judge
     assert report.stale == []
     assert report.summary.verdicts[Verdict.INVALID] >= 3
     assert max(time for times in report.recoveries_s.values() for time in times) < 15
+
+
+def test_watching_leaves_the_cores_to_the_network(tmp_path: Path) -> None:
+    look = (
+        "import sys, contextlib, threadpoolctl; from pcedge.cli.app import app\n"
+        "with contextlib.suppress(BaseException): app(sys.argv[1:], standalone_mode=False)\n"
+        "pools = threadpoolctl.threadpool_info()\n"
+        "print(*(pool['num_threads'] for pool in pools if pool['internal_api'] == 'openblas'))"
+    )
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", look, "watch", "--folder", tmp_path / "none", "--models", tmp_path],
+        capture_output=True, text=True, check=True, env=free,
+    )  # fmt: skip
+
+    assert set(done.stdout.split()) == {"1"}, done.stderr
 
 
 def test_many_frames_leave_nothing_behind(tmp_path: Path) -> None:

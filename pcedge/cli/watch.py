@@ -125,6 +125,10 @@ def watch(
     Before the first frame this machine proves, in seconds, that it scores like the reference the bundle was
     made with, unless it has done so before (pcedge verify); if it does not, nothing is judged.
     """
+    # Before NumPy is loaded, which reads it then: threads of its products wait in a loop for the next one, on
+    # the cores that the network needs.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
     from pcedge.camera import Tally
     from pcedge.line import open_line
     from pcedge.watching import WatchOptions, watch_line
