@@ -106,7 +106,7 @@ class Lane(Generic[Item]):
     def report(self) -> Report:
         """How it stands."""
         with self._changed:
-            busy_s = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
+            busy_s = self._busy_s()
             hangs = busy_s > _HANGS_AFTER_S
             return Report(
                 name=self._name,
@@ -135,8 +135,7 @@ class Lane(Generic[Item]):
             self._changed.wait_for(lambda: self._taken(mark), max(0.0, within_s))
 
     def _taken(self, mark: int) -> bool:
-        busy_s = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
-        return self._written + self._lost >= mark or self._faulty or busy_s > _HANGS_AFTER_S
+        return self._written + self._lost >= mark or self._faulty or self._busy_s() > _HANGS_AFTER_S
 
     def wait_for_room(self, within_s: float) -> None:
         """Wait until another item may wait here; not for a sink in trouble."""
@@ -144,8 +143,7 @@ class Lane(Generic[Item]):
             self._changed.wait_for(self._has_room, max(0.0, within_s))
 
     def _has_room(self) -> bool:
-        busy_s = time.monotonic() - self._busy_since if self._busy_since is not None else 0.0
-        return len(self._items) < self._capacity or self._faulty or busy_s > _HANGS_AFTER_S
+        return len(self._items) < self._capacity or self._faulty or self._busy_s() > _HANGS_AFTER_S
 
     def stop(self, patience_s: float, until: float) -> None:
         """Take nothing more; what waits may be written while an item is, every ``patience_s``.
@@ -173,6 +171,10 @@ class Lane(Generic[Item]):
     def _left_s(self) -> float:
         with self._changed:
             return 0.0 if self._give_up_at is None else self._give_up_at - time.monotonic()
+
+    def _busy_s(self) -> float:
+        """For how long the sink has had an item that it has not taken yet."""
+        return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
 
     def _idle(self) -> bool:
         return not self._items and self._busy_since is None
