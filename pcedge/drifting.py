@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from math import exp, lgamma, log
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.arrays import replace_arrays
 from pcedge.banks import INDEX_FILE, Bank
 from pcedge.bundle import Bundle
 from pcedge.bundle_files import BundleFiles, describe_file
@@ -60,9 +61,7 @@ def forget_shares(staging: Path, bundle: Bundle) -> None:
     """
     if not bundle.has(RARE_ROWS_FILE):
         return
-    arrays = {**_read(bundle, RARE_ROWS_FILE), "shares": np.empty(0)}
-    (staging / RARE_ROWS_FILE).unlink(missing_ok=True)  # perhaps a link to the bundle's own
-    np.savez(staging / RARE_ROWS_FILE, **cast(dict[str, Any], arrays))
+    replace_arrays(staging / RARE_ROWS_FILE, {**_read(bundle, RARE_ROWS_FILE), "shares": np.empty(0)})
 
 
 def usage_sample(images: int) -> slice:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.arrays import replace_arrays
 from pcedge.bundle_files import BundleFiles
 from pcedge.camera import GATE_MARGIN, GateLimits, learn_limits, nominal_values, read_image, write_image
 from pcedge.errors import ImageError
@@ -58,9 +58,7 @@ def write_gate(
 
 def write_values(staging: Path, values: Mapping[str, NDArray[np.float64]]) -> None:
     """Write what nominal pictures are, which drift is measured against, in place of what may be there."""
-    path = staging / DRIFT_FILE
-    path.unlink(missing_ok=True)  # perhaps a link to a file in use, not to be written into
-    np.savez(path, **cast(dict[str, Any], dict(values)))
+    replace_arrays(staging / DRIFT_FILE, values)
 
 
 def gate_limits(bundle: BundleFiles[ProductManifest]) -> GateLimits | None:

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from zipfile import BadZipFile
@@ -12,7 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.atomic import alone_with, replace_file
+from pcedge.arrays import replace_arrays
+from pcedge.atomic import alone_with
 from pcedge.banks import INDEX_FILE
 from pcedge.bundle import ROW_USAGE_FILE, Bundle
 from pcedge.errors import PcedgeError
@@ -88,14 +88,12 @@ class RowUsage:
                 return self._saved + new
             stored = read_usage(self.directory, self._bank, len(new))
             counts, used = (self._saved, np.zeros(len(new))) if stored is None else stored
-            content = BytesIO()
-            np.savez(
-                content,
-                bank_sha256=np.array(self._bank),
-                counts=counts + new,
-                last_used=np.maximum(used, last_used),
-            )
-            replace_file(self.directory / ROW_USAGE_FILE, content.getvalue())
+            arrays = {
+                "bank_sha256": np.array(self._bank),
+                "counts": counts + new,
+                "last_used": np.maximum(used, last_used),
+            }
+            replace_arrays(self.directory / ROW_USAGE_FILE, arrays)
             return counts + new
 
 

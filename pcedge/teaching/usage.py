@@ -1,13 +1,12 @@
 """How often bank rows were used while watching, carried over to a bank that was changed."""
 
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.atomic import replace_file
+from pcedge.arrays import replace_arrays
 from pcedge.bundle import ROW_USAGE_FILE
 
 # Counts, int64 [rows], and when each row was used last, float64 [rows], as ``read_usage`` gives them.
@@ -25,6 +24,5 @@ def carry_usage(directory: Path, usage: Usage, bank_sha256: str, old_rows: Seque
     """
     known = np.array([-1 if row is None else row for row in old_rows])
     counts, last_used = (np.where(known < 0, 0, values[known]) for values in usage)
-    content = BytesIO()
-    np.savez(content, bank_sha256=np.array(bank_sha256), counts=counts, last_used=last_used)
-    replace_file(directory / ROW_USAGE_FILE, content.getvalue())
+    arrays = {"bank_sha256": np.array(bank_sha256), "counts": counts, "last_used": last_used}
+    replace_arrays(directory / ROW_USAGE_FILE, arrays)

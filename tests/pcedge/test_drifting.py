@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from pcedge import atomic
+from pcedge import arrays
 from pcedge.banks import Bank, RowSources
 from pcedge.bundle import Bundle, edit_bundle, seal
 from pcedge.camera import Frame, FrameGate, Verdict, glance, render_part
@@ -219,7 +220,7 @@ def test_a_directory_that_cannot_be_written_is_told_once(
     usage.add(np.array([2]))
     told: list[PcedgeError] = []
     with monkeypatch.context() as patched:
-        patched.setattr("pcedge.row_usage.replace_file", full)
+        patched.setattr("pcedge.row_usage.replace_arrays", full)
         with UsageKeeper(lambda: [usage], told.append, every_s=0.01):
             time.sleep(0.1)
     usage.save()
@@ -272,14 +273,14 @@ def test_rows_that_are_rare_are_learned_from_all_counts_also_while_they_are_save
     common, rare = np.arange(10), np.arange(10, 20)
     for _ in range(199):
         usage.add(common)
-    real = atomic.replace_file
+    real = arrays.replace_arrays
 
-    def save_while_inspecting(path: Path, content: bytes) -> None:
+    def save_while_inspecting(path: Path, content: dict[str, NDArray[Any]]) -> None:
         if usage.rare_share(rare) is None:
             usage.add(rare)
         real(path, content)
 
-    monkeypatch.setattr("pcedge.row_usage.replace_file", save_while_inspecting)
+    monkeypatch.setattr("pcedge.row_usage.replace_arrays", save_while_inspecting)
     usage.save()
     usage.save()
 
