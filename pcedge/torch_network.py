@@ -1,7 +1,10 @@
 """The network of a fit in PyTorch: from a backbone's name to patch embeddings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from torch import nn
 
 from pcedge.backbones import Backbone, load_backbone, load_default_backbone
 from pcedge.bundle import BACKBONE_FILE
@@ -10,10 +13,12 @@ from pcedge.embedder import build_embedder, default_embedding, save_backbone
 from pcedge.encoders import preprocessing_for
 from pcedge.errors import WeightsUnavailableError
 from pcedge.export import TorchRuntime
+from pcedge.finetune_record import FinetuneRecord
 from pcedge.finetuning import finetune
 from pcedge.fit_options import FitOptions
 from pcedge.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.network import Network
+from pcedge.preprocessing import Preprocessing
 from pcedge.progress import Progress
 from pcedge.stopwatch import Stopwatch
 
@@ -49,11 +54,31 @@ def load_network(paths: Sequence[Path], options: FitOptions, watch: Stopwatch, p
             )
         backbone, record = tuned.backbone, tuned.record
     embedder = build_embedder(backbone.module, preprocessing, kind)
-    runtime = TorchRuntime(embedder, options.device)
+    embedding = EmbeddingInfo(kind=kind, dims=embedder.dims, grid_hw=embedder.grid_hw)
+    network = feature_network(embedder, backbone, embedding, preprocessing, options.device, finetuning=record)
+    return replace(network, offline_default=missing)
 
-    def write_files(directory: Path) -> None:
-        save_backbone(backbone, directory / BACKBONE_FILE)
 
+def feature_network(
+    module: nn.Module,
+    backbone: Backbone,
+    embedding: EmbeddingInfo,
+    preprocessing: Preprocessing,
+    device: str,
+    *,
+    finetuning: FinetuneRecord | None = None,
+) -> Network:
+    """A network of a backbone's features, which the images of a fit go through.
+
+    Args:
+        module: Maps images to what ``embedding`` says.
+        backbone: Which it is made of; its weights go into the bundle.
+        embedding: Features are cached under its ``kind``.
+        preprocessing: How a picture becomes its input.
+        device: What runs it.
+        finetuning: How its weights came from others, where they did.
+    """
+    runtime = TorchRuntime(module, device)
     return Network(
         runtime=runtime,
         identity=runtime.name,
@@ -64,11 +89,10 @@ def load_network(paths: Sequence[Path], options: FitOptions, watch: Stopwatch, p
             layers=backbone.layers,
             weights=backbone.weights,
             weights_sha256=backbone.weights_sha256,
-            finetuning=record,
+            finetuning=finetuning,
         ),
-        embedding=EmbeddingInfo(kind=kind, dims=embedder.dims, grid_hw=embedder.grid_hw),
-        write_files=write_files,
-        offline_default=missing,
+        embedding=embedding,
+        write_files=lambda directory: save_backbone(backbone, directory / BACKBONE_FILE),
     )
 
 

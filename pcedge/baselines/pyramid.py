@@ -8,15 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pcedge.backbones import DEFAULT_BACKBONE, Backbone, load_backbone, read_state
-from pcedge.bundle import BACKBONE_FILE
 from pcedge.compact import COMPACT
-from pcedge.embedder import save_backbone
 from pcedge.encoders import ENCODERS
 from pcedge.errors import WeightsUnavailableError
-from pcedge.export import TorchRuntime
 from pcedge.fit_options import FitOptions
-from pcedge.manifest import BackboneInfo, EmbeddingInfo
-from pcedge.network import Network
 from pcedge.progress import Progress
 
 # The papers' layers: the ends of a ResNet's first three blocks, strides 4, 8 and 16.
@@ -116,31 +111,3 @@ def _pyramid_of(name: str) -> tuple[str, ...]:
     encoder = ENCODERS.get(name)
     # A transformer has one grid all the way: no pyramid, but layers that are as good.
     return RESNET_PYRAMID if encoder is None or encoder.patch == 1 else encoder.default_layers
-
-
-def feature_network(
-    module: nn.Module, backbone: Backbone, embedding: EmbeddingInfo, options: FitOptions
-) -> Network:
-    """A network of a backbone's features, which the images of a fit go through.
-
-    Args:
-        module: Maps images to what ``embedding`` says.
-        backbone: Which it is made of; its weights go into the bundle.
-        embedding: Features are cached under its ``kind``.
-        options: Preprocessing and device.
-    """
-    runtime = TorchRuntime(module, options.device)
-    return Network(
-        runtime=runtime,
-        identity=runtime.name,
-        device=runtime.device,
-        preprocessing=options.preprocessing,
-        backbone=BackboneInfo(
-            name=backbone.name,
-            layers=backbone.layers,
-            weights=backbone.weights,
-            weights_sha256=backbone.weights_sha256,
-        ),
-        embedding=embedding,
-        write_files=lambda directory: save_backbone(backbone, directory / BACKBONE_FILE),
-    )

@@ -15,10 +15,11 @@ from pcedge.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.network import Network
 from pcedge.progress import Progress
 from pcedge.stopwatch import Stopwatch
+from pcedge.torch_network import feature_network
 
 from ..bundle import BaselineBundle
 from ..method import FitTask, Learned
-from ..pyramid import Pyramid, feature_network, load_pyramid_backbone
+from ..pyramid import Pyramid, load_pyramid_backbone
 from .learning import WHITENING_FILE, check_memory, learn_gaussians
 from .method import read_gaussians
 from .network import MahalanobisNetwork
@@ -58,7 +59,7 @@ class PadimFitter:
         check_memory(pyramid.cells, count, options.memory_gb)
         kind = f"pyramid of {','.join(map(str, chosen))}"
         embedding = EmbeddingInfo(kind=kind, dims=count, grid_hw=pyramid.grid_hw)
-        network = feature_network(pyramid, backbone, embedding, options)
+        network = feature_network(pyramid, backbone, embedding, options.preprocessing, options.device)
         return cls(network, chosen, total, missing)
 
     @property

@@ -18,11 +18,12 @@ from pcedge.network import Network
 from pcedge.progress import Progress
 from pcedge.scoring import anomaly_map
 from pcedge.stopwatch import Stopwatch
+from pcedge.torch_network import feature_network
 
 from ..bundle import BaselineBundle
 from ..embedding_images import embed_in_chunks
 from ..method import FitTask, Learned
-from ..pyramid import feature_network, load_pyramid_backbone
+from ..pyramid import load_pyramid_backbone
 from ..row_file import RowFile
 from .gallery import Gallery
 from .layout import Layout
@@ -60,7 +61,9 @@ class SpadeFitter:
         _check_memory(layout, neighbours, options.memory_gb)
         kind = f"descriptor and {pyramid} layers"
         embedding = EmbeddingInfo(kind=kind, dims=layout.length, grid_hw=(1, 1))  # one row a picture
-        network = feature_network(SpadeNetwork(backbone.module, pyramid), backbone, embedding, options)
+        network = feature_network(
+            SpadeNetwork(backbone.module, pyramid), backbone, embedding, options.preprocessing, options.device
+        )
         return cls(network, layout, neighbours, missing)
 
     @property
