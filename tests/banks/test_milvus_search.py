@@ -184,9 +184,11 @@ def test_a_server_that_goes_is_an_error_and_is_found_again_when_it_is_back(
     np.testing.assert_array_equal(bank.search(queries)[1], expected)
 
     with monkeypatch.context() as hurried:
-        hurried.setattr(sys.modules[MilvusIndex.__module__], "_SEARCH_S", 1e-6)
+        hurried.setattr(sys.modules[MilvusIndex.__module__], "_SEARCH_S", 0.5)
+        os.kill(server.pid, signal.SIGSTOP)  # a server that answers might do so in any time, however short
         with pytest.raises(BankServerError, match="could not be searched") as late:
             bank.search(queries)
+        os.kill(server.pid, signal.SIGCONT)
     assert "1,200 rows of 24 values" in late.value.hint
     assert "pcedge index --use exact" in late.value.hint
     np.testing.assert_array_equal(_search_patiently(bank, queries), expected)
