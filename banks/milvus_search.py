@@ -1,5 +1,6 @@
 """A bank's rows in Milvus, shared by whoever has the same bank: they name candidates for the nearest."""
 
+import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
@@ -18,6 +19,8 @@ _LISTS = 128
 _BLOCK_ROWS = 1000
 _WRITE_S = 120.0
 _SEARCH_S = 30.0
+# How long an index may take to be on disk once it is written, and the pause between two looks.
+_INDEXED_S, _LOOK_S = 30.0, 0.2
 
 Written = Callable[[int, int], None]
 
@@ -77,7 +80,7 @@ class MilvusIndex:
             if changed:
                 client.flush(index.collection, timeout=_WRITE_S)
                 client.release_collection(index.collection, timeout=_WRITE_S)  # Milvus Lite indexes on load
-                client.load_collection(index.collection, timeout=_WRITE_S)
+                index._load_what_was_written(client)
             wrong = [start for start in changed if not index._holds(client, rows, start)]
         if wrong:
             raise BankServerError(
@@ -188,6 +191,20 @@ class MilvusIndex:
             )
             client.create_collection(self.collection, schema=schema, index_params=wanted, timeout=_WRITE_S)
         client.load_collection(self.collection, timeout=_WRITE_S)
+
+    def _load_what_was_written(self, client: Any) -> None:
+        """Load the collection; Milvus Lite may still be writing the index that it is asked to read."""
+        from pymilvus import MilvusException
+
+        until = time.monotonic() + _INDEXED_S
+        while True:
+            try:
+                client.load_collection(self.collection, timeout=_WRITE_S)
+                return
+            except MilvusException:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_LOOK_S)
 
     def _write_missing(self, client: Any, rows: NDArray[np.float32], progress: Written) -> list[int]:
         """Write the blocks that are not there as they should be; return where they start."""

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from pcedge.banks import TOKEN_VARIABLE, Bank, MilvusAddress, MilvusIndex, RowSo
 from pcedge.errors import BankServerError, OptionError
 
 pytest.importorskip("milvus_lite", reason="needs pcedge[milvus]")
+pymilvus = pytest.importorskip("pymilvus")
 
 Rows = NDArray[np.float32]
 DIMS = 24
@@ -171,6 +173,50 @@ def test_rows_that_differ_are_written_again(lite: MilvusAddress) -> None:
 
     index = MilvusIndex.open(lite, DIGEST, rows=1100, dims=DIMS)
     assert index._holds(index._connected(), rows, 1000)
+
+
+def _refuse_after_release(monkeypatch: pytest.MonkeyPatch, refusals: list[str]) -> None:
+    """Let loading fail with these words, one after the other, once what was written has been released."""
+    load, release = pymilvus.MilvusClient.load_collection, pymilvus.MilvusClient.release_collection
+    released: list[str] = []
+
+    def refuse(self: Any, *arguments: Any, **more: Any) -> None:
+        if released and refusals:
+            raise pymilvus.MilvusException(message=refusals.pop())
+        load(self, *arguments, **more)
+
+    def note(self: Any, name: str, **more: Any) -> None:
+        released.append(name)
+        release(self, name, **more)
+
+    monkeypatch.setattr(pymilvus.MilvusClient, "load_collection", refuse)
+    monkeypatch.setattr(pymilvus.MilvusClient, "release_collection", note)
+
+
+def test_an_index_that_is_being_written_is_waited_for(
+    lite: MilvusAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, queries = _rows(1200), _rows(20, 1)
+    refusals = ["read error in ivf_flat.idx: 325 != 1248"] * 2
+    _refuse_after_release(monkeypatch, refusals)
+
+    bank = _bank(rows).searched_by(MilvusIndex.fill(lite, DIGEST, rows))
+
+    assert refusals == []
+    np.testing.assert_array_equal(bank.search(queries)[1], _bank(rows).search(queries)[1])
+
+
+def test_an_index_that_stays_unreadable_is_an_error(
+    lite: MilvusAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[MilvusIndex.__module__], "_INDEXED_S", 0.5)
+    refusals = ["read error"] * 1000
+    _refuse_after_release(monkeypatch, refusals)
+
+    with pytest.raises(BankServerError, match="could not be filled: read error"):
+        MilvusIndex.fill(lite, DIGEST, _rows(1200))
+
+    assert 0 < len(refusals) < 999
 
 
 def test_a_server_that_goes_is_an_error_and_is_found_again_when_it_is_back(
