@@ -1,18 +1,18 @@
 """The memory bank: which patches to keep, the FAISS file, and the search for the nearest."""
 
-from .approximate_index import ApproximateIndex, Loss, default_parameters
+from .approximate.approximate_index import ApproximateIndex, Loss, default_parameters
+from .approximate.milvus_search import MilvusIndex
+from .approximate.milvus_server import MILVUS_VARIABLE, TOKEN_VARIABLE, MilvusAddress
 from .bank import INDEX_FILE, ROWS_FILE, Bank, RowSources
-from .continued import continue_coreset
-from .cores import usable_cores
-from .coreset import Coreset, greedy_coreset
-from .coreset_torch import greedy_coreset_torch
-from .exact_search import ExactSearch, search_bytes
-from .milvus_search import MilvusIndex
-from .milvus_server import MILVUS_VARIABLE, TOKEN_VARIABLE, MilvusAddress
-from .projection import PROJECTION_DIMS, project
-from .reranked_search import DEFAULT_CANDIDATES, RerankedSearch
-from .size import CoresetSize
-from .staged import CANDIDATES_PER_ROW, StagedCoreset, StagedSelection
+from .coreset.continued import continue_coreset
+from .coreset.coreset import Coreset, greedy_coreset
+from .coreset.coreset_torch import greedy_coreset_torch
+from .coreset.projection import PROJECTION_DIMS, project
+from .coreset.size import CoresetSize
+from .coreset.staged import CANDIDATES_PER_ROW, StagedCoreset, StagedSelection
+from .search.cores import usable_cores
+from .search.exact_search import ExactSearch, search_bytes
+from .search.reranked_search import DEFAULT_CANDIDATES, RerankedSearch
 
 __all__ = [
     "CANDIDATES_PER_ROW",

@@ -26,8 +26,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from pcedge.camera import Broker, Delivery, Event, MqttTransport, Outbox, Posted, Verdict
 from pcedge.cli.console import out, progress_bars
+from pcedge.core.progress import Progress
 from pcedge.errors import RuntimeUnavailableError
-from pcedge.progress import Progress
 
 from .command import Json, Seed, facts, print_json, run
 

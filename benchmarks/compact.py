@@ -24,8 +24,8 @@ from .latency import latencies_ms
 if TYPE_CHECKING:
     from torch import nn
 
-    from pcedge.manifest import EmbeddingKind
-    from pcedge.progress import Progress
+    from pcedge.bundles.manifest import EmbeddingKind
+    from pcedge.core.progress import Progress
 
 SIZE = 224
 _CALIBRATION_IMAGES = 16
@@ -53,7 +53,8 @@ def untrained(seed: int, path: Path) -> Candidate:
     import torch
     from safetensors.torch import save_file
 
-    from pcedge.compact import COMPACT, CompactNet
+    from pcedge.core.defaults import COMPACT
+    from pcedge.networks.compact import CompactNet
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -105,11 +106,11 @@ def speed(
     """Median milliseconds from image to embeddings in ONNX Runtime, float32 and with 8-bit convolutions."""
     import torch
 
-    from pcedge.backbones import load_backbone
     from pcedge.camera import render_part
-    from pcedge.embedder import build_embedder
+    from pcedge.core.preprocessing import PRESETS
     from pcedge.export import write_int8, write_onnx
-    from pcedge.preprocessing import PRESETS
+    from pcedge.networks.backbones import load_backbone
+    from pcedge.networks.embedder import build_embedder
 
     preprocessing = PRESETS["whole"]
     images = [
@@ -137,7 +138,7 @@ def sizes(candidate: Candidate) -> dict[str, float]:
     """Parameters, multiply-adds for a picture of 224, and megabytes as half-precision values."""
     import torch
 
-    from pcedge.backbones import load_backbone
+    from pcedge.networks.backbones import load_backbone
 
     module = load_backbone(candidate.backbone, (), candidate.weights).module
     products = 0

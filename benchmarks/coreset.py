@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pcedge.banks import Coreset, CoresetSize, greedy_coreset, greedy_coreset_torch, project
 from pcedge.cli.console import out, progress_bars
-from pcedge.progress import Progress
+from pcedge.core.progress import Progress
 
 from .command import Json, Seed, environment, print_environment, print_json, run
 from .coverage import coverage_radius, squared_distance

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from pcedge.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
+from pcedge.bundles.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
 from pcedge.cli.console import out
 from pcedge.export import OnnxRuntime, OnnxSearchingRuntime
 

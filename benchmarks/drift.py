@@ -19,7 +19,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from pcedge.bundle import Bundle
+from pcedge.bundles.bundle import Bundle
+from pcedge.bundles.drifting import drift_reference, rare_rows_of
+from pcedge.bundles.gating import gate_limits
+from pcedge.bundles.row_usage import usage_of
 from pcedge.camera import (
     DEFECT_KINDS,
     RARE_ROWS,
@@ -33,13 +36,10 @@ from pcedge.camera import (
     write_image,
 )
 from pcedge.cli.console import err, out
-from pcedge.drifting import drift_reference, rare_rows_of
-from pcedge.fit_options import FitOptions
-from pcedge.fitting import fit
-from pcedge.gating import gate_limits
-from pcedge.inspector import Inspector
-from pcedge.row_usage import usage_of
-from pcedge.runtimes import open_inspector
+from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.fitting import fit
+from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.runtimes import open_inspector
 
 from .command import Json, Seed, facts, print_json
 from .drift_streams import STREAMS, watch_stream

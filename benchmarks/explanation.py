@@ -13,16 +13,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from pcedge.bundle import find_bundle
+from pcedge.bundles.bundle import find_bundle
 from pcedge.camera import explained_picture
-from pcedge.cli import options
 from pcedge.cli.console import out, progress_bars
+from pcedge.cli.options import options
+from pcedge.core.defaults import DEFAULT_MODELS
+from pcedge.core.progress import Progress
 from pcedge.datasets import Dataset, labelled_images, open_dataset, read_content
-from pcedge.defaults import DEFAULT_MODELS
-from pcedge.inspector import Inspector
-from pcedge.metrics import image_metrics
-from pcedge.progress import Progress
-from pcedge.runtimes import RuntimeKind, is_exported, open_inspector
+from pcedge.evaluation.metrics import image_metrics
+from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.runtimes import RuntimeKind, is_exported, open_inspector
 
 from .command import Json, environment, facts, print_environment, print_json, run
 

@@ -13,16 +13,16 @@ from rich.table import Table
 
 from pcedge import CoresetSize, Dataset, FitOptions, Preprocessing, open_dataset
 from pcedge.banks import project
-from pcedge.building import embed_with, open_cache
-from pcedge.calibration import bank_of, held_out, score_images
 from pcedge.camera import write_dataset
 from pcedge.cli.console import out, progress_bars
-from pcedge.guarantee import Guarantee
-from pcedge.holding_out import choose_held, held_count
-from pcedge.progress import Progress
-from pcedge.stopwatch import Stopwatch
-from pcedge.threshold import Rates, smallest_rate, threshold_at
-from pcedge.torch_network import load_network
+from pcedge.core.progress import Progress
+from pcedge.core.stopwatch import Stopwatch
+from pcedge.fitting.building import embed_with, open_cache
+from pcedge.networks.torch_network import load_network
+from pcedge.thresholds.calibration import bank_of, held_out, score_images
+from pcedge.thresholds.guarantee import Guarantee
+from pcedge.thresholds.holding_out import choose_held, held_count
+from pcedge.thresholds.threshold import Rates, smallest_rate, threshold_at
 
 from .command import Json, Seed, environment, print_environment, print_json, run
 from .false_rejects_plot import draw
@@ -74,7 +74,7 @@ class Row:
 def embed(dataset: Dataset, name: str, options: FitOptions, progress: Progress) -> Pool:
     """Embed every good and every defective image of a dataset."""
     good = [*dataset.train, *(one.path for one in dataset.test if not one.is_defect)]
-    network = load_network(good, options, Stopwatch(), progress)
+    network = load_network(good, options.network, Stopwatch(), progress)
     images = embed_with(network, open_cache(network, options))
     features = images(good, progress).embeddings
     defective = images([one.path for one in dataset.test if one.is_defect], progress).embeddings

@@ -16,14 +16,14 @@ import typer
 
 from pcedge.banks import CoresetSize
 from pcedge.cli.console import err, out, progress_bars
+from pcedge.core.preprocessing import PRESETS
 from pcedge.datasets import Dataset, open_dataset
-from pcedge.finetune_options import (
+from pcedge.networks.finetuning.finetune_options import (
     DEFAULT_EPOCHS,
     DEFAULT_LEARNING_RATE,
     FinetuneMethod,
     FinetuneOptions,
 )
-from pcedge.preprocessing import PRESETS
 
 from .card import around_results, replace_results
 from .command import Card, Json, environment, facts, print_environment, print_json, run
@@ -32,8 +32,8 @@ from .finetuning_page import BEGIN, METRICS, markdown, spread
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pcedge.finetune_record import FinetuneEpoch
-    from pcedge.progress import Progress
+    from pcedge.bundles.finetune_record import FinetuneEpoch
+    from pcedge.core.progress import Progress
 
     from .study import Study
 
@@ -86,9 +86,9 @@ def tune(
     dataset: Dataset, recipe: Recipe, options: FinetuneOptions, seed: int, progress: "Progress"
 ) -> Tuned:
     """Tune once, and remember the network of every epoch."""
-    from pcedge.backbones import load_backbone
-    from pcedge.embedder import default_embedding
-    from pcedge.finetuning import finetune
+    from pcedge.networks.backbones import load_backbone
+    from pcedge.networks.embedder import default_embedding
+    from pcedge.networks.finetuning.finetune import finetune
 
     backbone = load_backbone(recipe.backbone, (), recipe.weights)
     states: dict[int, dict[str, Tensor]] = {}
@@ -109,8 +109,8 @@ def open_study(
     dataset: Dataset, recipe: Recipe, state: "Mapping[str, Tensor] | None", progress: "Progress"
 ) -> "Study":
     """Embed a dataset with the network as it was, or with the tensors of an epoch."""
-    from pcedge.backbones import load_backbone, restore_backbone
-    from pcedge.embedder import build_embedder, default_embedding
+    from pcedge.networks.backbones import load_backbone, restore_backbone
+    from pcedge.networks.embedder import build_embedder, default_embedding
 
     from .study import Study
 

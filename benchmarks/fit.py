@@ -20,9 +20,9 @@ from .command import Json, Seed, environment, facts, print_environment, print_js
 from .memory import peak_memory
 
 if TYPE_CHECKING:
-    from pcedge.fit_options import FitOptions
-    from pcedge.preprocessing import Preprocessing
-    from pcedge.progress import Progress
+    from pcedge.core.preprocessing import Preprocessing
+    from pcedge.core.progress import Progress
+    from pcedge.fitting.fit_options import FitOptions
 
 
 def measure(dataset: Path, options: "FitOptions", progress: "Progress") -> dict[str, Any]:
@@ -37,7 +37,7 @@ def measure(dataset: Path, options: "FitOptions", progress: "Progress") -> dict[
     import faiss  # noqa: F401
     import torchvision.models  # noqa: F401
 
-    from pcedge.fitting import fit
+    from pcedge.fitting.fitting import fit
 
     with peak_memory() as peak:
         began = time.perf_counter()
@@ -91,7 +91,7 @@ def main(
     as_json: Json = False,
 ) -> None:
     """Fit on a dataset and say where the time and the memory went."""
-    from pcedge.fit_options import FitOptions
+    from pcedge.fitting.fit_options import FitOptions
 
     where = environment()
     with tempfile.TemporaryDirectory(prefix="pcedge-benchmark-") as directory, progress_bars() as progress:
@@ -117,7 +117,7 @@ def main(
 
 
 def _preset(name: str) -> "Preprocessing":
-    from pcedge.preprocessing import PRESETS
+    from pcedge.core.preprocessing import PRESETS
 
     if name not in PRESETS:
         raise OptionError(f"There is no preset {name!r}.", f"Choose one of: {', '.join(PRESETS)}.")

@@ -7,12 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from pcedge import Bundle, CoresetSize, FitOptions, fit, open_dataset
+from pcedge.bundles.manifest import EXACT
+from pcedge.cli.commands.bundle.index import index_table
 from pcedge.cli.console import out, progress_bars
-from pcedge.cli.index import index_table
-from pcedge.index_comparison import IndexReport, build_index, compare_indexes, dataset_frames
-from pcedge.index_spec import IndexSpec
-from pcedge.manifest import EXACT
-from pcedge.progress import Progress
+from pcedge.core.progress import Progress
+from pcedge.deployment.indexing.index_comparison import (
+    IndexReport,
+    build_index,
+    compare_indexes,
+    dataset_frames,
+)
+from pcedge.deployment.indexing.index_spec import IndexSpec
 
 from .command import Json, environment, print_environment, print_json, run
 

@@ -24,7 +24,9 @@ import typer
 from numpy.typing import NDArray
 from rich.table import Table
 
-from pcedge.bundle import Bundle, find_bundle
+from pcedge.bundles.bundle import Bundle, find_bundle
+from pcedge.bundles.drifting import drift_reference
+from pcedge.bundles.gating import gate_limits
 from pcedge.camera import (
     Delivery,
     DriftMonitor,
@@ -43,12 +45,10 @@ from pcedge.camera import (
     open_sinks,
 )
 from pcedge.cli.console import out
-from pcedge.drifting import drift_reference
 from pcedge.errors import OptionError
-from pcedge.gating import gate_limits
-from pcedge.golden import read_golden
-from pcedge.pooling import Assignment, PooledInspector
-from pcedge.runtimes import candidates
+from pcedge.inspection.runtimes import candidates
+from pcedge.inspection.verification.golden import read_golden
+from pcedge.line.pooling import Assignment, PooledInspector
 
 from .command import run
 

@@ -13,8 +13,8 @@ import typer
 from numpy.typing import NDArray
 
 from pcedge.cli.console import out, progress_bars
-from pcedge.metrics import PixelMetrics
-from pcedge.progress import Progress
+from pcedge.core.progress import Progress
+from pcedge.evaluation.metrics import PixelMetrics
 
 from .command import Json, Seed, environment, facts, print_environment, print_json, run
 from .memory import peak_memory

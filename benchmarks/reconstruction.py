@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from benchmarks.card import around_results, replace_results
 from benchmarks.command import Card, Json, Seed, environment, print_environment, print_json, run
-from pcedge.baselines import (
+from pcedge.camera import read_image
+from pcedge.cli.console import out, progress_bars
+from pcedge.core.preprocessing import Preprocessing
+from pcedge.core.progress import Progress
+from pcedge.datasets import GOOD, Dataset, labelled_images, open_dataset
+from pcedge.errors import DatasetError
+from pcedge.evaluation.metrics import image_metrics
+from pcedge.fitting.fit_options import FitOptions
+from pcedge.methods import (
     BaselineBundle,
     BaselineInspector,
     find_method,
@@ -28,15 +36,7 @@ from pcedge.baselines import (
     inspect_with,
     open_baseline_runtime,
 )
-from pcedge.camera import read_image
-from pcedge.cli.console import out, progress_bars
-from pcedge.datasets import GOOD, Dataset, labelled_images, open_dataset
-from pcedge.distillation import with_local_change
-from pcedge.errors import DatasetError
-from pcedge.fit_options import FitOptions
-from pcedge.metrics import image_metrics
-from pcedge.preprocessing import Preprocessing
-from pcedge.progress import Progress
+from pcedge.networks.distillation import with_local_change
 
 BEGIN = "<!-- results: filled by python -m benchmarks.reconstruction ... --card docs/baselines.md -->"
 METHODS = ("ae", "gan")

@@ -21,8 +21,8 @@ import typer
 
 from pcedge.camera import Delivery, Event, GateState, RejectGate, Verdict
 from pcedge.cli.console import out, progress_bars
+from pcedge.core.progress import Progress
 from pcedge.errors import RuntimeUnavailableError
-from pcedge.progress import Progress
 
 from .broker import free_port
 from .command import Json, Seed, facts, print_json, run

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.core.progress import Progress, silent
 from pcedge.errors import OptionError
-from pcedge.progress import Progress, silent
 
 _BATCH = 4
 
@@ -66,11 +66,11 @@ def render_rows(count: int, seed: int, progress: Progress = silent) -> NDArray[n
     """
     import torch
 
-    from pcedge.backbones import load_backbone
     from pcedge.camera import render_part
-    from pcedge.compact import COMPACT
-    from pcedge.embedder import build_embedder
-    from pcedge.preprocessing import PRESETS
+    from pcedge.core.defaults import COMPACT
+    from pcedge.core.preprocessing import PRESETS
+    from pcedge.networks.backbones import load_backbone
+    from pcedge.networks.embedder import build_embedder
 
     preprocessing = PRESETS["whole"]
     embedder = build_embedder(load_backbone(COMPACT).module, preprocessing, "mean")

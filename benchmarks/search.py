@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from pcedge.banks import CoresetSize, ExactSearch, greedy_coreset, project
 from pcedge.cli.console import out, progress_bars
+from pcedge.core.progress import Progress
 from pcedge.errors import OptionError
-from pcedge.progress import Progress
 
 from .command import Json, Seed, environment, facts, print_environment, print_json, run
 from .memory import peak_memory

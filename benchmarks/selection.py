@@ -17,9 +17,9 @@ from benchmarks.command import Json, facts, print_json, run
 from benchmarks.study import Select, Study, exact
 from pcedge.banks import CoresetSize
 from pcedge.cli.console import out, progress_bars
+from pcedge.core.preprocessing import PRESETS, Preprocessing
+from pcedge.core.progress import Progress
 from pcedge.datasets import Dataset, open_dataset
-from pcedge.preprocessing import PRESETS, Preprocessing
-from pcedge.progress import Progress
 
 
 def main(
@@ -53,8 +53,8 @@ def main(
 def _study(
     dataset: Dataset, backbone: str, weights: Path | None, preprocessing: Preprocessing, progress: Progress
 ) -> Study:
-    from pcedge.backbones import load_backbone
-    from pcedge.embedder import build_embedder
+    from pcedge.networks.backbones import load_backbone
+    from pcedge.networks.embedder import build_embedder
 
     module = load_backbone(backbone, weights_file=weights).module
     return Study(dataset, build_embedder(module, preprocessing, "reference"), preprocessing, progress)

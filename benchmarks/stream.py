@@ -25,16 +25,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from pcedge.camera import (
-    Frame,
-    Inspection,
-    Stream,
-    Summary,
-    Verdict,
-    inspect_stream,
-    one_by_one,
-    open_source,
-)
+from pcedge.camera import Frame, Inspection, Stream, Summary, Verdict, inspect_stream, one_by_one, open_source
 from pcedge.errors import OptionError
 
 from .command import run

@@ -7,19 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank, CoresetSize, RowSources, greedy_coreset, project
+from pcedge.core.preprocessing import Preprocessing
+from pcedge.core.progress import Progress
+from pcedge.core.scoring import anomaly_map, image_score
 from pcedge.datasets import Dataset, read_content, read_ground_truth
+from pcedge.evaluation.metrics import image_metrics, pixel_metrics
 from pcedge.export import TorchRuntime
-from pcedge.features import embed_images
-from pcedge.metrics import image_metrics, pixel_metrics
-from pcedge.preprocessing import Preprocessing
-from pcedge.progress import Progress
-from pcedge.scoring import anomaly_map, image_score
+from pcedge.fitting.features import embed_images
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pcedge.embedding import PatchEmbedder
-    from pcedge.features import Features
+    from pcedge.fitting.features import Features
+    from pcedge.networks.embedding import PatchEmbedder
 
 # Rows, how many of them, and a seed, to the numbers of the rows that are kept.
 Select = Callable[[NDArray[np.float32], int, int], NDArray[np.int64]]

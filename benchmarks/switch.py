@@ -19,12 +19,8 @@ from numpy.typing import NDArray
 
 from pcedge import Bundle, Preprocessing, Products
 from pcedge.banks import Bank, RowSources
-from pcedge.bundle import EMBEDDER_FILE, seal, write_bundle
-from pcedge.camera import render_part
-from pcedge.cli.console import out, progress_bars
-from pcedge.errors import OptionError
-from pcedge.export import write_onnx
-from pcedge.manifest import (
+from pcedge.bundles.bundle import EMBEDDER_FILE, seal, write_bundle
+from pcedge.bundles.manifest import (
     SCHEMA_VERSION,
     BackboneInfo,
     BankInfo,
@@ -33,6 +29,10 @@ from pcedge.manifest import (
     MapInfo,
     ThresholdInfo,
 )
+from pcedge.camera import render_part
+from pcedge.cli.console import out, progress_bars
+from pcedge.errors import OptionError
+from pcedge.export import write_onnx
 
 from .command import Json, Seed, environment, facts, print_environment, print_json, run
 

@@ -20,10 +20,10 @@ import numpy as np
 import typer
 
 from pcedge import Bundle, CoresetSize, FitOptions, export_bundle, fit
+from pcedge.adaptation.teaching import read_log, rollback
 from pcedge.banks import INDEX_FILE
 from pcedge.camera import render_part, write_image
 from pcedge.errors import PcedgeError
-from pcedge.teaching import read_log, rollback
 
 from .command import Json, Seed, facts, print_json, run
 

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from pcedge import Bundle, CoresetSize, FitOptions, export_bundle, fit, open_dataset, read_image, teach
-from pcedge.atomic import link_or_copy
+from pcedge.adaptation.teaching import read_log, rollback
+from pcedge.adaptation.teaching.agreement import Seen, opinions
 from pcedge.camera import write_dataset, write_image
 from pcedge.cli.console import out, progress_bars
-from pcedge.metrics import image_metrics
-from pcedge.network import exported_network
-from pcedge.progress import Progress
-from pcedge.teaching import read_log, rollback
-from pcedge.teaching.agreement import Seen, opinions
+from pcedge.core.atomic import link_or_copy
+from pcedge.core.progress import Progress
+from pcedge.evaluation.metrics import image_metrics
+from pcedge.inspection.network import exported_network
 
 from .command import Json, Seed, environment, print_environment, print_json, run
 

@@ -1,20 +1,24 @@
 """A network as a file and a file as a network: ONNX, TensorRT, and the runtimes that run them."""
 
-from .bank_graph import SCORE, write_bank_search
-from .engine_file import EngineInfo, engine_name, is_fused, read_engine, timing_cache_name, write_engine
-from .fixed_shapes import fixed_shapes
-from .gaussian_graph import write_gaussian_distances
-from .gpu import cuda_driver_version, gpu_name
-from .half_precision import write_fp16
-from .input_shapes import Shapes, input_shapes
-from .onnx_file import OPSET, write_onnx
-from .onnx_runtime import OnnxRuntime
-from .onnx_searching import OnnxSearchingRuntime
-from .onnx_session import TensorrtOptions, device_number, has_tensorrt_provider, onnx_devices, open_session
-from .operators import check_operators, tensorrt_operators
-from .quantisation import Int8Kind, write_int8
-from .runtime import BoundBank, Runtime, SearchingRuntime
-from .search_graph import (
+from .engines.engine_file import (
+    EngineInfo,
+    engine_name,
+    is_fused,
+    read_engine,
+    timing_cache_name,
+    write_engine,
+)
+from .engines.gpu import cuda_driver_version, gpu_name
+from .engines.tensorrt_engine import build_engine
+from .engines.tensorrt_runtime import TensorrtRuntime
+from .engines.tensorrt_searching import TensorrtSearchingRuntime
+from .graphs.bank_graph import SCORE, write_bank_search
+from .graphs.fixed_shapes import fixed_shapes
+from .graphs.gaussian_graph import write_gaussian_distances
+from .graphs.input_shapes import Shapes, input_shapes
+from .graphs.onnx_file import OPSET, write_onnx
+from .graphs.operators import check_operators, tensorrt_operators
+from .graphs.search_graph import (
     BANK,
     BANK_SQUARED_NORMS,
     ROWS,
@@ -24,10 +28,19 @@ from .search_graph import (
     write_search,
     write_search_part,
 )
-from .tensorrt_engine import build_engine
-from .tensorrt_runtime import TensorrtRuntime
-from .tensorrt_searching import TensorrtSearchingRuntime
-from .torch_runtime import TorchRuntime, torch_device
+from .precisions.half_precision import write_fp16
+from .precisions.quantisation import Int8Kind, write_int8
+from .runtimes.onnx_runtime import OnnxRuntime
+from .runtimes.onnx_searching import OnnxSearchingRuntime
+from .runtimes.onnx_session import (
+    TensorrtOptions,
+    device_number,
+    has_tensorrt_provider,
+    onnx_devices,
+    open_session,
+)
+from .runtimes.runtime import BoundBank, Runtime, SearchingRuntime
+from .runtimes.torch_runtime import TorchRuntime, torch_device
 from .triton_config import MODEL_FILES, Platform, Step, Tensor, ensemble_config, model_config
 
 __all__ = [

@@ -14,84 +14,84 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .banks import CoresetSize
-    from .baselines import export_baseline, fit_baseline
-    from .bundle import Bundle, find_bundle
-    from .calibrating import CalibrationOptions, CalibrationResult, calibrate
-    from .camera import read_image
-    from .certificate import Certificate, write_certificate
-    from .datasets import Audit, Dataset, audit, categories, open_dataset
-    from .evaluation import Evaluation, evaluate
-    from .explanation import Explained, explain
-    from .exporting import ExportResult, export_bundle
-    from .finetune_options import FinetuneOptions
-    from .fit_options import FitOptions
-    from .fitting import FitResult, fit
-    from .inspector import Inspector
-    from .methods import find_any_bundle, open_detector
-    from .metrics import Metric
-    from .planning import Budget, Plan, PlanOptions, plan
-    from .preprocessing import PRESETS, Preprocessing
-    from .products import Products
-    from .runtimes import Candidate, candidates, open_inspector
-    from .teaching import TeachOptions, read_log, rollback, store_examples, teach
-    from .triton_repository import write_triton_repository
-    from .verifying import Choice, choose_runtime, verify
-    from .watching import WatchOptions, watch
+    from pcedge.adaptation.calibrating import CalibrationOptions, CalibrationResult, calibrate
+    from pcedge.adaptation.teaching import TeachOptions, read_log, rollback, store_examples, teach
+    from pcedge.banks import CoresetSize
+    from pcedge.bundles.bundle import Bundle, find_bundle
+    from pcedge.camera import read_image
+    from pcedge.core.preprocessing import PRESETS, Preprocessing
+    from pcedge.datasets import Audit, Dataset, audit, categories, open_dataset
+    from pcedge.deployment.exporting.exporting import ExportResult, export_bundle
+    from pcedge.deployment.triton.triton_repository import write_triton_repository
+    from pcedge.evaluation.evaluation import Evaluation, evaluate
+    from pcedge.evaluation.metrics import Metric
+    from pcedge.fitting.fit_options import FitOptions
+    from pcedge.fitting.fitting import FitResult, fit
+    from pcedge.inspection.explanation import Explained, explain
+    from pcedge.inspection.inspector import Inspector
+    from pcedge.inspection.runtimes import Candidate, candidates, open_inspector
+    from pcedge.inspection.verification.certificate import Certificate, write_certificate
+    from pcedge.inspection.verification.verifying import Choice, choose_runtime, verify
+    from pcedge.line.products import Products
+    from pcedge.line.watching import WatchOptions, watch
+    from pcedge.methods import export_baseline, fit_baseline
+    from pcedge.methods.methods import find_any_bundle, open_detector
+    from pcedge.networks.finetuning.finetune_options import FinetuneOptions
+    from pcedge.studies.planning import Budget, Plan, PlanOptions, plan
 
 # Nothing is imported before it is used: a device has no torch, and `pcedge --help` has no time.
 _HOMES = {
-    "PRESETS": "preprocessing",
+    "PRESETS": "core.preprocessing",
     "Audit": "datasets",
-    "Budget": "planning",
-    "Bundle": "bundle",
-    "CalibrationOptions": "calibrating",
-    "CalibrationResult": "calibrating",
-    "Candidate": "runtimes",
-    "Certificate": "certificate",
-    "Choice": "verifying",
+    "Budget": "studies.planning",
+    "Bundle": "bundles.bundle",
+    "CalibrationOptions": "adaptation.calibrating",
+    "CalibrationResult": "adaptation.calibrating",
+    "Candidate": "inspection.runtimes",
+    "Certificate": "inspection.verification.certificate",
+    "Choice": "inspection.verification.verifying",
     "CoresetSize": "banks",
     "Dataset": "datasets",
-    "Evaluation": "evaluation",
-    "Explained": "explanation",
-    "ExportResult": "exporting",
-    "FinetuneOptions": "finetune_options",
-    "FitOptions": "fit_options",
-    "FitResult": "fitting",
-    "Inspector": "inspector",
-    "Metric": "metrics",
-    "Plan": "planning",
-    "PlanOptions": "planning",
-    "Preprocessing": "preprocessing",
-    "Products": "products",
-    "TeachOptions": "teaching",
-    "WatchOptions": "watching",
+    "Evaluation": "evaluation.evaluation",
+    "Explained": "inspection.explanation",
+    "ExportResult": "deployment.exporting.exporting",
+    "FinetuneOptions": "networks.finetuning.finetune_options",
+    "FitOptions": "fitting.fit_options",
+    "FitResult": "fitting.fitting",
+    "Inspector": "inspection.inspector",
+    "Metric": "evaluation.metrics",
+    "Plan": "studies.planning",
+    "PlanOptions": "studies.planning",
+    "Preprocessing": "core.preprocessing",
+    "Products": "line.products",
+    "TeachOptions": "adaptation.teaching",
+    "WatchOptions": "line.watching",
     "audit": "datasets",
-    "calibrate": "calibrating",
-    "candidates": "runtimes",
+    "calibrate": "adaptation.calibrating",
+    "candidates": "inspection.runtimes",
     "categories": "datasets",
-    "choose_runtime": "verifying",
-    "evaluate": "evaluation",
-    "explain": "explanation",
-    "export_baseline": "baselines",
-    "export_bundle": "exporting",
-    "find_any_bundle": "methods",
-    "find_bundle": "bundle",
-    "fit": "fitting",
-    "fit_baseline": "baselines",
+    "choose_runtime": "inspection.verification.verifying",
+    "evaluate": "evaluation.evaluation",
+    "explain": "inspection.explanation",
+    "export_baseline": "methods",
+    "export_bundle": "deployment.exporting.exporting",
+    "find_any_bundle": "methods.methods",
+    "find_bundle": "bundles.bundle",
+    "fit": "fitting.fitting",
+    "fit_baseline": "methods",
     "open_dataset": "datasets",
-    "open_detector": "methods",
-    "open_inspector": "runtimes",
-    "plan": "planning",
+    "open_detector": "methods.methods",
+    "open_inspector": "inspection.runtimes",
+    "plan": "studies.planning",
     "read_image": "camera",
-    "read_log": "teaching",
-    "rollback": "teaching",
-    "store_examples": "teaching",
-    "teach": "teaching",
-    "verify": "verifying",
-    "watch": "watching",
-    "write_certificate": "certificate",
-    "write_triton_repository": "triton_repository",
+    "read_log": "adaptation.teaching",
+    "rollback": "adaptation.teaching",
+    "store_examples": "adaptation.teaching",
+    "teach": "adaptation.teaching",
+    "verify": "inspection.verification.verifying",
+    "watch": "line.watching",
+    "write_certificate": "inspection.verification.certificate",
+    "write_triton_repository": "deployment.triton.triton_repository",
 }
 
 __all__ = [

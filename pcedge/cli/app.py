@@ -11,27 +11,27 @@ from typer.core import TyperGroup
 
 from pcedge.errors import PcedgeError
 
-from .bench import bench
-from .calibrate import calibrate
-from .compare import compare
-from .datasets import datasets
-from .demo import demo
-from .distill import distill
-from .doctor import doctor
-from .evaluate import evaluate
+from .commands.bundle.calibrate import calibrate
+from .commands.bundle.distill import distill
+from .commands.bundle.export import export
+from .commands.bundle.fit import fit
+from .commands.bundle.index import index
+from .commands.bundle.models import models
+from .commands.bundle.teach import teach
+from .commands.bundle.verify import verify
+from .commands.evaluation.bench import bench
+from .commands.evaluation.compare import compare
+from .commands.evaluation.datasets import datasets
+from .commands.evaluation.evaluate import evaluate
+from .commands.evaluation.explain import explain
+from .commands.evaluation.plan import plan
+from .commands.evaluation.report import report
+from .commands.evaluation.sweep import sweep
+from .commands.line.demo import demo
+from .commands.line.doctor import doctor
+from .commands.line.service import service
+from .commands.line.watch import watch
 from .exit_codes import ERROR, INTERRUPTED
-from .explain import explain
-from .export import export
-from .fit import fit
-from .index import index
-from .models import models
-from .plan import plan
-from .report import report
-from .service import service
-from .sweep import sweep
-from .teach import teach
-from .verify import verify
-from .watch import watch
 
 
 class _Commands(TyperGroup):

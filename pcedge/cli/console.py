@@ -20,8 +20,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from pcedge.core.progress import Progress as OnProgress
 from pcedge.errors import PcedgeError
-from pcedge.progress import Progress as OnProgress
 
 # Results go to standard output; progress, notes and errors to standard error.
 out = Console(highlight=False)
@@ -77,7 +77,7 @@ def show_error(error: PcedgeError) -> None:
 
 def model_option(bundle: Path) -> str:
     """What the next command has to be told for it to use a bundle: nothing if that is the current one."""
-    from pcedge.bundle import current_name
+    from pcedge.bundles.bundle import current_name
 
     return "" if current_name(bundle.parent) == bundle.name else f" --model {quote(str(bundle))}"
 

@@ -12,7 +12,7 @@ A layout is recognised by looking; each has a module of its own::
 from .catalogue import CATALOGUE, KnownDataset
 from .checks import Audit, Leak, audit, find_leaks
 from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
-from .layout import Layout
+from .layouts.layout import Layout
 from .opening import LAYOUTS, categories, open_dataset, recognise
 from .reading import read_content, read_ground_truth
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.core.progress import Progress, silent
 from pcedge.errors import ImageError
-from pcedge.progress import Progress, silent
 
 from .dataset import Dataset, Sample
 from .likeness import nearest, spectrum

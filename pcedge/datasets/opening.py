@@ -5,9 +5,9 @@ from pathlib import Path
 from pcedge.camera import IMAGE_SUFFIXES
 from pcedge.errors import DatasetError, OptionError
 
-from . import btad, mvtec_ad, mvtec_ad2, mvtec_loco, plain, visa
 from .dataset import GOOD, Dataset
-from .layout import Layout, folders, images
+from .layouts import btad, mvtec_ad, mvtec_ad2, mvtec_loco, plain, visa
+from .layouts.layout import Layout, folders, images
 
 # In this order: MVTec AD's is part of others, and any folder of images is a plain one.
 LAYOUTS: tuple[Layout, ...] = (

@@ -12,20 +12,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from pcedge.backbones import _truncated
-from pcedge.compact import COMPACT
-from pcedge.embedder import build_embedder
+from pcedge.core.defaults import COMPACT
+from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import ExportError, MissingExtraError, RuntimeUnavailableError
-from pcedge.export import (
-    OPSET,
-    OnnxRuntime,
-    Runtime,
-    TorchRuntime,
-    check_operators,
-    fixed_shapes,
-    write_onnx,
-)
-from pcedge.preprocessing import Preprocessing
+from pcedge.export import OPSET, OnnxRuntime, Runtime, TorchRuntime, check_operators, fixed_shapes, write_onnx
+from pcedge.networks.backbones import _truncated
+from pcedge.networks.embedder import build_embedder
 
 SIZE = 16
 

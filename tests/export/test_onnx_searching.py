@@ -25,7 +25,7 @@ from pcedge.export import (
     write_search_part,
 )
 
-_providers = import_module("pcedge.export.onnx_session")._providers
+_providers = import_module("pcedge.export.runtimes.onnx_session")._providers
 DIMS, SIZE, PATCHES = 24, 16, 64
 
 

@@ -13,9 +13,8 @@ from onnx import TensorProto, numpy_helper
 from torch import nn
 from torch.nn import functional
 
-from pcedge.backbones import load_backbone
 from pcedge.camera import read_image
-from pcedge.embedder import build_embedder
+from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import ExportError, MissingExtraError
 from pcedge.export import (
     OPSET,
@@ -27,7 +26,8 @@ from pcedge.export import (
     write_int8,
     write_onnx,
 )
-from pcedge.preprocessing import Preprocessing
+from pcedge.networks.backbones import load_backbone
+from pcedge.networks.embedder import build_embedder
 
 SIZE = 32
 

@@ -99,7 +99,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> _HostMemory:
     monkeypatch.setattr(cuda, "wrapper", lambda: memory)
     backend = SimpleNamespace(TrtRunner=_Runner, EngineFromBytes=lambda plan: plan)
     monkeypatch.setattr(polygraphy.backend, "trt", backend)
-    monkeypatch.setattr("pcedge.export.tensorrt_runtime.require_this_machine", lambda *_: None)
+    monkeypatch.setattr("pcedge.export.engines.tensorrt_runtime.require_this_machine", lambda *_: None)
     return memory
 
 
@@ -197,7 +197,7 @@ def test_an_engine_with_the_search_in_it_has_a_name_of_its_own(
         ("tensorrt_gpu", "Orin"),
         ("tensorrt_version", "10.3.0"),
     ):
-        monkeypatch.setattr(f"pcedge.export.engine_file.{name}", lambda value=value: value)
+        monkeypatch.setattr(f"pcedge.export.engines.engine_file.{name}", lambda value=value: value)
     embedder, part, joined = (tmp_path / name for name in ("embedder.onnx", "part", "embedder.fused.onnx"))
     embedder.write_bytes(b"network ")
     part.write_bytes(b"search")

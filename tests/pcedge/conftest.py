@@ -9,13 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank, RowSources
-from pcedge.bundle import Bundle, seal, write_bundle
-from pcedge.export import Runtime
-from pcedge.feature_cache import FeatureCache
-from pcedge.golden import with_fault, write_golden
-from pcedge.inspector import Inspector
-from pcedge.machine import Machine
-from pcedge.manifest import (
+from pcedge.bundles.bundle import Bundle, seal, write_bundle
+from pcedge.bundles.manifest import (
     SCHEMA_VERSION,
     BackboneInfo,
     BankInfo,
@@ -24,8 +19,9 @@ from pcedge.manifest import (
     MapInfo,
     ThresholdInfo,
 )
-from pcedge.preprocessing import Preprocessing
-from pcedge.results import (
+from pcedge.core.machine import Machine
+from pcedge.core.preprocessing import Preprocessing
+from pcedge.evaluation.runs import (
     DataFacts,
     ImageRow,
     Metric,
@@ -35,6 +31,10 @@ from pcedge.results import (
     Settings,
     ThresholdFacts,
 )
+from pcedge.export import Runtime
+from pcedge.fitting.feature_cache import FeatureCache
+from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.verification.golden import with_fault, write_golden
 
 GRID, DIMS, SIZE = (4, 4), 6, 32
 

@@ -1,0 +1,1 @@
+"""Searches that name candidates: FAISS indexes and Milvus."""

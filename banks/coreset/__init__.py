@@ -1,0 +1,1 @@
+"""Which patches to keep: greedy minimax facility location (paper, Algorithm 1)."""

@@ -1,0 +1,1 @@
+"""The nearest row of each embedding, exactly."""

@@ -1,0 +1,1 @@
+"""Slow changes at a camera, tested sequentially."""

@@ -1,0 +1,1 @@
+"""The inspection loop: frames, verdicts, decisions, events."""

@@ -1,0 +1,1 @@
+"""From verdicts on frames to decisions on parts, and what announces a part."""

@@ -1,0 +1,1 @@
+"""Sinks on this machine: JSON lines, SQLite, pictures, clips."""

@@ -1,0 +1,208 @@
+"""Short films of what was before and after an event."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.errors import OutputError
+
+from ...events.events import Event
+from ...frames import Frame, Inspection
+from ..sinks import moment, plain_name
+from .retention import CLIP_NAMES, Keeper, Retention
+
+_QUALITY = 85
+_FEWEST_FPS, _MOST_FPS = 1.0, 60.0
+
+
+@dataclass(frozen=True)
+class ClipLength:
+    """How much a clip shows.
+
+    Attributes:
+        before_s: Before the event.
+        after_s: After the last event that does not pass.
+        longest_s: In all, from the event on; then a new clip begins.
+        memory_bytes: The most that the frames of one camera before an event may take in memory; where that
+            is not enough for ``before_s``, less is shown.
+        width_px: Wider frames are made this wide.
+    """
+
+    before_s: float = 3.0
+    after_s: float = 3.0
+    longest_s: float = 60.0
+    memory_bytes: int = 64_000_000
+    width_px: int = 960
+
+
+@dataclass(frozen=True)
+class _Shot:
+    captured_at: float
+    jpeg: bytes
+
+
+class Clips:
+    """A folder of films, one for each time that parts do not pass: motion JPEG in AVI.
+
+    Takes every frame, keeps the last few seconds of each camera in memory, as JPEG, and writes a clip when
+    an event's decision does not pass. A clip appears under its name when it is finished:
+    ``20261122T101530.123456-cam0-clip.avi``, after the time of the event and its camera.
+
+    Args:
+        folder: Made if it is missing.
+        length: How much a clip shows.
+        retention: When the oldest go.
+    """
+
+    def __init__(
+        self, folder: str | Path, length: ClipLength | None = None, *, retention: Retention | None = None
+    ) -> None:
+        self._folder = Path(folder)
+        self._length = length or ClipLength()
+        self._keeper = Keeper(self._folder, CLIP_NAMES, retention or Retention())
+        self._cameras: dict[str, _Camera] = {}
+
+    def __enter__(self) -> Clips:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Finish the clips that are being written."""
+        for camera in self._cameras.values():
+            camera.finish()
+
+    def wants(self, event: Event) -> bool:
+        """Every frame may be one before an event."""
+        return True
+
+    def write_frame(self, event: Event, frame: Frame, inspection: Inspection) -> None:
+        """Take a frame.
+
+        Raises:
+            OutputError: A clip cannot be written.
+        """
+        camera = self._cameras.setdefault(frame.camera_name, _Camera(self._folder, self._length))
+        if not event.decision.passes and not camera.recording:
+            self._keeper.make_room()
+        camera.take(event, frame)
+
+
+class _Camera:
+    """The last seconds of one camera, and the clip that is being written of it."""
+
+    def __init__(self, folder: Path, length: ClipLength) -> None:
+        self._folder = folder
+        self._length = length
+        self._before: deque[_Shot] = deque()
+        self._bytes = 0
+        self._clip: _Clip | None = None
+        self._began = self._flagged = 0.0
+
+    @property
+    def recording(self) -> bool:
+        """Whether a clip is being written."""
+        return self._clip is not None
+
+    def take(self, event: Event, frame: Frame) -> None:
+        """Take a frame, which may have no picture."""
+        now = frame.captured_at
+        if self._clip is not None and self._is_over(now):
+            self.finish()
+        if frame.image_rgb is not None:
+            shot = _Shot(now, _jpeg(frame.image_rgb, self._length.width_px))
+            self._remember(shot)
+            if self._clip is not None:
+                self._clip.add(shot)
+        if not event.decision.passes:
+            self._flagged = now
+            if self._clip is None and self._before:
+                self._begin(frame)
+
+    def finish(self) -> None:
+        """Close the clip that is being written, if there is one."""
+        clip, self._clip = self._clip, None
+        if clip is not None:
+            clip.finish()
+
+    def _is_over(self, now: float) -> bool:
+        # A clock that was set back ends a clip too.
+        shown = now - self._began
+        return not 0 <= shown <= self._length.longest_s or now - self._flagged > self._length.after_s
+
+    def _begin(self, frame: Frame) -> None:
+        self._began = frame.captured_at
+        path = self._folder / f"{moment(frame.captured_at)}-{plain_name(frame.camera_name)}-clip.avi"
+        self._clip = _Clip(path, _fps(self._before), _decode(self._before[-1]).shape)
+        for shot in self._before:
+            self._clip.add(shot)
+
+    def _remember(self, shot: _Shot) -> None:
+        self._before.append(shot)
+        self._bytes += len(shot.jpeg)
+        while len(self._before) > 1 and (
+            self._bytes > self._length.memory_bytes
+            or not 0 <= shot.captured_at - self._before[0].captured_at <= self._length.before_s
+        ):
+            self._bytes -= len(self._before.popleft().jpeg)
+
+
+class _Clip:
+    """An AVI file under a hidden name until it is finished."""
+
+    def __init__(self, path: Path, fps: float, shape: tuple[int, ...]) -> None:
+        self._path = path
+        # OpenCV chooses the format by the end of the name.
+        self._hidden = path.with_name(f".{path.stem}.{os.getpid()}.tmp.avi")
+        self._size_wh = (shape[1], shape[0])
+        self._writer = cv2.VideoWriter(
+            str(self._hidden), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), fps, self._size_wh
+        )
+        if not self._writer.isOpened():
+            raise OutputError(
+                f"{path}: cannot be written.", "Check that the folder has room and may be written."
+            )
+
+    def add(self, shot: _Shot) -> None:
+        """Append a frame, in the size of the first."""
+        picture = _decode(shot)
+        if (picture.shape[1], picture.shape[0]) != self._size_wh:
+            picture = np.asarray(cv2.resize(picture, self._size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+        self._writer.write(picture)
+
+    def finish(self) -> None:
+        """Close the file and give it its name."""
+        self._writer.release()
+        try:
+            self._hidden.replace(self._path)
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written: {error.strerror}.") from error
+
+
+def _jpeg(image_rgb: NDArray[np.uint8], width_px: int) -> bytes:
+    height, width = image_rgb.shape[:2]
+    picture = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
+    if width > width_px:
+        size_wh = (width_px, max(1, round(height * width_px / width)))
+        picture = cv2.resize(picture, size_wh, interpolation=cv2.INTER_AREA)
+    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not done:
+        raise OutputError("A frame cannot be encoded as JPEG.")
+    return encoded.tobytes()
+
+
+def _decode(shot: _Shot) -> NDArray[np.uint8]:
+    picture = cv2.imdecode(np.frombuffer(shot.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None  # it was encoded here
+    return np.asarray(picture, np.uint8)
+
+
+def _fps(shots: deque[_Shot]) -> float:
+    """The rate of the frames before the event, which the whole clip is played at."""
+    lasted_s = shots[-1].captured_at - shots[0].captured_at
+    return float(np.clip((len(shots) - 1) / lasted_s, _FEWEST_FPS, _MOST_FPS)) if lasted_s > 0 else 10.0

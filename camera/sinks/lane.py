@@ -1,0 +1,250 @@
+"""One sink's thread and the line before it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from pcedge.errors import PcedgeError
+
+from ..util.backoff import Backoff
+from ..util.priority import give_way
+
+_HANGS_AFTER_S = 10.0
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Report:
+    """How it stands with a sink.
+
+    Attributes:
+        name: The sink's.
+        written: Events it has taken.
+        waiting: Events that wait for it, in memory and, of sinks that send, on disk.
+        failures: Attempts that failed.
+        lost: Events that it will never get.
+        last_fault: What went wrong last; empty if nothing did.
+        faulty: Whether it is in trouble now: its last attempt failed or it hangs.
+        abandoned: Whether it hung when it was to close, so that its thread was left behind.
+    """
+
+    name: str
+    written: int
+    waiting: int
+    failures: int
+    lost: int
+    last_fault: str
+    faulty: bool
+    abandoned: bool
+
+
+class Lane(Generic[Item]):
+    """A thread that takes one item after the other to a sink.
+
+    Args:
+        name: The sink's, for reports.
+        write: Takes one item; a ``PcedgeError`` means that it may be tried again.
+        close: The sink's ``__exit__``; called in the thread, after the last item.
+        capacity: How many items may wait.
+        retries: Whether an item that failed is tried again, with growing pauses, before the next.
+        gives_way: Whether the processor is for the inspection first.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        write: Callable[[Item], object],
+        close: Callable[[None, None, None], object],
+        capacity: int,
+        *,
+        retries: bool,
+        gives_way: bool = False,
+    ) -> None:
+        self._name = name
+        self._write = write
+        self._close = close
+        self._capacity = capacity
+        self._retries = retries
+        self._gives_way = gives_way
+        self._changed = threading.Condition()
+        # All below is shared with the thread, under the condition's lock.
+        self._items: deque[Item] = deque()
+        self._busy_since: float | None = None
+        self._give_up_at: float | None = None
+        self._patience_s = self._until = 0.0
+        self._handed = self._written = self._failures = self._lost = 0
+        self._last_fault = ""
+        self._faulty = self._abandoned = False
+        self._backoff = Backoff()
+        self._not_before = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def name(self) -> str:
+        """The sink's."""
+        return self._name
+
+    def put(self, item: Item) -> None:
+        """Let an item wait for its turn, or count it as lost; returns at once."""
+        with self._changed:
+            self._handed += 1
+            if self._give_up_at is not None:
+                self._lose(1, "it was closed already")
+            elif len(self._items) >= self._capacity:
+                self._lose(1, self._last_fault or "it is too slow")
+            else:
+                self._items.append(item)
+                self._changed.notify_all()
+
+    def report(self) -> Report:
+        """How it stands."""
+        with self._changed:
+            busy_s = self._busy_s()
+            hangs = busy_s > _HANGS_AFTER_S
+            return Report(
+                name=self._name,
+                written=self._written,
+                waiting=len(self._items),
+                failures=self._failures,
+                lost=self._lost,
+                last_fault=f"has not come back for {busy_s:.0f} s" if hangs else self._last_fault,
+                faulty=self._faulty or hangs or self._abandoned,
+                abandoned=self._abandoned,
+            )
+
+    def wait_empty(self, within_s: float) -> bool:
+        """Wait until nothing waits and nothing is being written."""
+        with self._changed:
+            return self._changed.wait_for(self._idle, max(0.0, within_s))
+
+    def mark(self) -> int:
+        """How many items it has been handed so far."""
+        with self._changed:
+            return self._handed
+
+    def wait_until_taken(self, mark: int, within_s: float) -> None:
+        """Wait until what was handed over before the mark was taken; not for a sink in trouble."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken(mark), max(0.0, within_s))
+
+    def _taken(self, mark: int) -> bool:
+        return self._written + self._lost >= mark or self._faulty or self._busy_s() > _HANGS_AFTER_S
+
+    def wait_for_room(self, within_s: float) -> None:
+        """Wait until another item may wait here; not for a sink in trouble."""
+        with self._changed:
+            self._changed.wait_for(self._has_room, max(0.0, within_s))
+
+    def _has_room(self) -> bool:
+        return len(self._items) < self._capacity or self._faulty or self._busy_s() > _HANGS_AFTER_S
+
+    def stop(self, patience_s: float, until: float) -> None:
+        """Take nothing more; what waits may be written while an item is, every ``patience_s``.
+
+        Args:
+            patience_s: For how long none may be taken before the rest is given up.
+            until: Monotonic time at which it is in any case.
+        """
+        with self._changed:
+            if self._give_up_at is None:
+                self._give_up_at = min(time.monotonic() + patience_s, until)
+                self._patience_s, self._until = patience_s, until
+            self._changed.notify_all()
+
+    def join(self) -> None:
+        """Wait for the end of the thread, after :meth:`stop`; a thread that is given up is left behind."""
+        while self._thread.is_alive() and (left_s := self._left_s()) > 0:
+            self._thread.join(left_s)
+        with self._changed:
+            if self._thread.is_alive() and not self._abandoned:
+                self._abandoned = True
+                self._lose(len(self._items) + (self._busy_since is not None), "it did not end in time")
+                self._items.clear()
+
+    def _left_s(self) -> float:
+        with self._changed:
+            return 0.0 if self._give_up_at is None else self._give_up_at - time.monotonic()
+
+    def _busy_s(self) -> float:
+        """For how long the sink has had an item that it has not taken yet."""
+        return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+
+    def _idle(self) -> bool:
+        return not self._items and self._busy_since is None
+
+    def _run(self) -> None:
+        if self._gives_way:
+            give_way()
+        while (item := self._next()) is not None:
+            fault, again = self._attempt(item[0])
+            with self._changed:
+                self._settle(item[0], fault, again)
+                self._changed.notify_all()
+        self._attempt_close()
+
+    def _next(self) -> tuple[Item] | None:
+        """The next item, in a tuple, once its pause is over; None at the end."""
+        with self._changed:
+            while self._give_up_at is None and (pause_s := self._pause_s()) != 0:
+                self._changed.wait(pause_s)
+            if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
+                self._lose(len(self._items), self._last_fault or "it was too slow to end in time")
+                self._items.clear()
+            if not self._items:
+                return None
+            self._busy_since = time.monotonic()
+            return (self._items.popleft(),)
+
+    def _pause_s(self) -> float | None:
+        """How long to wait before the next item; None until one comes."""
+        return max(0.0, self._not_before - time.monotonic()) if self._items else None
+
+    def _attempt(self, item: Item) -> tuple[str, bool]:
+        """What went wrong, if anything, and whether the item may be tried again."""
+        try:
+            self._write(item)
+        except PcedgeError as error:
+            return error.what, self._retries
+        except Exception as error:  # a sink's own mistake: the next event may still go through
+            return f"{type(error).__name__}: {error}", False
+        return "", False
+
+    def _settle(self, item: Item, fault: str, again: bool) -> None:
+        self._busy_since = None
+        if self._abandoned:
+            return  # it was counted as lost already
+        self._faulty = bool(fault)
+        if not fault:
+            self._written += 1
+            self._backoff.reset()
+            if self._give_up_at is not None:
+                self._give_up_at = min(time.monotonic() + self._patience_s, self._until)
+            return
+        self._failures += 1
+        self._last_fault = fault
+        if again and self._give_up_at is None:
+            self._items.appendleft(item)
+            self._not_before = time.monotonic() + self._backoff.next_s()
+        else:
+            self._lost += 1
+
+    def _attempt_close(self) -> None:
+        try:
+            self._close(None, None, None)
+        except Exception as error:
+            with self._changed:
+                self._failures += 1
+                self._faulty = True
+                self._last_fault = getattr(error, "what", str(error))
+
+    def _lose(self, count: int, why: str) -> None:
+        if count:
+            self._lost += count
+            self._last_fault = why

@@ -1,0 +1,1 @@
+"""Sinks on other machines: MQTT, webhooks, Modbus."""

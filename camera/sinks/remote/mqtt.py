@@ -1,0 +1,221 @@
+"""MQTT: events at quality of service 1, a retained status, and a last will."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pcedge.errors import OutputError
+
+from ...util.broker import Broker, new_client
+from .outbox import Message
+from .posting import Receipt
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+_AT_LEAST_ONCE = 1
+_ACKNOWLEDGED_WITHIN_S = 10.0
+_FAREWELL_S = 1.0
+_RECENT, _RECENT_S = 10_000, 5.0
+
+
+class MqttTransport:
+    """The way to an MQTT broker.
+
+    Events go to ``TOPIC/events/CAMERA``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while
+    connected, ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks. While
+    something has moved at a camera, by its last event, the status says that too:
+    ``{"state": "online", "drift": {"CAMERA": ["light"]}}``.
+
+    A broker that is killed may lose what it has acknowledged: Mosquitto saves what it holds every
+    ``autosave_interval``. So after every break the events acknowledged within the last 5 s before it are sent
+    again, at most 10,000; subscribers tell them by their ids.
+
+    Args:
+        broker: Where it is.
+        topic: What all topics begin with.
+    """
+
+    def __init__(self, broker: Broker, topic: str = "pcedge") -> None:
+        self._broker = broker
+        self._topic = topic.strip("/")
+        self._client: Client | None = None
+        self._hurry: Callable[[], None] = lambda: None
+        self._changed = threading.Condition()
+        # All but the packets is shared with the thread of the client, under the condition's lock.
+        self._connected = False
+        self._closing = False
+        self._why_not = "not connected yet"
+        self._acknowledged: set[int] = set()
+        self._of_no_interest: set[int] = set()  # packets whose numbers will be used again for others
+        # What the client has, and goes on sending over reconnects by itself: message number to packet number.
+        self._packets: dict[int, int] = {}
+        # What was acknowledged of late, with the time, and of that what is to be sent again.
+        self._recent: deque[tuple[float, Message]] = deque(maxlen=_RECENT)
+        self._again: list[Message] = []
+        # Replaced whole, as the client's thread reads it: camera to what has moved there.
+        self._drift: dict[str, list[str]] = {}
+
+    def open(self, hurry: Callable[[], None]) -> None:
+        """Start connecting.
+
+        Raises:
+            MissingExtraError: paho-mqtt is not installed.
+            OptionError: A certificate cannot be used.
+        """
+        self._hurry, self._closing = hurry, False
+        self._client = client = self._new_client()
+        client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
+        client.loop_start()
+
+    def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
+        """Publish messages and yield a receipt for each as the broker acknowledges it.
+
+        Raises:
+            OutputError: There is no connection, it breaks, or no acknowledgement comes.
+        """
+        if not messages and not self._again:
+            return
+        self._require_connection()
+        for message in (*self._again, *messages):
+            self._publish(message)
+        while self._again:  # which grows if the connection breaks and comes back meanwhile
+            self._wait_for(self._again[0])
+            self._again.pop(0)
+        for message in messages:
+            self._wait_for(message)
+            yield Receipt(message.number)
+
+    def close(self) -> None:
+        """Say good-bye and hang up."""
+        client = self._client
+        if client is None:
+            return
+        if self._connected:
+            packet = client.publish(
+                f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True
+            ).mid
+            with self._changed:
+                self._changed.wait_for(lambda: packet in self._acknowledged, _FAREWELL_S)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        client.disconnect()
+        client.loop_stop()
+        self._client = None
+
+    def _new_client(self) -> Client:
+        client = new_client(self._broker, self._topic)
+        client.will_set(f"{self._topic}/status", _state("offline"), _AT_LEAST_ONCE, retain=True)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        return client
+
+    def _publish(self, message: Message) -> int:
+        """Give a message to the client, unless it has it; returns its packet number."""
+        assert self._client is not None
+        if message.number not in self._packets:
+            self._note_drift(message)
+            topic = f"{self._topic}/events/{_level(message.topic)}"
+            self._packets[message.number] = self._client.publish(topic, message.body, _AT_LEAST_ONCE).mid
+        return self._packets[message.number]
+
+    def _note_drift(self, message: Message) -> None:
+        """Tell in the status what the event says has moved, where the one before said otherwise."""
+        assert self._client is not None
+        moved = list(json.loads(message.body).get("drift", {}))
+        if moved == self._drift.get(message.topic, []):
+            return
+        others = {camera: names for camera, names in self._drift.items() if camera != message.topic}
+        self._drift = {**others, message.topic: moved} if moved else others
+        self._tell_online(self._client)
+
+    def _tell_online(self, client: Client) -> None:
+        status = _state("online", self._drift)
+        packet = client.publish(f"{self._topic}/status", status, _AT_LEAST_ONCE, retain=True).mid
+        with self._changed:
+            self._of_no_interest.add(packet)
+
+    def _wait_for(self, message: Message) -> None:
+        packet = self._publish(message)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: packet in self._acknowledged or not self._connected or self._closing,
+                _ACKNOWLEDGED_WITHIN_S,
+            )
+            if packet in self._acknowledged:
+                self._acknowledged.discard(packet)
+                del self._packets[message.number]
+                self._remember(message)
+                return
+        self._require_connection()
+        with self._changed:  # a broker that is there and silent gets everything anew
+            self._of_no_interest.update(self._packets.values())
+            self._packets.clear()
+        raise self._failed(f"no acknowledgement within {_ACKNOWLEDGED_WITHIN_S:.0f} s")
+
+    def _remember(self, message: Message) -> None:
+        now = time.monotonic()
+        self._recent.append((now, message))
+        while self._recent[0][0] < now - _RECENT_S:
+            self._recent.popleft()
+
+    def _require_connection(self) -> None:
+        if not self._connected or self._closing:
+            raise self._failed(self._why_not)
+
+    def _failed(self, why: str) -> OutputError:
+        return OutputError(
+            f"MQTT broker {self._broker.host}:{self._broker.port}: {why}.", "Events wait on disk until it is."
+        )
+
+    def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._lost(f"refused the connection: {reason}")
+            return
+        self._tell_online(client)
+        with self._changed:
+            self._again += [message for _, message in self._recent]
+            self._recent.clear()
+            self._connected = True
+        self._hurry()
+
+    def _on_connect_fail(self, _client: Client, _data: Any) -> None:
+        # The client does not say which of the two it was.
+        untrusted = ", or its certificate is not trusted" if self._broker.tls is not None else ""
+        self._lost(f"cannot be reached{untrusted}")
+
+    def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if self._connected:
+            self._lost(f"the connection broke: {reason}")
+
+    def _on_publish(self, _client: Client, _data: Any, packet: int, _reason: Any, _properties: Any) -> None:
+        with self._changed:
+            if packet in self._of_no_interest:
+                self._of_no_interest.discard(packet)
+            else:
+                self._acknowledged.add(packet)
+            self._changed.notify_all()
+
+    def _lost(self, why: str) -> None:
+        with self._changed:
+            self._connected = False
+            self._why_not = why
+            self._changed.notify_all()
+
+
+def _state(state: str, drift: Mapping[str, Sequence[str]] | None = None) -> str:
+    return json.dumps({"state": state, **({"drift": drift} if drift else {})})
+
+
+def _level(name: str) -> str:
+    """A camera's name as one level of a topic."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "camera"

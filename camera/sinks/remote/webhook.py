@@ -1,0 +1,110 @@
+"""A webhook: events sent to an address by HTTP POST."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pcedge.errors import OptionError, OutputError
+
+from ...util.addresses import redact
+from ...util.credentials import Secret
+from .outbox import Message
+from .posting import Receipt
+
+# What only this very event can cause; any other answer may change when somebody puts the far side right.
+_NEVER = {400, 409, 413, 415, 422}
+_ENOUGH_OF_AN_ANSWER = 1 << 16
+
+
+class WebhookTransport:
+    """Sends each event as a POST with a JSON body; any answer from 200 to 299 takes it.
+
+    ``Idempotency-Key`` is the event's key: the same when it is sent again. Redirects are not followed. A
+    login in the address is sent as ``Authorization: Basic``.
+
+    Args:
+        url: ``http://`` or ``https://``; messages show it without passwords and tokens.
+        token: Sent as ``Authorization: Bearer ...`` if given.
+        timeout_s: How long to wait for the connection, and for each part of the answer.
+
+    Raises:
+        OptionError: ``url`` is no such address.
+    """
+
+    def __init__(self, url: str, *, token: Secret | None = None, timeout_s: float = 5.0) -> None:
+        self._shown = redact(url)
+        if not url.lower().startswith(("http://", "https://")):
+            raise OptionError(f"sinks.webhook: {self._shown} is no address.", "Use http:// or https://.")
+        self._url, self._authorization = _without_login(url)
+        if token is not None:
+            self._authorization = f"Bearer {token.value}"
+        self._timeout_s = timeout_s
+        self._opener = urllib.request.build_opener(_NoRedirects)
+
+    def open(self, hurry: Callable[[], None]) -> None:
+        """Nothing is held open between events."""
+
+    def close(self) -> None:
+        """Nothing is held open between events."""
+
+    def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
+        """Send one after the other.
+
+        Raises:
+            OutputError: There is no answer, or one that may become another.
+        """
+        for message in messages:
+            yield Receipt(message.number, refused=self._post(message))
+
+    def _post(self, message: Message) -> str:
+        """Empty, or why the event will never be taken."""
+        try:
+            with self._opener.open(self._request(message), timeout=self._timeout_s) as answer:
+                answer.read(_ENOUGH_OF_AN_ANSWER)
+            return ""
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code in _NEVER:
+                    return f"{self._shown}: refused an event: {error.code} {error.reason}"
+            raise self._failed(f"answered {error.code} {error.reason}") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # The cause is left out: its text may have the whole address in it.
+            raise self._failed(_reason(error)) from None
+
+    def _request(self, message: Message) -> urllib.request.Request:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": message.key, "User-Agent": "pcedge"}
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        return urllib.request.Request(self._url, message.body.encode(), headers, method="POST")
+
+    def _failed(self, why: str) -> OutputError:
+        return OutputError(f"{self._shown}: {why}.", "Events wait on disk until it answers.")
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would arrive as a GET without its event."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none."""
+
+
+def _without_login(url: str) -> tuple[str, str]:
+    """An address without ``user:password@``, and the header that says the same."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, ""
+    basic = base64.b64encode(unquote(login).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), f"Basic {basic}"
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "reason", error)
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    return getattr(cause, "strerror", None) or type(cause).__name__

@@ -1,0 +1,157 @@
+"""Live cameras and network streams, which come back by themselves after they were lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+
+import cv2
+
+from pcedge.errors import CameraError
+
+from ..frames import Frame
+from .drivers import CameraSettings, rgb_of
+from .source import Grabbed, NoFrame, frame_name
+
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 10.0
+
+
+class CameraSource:
+    """A live camera or network stream.
+
+    Opening fails at once when the camera is not there. After that a lost picture, and every attempt
+    to reopen that fails, is a frame with ``fault`` set; attempts are 0.5 s apart at first, then
+    twice as long each time up to 10 s, until a picture arrives again.
+
+    Args:
+        name: What a person calls it, without password.
+        opener: Opens the device; called again for every attempt to reopen. It should set time-outs
+            where the driver has them.
+        hint: What to check when it cannot be opened.
+        settings: What the camera is asked for whenever it is opened.
+        max_reconnects: Attempts without a picture after which to give up; None tries for ever.
+        indices: Numbers for the frames, where they do not start from 0.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        name: str,
+        opener: Callable[[], cv2.VideoCapture],
+        *,
+        hint: str = "",
+        settings: CameraSettings | None = None,
+        max_reconnects: int | None = None,
+        indices: Iterator[int] | None = None,
+    ) -> None:
+        self.name = name
+        self._opener = opener
+        self._hint = hint
+        self._settings = settings or CameraSettings()
+        self._refused: tuple[str, ...] = ()
+        self._max_reconnects = max_reconnects
+        self._capture: cv2.VideoCapture | None = None
+        self._indices = count() if indices is None else indices
+        self._attempts = 0
+        self._pause_s = _FIRST_PAUSE_S
+        self._retry_at = 0.0
+
+    def __enter__(self) -> CameraSource:
+        if self._opened() is None:
+            raise CameraError(f"{self.name}: cannot be opened.", self._hint)
+        if self._refused:
+            self._release()
+            raise CameraError(
+                f"{self.name}: does not do what was asked for: {', '.join(self._refused)}.",
+                "Leave these settings out, or ask for what it can do (v4l2-ctl --all lists it).",
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._release()
+
+    def renewed(self) -> CameraSource:
+        """Return an unopened source of the same camera, which numbers its frames on from here."""
+        return CameraSource(
+            self.name,
+            self._opener,
+            hint=self._hint,
+            settings=self._settings,
+            max_reconnects=self._max_reconnects,
+            indices=self._indices,
+        )
+
+    def read(self, timeout_s: float) -> Frame | NoFrame:
+        """Return the next picture, or a fault when the camera has just been lost or is still lost.
+
+        While it is lost, waits at most ``timeout_s`` for the time of the next attempt. The driver
+        or the network may take longer, up to the time-outs that ``opener`` sets.
+
+        Raises:
+            CameraError: ``max_reconnects`` attempts in a row have brought no picture.
+        """
+        got = self.grab(timeout_s)
+        return got.decode() if isinstance(got, Grabbed) else got
+
+    def grab(self, timeout_s: float) -> Grabbed | Frame | NoFrame:
+        """Like ``read``, but a picture is left to be decoded by whoever wants it."""
+        capture = self._capture
+        if capture is None:
+            wait_s = self._retry_at - time.monotonic()
+            if wait_s > 0:
+                time.sleep(min(wait_s, timeout_s))
+                return NoFrame.YET
+            self._count_attempt()
+            capture = self._opened()
+        if capture is None:
+            return self._lost("the camera cannot be reopened")
+        if not capture.grab():
+            return self._lost("no picture from the camera")
+        # Only a picture proves that the camera is back: some open and then deliver nothing.
+        self._attempts = 0
+        self._pause_s = _FIRST_PAUSE_S
+        return Grabbed(partial(self._decoded, capture, next(self._indices), time.time(), time.monotonic()))
+
+    def _opened(self) -> cv2.VideoCapture | None:
+        capture = self._opener()
+        if not capture.isOpened():
+            capture.release()
+            return None
+        self._refused = self._settings.apply(capture)
+        self._capture = capture
+        return capture
+
+    def _decoded(self, capture: cv2.VideoCapture, index: int, captured_at: float, clock_s: float) -> Frame:
+        arrived, image = capture.retrieve()
+        if not arrived:
+            return self._lost("a picture from the camera cannot be decoded")
+        try:
+            image_rgb = rgb_of(image)
+        except CameraError as error:
+            return self._lost(error.what)
+        return Frame(self.name, index, frame_name(index), captured_at, image_rgb, clock_s=clock_s)
+
+    def _lost(self, fault: str) -> Frame:
+        self._release()
+        self._retry_at = time.monotonic() + self._pause_s
+        fault = f"{fault}; next attempt to reopen it in {self._pause_s:g} s"
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        index = next(self._indices)
+        return Frame(self.name, index, frame_name(index), time.time(), None, fault)
+
+    def _count_attempt(self) -> None:
+        if self._attempts == self._max_reconnects:
+            raise CameraError(
+                f"{self.name}: lost; {self._attempts} attempts to reopen it brought no picture.",
+                self._hint,
+            )
+        self._attempts += 1
+
+    def _release(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None

@@ -1,0 +1,188 @@
+"""A folder of pictures that others put there, watched without reading half-written files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from stat import S_ISREG
+
+from pcedge.errors import CameraError, ImageError
+
+from ..frames import Frame
+from ..images import is_image_name, natural_key, read_image
+from .journal import Journal
+from .source import NoFrame
+
+_POLL_S = 0.2
+# Keys in the journal of files that have gone, before they are dropped from it.
+_GONE_FILES_KEPT = 10_000
+_State = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A file not delivered yet: how it was last seen and since when it has been so."""
+
+    state: _State  # modification time in ns, size in bytes
+    since: float
+
+
+class FolderSource:
+    """The pictures in a folder: first those already there by name, then others as they arrive.
+
+    A file is taken when two looks at the folder, 0.2 s apart, find it with the same size and
+    modification time and it decodes. One that stays unchanged for ``settle_s`` and still does not
+    decode is delivered as a frame with ``fault`` set. A file that is written again later counts as
+    new; one that disappears before it was taken (renamed, removed) is passed over. Hidden files,
+    names with ``.tmp`` or ``.part`` in their suffixes and other kinds of file are ignored.
+
+    Args:
+        path: The folder; its subfolders are not looked into.
+        follow: Wait for more; False ends after what is there at the start.
+        settle_s: How long a file may stay unchanged and undecodable before it is a fault.
+        done: Keys of files that have had their verdict, before a restart say; they are passed over.
+
+    Attributes:
+        passed_over: How many files were.
+    """
+
+    live = False
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        follow: bool = True,
+        settle_s: float = 2.0,
+        done: Journal | None = None,
+    ) -> None:
+        self.passed_over = 0
+        self._done = done
+        self.name = f"folder:{path}"
+        self._path = Path(path)
+        self._follow = follow
+        self._settle_s = settle_s
+        self._indices = count()
+        self._initial: set[str] = set()
+        self._taken: dict[str, _State] = {}
+        self._waiting: dict[str, _Waiting] = {}
+        self._ready: deque[str] = deque()
+        self._next_look = 0.0
+        self._digest = _digest(str(self._path.resolve()))[:8]
+
+    def __enter__(self) -> FolderSource:
+        if not self._path.is_dir():
+            raise CameraError(f"{self._path}: no such folder.", "Create it, or check the path.")
+        self._initial = set(self._scan())
+        self._look()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ready.clear()
+
+    def read(self, timeout_s: float) -> Frame | NoFrame:
+        """Return the next complete picture, waiting about ``timeout_s`` for one.
+
+        Raises:
+            CameraError: The folder has disappeared or cannot be read any more.
+        """
+        give_up_at = time.monotonic() + timeout_s
+        while True:
+            while self._ready:
+                if frame := self._frame(self._ready.popleft()):
+                    return frame
+            if not self._follow and not self._waiting:
+                return NoFrame.END
+            now = time.monotonic()
+            if now >= self._next_look:
+                self._look()
+            elif now >= give_up_at:
+                return NoFrame.YET
+            else:
+                time.sleep(min(self._next_look, give_up_at) - now)
+
+    def _look(self) -> None:
+        """Find out which files have arrived, changed, gone, or stayed as they were."""
+        states = self._scan()
+        if not self._follow:
+            states = {name: state for name, state in states.items() if name in self._initial}
+        self._taken = {name: state for name, state in self._taken.items() if name in states}
+        before, now = self._waiting, time.monotonic()
+        self._pass_over(states)
+        self._waiting = {
+            name: known if (known := before.get(name)) and known.state == state else _Waiting(state, now)
+            for name, state in states.items()
+            if self._taken.get(name) != state
+        }
+        unchanged = [name for name in self._waiting if before.get(name) is self._waiting[name]]
+        self._ready.extend(sorted(unchanged, key=self._turn))
+        self._next_look = time.monotonic() + _POLL_S
+
+    def _pass_over(self, states: dict[str, _State]) -> None:
+        """Count files as taken that had their verdict before."""
+        if self._done is None:
+            return
+        for name, state in states.items():
+            new = self._taken.get(name) != state and name not in self._waiting
+            if new and self._key(name, state) in self._done:
+                self._taken[name] = state
+                self.passed_over += 1
+        if len(self._done) > 2 * len(states) + _GONE_FILES_KEPT:
+            there = [self._key(name, state) for name, state in self._taken.items()]
+            self._done.forget_others(f"file-{self._digest}-", there)
+
+    def _key(self, name: str, state: _State) -> str:
+        """What tells this file, as it is now, from every other."""
+        told = "/".join((name, *map(str, state)))
+        return f"file-{self._digest}-{_digest(told)[:16]}"
+
+    def _turn(self, name: str) -> tuple[int, tuple[list[tuple[str, int]], str]]:
+        arrived_ns = 0 if name in self._initial else self._waiting[name].state[0]
+        return arrived_ns, natural_key(name)
+
+    def _scan(self) -> dict[str, _State]:
+        try:
+            with os.scandir(self._path) as entries:
+                found = [(e.name, _state(e)) for e in entries if is_image_name(e.name)]
+        except OSError as error:
+            raise CameraError(
+                f"{self._path}: the watched folder cannot be read any more: {error.strerror}.",
+                "Check that it still exists and, on a network, that it is mounted.",
+            ) from error
+        return {name: state for name, state in found if state is not None}
+
+    def _frame(self, name: str) -> Frame | None:
+        """Take a file; None when it is not complete after all."""
+        path, waiting = self._path / name, self._waiting[name]
+        image_rgb, fault = None, ""
+        try:
+            image_rgb = read_image(path)
+        except ImageError as error:
+            fault = error.what
+            if time.monotonic() - waiting.since < self._settle_s:
+                return None
+        if _state(path) != waiting.state:
+            return None
+        del self._waiting[name]
+        self._taken[name] = waiting.state
+        self._initial.discard(name)
+        key = self._key(name, waiting.state)
+        return Frame(self.name, next(self._indices), name, time.time(), image_rgb, fault, key)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def _state(file: Path | os.DirEntry[str]) -> _State | None:
+    """None when it is gone or not a file."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return (stat.st_mtime_ns, stat.st_size) if S_ISREG(stat.st_mode) else None

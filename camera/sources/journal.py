@@ -1,0 +1,141 @@
+"""Which files of watched folders have had their verdict, also after a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Collection
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from pcedge.errors import OutputError
+
+_KEY = re.compile(r"file-[0-9a-f]{8}-[0-9a-f]{16}")
+# Far more than the one event that a kill can leave written but not noted.
+_TAIL_BYTES = 1 << 18
+
+
+class Journal:
+    """A file with the key of every file that has had its verdict, one a line; opened and closed by ``with``.
+
+    The event is written first and noted here after it. A kill in between leaves one event that is not noted:
+    on opening, the end of the events file is read to find it.
+
+    Args:
+        path: Of the journal; it and its folder are made if they are missing.
+        events: The file of events, as :class:`~pcedge.camera.JsonLines` writes it.
+    """
+
+    def __init__(self, path: str | Path, events: str | Path) -> None:
+        self._path = Path(path)
+        self._events = Path(events)
+        self._lock = threading.Lock()
+        self._keys: set[str] = set()
+        self._unwritten: list[str] = []
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Journal:
+        """Open it.
+
+        Raises:
+            OutputError: It cannot be read or written.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            noted = set(_KEY.findall(self._path.read_text("utf-8"))) if self._path.exists() else set()
+            self._keys = noted | _written(self._events)
+            self._replace()
+        except OSError as error:
+            raise self._failed(error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, key: str) -> None:
+        """Note that a file has had its verdict.
+
+        Raises:
+            OutputError: That could not be written; it is known nevertheless, and written with the next one.
+        """
+        with self._lock:
+            self._keys.add(key)
+            self._unwritten.append(key)
+            if self._file is None:
+                raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
+            # Begun on a new line, since the one before may have been cut off.
+            lines = "".join(f"\n{one}" for one in self._unwritten).encode()
+            try:
+                if self._file.write(lines) != len(lines):
+                    raise OutputError(f"{self._path}: the disk is full.", "Make room on it.")
+            except OSError as error:
+                raise self._failed(error) from error
+            self._unwritten = []
+
+    def forget_others(self, prefix: str, keys: Collection[str]) -> None:
+        """Drop keys with a prefix, those of one folder, that are not among ``keys``: files that are gone."""
+        with self._lock:
+            self._keys = {key for key in self._keys if not key.startswith(prefix)} | set(keys)
+            try:
+                self._replace()
+            except OSError as error:
+                raise self._failed(error) from error
+
+    def _replace(self) -> None:
+        """Write the whole journal anew, so that a reader sees the old one or the new one."""
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        temporary.write_text("".join(f"\n{key}" for key in sorted(self._keys)), "utf-8")
+        temporary.replace(self._path)
+        if self._file is not None:
+            self._file.close()
+        self._file = self._path.open("ab", buffering=0)
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self._path}: cannot be written: {error.strerror}.",
+            "Check that it may be written to and that the disk has room.",
+        )
+
+
+def is_file_key(key: str) -> bool:
+    """Whether a key is that of a file in a watched folder."""
+    return _KEY.fullmatch(key) is not None
+
+
+def _written(events: Path) -> set[str]:
+    """Keys of the last events that were written."""
+    newest = [events, events.with_name(f"{events.name}.1")]
+    return {key for path in newest if path.exists() for key in _tail_keys(path)}
+
+
+def _tail_keys(path: Path) -> set[str]:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        lines = file.read().split(b"\n")
+    keys = (_key_of(line) for line in lines)
+    return {key for key in keys if is_file_key(key)}
+
+
+def _key_of(line: bytes) -> str:
+    try:
+        found = json.loads(line)
+    except ValueError:  # cut off, by the kill or by where reading began
+        return ""
+    return str(found.get("id", "")) if isinstance(found, dict) else ""

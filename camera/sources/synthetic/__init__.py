@@ -1,0 +1,1 @@
+"""The production line that ships with the product: rendered parts, good and defective."""

@@ -1,0 +1,1 @@
+"""Frames of any number of sources as one iterator."""

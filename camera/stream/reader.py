@@ -1,0 +1,269 @@
+"""One camera's frames, read by a thread of its own that is replaced when it hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from pcedge.errors import CameraError, PcedgeError
+
+from ..frames import Frame
+from ..sources.source import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
+from .slot import Slot
+from .states import CameraState, CameraStatus
+
+_STEP_S = 0.1
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+# A thread in a driver that never returns cannot be ended, only left behind; this many, and no more.
+_MOST_HANGING = 4
+
+
+@dataclass(eq=False)
+class _Run:
+    """One opening of the source, by one thread.
+
+    Attributes:
+        source: Belongs to the thread alone.
+        opened: Whether it could be opened.
+        returned_s: When the driver last came back, with or without a picture.
+        picture_s: When the last picture came.
+        reopens: Whether the source is reopening the camera itself: it said so, and paces itself.
+    """
+
+    source: Source
+    opened: bool = False
+    returned_s: float = field(default_factory=time.monotonic)
+    picture_s: float = field(default_factory=time.monotonic)
+    reopens: bool = False
+    thread: threading.Thread | None = None
+
+
+class Reader:
+    """Reads a source into a :class:`Slot`, and gives up and reopens a capture that stalls.
+
+    Attributes:
+        opened: Whether the source could ever be opened.
+        ended: Whether nothing more will come.
+        error: What it ended with, if that was no ordinary end.
+
+    Args:
+        source: Not yet opened.
+        changed: Its lock guards everything here; it is notified of whatever a consumer may wait for.
+        camera: Name for the frames; empty for the source's own.
+        stall_s: A live source that gives no picture for so long is restarted, if it can be; 0 never does.
+    """
+
+    def __init__(self, source: Source, changed: threading.Condition, camera: str, stall_s: float) -> None:
+        self.camera = camera
+        self.name = camera or source.name
+        self.live = source.live
+        self.slot = Slot(live=source.live, stale_s=stall_s)
+        self.error: BaseException | None = None
+        self.ended = False
+        self.opened = False
+        self._stall_s = stall_s if source.live else 0.0
+        self._changed = changed
+        self._source = source
+        self._stopped = False
+        self._run: _Run | None = None
+        self._left: list[threading.Thread] = []
+        self._state, self._reason = CameraState.STARTING, ""
+        self._restarts = 0
+        self._pause_s, self._restart_at = _FIRST_PAUSE_S, 0.0
+        self._size_wh: tuple[int, int] | None = None
+
+    def start(self) -> None:
+        """Open the source in a thread and begin to read."""
+        run = self._run = _Run(self._source)
+        run.thread = threading.Thread(target=self._pump, args=(run,), name=f"read {self.name}", daemon=True)
+        run.thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to close the source and end; it does as soon as the driver lets it."""
+        self._stopped = True
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread."""
+        thread = self._run.thread if self._run is not None else None
+        if thread is not None:
+            thread.join(max(0.0, timeout_s))
+
+    def status(self) -> CameraStatus:
+        """How the camera is doing."""
+        slot = self.slot
+        return CameraStatus(
+            name=self.name,
+            state=self._state,
+            reason=self._reason,
+            received=slot.received.total,
+            processed=slot.taken.total,
+            dropped=slot.dropped.total,
+            restarts=self._restarts,
+            hanging=len(self._still_hanging()),
+            camera_fps=slot.received.per_second(),
+            processed_fps=slot.taken.per_second(),
+            dropped_fps=slot.dropped.per_second(),
+            size_wh=self._size_wh,
+        )
+
+    def watch_over(self) -> None:
+        """Find out whether the capture stalls, and restart it when it is time; called under the lock."""
+        now = time.monotonic()
+        if self._stopped or self.ended:
+            return
+        if self._run is not None:
+            if self._stall_s and self._stalls(self._run, now):
+                self._give_up(self._run, f"no picture for {self._stall_s:g} s")
+        elif now >= self._restart_at:
+            self._restart()
+
+    def retry(self, reason: str) -> None:
+        """Treat a source that could not be opened at the start like one that was lost; under the lock."""
+        self.ended, self.error, self._run = False, None, None
+        self._lose(CameraState.RECONNECTING, reason)
+
+    @property
+    def renewable(self) -> bool:
+        """Whether the source can be given up and opened anew."""
+        return isinstance(self._source, RenewableSource)
+
+    def _stalls(self, run: _Run, now: float) -> bool:
+        if now - run.returned_s > self._stall_s:
+            return True
+        return not run.reopens and now - run.picture_s > self._stall_s
+
+    def _give_up(self, run: _Run, reason: str) -> None:
+        if not self.renewable:
+            if self._state is not CameraState.STALLED:
+                self._state, self._reason = CameraState.STALLED, reason
+                self._fault(reason)
+            return
+        if run.thread is not None:
+            self._left.append(run.thread)
+        self._run = None
+        self._lose(CameraState.STALLED, reason)
+
+    def _lose(self, state: CameraState, reason: str) -> None:
+        self._state, self._reason = state, reason
+        self._restart_at = time.monotonic() + self._pause_s
+        self._fault(f"{reason}; next attempt to open it in {self._pause_s:g} s")
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+    def _restart(self) -> None:
+        hanging = self._still_hanging()
+        if len(hanging) >= _MOST_HANGING:
+            reason = f"{len(hanging)} reads hang in the driver"
+            if self._state is not CameraState.FAILED:
+                self._fault(f"{reason}; nothing more is tried until one comes back")
+            self._state, self._reason = CameraState.FAILED, reason
+            return
+        assert isinstance(self._source, RenewableSource)
+        self._source = self._source.renewed()
+        self._restarts += 1
+        self._state = CameraState.RECONNECTING
+        self.start()
+
+    def _still_hanging(self) -> list[threading.Thread]:
+        self._left = [thread for thread in self._left if thread.is_alive()]
+        return self._left
+
+    def _fault(self, text: str) -> None:
+        index = self.slot.received.total
+        frame = Frame(
+            self._source.name, index, frame_name(index), time.time(), None, text, camera=self.camera
+        )
+        self.slot.put(frame)
+        self._changed.notify_all()
+
+    def _pump(self, run: _Run) -> None:
+        """Read until stopped or given up; runs in the thread."""
+        error: BaseException | None = None
+        entered = False
+        try:
+            run.source.__enter__()
+            entered = True
+            with self._changed:
+                run.opened = self.opened = True
+                self._changed.notify_all()
+            self._read_all(run)
+        except BaseException as failure:
+            error = failure  # raised again where the frames are taken
+        finally:
+            self._finish(run, error, entered)
+
+    def _read_all(self, run: _Run) -> None:
+        source = run.source
+        read: Callable[[float], Grabbed | Frame | NoFrame] = (
+            source.grab if isinstance(source, GrabbingSource) else source.read
+        )
+        while self._goes_on(run) and (got := read(_STEP_S)) is not NoFrame.END:
+            run.returned_s = time.monotonic()
+            if got is NoFrame.YET:
+                continue
+            with self._changed:
+                if not self._goes_on(run):  # given up while the driver was hanging: another one reads now
+                    return
+                self.slot.came()
+                wanted = not isinstance(got, Grabbed) or self.slot.wants_another()
+                if not wanted:
+                    self._picture_came(run)
+            if wanted:
+                frame = got.decode() if isinstance(got, Grabbed) else got
+                self._deliver(run, replace(frame, camera=self.camera) if self.camera else frame)
+
+    def _goes_on(self, run: _Run) -> bool:
+        return not self._stopped and self._run is run
+
+    def _picture_came(self, run: _Run) -> None:
+        run.picture_s, run.reopens = time.monotonic(), False
+        if self._run is run:
+            self._state, self._reason, self._pause_s = CameraState.RUNNING, "", _FIRST_PAUSE_S
+
+    def _deliver(self, run: _Run, frame: Frame) -> None:
+        with self._changed:
+            # A file waits for its turn; a camera does not.
+            while self._goes_on(run) and not self.slot.takes():
+                self._changed.wait(_STEP_S)
+            if not self._goes_on(run):
+                return
+            if frame.image_rgb is not None:
+                self._size_wh = (frame.image_rgb.shape[1], frame.image_rgb.shape[0])
+                self._picture_came(run)
+            elif self.live:
+                run.reopens = True
+                self._state, self._reason = CameraState.RECONNECTING, frame.fault
+            self.slot.put(frame)
+            self._changed.notify_all()
+
+    def _finish(self, run: _Run, error: BaseException | None, entered: bool) -> None:
+        if entered:
+            try:
+                run.source.__exit__(type(error) if error else None, error, None)
+            except Exception as failure:
+                error = error or failure
+        with self._changed:
+            if self._run is run:
+                self._end(run, error)
+            self._changed.notify_all()
+
+    def _end(self, run: _Run, error: BaseException | None) -> None:
+        """The thread in charge ends: for good, unless only an attempt to reopen has failed."""
+        again = self._restarts > 0 and not run.opened and isinstance(error, CameraError)
+        if again and not self._stopped:
+            self._run = None
+            self._lose(CameraState.RECONNECTING, _words(error))
+            return
+        self.error, self.ended = error, True
+        if error is None:
+            self._state = CameraState.ENDED
+        else:
+            self._state, self._reason = CameraState.FAILED, _words(error)
+            if self.live:
+                self._fault(self._reason)
+
+
+def _words(error: BaseException | None) -> str:
+    return error.what if isinstance(error, PcedgeError) else repr(error)

@@ -1,0 +1,1 @@
+"""What several folders need: pauses, priorities, credentials, connections, databases."""

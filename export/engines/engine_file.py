@@ -1,0 +1,137 @@
+"""Engine files: a TensorRT plan behind a header that says what it was built from, and for what."""
+
+import re
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from pcedge.errors import ExportError
+
+from ..graphs.search_graph import fuse
+from .tensorrt_library import polygraphy_backend, tensorrt_gpu, tensorrt_version
+
+# Two lines of text, so that `head -n 2` shows them; the plan follows.
+_MAGIC = b"pcedge engine 1\n"
+_DIGITS = 12
+_FUSED = ".fused."
+_AGAIN = "Build it again on this device with: pcedge export --trt"
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine file says of itself.
+
+    Attributes:
+        gpu: The GPU it was built on, and works on.
+        tensorrt: The TensorRT version it was built with, and works with.
+        source: Name of the ONNX file it was built from.
+        source_sha256: Digest of that file.
+        inputs: Smallest, usual and largest shape of each input.
+        device_memory_bytes: Memory it needs beside its weights, where TensorRT says so.
+        built: When, as ISO 8601 with time zone.
+    """
+
+    gpu: str
+    tensorrt: str
+    source: str
+    source_sha256: str
+    inputs: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
+    device_memory_bytes: int | None
+    built: str
+
+
+def engine_name(source: Path | None = None, part: Path | None = None) -> str:
+    """File name of an engine for this machine: engines are tied to the GPU and the TensorRT version.
+
+    Args:
+        source: The ONNX file it is built from. Its digest becomes part of the name, so that an engine is
+            never taken for that of another network or precision.
+        part: For the fused network: the search behind that embedder.
+
+    Raises:
+        RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
+    """
+    polygraphy_backend()
+    machine = f"{slug(tensorrt_gpu())}.trt{slug(tensorrt_version())}"
+    if source is None:
+        return f"embedder.{machine}.engine"
+    if part is None:
+        return f"{source.stem}.{machine}.{file_sha256(source)[:_DIGITS]}.engine"
+    digest = sha256(fuse(source, part)).hexdigest()
+    return f"{source.stem}{_FUSED}{machine}.{digest[:_DIGITS]}.engine"
+
+
+def is_fused(engine: str) -> bool:
+    """Whether an engine of that name holds the search too."""
+    return _FUSED in engine
+
+
+def timing_cache_name() -> str:
+    """File name of the measurements that speed up the next build on this machine.
+
+    Raises:
+        RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
+    """
+    polygraphy_backend()
+    return f"{slug(tensorrt_gpu())}.trt{slug(tensorrt_version())}.timing"
+
+
+def write_engine(path: Path, info: EngineInfo, plan: bytes) -> None:
+    """Write an engine file; an existing one is replaced, not written into."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(_MAGIC + msgspec.json.encode(info) + b"\n" + plan)
+
+
+def read_engine(path: Path) -> tuple[EngineInfo, bytes]:
+    """Read an engine file: what it says of itself, and TensorRT's plan.
+
+    Raises:
+        ExportError: It cannot be read, or is not an engine file of this version.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read ({error.strerror}).", _AGAIN) from error
+    header, _, plan = content.removeprefix(_MAGIC).partition(b"\n")
+    if not content.startswith(_MAGIC) or not plan:
+        raise ExportError(f"{path.name} is not an engine that this version of pcedge built.", _AGAIN)
+    try:
+        return msgspec.json.decode(header, type=EngineInfo), plan
+    except msgspec.MsgspecError as error:
+        raise ExportError(f"The header of {path.name} cannot be read ({error}).", _AGAIN) from error
+
+
+def require_this_machine(path: Path, info: EngineInfo) -> None:
+    """Refuse an engine that was built for another GPU or with another TensorRT.
+
+    Raises:
+        ExportError: It was.
+        RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
+    """
+    polygraphy_backend()
+    here = (tensorrt_gpu(), tensorrt_version())
+    if here != (info.gpu, info.tensorrt):
+        raise ExportError(
+            f"{path.name} was built for {info.gpu} with TensorRT {info.tensorrt}; this machine has {here[0]} "
+            f"and TensorRT {here[1]}.",
+            _AGAIN,
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Digest of a file's content, in hexadecimal.
+
+    Raises:
+        ExportError: The file cannot be read.
+    """
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ExportError(
+            f"{path} cannot be read ({error.strerror}).", "Write it again with: pcedge export"
+        ) from error
+
+
+def slug(text: str) -> str:
+    """A name as part of a file name."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")

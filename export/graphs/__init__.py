@@ -1,0 +1,1 @@
+"""ONNX files: written, read, checked, extended by the search."""

@@ -1,0 +1,1 @@
+"""Networks in half precision and in int8."""

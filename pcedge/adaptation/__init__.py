@@ -1,0 +1,1 @@
+"""A bundle adapted to its line: thresholds found anew, good parts taught."""

@@ -1,0 +1,1 @@
+"""A bank that is taught: rows that are added, give way, and come back."""

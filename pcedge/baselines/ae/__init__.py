@@ -1,9 +1,0 @@
-"""A convolutional autoencoder, as the structural-similarity one of Bergmann et al.
-
-Bergmann, Löwe, Fauser, Sattlegger, Steger: "Improving Unsupervised Defect Segmentation by Applying Structural
-Similarity to Autoencoders", 2018, arXiv 1807.02011.
-"""
-
-from .method import METHOD, AeSettings, Autoencoder
-
-__all__ = ["METHOD", "AeSettings", "Autoencoder"]

@@ -1,5 +1,0 @@
-"""What the methods share that learn to draw good images anew and score what they cannot draw."""
-
-from .method import ReconstructionMethod, ReconstructionSettings
-
-__all__ = ["ReconstructionMethod", "ReconstructionSettings"]

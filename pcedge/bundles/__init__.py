@@ -1,0 +1,1 @@
+"""The bundle: one directory a product, every file checked against its manifest."""

@@ -1,0 +1,93 @@
+"""The files of a bundle: each is checked against the manifest before it is used."""
+
+import time
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from pcedge.errors import BundleError
+
+from .manifest import FileInfo, ProductManifest
+
+_SETTLED_NS = 2 * 10**9
+AnyManifest_co = TypeVar("AnyManifest_co", bound=ProductManifest, covariant=True)
+
+
+class _State(NamedTuple):
+    """By what a file is known to be the one that was checked, without reading it again."""
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+
+@dataclass(frozen=True)
+class BundleFiles(Generic[AnyManifest_co]):
+    """A bundle on disk, of whatever method.
+
+    Attributes:
+        directory: Where it is.
+        manifest: What it says of itself.
+    """
+
+    directory: Path
+    manifest: AnyManifest_co
+    _checked: dict[str, _State] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all its files."""
+        return sum(file.size for file in self.manifest.files.values())
+
+    def has(self, name: str) -> bool:
+        """Whether the bundle lists a file, such as ``embedder.onnx``."""
+        return name in self.manifest.files
+
+    def file(self, name: str) -> Path:
+        """Path of a file that was found to be just what the manifest says; it is read once, until it changes.
+
+        Raises:
+            BundleError: The file is not listed, missing, or differs in a single byte.
+        """
+        path = self.directory / name
+        stated = self.manifest.files.get(name)
+        if stated is None:
+            raise BundleError(f"The bundle {self.directory} has no {name}.", "Fit it again.")
+        if not path.is_file():
+            raise BundleError(
+                f"{path} is missing from its bundle.", "Restore the file, or fit the bundle again."
+            )
+        before = _state(path)
+        if self._checked.get(name) == before:
+            return path
+        if describe_file(path) != stated:
+            raise BundleError(
+                f"{path} is not the file that the manifest describes: it was changed or damaged.",
+                "Restore the file, or fit the bundle again.",
+            )
+        # A file may change twice within one tick of the file system's clock: a new one is looked at again.
+        if max(before.modified_ns, before.changed_ns) < time.time_ns() - _SETTLED_NS:
+            self._checked[name] = before
+        return path
+
+    def files_in(self, folder: str) -> list[Path]:
+        """Checked paths of all files below a folder of the bundle, in order of name."""
+        names = sorted(name for name in self.manifest.files if name.startswith(f"{folder}/"))
+        return [self.file(name) for name in names]
+
+
+def describe_file(path: Path) -> FileInfo:
+    """Digest and size of a file."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return FileInfo(sha256=digest.hexdigest(), size=path.stat().st_size)
+
+
+def _state(path: Path) -> _State:
+    stat = path.stat()
+    return _State(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

@@ -1,0 +1,344 @@
+"""The manifest: everything a bundle knows about itself, as typed, immutable values."""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from pcedge.core.preprocessing import Preprocessing
+from pcedge.errors import BundleError, OptionError
+
+from .finetune_record import FinetuneRecord
+
+MANIFEST_FILE = "manifest.json"
+SCHEMA_VERSION = 1
+PATCHCORE = "patchcore"
+# How a bank is searched, besides the approximate indexes that a bundle may keep: exactly with all rows in
+# memory, or exactly with 8-bit codes of them in memory and the rows on disk.
+EXACT, INT8 = "exact", "int8"
+# The factory of an index that is no file in the bundle but the rows in a Milvus.
+MILVUS = "milvus"
+
+EmbeddingKind = Literal["reference", "mean"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The network: architecture, layers used, where its weights came from and their digest.
+
+    ``finetuning`` says how the weights came from others, where they were tuned on a product's good images.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    weights: str
+    weights_sha256: str
+    finetuning: FinetuneRecord | None = None
+
+
+class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The patch embedding: ``reference`` (pooled) or ``mean`` (3x3 mean), its size, its grid of patches.
+
+    ``int8_for`` says for what an int8 network was written, None for one in floating point.
+    """
+
+    kind: str
+    dims: int
+    grid_hw: tuple[int, int]
+    int8_for: Literal["cpu", "tensorrt"] | None = None
+
+
+class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The memory bank and how its rows were chosen.
+
+    ``radius`` is the distance, in the projection the rows were chosen by, within which every training patch
+    has a row; ``guarantee`` says whether it is exact or a bound.
+    """
+
+    rows: int
+    patches: int
+    coreset: str
+    projection_dims: int
+    seed: int
+    radius: float
+    guarantee: str
+    dtype: str = "float32"
+    metric: str = "squared L2"
+
+
+class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Scores above ``score`` are NG, map values above ``map`` are coloured; both from good images only.
+
+    ``held_out`` has the score of every training image against a bank made without its fold. Where REVIEW is
+    asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
+
+    Attributes:
+        review_map: Map values above it have the colours of REVIEW; None in a bundle of an earlier version.
+        groups: The group of each held-out image; empty where every image stands alone.
+        folds: How many folds the images were dealt to; 1 where the bank saw none of them, 0 where a bundle of
+            an earlier version does not say.
+        proven_rate: What is proven of ``false_reject_rate``, see ``pcedge.thresholds.guarantee``.
+        review_proven_rate: What is proven of ``review_rate``.
+        guarantee: The same in words, with its conditions.
+        images: Where ``held_out`` is from, if not from the images fitted on.
+        index: How the bank was searched for these scores.
+        calibration: How the fit was told to hold images out: ``folds`` or ``split``.
+        grouped_by: What it was told of groups: ``folder``, or a regular expression.
+    """
+
+    score: float
+    map: float
+    false_reject_rate: float
+    method: str
+    held_out: dict[str, float]
+    review: float | None = None
+    review_rate: float | None = None
+    review_map: float | None = None
+    groups: dict[str, str] = msgspec.field(default_factory=dict)
+    folds: int = 0
+    proven_rate: float | None = None
+    review_proven_rate: float | None = None
+    guarantee: str = ""
+    images: str = ""
+    index: str = EXACT
+    calibration: Literal["folds", "split"] = "folds"
+    grouped_by: str = ""
+
+
+class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How patch scores become a map."""
+
+    sigma: float
+    upsampling: str = "bilinear, half-pixel centres"
+    smoothing: str = "gaussian, truncated at 4 sigma, border repeats the edge pixel"
+
+
+class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a picture must be to be judged at all, learned from ``images`` nominal pictures.
+
+    Every limit lies ``margin`` times their range beyond the outermost of them, or a fixed smallest distance.
+    ``brightness`` is the mean grey level, ``saturated`` and ``flat_rows`` are shares, ``sharpness`` is the
+    logarithm of the Laplacian's variance over the picture's, ``row_break`` a step between rows in grey
+    levels.
+    ``size_wh`` is None where they differ in size; ``shift`` is a share of the picture's side, None where the
+    scene is not steady, so that the camera's place is not checked.
+    """
+
+    images: int
+    margin: float
+    size_wh: tuple[int, int] | None
+    brightness: tuple[float, float]
+    saturated: float
+    sharpness: float
+    row_break: float
+    flat_rows: float
+    shift: float | None
+
+
+class PrecisionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How a precision did on labelled images when it was exported, with a bank and a threshold of its own.
+
+    Attributes:
+        dataset: The images.
+        good: Good images judged.
+        defective: Defective images judged.
+        image_auroc: None where it is not defined.
+        pixel_auroc: Over all images; None where it is not defined.
+        false_reject_rate: Share of good images that were NG.
+        miss_rate: Share of defective images that were not.
+        flips: Images with another verdict than in float32.
+        bytes: Size of the network's file.
+        frame_ms: Median time from decoded picture to score and map, on the machine that exported.
+    """
+
+    dataset: str
+    good: int
+    defective: int
+    image_auroc: float | None
+    pixel_auroc: float | None
+    false_reject_rate: float | None
+    miss_rate: float | None
+    flips: int
+    bytes: int
+    frame_ms: float
+
+
+class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search that may miss the nearest row costs beside the exact one, on the same frames.
+
+    Attributes:
+        frames: How many frames were searched.
+        source: Which: the golden frames, or a dataset's images.
+        recall: Share of patches for which the nearest row was found, or one as near.
+        proved: Share for which that is certain without the comparison; None where no bound is known.
+        score_error_mean: Mean of (score - exact score) / exact score over frames; never negative.
+        score_error_largest: The largest.
+        flips: Frames whose verdict is another, at the bundle's threshold.
+        good_flips: Those among them that are known to be good, and are rejected now.
+    """
+
+    frames: int
+    source: str
+    recall: float
+    proved: float | None
+    score_error_mean: float
+    score_error_largest: float
+    flips: int
+    good_flips: int
+
+
+class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An approximate index beside the bank: its FAISS factory string, how it is searched, what that costs.
+
+    It belongs to the bank whose digest is ``bank_sha256``, and to no other. Of rows in a Milvus ``factory``
+    is ``milvus``, ``parameters`` its address, empty for the machine's own, and ``file`` empty.
+    """
+
+    factory: str
+    parameters: str
+    candidates: int
+    file: str
+    golden: str
+    bank_sha256: str
+    cost: SearchCost
+
+
+class ScoreInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How patch scores become the image score.
+
+    ``neighbours`` bank rows re-weight the largest patch score (paper, equation 7); 1 for none, as in the
+    official implementation.
+    """
+
+    neighbours: int = 1
+
+
+class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file must be to be trusted."""
+
+    sha256: str
+    size: int
+
+
+class ProductManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What every bundle says of itself, whatever the ``method`` that it was fitted by."""
+
+    schema_version: int
+    pcedge_version: str
+    created: str
+    name: str
+    dataset: str
+    images: int
+    skipped: dict[str, str]
+    preprocessing: Preprocessing
+    threshold: ThresholdInfo
+    map: MapInfo
+    gate: GateInfo | None = None
+    method: str = PATCHCORE
+    files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+
+class Manifest(ProductManifest, frozen=True, kw_only=True):
+    """The contents of ``manifest.json``.
+
+    A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
+    whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did. ``index``
+    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``. ``pictures_mb`` bounds the file
+    with pictures of training images; 0 for none.
+    """
+
+    backbone: BackboneInfo
+    embedding: EmbeddingInfo
+    bank: BankInfo
+    score: ScoreInfo = ScoreInfo()
+    precision: Precision = "fp32"
+    precisions: dict[Precision, PrecisionInfo] = msgspec.field(default_factory=dict)
+    index: str = EXACT
+    indexes: dict[str, IndexInfo] = msgspec.field(default_factory=dict)
+    pictures_mb: float = 0.0
+
+
+AnyManifest = TypeVar("AnyManifest", bound=ProductManifest)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read and check the manifest of a bundle of PatchCore.
+
+    Raises:
+        BundleError: It is missing, damaged, of a newer schema or another method's; the text names the file.
+    """
+    method = method_of(directory)
+    if method != PATCHCORE:
+        raise BundleError(
+            f"{directory / MANIFEST_FILE} is that of {method}; this works with PatchCore's alone.",
+            "pcedge evaluate, export, explain and watch take it. A bundle of PatchCore: pcedge fit DATASET",
+        )
+    return read_manifest_as(Manifest, directory)
+
+
+def method_of(directory: Path) -> str:
+    """The method by which a bundle was fitted.
+
+    Raises:
+        BundleError: Its manifest is missing, damaged or of a newer schema.
+    """
+    method = _head(directory / MANIFEST_FILE, _content(directory)).get("method", PATCHCORE)
+    return method if isinstance(method, str) else PATCHCORE
+
+
+def read_manifest_as(kind: type[AnyManifest], directory: Path) -> AnyManifest:
+    """Read and check a bundle's manifest.
+
+    Raises:
+        BundleError: It is missing, damaged, of a newer schema or of another kind; the text names the file.
+    """
+    path = directory / MANIFEST_FILE
+    content = _content(directory)
+    _head(path, content)
+    try:
+        manifest = msgspec.json.decode(content, type=kind)
+    except OptionError as error:  # the preprocessing checks itself
+        raise BundleError(f"{path}: {error.what}", error.hint) from error
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+    outside = [name for name in manifest.files if ".." in Path(name).parts or Path(name).is_absolute()]
+    if outside:
+        raise BundleError(
+            f"{path} names a file outside its bundle: {outside[0]!r}.",
+            "Do not use this bundle: fit it again, or get it from its source.",
+        )
+    return manifest
+
+
+def _content(directory: Path) -> bytes:
+    path = directory / MANIFEST_FILE
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(
+            f"{directory} is not a bundle: {path} cannot be read ({error.strerror}).",
+            "Make one with: pcedge fit DATASET",
+        ) from error
+
+
+def _head(path: Path, content: bytes) -> dict[str, Any]:
+    """The manifest as plain values, of a schema that this version reads."""
+    try:
+        head = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+    version = head.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} has schema version {version}; this version reads up to {SCHEMA_VERSION}.",
+            "Update it with: pip install --upgrade pcedge",
+        )
+    return head
+
+
+def _damaged(path: Path, error: Exception) -> BundleError:
+    return BundleError(f"{path} is damaged: {error}.", "Restore the file, or fit the bundle again.")

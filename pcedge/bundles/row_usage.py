@@ -1,0 +1,200 @@
+"""Which bank rows good parts resemble: counted while watching, kept beside the bundle."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import INDEX_FILE
+from pcedge.core.arrays import replace_arrays
+from pcedge.core.atomic import alone_with
+from pcedge.errors import PcedgeError
+
+from .bundle import ROW_USAGE_FILE, Bundle
+from .manifest import read_manifest
+
+# Rows which together are the nearest of this share of good parts' patches, the rarest first, are rare.
+RARE_SHARE = 0.1
+_LEARNED_FRAMES = 200
+_SAVE_S = 60.0
+_ENDS_WITHIN_S = 10.0
+
+
+class RowUsage:
+    """Counts how often every row of a bank was the nearest of a good part's patch.
+
+    Counted from the inspecting thread; saved from any.
+
+    Args:
+        directory: The bundle's.
+        bank_sha256: Digest of the bank's file; counts of another bank are not mixed in.
+        rows: Rows of the bank.
+        rare: bool [rows], those that were rarely the nearest at fit; None to learn it from the first 200
+            good frames.
+    """
+
+    def __init__(
+        self, directory: Path, bank_sha256: str, rows: int, rare: NDArray[np.bool_] | None = None
+    ) -> None:
+        self.directory = directory
+        self._bank = bank_sha256
+        self._rare = rare
+        self._frames = 0
+        self._lock = threading.Lock()
+        # All under the lock: what was counted since the last saving, and all that was counted before, also
+        # where the file has gone with its directory.
+        self._new = np.zeros(rows, np.int64)
+        self._last_used = np.zeros(rows)
+        self._saved = np.zeros(rows, np.int64)
+
+    def add(self, rows: NDArray[np.int64]) -> None:
+        """Count a good frame: int64 [patches], the number of every patch's nearest row."""
+        with self._lock:
+            np.add.at(self._new, rows, 1)
+            self._last_used[rows] = time.time()
+            self._frames += 1
+            if self._rare is None and self._frames == _LEARNED_FRAMES:
+                self._rare = rare_rows(self._saved + self._new)
+
+    def rare_share(self, rows: NDArray[np.int64]) -> float | None:
+        """Share of a frame's patches whose nearest row is a rare one; None while that is being learned."""
+        return None if self._rare is None else float(self._rare[rows].mean())
+
+    def save(self) -> None:
+        """Add what was counted since the last time to ``row_usage.npz``.
+
+        Raises:
+            OSError: The bundle's directory cannot be written to; what was counted is kept for the next time.
+        """
+        with self._lock:
+            new, last_used = self._new.copy(), self._last_used.copy()
+        if not new.any():
+            return
+        counts = self._write(new, last_used)
+        with self._lock:
+            self._new -= new
+            self._saved = counts
+
+    def _write(self, new: NDArray[np.int64], last_used: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Add to the file; all that was ever counted."""
+        with alone_with(self.directory):
+            # A bundle that has been given another bank meanwhile has another file too.
+            if _bank_of(self.directory) != self._bank:
+                return self._saved + new
+            stored = read_usage(self.directory, self._bank, len(new))
+            counts, used = (self._saved, np.zeros(len(new))) if stored is None else stored
+            arrays = {
+                "bank_sha256": np.array(self._bank),
+                "counts": counts + new,
+                "last_used": np.maximum(used, last_used),
+            }
+            replace_arrays(self.directory / ROW_USAGE_FILE, arrays)
+            return counts + new
+
+
+class UsageKeeper:
+    """Saves what was counted now and then, in a thread of its own, and once more at the end.
+
+    Args:
+        usages: Asked for those that there are now.
+        on_problem: Told, once for every directory, why counts cannot be kept.
+        every_s: How often.
+    """
+
+    def __init__(
+        self,
+        usages: Callable[[], Iterable[RowUsage]],
+        on_problem: Callable[[PcedgeError], None],
+        *,
+        every_s: float = _SAVE_S,
+    ) -> None:
+        self._usages = usages
+        self._on_problem = on_problem
+        self._every_s = every_s
+        self._told: set[Path] = set()
+        self._seen: list[RowUsage] = []
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="row usage", daemon=True)
+
+    def __enter__(self) -> "UsageKeeper":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.set()
+        self._thread.join(_ENDS_WITHIN_S)
+        self._save_all()
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._every_s):
+            self._save_all()
+
+    def _save_all(self) -> None:
+        # One that has been replaced since the last time is saved once more.
+        now = list(self._usages())
+        for usage in [*now, *(one for one in self._seen if one not in now)]:
+            try:
+                usage.save()
+            except OSError as error:
+                self._tell(usage.directory, error)
+        self._seen = now
+
+    def _tell(self, directory: Path, error: OSError) -> None:
+        if directory in self._told:
+            return
+        self._told.add(directory)
+        self._on_problem(
+            PcedgeError(
+                f"{directory / ROW_USAGE_FILE} cannot be written: {error.strerror or error}.",
+                "Inspecting goes on; let this user write to the bundle to keep which bank rows are used.",
+            )
+        )
+
+
+def usage_of(bundle: Bundle, rare: NDArray[np.bool_] | None) -> RowUsage:
+    """Count for the bank of a bundle; ``rare`` as in :class:`RowUsage`."""
+    rows = bundle.manifest.bank.rows
+    return RowUsage(bundle.directory, bundle.manifest.files[INDEX_FILE].sha256, rows, rare)
+
+
+def read_usage(
+    directory: Path, bank_sha256: str, rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Counts, int64 [rows], and when each was used last, float64 [rows], Unix seconds; 0 for never.
+
+    None where nothing was counted yet of this bank, or the file is damaged.
+    """
+    try:
+        with (directory / ROW_USAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            bank, counts, last_used = (stored[name] for name in ("bank_sha256", "counts", "last_used"))
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile):
+        return None
+    if str(bank) != bank_sha256 or not counts.shape == last_used.shape == (rows,):
+        return None
+    return counts.astype(np.int64), last_used.astype(np.float64)
+
+
+def rare_rows(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool [rows]: the rows counted least, which together have at most a tenth of all counts."""
+    order = np.argsort(counts, kind="stable")
+    within = np.cumsum(counts[order]) <= RARE_SHARE * counts.sum()
+    rare = np.zeros(len(counts), np.bool_)
+    rare[order[within]] = True
+    return rare
+
+
+def _bank_of(directory: Path) -> str:
+    with suppress(PcedgeError, KeyError):
+        return read_manifest(directory).files[INDEX_FILE].sha256
+    return ""

@@ -1,0 +1,276 @@
+"""``pcedge calibrate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pcedge.cli.options import options, recipe
+from pcedge.core.defaults import DEFAULT_MODELS
+from pcedge.errors import OptionError
+
+if TYPE_CHECKING:
+    from pcedge.adaptation.calibrating import CalibrationResult, Change
+    from pcedge.bundles.bundle import Bundle
+
+
+def calibrate(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[BUNDLE] IMAGES...",
+            help="The bundle (its directory, or its name below --models; without it, the current one), then "
+            "new pictures of good parts, or folders of them. For a false-reject rate of 1 % at least 99.",
+            show_default=False,
+        ),
+    ],
+    false_reject_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of good parts that may be called NG. Without it, the bundle's own.",
+            show_default=False,
+        ),
+    ] = None,
+    review_rate: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of good parts that may be called REVIEW or NG. Without it, the bundle's own.",
+            show_default=False,
+        ),
+    ] = None,
+    groups: recipe.Groups = None,
+    keep_gate: Annotated[
+        bool,
+        typer.Option(
+            "--keep-gate",
+            help="Leave the frame gate as it is, and leave out pictures that it turns away.",
+        ),
+    ] = False,
+    keep_suspicious: Annotated[
+        bool,
+        typer.Option(
+            "--keep-suspicious",
+            help="Pictures that stand far out may set the threshold: they were looked at, and are good.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what the thresholds would be, and change nothing.")
+    ] = False,
+    model: options.Model = None,
+    models: options.ModelsDir = DEFAULT_MODELS,
+    runtime: options.Runtime = "auto",
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Find the thresholds anew, on new good pictures of this camera and this light. Needs no PyTorch.
+
+    The pictures go through the inspector that watch runs. The bank has not seen them, so the false-reject
+    rate is proven: of new good parts that come about as they did, no more are NG, on average. Pictures that
+    the bank was learned from are left out. Use pictures of as many parts as there are, taken as they come:
+    what was sorted out by hand says nothing about the rest.
+
+    From 20 pictures on the frame gate (light, focus, place) is learned anew from them too, without those that
+    are unlike the others; drift is measured against them from then on.
+
+    Every precision in the bundle gets thresholds of its own. The bundle is replaced whole; a running watch
+    takes it over.
+
+    Exit codes: 0 done; 1 the pictures cannot be used, or are too few for the rate.
+    """
+    from pcedge.adaptation.calibrating import CalibrationOptions
+    from pcedge.adaptation.calibrating import calibrate as calibrate_bundle
+    from pcedge.cli.console import progress_bars
+    from pcedge.inspection.runtimes import runtime_kind
+
+    from .index import note_index
+
+    bundle, places = _bundle_and_places(what, model, models)
+    note_index(bundle)
+    chosen = CalibrationOptions(
+        false_reject_rate=false_reject_rate,
+        review_rate=review_rate,
+        groups=groups,
+        keep_gate=keep_gate,
+        keep_suspicious=keep_suspicious,
+        dry_run=dry_run,
+        runtime=runtime_kind(runtime),
+        device=device,
+    )
+    with progress_bars() as progress:
+        result = calibrate_bundle(bundle, places, chosen, progress)
+    if json:
+        _print_json(result)
+    else:
+        _print_result(result)
+
+
+def _bundle_and_places(what: list[str], model: str | None, models: Path) -> "tuple[Bundle, list[Path]]":
+    """The bundle, which the first word names if it is one, and where the pictures are."""
+    from pcedge.bundles.bundle import bundle_names, find_bundle
+    from pcedge.bundles.manifest import MANIFEST_FILE
+
+    first = what[0]
+    if model is None and ((Path(first) / MANIFEST_FILE).is_file() or first in bundle_names(models)):
+        model, what = first, what[1:]
+    if not what:
+        raise OptionError(
+            f"{first} is a bundle, and no pictures are named.",
+            f"Name new pictures of good parts: pcedge calibrate {first} FOLDER",
+        )
+    return find_bundle(model, models), [Path(one) for one in what]
+
+
+def _print_json(result: "CalibrationResult") -> None:
+    import json
+
+    print(
+        json.dumps(
+            {
+                "bundle": str(result.bundle.directory),
+                "written": result.written,
+                "images": result.images,
+                "units": result.units,
+                "smallest_rate": 1 / (result.units + 1),
+                "skipped": result.skipped,
+                "training_images": result.learned,
+                "suspicious": result.suspicious,
+                "gate": {
+                    "renewed": result.gate.limits is not None,
+                    "images": result.gate.images,
+                    "turned_away_before": dict(result.gate.turned_away),
+                },
+                "precisions": {name: _facts(change) for name, change in result.changes.items()},
+            },
+            allow_nan=False,
+        )
+    )
+
+
+def _facts(change: "Change") -> dict[str, object]:
+    before, after = change.before, change.after
+    return {
+        "threshold_before": before.score,
+        "threshold": after.score,
+        "map_threshold_before": before.map,
+        "map_threshold": after.map,
+        "review_threshold_before": before.review,
+        "review_threshold": after.review,
+        "false_reject_rate": after.false_reject_rate,
+        "review_rate": after.review_rate,
+        "rejected_before": change.rejected_before,
+        "reviewed_before": change.reviewed_before,
+        "guarantee": after.guarantee,
+    }
+
+
+def _print_result(result: "CalibrationResult") -> None:
+    from rich.table import Table
+
+    from pcedge.cli.console import model_option, out, say
+
+    verb = "Calibrated" if result.written else "Dry run: would calibrate"
+    groups = f" in {result.units} groups" if result.units < result.images else ""
+    table = Table(
+        title=f"{verb} {result.bundle.manifest.name} on {result.images} new good images{groups}",
+        title_justify="left",
+        title_style="bold",
+    )
+    for heading in ("", "before", "now", "asked for", "above the old one"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    several = len(result.changes) > 1
+    for precision, change in result.changes.items():
+        called = f"{precision}: " if several else ""
+        for row in _rows(change):
+            table.add_row(f"{called}{row[0]}", *row[1:])
+    out.print(table)
+    own = result.changes[result.bundle.manifest.precision]
+    say("{guarantee}", guarantee=own.after.guarantee[0].upper() + own.after.guarantee[1:])
+    say(
+        "{units} support a rate of {rate} at best.",
+        units=f"{result.units} {'groups' if groups else 'images'}",
+        rate=f"{1 / (result.units + 1):.2%}",
+    )
+    _print_gate(result)
+    _print_notes(result, own)
+    if result.written:
+        say(
+            "Next: [bold]pcedge verify{model}[/], or let watch do it: one that runs takes the bundle over.",
+            model=model_option(result.bundle.directory),
+        )
+
+
+def _rows(change: "Change") -> list[tuple[str, str, str, str, str]]:
+    before, after = change.before, change.after
+    rows = [
+        (
+            "NG above",
+            f"{before.score:.4g}",
+            f"{after.score:.4g}",
+            f"{after.false_reject_rate:.2%}",
+            f"{change.rejected_before:.2%}",
+        )
+    ]
+    if before.review is not None or after.review is not None:
+        rows.append(
+            (
+                "REVIEW above",
+                _number(before.review),
+                _number(after.review),
+                "-" if after.review_rate is None else f"{after.review_rate:.2%}",
+                "-" if change.reviewed_before is None else f"{change.reviewed_before:.2%}",
+            )
+        )
+    return [*rows, ("coloured above", f"{before.map:.4g}", f"{after.map:.4g}", "", "")]
+
+
+def _print_gate(result: "CalibrationResult") -> None:
+    """What became of the frame gate."""
+    from pcedge.adaptation.new_gate import FEWEST_FOR_GATE
+    from pcedge.cli.console import say
+
+    gate = result.gate
+    if gate.limits is None:
+        more = f": {FEWEST_FOR_GATE} pictures are needed to learn it anew" * (gate.images < FEWEST_FOR_GATE)
+        say("The frame gate stays as it is{more}.", more=more)
+        return
+    say("The frame gate (light, focus, place) is learned anew from these {count}.", count=gate.images)
+    if gate.turned_away:
+        name, reason = next(iter(gate.turned_away.items()))
+        say(
+            "[yellow]It turned away {count} of them until now:[/] {name}: {reason}",
+            count=len(gate.turned_away),
+            name=name,
+            reason=reason,
+        )
+
+
+def _print_notes(result: "CalibrationResult", own: "Change") -> None:
+    """What a person should look at before trusting the new thresholds."""
+    from pcedge.cli.console import say
+
+    if result.unchecked:
+        say("[yellow]The bundle does not say which images it was learned from:[/] see that none is here.")
+    if result.learned:
+        name, training = next(iter(result.learned.items()))
+        say(
+            "[yellow]{count} left out, the bank was learned from them:[/] {name} is {training}.",
+            count=len(result.learned),
+            name=name,
+            training=training,
+        )
+    for name, reason in list(result.skipped.items())[:5]:
+        say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
+    if len(result.skipped) > 5:
+        say("[yellow]Skipped[/] {count} more.", count=len(result.skipped) - 5)
+    if result.suspicious:
+        worst = ", ".join(f"{name} ({score:.4g})" for name, score in list(result.suspicious.items())[:5])
+        say("[yellow]Look at these, they stand far out:[/] {worst}", worst=worst)
+    if own.after.score > own.before.score * 1.5:
+        say(
+            "[yellow]The threshold is much higher than before:[/] defects that were found may pass now. "
+            "Measure them with pcedge evaluate, or teach the bank what is new."
+        )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

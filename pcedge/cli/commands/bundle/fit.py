@@ -1,0 +1,241 @@
+"""``pcedge fit``."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pcedge.cli.options import options, recipe, tuning
+from pcedge.core.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTURES_MB
+from pcedge.errors import OptionError
+
+if TYPE_CHECKING:
+    from pcedge.fitting.fit_options import FitOptions
+    from pcedge.fitting.fitting import FitResult
+
+
+def fit(
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images; "
+            "pcedge datasets lists the layouts.",
+            show_default=False,
+        ),
+    ],
+    layout: options.Layout = None,
+    backbone: recipe.Backbone = None,
+    weights: recipe.Weights = None,
+    layers: recipe.Layers = None,
+    preset: recipe.Preset = "whole",
+    image_size: recipe.ImageSize = None,
+    crop: recipe.Crop = None,
+    embedding: recipe.Embedding = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            help="Use the exported network and the preprocessing of this bundle (its directory, or its name "
+            "below --models). Needs no PyTorch, and both products share one loaded network.",
+            show_default=False,
+        ),
+    ] = None,
+    finetune: tuning.Finetune = None,
+    finetune_epochs: tuning.Epochs = None,
+    finetune_lr: tuning.LearningRate = None,
+    finetune_stages: tuning.Stages = None,
+    finetune_minutes: tuning.Minutes = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="patchcore, or one that it is compared with: padim, spade, ae, gan (docs/baselines.md). "
+            "--embedding, --like, --coreset and --neighbours are PatchCore's."
+        ),
+    ] = "patchcore",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of another method than PatchCore, such as dims=100 of padim. May be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
+    coreset: recipe.Coreset = None,
+    neighbours: recipe.Neighbours = 1,
+    false_reject_rate: recipe.FalseRejectRate = None,
+    review_rate: recipe.ReviewRate = None,
+    calibration: recipe.Calibration = "folds",
+    groups: recipe.Groups = None,
+    seed: recipe.Seed = 0,
+    device: options.Device = "auto",
+    memory_gb: recipe.MemoryGb = None,
+    cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
+    pictures_mb: Annotated[
+        float,
+        typer.Option(
+            help="How much of the bundle may be small pictures of the training images, in MB: explanations "
+            "show the nearest normal patch. Those with the most bank rows come first; 0 for none.",
+            min=0,
+        ),
+    ] = DEFAULT_PICTURES_MB,
+    models: options.ModelsDir = DEFAULT_MODELS,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the bundle. Without it, the dataset's folder name.", show_default=False),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Fit PatchCore on good images and write a bundle, which becomes the current one.
+
+    The threshold comes from the good images alone: every image is scored against a bank that was made
+    without its fold.
+
+    With --method, fit a method that PatchCore is compared with; its bundle is evaluated, exported and watched
+    like any other.
+    """
+    from pcedge.bundles.bundle import find_bundle
+    from pcedge.bundles.manifest import PATCHCORE
+    from pcedge.cli.console import progress_bars
+    from pcedge.fitting.fitting import fit as fit_dataset
+
+    _refuse_ensemble(preset)
+    given = (backbone, weights, layers, embedding, image_size, crop)
+    if like and (preset != "whole" or any(option is not None for option in given)):
+        raise OptionError(
+            "--like takes the network and the preprocessing of another bundle as they are.",
+            "Leave out --backbone, --weights, --layers, --embedding, --preset, --image-size and --crop.",
+        )
+    chosen = recipe.fit_options(
+        recipe.Recipe(
+            preset=preset,
+            backbone=backbone,
+            weights=weights,
+            layers=layers,
+            image_size=image_size,
+            crop=crop,
+            embedding=embedding,
+            coreset=coreset,
+            neighbours=neighbours,
+            false_reject_rate=false_reject_rate,
+            review_rate=review_rate,
+            calibration=calibration,
+            groups=groups,
+            seed=seed,
+            device=device,
+            memory_gb=memory_gb,
+            cache_gb=cache_gb,
+            layout=layout,
+        )
+    )
+    same_network = find_bundle(like, models) if like else None
+    tuned = tuning.finetune_options(finetune, finetune_epochs, finetune_lr, finetune_stages, finetune_minutes)
+    chosen = replace(
+        chosen, like=same_network, finetune=tuned, models=models, name=name, pictures_mb=pictures_mb
+    )
+    if method != PATCHCORE:
+        from .fit_baseline import fit_one
+
+        if coreset is not None:
+            raise OptionError(f"--coreset belongs to PatchCore, and {method} has no bank.", "Leave it out.")
+        # What a preset says of layers and embedding is meant for PatchCore.
+        own_embedding = chosen.embedding if embedding else None
+        chosen = replace(chosen, layers=recipe.split_layers(layers), embedding=own_embedding)
+        fit_one(dataset, method, chosen, settings or [], json=json)
+        return
+    if settings:
+        raise OptionError(
+            f"--set {settings[0]} belongs to other methods than PatchCore.", "Name one with --method."
+        )
+    with progress_bars() as progress:
+        result = fit_dataset(dataset, chosen, progress)
+    if json:
+        _print_json(result)
+    else:
+        _print_summary(result, chosen)
+
+
+def _refuse_ensemble(preset: str) -> None:
+    from pcedge.fitting.presets import find_preset
+
+    if find_preset(preset).members:
+        raise OptionError(
+            f"{preset} cannot be a bundle: an ensemble's scores only rank the images of one test set.",
+            f"Evaluate it with: pcedge evaluate DATASET --all --preset {preset}",
+        )
+
+
+def _print_json(result: "FitResult") -> None:
+    import json
+
+    from msgspec import to_builtins
+
+    from .fit_notes import offline_reason
+
+    manifest = result.bundle.manifest
+    print(
+        json.dumps(
+            {
+                "bundle": str(result.bundle.directory),
+                "backbone": manifest.backbone.name,
+                "backbone_weights": manifest.backbone.weights,
+                "offline_default": offline_reason(result),
+                "finetuning": to_builtins(manifest.backbone.finetuning),
+                "images": manifest.images,
+                "skipped": manifest.skipped,
+                "cached": result.cached,
+                "patches": manifest.bank.patches,
+                "bank_rows": manifest.bank.rows,
+                "radius": manifest.bank.radius,
+                "guarantee": manifest.bank.guarantee,
+                "threshold": manifest.threshold.score,
+                "false_reject_rate": manifest.threshold.false_reject_rate,
+                "proven_rate": manifest.threshold.proven_rate,
+                "review_threshold": manifest.threshold.review,
+                "review_rate": manifest.threshold.review_rate,
+                "method": manifest.threshold.method,
+                "calibration_guarantee": manifest.threshold.guarantee,
+                "outliers": result.outliers,
+                "seconds": result.seconds,
+                "bytes": result.bundle.nbytes,
+            }
+        )
+    )
+
+
+def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
+    from pcedge.cli.console import Facts, out, say
+    from pcedge.inspection.runtimes import is_exported
+
+    from .fit_notes import print_notes
+
+    manifest = result.bundle.manifest
+    limit = manifest.threshold
+    table = Facts(f"Fitted {manifest.dataset}")
+    table.add("images", f"{manifest.images}, {result.cached} from the cache, {len(manifest.skipped)} skipped")
+    note = "; the offline default, see below" if result.offline_default else ""
+    table.add("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}{note}")
+    if manifest.backbone.finetuning:
+        tuning.add_to(table, manifest.backbone.finetuning)
+    table.add("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
+    table.add("bank rows", f"{manifest.bank.rows:,}")
+    table.add("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")
+    table.add("size", f"{result.bundle.nbytes / 1e6:,.1f} MB")
+    table.add(
+        "threshold",
+        f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})",
+    )
+    if limit.review is not None and limit.review_rate is not None:
+        table.add("review", f"{limit.review:.4g}, {limit.review_rate:.2%} of good parts (watch --review)")
+    table.add("guarantee", limit.guarantee)
+    times = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
+    table.add("seconds", f"{sum(result.seconds.values()):.1f} ({times})")
+    table.add("bundle", f"{result.bundle.directory} (now current)")
+    out.print(table)
+    print_notes(result, chosen.false_reject_rate)
+    # With --like the network is there already.
+    say(
+        "Next: [bold]pcedge {command}[/]",
+        command="watch --camera 0" if is_exported(result.bundle) else "export",
+    )

@@ -1,0 +1,95 @@
+"""``pcedge fit --method``: of other methods than PatchCore."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pcedge.errors import OptionError
+
+if TYPE_CHECKING:
+    from pcedge.fitting.fit_options import FitOptions
+    from pcedge.methods import BaselineFit
+
+
+def fit_one(
+    dataset: Path, method: str, options: "FitOptions", settings: Sequence[str], *, json: bool
+) -> None:
+    """Fit and print what was made."""
+    from pcedge.cli.console import progress_bars
+    from pcedge.methods import fit_baseline
+
+    given = dict(_pair(one) for one in settings)
+    with progress_bars() as progress:
+        result = fit_baseline(dataset, method, options, given, progress)
+    if json:
+        _print_json(result)
+    else:
+        _print_summary(result, options)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise OptionError(f"--set {text!r} sets nothing.", "Write it as --set NAME=VALUE, such as dims=100.")
+    return name.strip(), value.strip()
+
+
+def _print_json(result: "BaselineFit") -> None:
+    from json import dumps
+
+    from .fit_notes import offline_reason
+
+    manifest = result.bundle.manifest
+    backbone = manifest.backbone
+    print(
+        dumps(
+            {
+                "bundle": str(result.bundle.directory),
+                "method": manifest.method,
+                "settings": manifest.settings,
+                "backbone": backbone.name if backbone else None,
+                "backbone_weights": backbone.weights if backbone else None,
+                "offline_default": offline_reason(result),
+                "images": manifest.images,
+                "skipped": manifest.skipped,
+                "cached": result.cached,
+                "threshold": manifest.threshold.score,
+                "false_reject_rate": manifest.threshold.false_reject_rate,
+                "outliers": result.outliers,
+                "notes": manifest.notes,
+                "seconds": result.seconds,
+                "bytes": result.bundle.nbytes,
+            }
+        )
+    )
+
+
+def _print_summary(result: "BaselineFit", options: "FitOptions") -> None:
+    from pcedge.cli.console import Facts, out, say
+    from pcedge.methods import find_method
+
+    from .fit_notes import print_notes
+
+    manifest = result.bundle.manifest
+    limit, backbone = manifest.threshold, manifest.backbone
+    table = Facts(f"Fitted {manifest.dataset}")
+    table.add("method", find_method(manifest.method).title)
+    table.add("settings", ", ".join(f"{name} = {value}" for name, value in manifest.settings.items()))
+    table.add("images", f"{manifest.images}, {result.cached} from the cache, {len(manifest.skipped)} skipped")
+    if backbone is not None:
+        note = "; the offline default, see below" if result.offline_default else ""
+        table.add("backbone", f"{backbone.name}, {backbone.weights}{note}")
+        table.add("layers", ", ".join(backbone.layers))
+    table.add("grid", f"{manifest.grid_hw[0]} x {manifest.grid_hw[1]}")
+    table.add("size", f"{result.bundle.nbytes / 1e6:,.1f} MB")
+    table.add(
+        "threshold", f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})"
+    )
+    times = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in result.seconds.items())
+    table.add("seconds", f"{sum(result.seconds.values()):.1f} ({times})")
+    table.add("bundle", f"{result.bundle.directory} (now current)")
+    out.print(table)
+    print_notes(result, options.false_reject_rate)
+    for note in manifest.notes:
+        say("[yellow]{note}[/]", note=note)
+    say("Next: [bold]pcedge export[/]")

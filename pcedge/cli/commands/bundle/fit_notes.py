@@ -1,0 +1,53 @@
+"""What ``pcedge fit`` says of a fit beside its facts, whatever the method."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pcedge.fitting.fitting import FitResult
+    from pcedge.methods import BaselineFit
+
+
+def print_notes(result: "FitResult | BaselineFit", asked_rate: float | None) -> None:
+    """Say what a person should look at before trusting the bundle."""
+    from pcedge.cli.console import say
+    from pcedge.thresholds.threshold import DEFAULT_FALSE_REJECT_RATE, images_needed
+
+    manifest, limit = result.bundle.manifest, result.bundle.manifest.threshold
+    if result.offline_default:
+        say("[yellow]{reason}[/]", reason=offline_reason(result))
+    finetuning = manifest.backbone.finetuning if manifest.backbone else None
+    for note in finetuning.notes if finetuning else ():
+        say("[yellow]Fine-tuning:[/] {note}", note=note)
+    for name, reason in list(manifest.skipped.items())[:5]:
+        say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
+    if result.cache_problem:
+        say("[yellow]The cache of features was switched off:[/] {problem}", problem=result.cache_problem)
+    if result.outliers:
+        worst = ", ".join(f"{name} ({score:.4g})" for name, score in list(result.outliers.items())[:5])
+        say("[yellow]Look at these training images, they stand far out:[/] {worst}", worst=worst)
+        if max(result.outliers.values()) >= limit.score:
+            say(
+                "The threshold lies that high because of them: remove those that are not good, or accept "
+                "more false rejects with a larger --false-reject-rate."
+            )
+    if asked_rate is None and limit.false_reject_rate > DEFAULT_FALSE_REJECT_RATE:
+        say(
+            "[yellow]{held} {images} support a false-reject rate of {rate} at best;[/] {needed} would "
+            "support {wanted}.",
+            held=len(set(limit.groups.values()) or limit.held_out),
+            images="groups" if limit.groups else "images held out" if limit.folds == 1 else "images",
+            rate=f"{limit.false_reject_rate:.2%}",
+            needed=images_needed(DEFAULT_FALSE_REJECT_RATE),
+            wanted=f"{DEFAULT_FALSE_REJECT_RATE:.0%}",
+        )
+
+
+def offline_reason(result: "FitResult | BaselineFit") -> str:
+    """Why ``pcedge-s`` was used without being asked for, and how to get the larger network; or nothing."""
+    backbone = result.bundle.manifest.backbone
+    if result.offline_default is None or backbone is None:
+        return ""
+    return (
+        f"No --backbone was named, and {backbone.name} was used: "
+        f"{result.offline_default.what} For the larger network: {result.offline_default.hint}"
+    )

@@ -1,0 +1,151 @@
+"""``pcedge teach``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
+from pcedge.cli.options import options
+from pcedge.core.defaults import DEFAULT_MODELS
+from pcedge.errors import OptionError
+
+from .teach_tables import print_history, print_result
+
+if TYPE_CHECKING:
+    from pcedge.adaptation.teaching import TeachOptions
+    from pcedge.bundles.bundle import Bundle
+
+
+def teach(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BUNDLE] [IMAGES]...",
+            help="The bundle (its directory, or its name below --models; without it, the current one), then "
+            "pictures of good parts that it rejects, or folders of them. Three or more of what is new.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Learn from pictures that may be defects, and let stored examples change their verdicts; "
+            "the log says so.",
+        ),
+    ] = False,
+    max_growth: Annotated[
+        float,
+        typer.Option(
+            help="Taught rows at most, as a share of the fitted ones. Beyond it taught rows that were not "
+            "used for longest make room; fitted rows always stay."
+        ),
+    ] = 0.1,
+    defect: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Store this picture of a defect: a lesson that hides it is refused. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    good: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Store this good picture: a lesson after which it is rejected is refused, and it confirms "
+            "what is new in lessons. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    history: Annotated[bool, typer.Option("--history", help="Show what was taught, and by whom.")] = False,
+    rollback: Annotated[
+        int | None,
+        typer.Option(
+            help="Go back to what the bundle was after this lesson; 0 is as it was fitted.",
+            show_default=False,
+            min=0,
+        ),
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="Who teaches, for the log. Without it, the user.", show_default=False)
+    ] = "",
+    note: Annotated[str, typer.Option(help="A note for the log.", show_default=False)] = "",
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait while another process teaches the same bundle.", min=0)
+    ] = 10.0,
+    model: options.Model = None,
+    models: options.ModelsDir = DEFAULT_MODELS,
+    device: options.Device = "cpu",
+    json: options.Json = False,
+) -> None:
+    """Teach a bundle from good pictures that it rejects; without PyTorch, while it is in use.
+
+    Patches that are far from the bank become rows of it, chosen as the coreset was. A new light or a new
+    batch is in every picture of it, a defect is not: so a picture is learned from only if what is strange in
+    it is in two other pictures of the lesson too. What passes already teaches nothing. A running watch takes
+    the bundle over. Exit code 3 where some pictures were refused, 1 where all were.
+    """
+    from pcedge.adaptation.teaching import TeachOptions, read_log, store_examples
+    from pcedge.adaptation.teaching import rollback as go_back
+    from pcedge.bundles.bundle import find_bundle
+
+    bundle, images = _bundle_and_images(what or [], model, models)
+    asked = [bool(images), bool(defect or good), history, rollback is not None]
+    if sum(asked) != 1:
+        raise OptionError(
+            "Say one thing: pictures to learn from, --defect or --good, --history, or --rollback.",
+            "For example: pcedge teach IMAGES..., or pcedge teach --history",
+        )
+    chosen = TeachOptions(by, note, force, max_growth, device, wait)
+    bundle = bundle or find_bundle(model, models)
+    if history:
+        print_history(bundle, read_log(bundle), json)
+        return
+    if rollback is not None:
+        print_result(go_back(bundle, rollback, chosen), json)
+    elif images:
+        _lesson(bundle, images, chosen, json)
+    else:
+        print_result(store_examples(bundle, defects=defect or [], good=good or [], options=chosen), json)
+
+
+def _lesson(bundle: "Bundle", images: list[Path], chosen: "TeachOptions", json: bool) -> None:
+    from pcedge.adaptation.teaching import teach as teach_bundle
+    from pcedge.cli.console import progress_bars
+
+    with progress_bars() as progress:
+        result = teach_bundle(bundle, images, chosen, progress)
+    print_result(result, json)
+    outcomes = [one.outcome for one in result.images]
+    if "refused" in outcomes:
+        raise typer.Exit(ERROR if set(outcomes) == {"refused"} else PARTLY_DONE)
+
+
+def _bundle_and_images(
+    what: list[str], model: str | None, models: Path
+) -> "tuple[Bundle | None, list[Path]]":
+    """The bundle, if the first word is one, and the pictures; folders stand for what is in them."""
+    from pcedge.bundles.bundle import bundle_names, find_bundle
+    from pcedge.bundles.manifest import MANIFEST_FILE
+    from pcedge.camera import list_images
+
+    bundle = None
+    if what and model is None and not Path(what[0]).is_file():
+        first = what[0]
+        if (Path(first) / MANIFEST_FILE).is_file() or first in bundle_names(models):
+            bundle, what = find_bundle(first, models), what[1:]
+    paths: list[Path] = []
+    for one in map(Path, what):
+        found = list_images(one) if one.is_dir() else [one]
+        if not found:
+            raise OptionError(
+                f"There are no images in {one}.", "Name pictures of good parts, or a folder that holds them."
+            )
+        paths += found
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise OptionError(
+            f"{missing[0]} is neither a picture nor a bundle.",
+            f"Bundles in {models}/: {', '.join(bundle_names(models)) or 'none'}.",
+        )
+    return bundle, paths

@@ -1,0 +1,1 @@
+"""Commands that run at the line and look after it."""

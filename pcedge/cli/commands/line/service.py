@@ -1,0 +1,36 @@
+"""``pcedge service``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def service(
+    config: Annotated[Path, typer.Argument(help="The line's TOML file, as watch takes it.")],
+    install: Annotated[
+        bool,
+        typer.Option("--install", help="Write the unit into /etc/systemd/system instead of printing it."),
+    ] = False,
+    user: Annotated[
+        str | None,
+        typer.Option(help="Who it runs as. Without it: the owner of the file.", show_default=False),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the unit is called.")] = "pcedge-watch",
+) -> None:
+    """Print or install a systemd unit that watches a line for months.
+
+    The unit starts with the machine, restarts what ends or hangs (systemd's watchdog hears from every
+    inspection that it goes on), and may write only below the folder of the TOML file.
+    """
+    from pcedge.cli.console import say
+    from pcedge.line.service import describe_service, install_service
+
+    described = describe_service(config, user=user, name=name)
+    if not install:
+        print(described.unit(), end="")
+        return
+    path = install_service(described)
+    say("Wrote {path}. Start it now and with the machine:", path=path)
+    say("  systemctl daemon-reload && systemctl enable --now {name}", name=described.name)
+    say("See how it is: systemctl status {name}, journalctl -u {name}", name=described.name)

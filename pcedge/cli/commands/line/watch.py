@@ -1,0 +1,280 @@
+"""``pcedge watch``."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from json import dumps as encode
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pcedge.cli.exit_codes import NOT_ALL_OK, PARTLY_DONE
+from pcedge.cli.options import options
+from pcedge.core.defaults import DEFAULT_MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pcedge.camera import CameraStatus, Event, Frame, Inspection, Stream, Summary
+    from pcedge.line.line import Line
+    from pcedge.line.watched import Watched
+
+
+def watch(
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What to watch: 0, v4l2:///dev/video0, rtsp://..., http://..., gst:PIPELINE, a video file, "
+            "folder:DIR, or synthetic: for the made-up line. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A line's file (TOML): cameras with regions, masks, products, triggers; sinks; metrics.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Watch a folder: the pictures in it, then those that arrive.", show_default=False),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="With a folder: stop after the pictures already there.")
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="With a folder: judge pictures that were judged before once more."),
+    ] = False,
+    model: options.Model = None,
+    models: options.ModelsDir = DEFAULT_MODELS,
+    runtime: options.Runtime = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    index: options.Index = None,
+    threshold: options.Threshold = None,
+    review: Annotated[
+        bool,
+        typer.Option(
+            "--review",
+            help="Call parts REVIEW whose score lies between the bundle's threshold and a second, lower one.",
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where events.jsonl and pictures/ go. Without it: inspections/<bundle>.",
+            show_default=False,
+        ),
+    ] = None,
+    save: Annotated[
+        str, typer.Option(help="Pictures to keep, with heatmaps: flagged, all or none.")
+    ] = "flagged",
+    max_frames: Annotated[
+        int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Stop after so many seconds.", min=0, show_default=False)
+    ] = None,
+    frozen_after: Annotated[
+        int,
+        typer.Option(
+            help="A live camera that repeats the same picture so often is INVALID; 0 does not look for it.",
+            min=0,
+        ),
+    ] = 25,
+    drift: Annotated[
+        bool,
+        typer.Option(
+            "--drift/--no-drift",
+            help="Notice when light, focus, position, scores or the share of NG move away from those at fit.",
+        ),
+    ] = True,
+    fail_on_ng: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-ng",
+            help="Exit with 4 unless every frame was OK (INVALID is not OK, and nothing judged is not OK).",
+        ),
+    ] = False,
+    unverified: Annotated[
+        bool,
+        typer.Option(
+            "--unverified",
+            help="Run without proof that this machine scores like the reference; a warning is printed.",
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON line a frame; the default when not on a terminal."),
+    ] = False,
+) -> None:
+    """Watch cameras or folders, judge every frame, and keep heatmaps of what is flagged.
+
+    Every frame becomes one JSON line in events.jsonl: time, camera, frame, score, verdict, latency, regions,
+    files (pictures kept, relative to the folder of events.jsonl).
+    A frame that cannot be judged is INVALID, never OK. A camera that is lost or hangs is opened again, for as
+    long as it takes. Every file of a watched folder gets one verdict, also across restarts. Ctrl-C stops and
+    prints a summary.
+
+    Before the first frame this machine proves, in seconds, that it scores like the reference the bundle was
+    made with, unless it has done so before (pcedge verify); if it does not, nothing is judged.
+    """
+    # Before NumPy is loaded, which reads it then: threads of its products wait in a loop for the next one, on
+    # the cores that the network needs.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+    from pcedge.camera import Tally
+    from pcedge.cli.console import show_error
+    from pcedge.line.line import open_line
+    from pcedge.line.watching import WatchOptions, watch_line
+
+    from .line import Asked, chooser, described_line, results_place
+    from .live import live_view
+
+    line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
+    place = output or results_place(line, base, models)
+    asked = Asked(runtime, device, precision, unverified).over(line)
+    tally = Tally()
+    machine = json or not sys.stdout.isatty()
+    watch_options = WatchOptions(
+        place,
+        max_frames=max_frames,
+        max_seconds=max_seconds,
+        sinks=line.sinks,
+        metrics=line.metrics,
+        batch=line.watch.batch,
+        stall_s=line.watch.stall_s,
+    )
+    with open_line(
+        line,
+        place,
+        models=models,
+        choose=chooser(asked),
+        on_problem=show_error,
+        base=base,
+        follow=not once,
+        again=again,
+        index=index,
+    ) as opened:
+        _say_what_is_watched(opened)
+        with live_view(tally, shown=not machine) as view, _stops_on_signals() as arm:
+
+            def ready(watched: "Watched") -> None:
+                arm(watched.stream)
+                view.watch(watched)
+                _say_what_is_passed_over(opened)
+
+            summary = watch_line(
+                opened,
+                watch_options,
+                on_ready=ready,
+                on_event=_print_line if machine else view.show,
+                on_state=_print_state if machine else None,
+                on_drift=_print_drift if machine else None,
+                tally=tally,
+            )
+    _print_summary(summary, place)
+    if fail_on_ng and not _all_ok(summary):
+        raise typer.Exit(NOT_ALL_OK)
+    if summary.faults:
+        raise typer.Exit(PARTLY_DONE)
+
+
+def _say_what_is_watched(line: "Line") -> None:
+    from pcedge.bundles.bundle import Bundle
+    from pcedge.cli.console import say
+
+    from ..bundle.index import note_index
+
+    runtimes = ", ".join(line.inspector.runtimes)
+    for name in line.sources:
+        inspector = line.inspector.inspector(name)
+        say(
+            "Watching [bold]{source}[/] with [bold]{bundle}[/] on {runtime}, threshold {threshold}.",
+            source=name,
+            bundle=line.inspector.assignment(name).bundle.directory,
+            runtime=runtimes,
+            threshold=f"{inspector.threshold:.4g}",
+        )
+        bundle = line.inspector.assignment(name).bundle
+        if isinstance(bundle, Bundle):
+            note_index(bundle)
+    say("Ctrl-C stops.")
+
+
+def _say_what_is_passed_over(line: "Line") -> None:
+    from pcedge.camera import FolderSource
+    from pcedge.cli.console import say
+
+    for name, source in line.sources.items():
+        if isinstance(source, FolderSource) and source.passed_over:
+            say(
+                "{source}: {count} pictures judged before are passed over; --again judges them too.",
+                source=name,
+                count=source.passed_over,
+            )
+
+
+@contextmanager
+def _stops_on_signals() -> "Iterator[Callable[[Stream], None]]":
+    """Let Ctrl-C and a polite kill end the stream instead of the process, while the block lasts."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def arm(stream: "Stream") -> None:
+        for number in before:
+            signal.signal(number, lambda *_: stream.stop())
+
+    try:
+        yield arm
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_line(event: "Event", _frame: "Frame", _inspection: "Inspection") -> None:
+    try:
+        print(event.to_json(), flush=True)
+    except OSError as error:  # whoever listened is gone; the inspection and its files go on
+        from pcedge.cli.console import say
+
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
+        say("[yellow]Standard output is gone ({reason}); events go to the file only.[/]", reason=error)
+
+
+def _print_state(status: "CameraStatus") -> None:
+    """A line on standard error, where it disturbs no reader of events."""
+    print(encode(status.to_dict()), file=sys.stderr, flush=True)
+
+
+def _print_drift(camera: str, moved: "Mapping[str, str]") -> None:
+    """Likewise."""
+    print(encode({"camera": camera, "drift": dict(moved)}), file=sys.stderr, flush=True)
+
+
+def _print_summary(summary: "Summary", place: Path) -> None:
+    from pcedge.cli.console import err, say
+
+    from .live import drift_table, summary_table
+
+    err.print(summary_table(summary, f"Results in {place}"))
+    if summary.drift:
+        err.print(drift_table(summary.drift))
+    if not summary.frames:
+        say("[yellow]Nothing was judged: no picture came.[/]")
+    if summary.faults:
+        say(
+            "[bold red]{count} results could not be written;[/] the last: {fault}",
+            count=summary.faults,
+            fault=summary.last_fault,
+        )
+
+
+def _all_ok(summary: "Summary") -> bool:
+    return summary.frames > 0 and all(
+        not count or verdict.passes for verdict, count in summary.verdicts.items()
+    )

@@ -1,0 +1,119 @@
+"""The machine itself: room on its disk, its clock, its power."""
+
+import ctypes
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pcedge.core.machine import describe_machine, power_mode
+
+from .finding import Finding, State, fail, ok, warn
+
+_LITTLE_GB, _TOO_LITTLE_GB = 5.0, 1.0
+_TIMEX_BYTES = 512  # more than any system's struct timex
+_NOT_SYNCHRONISED = 5  # TIME_ERROR
+_SLOW_GOVERNORS = {"powersave", "conservative"}
+_FAST_GOVERNORS = {"performance", "schedutil", "ondemand", "interactive", "userspace"}
+MEMORY = Path("/proc/meminfo")
+
+
+def check_disk(folder: Path, subject: str, *, little_gb: float = _LITTLE_GB) -> Finding:
+    """Whether a folder, or the one above that is there, can be written to and has room."""
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"x" * 4096)
+            file.flush()
+        free_gb = shutil.disk_usage(there).free / 1e9
+    except OSError as error:
+        return fail(
+            subject,
+            f"{folder} cannot be written to: {error.strerror}",
+            "Name another, or let this user write.",
+        )
+    shown = f"{folder}: {free_gb:,.1f} GB free"
+    if free_gb < _TOO_LITTLE_GB:
+        return fail(subject, shown, "Make room: results would be lost.")
+    if free_gb < little_gb:
+        return warn(subject, shown, "Make room, or limit what is kept: max_age_days and max_count.")
+    return ok(subject, shown)
+
+
+def check_clock(synchronised: bool | None) -> Finding:
+    """Whether times in events can be trusted.
+
+    Args:
+        synchronised: As :func:`clock_synchronised` tells.
+    """
+    if synchronised is None:
+        return ok("Clock", "whether it is synchronised cannot be told here")
+    if synchronised:
+        return ok("Clock", "synchronised")
+    advice = "Events would have wrong times: sudo timedatectl set-ntp true, or set up chrony."
+    return warn("Clock", "not synchronised with any other", advice)
+
+
+def clock_synchronised() -> bool | None:
+    """What the kernel says of its clock, by adjtimex(2); None where it says nothing."""
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    except (AttributeError, OSError):
+        return None
+    return None if state < 0 else bool(state != _NOT_SYNCHRONISED)
+
+
+def check_power(mode: str | None) -> Finding:
+    """Whether the machine is held back.
+
+    Args:
+        mode: As :func:`pcedge.core.machine.power_mode` tells: of a Jetson its mode, else the governor.
+    """
+    if mode is None:
+        return ok("Power", "how the clock is governed cannot be told here")
+    if mode in _SLOW_GOVERNORS:
+        advice = "Let it run faster: sudo cpupower frequency-set -g performance"
+        return warn("Power", f"the processor is governed by {mode!r}", advice)
+    if mode in _FAST_GOVERNORS or mode.startswith("MAXN"):
+        return ok("Power", mode)
+    advice = "Frames may take longer: sudo nvpmodel -m 0 && sudo jetson_clocks, if it is cooled well enough."
+    return warn("Power", f"power mode {mode}, which is not the fastest", advice)
+
+
+def check_memory(memory: Path = MEMORY) -> Finding:
+    """Whether there is memory left to work with."""
+    try:
+        lines = dict(line.split(":", 1) for line in memory.read_text(encoding="utf-8").splitlines())
+        free_gb = int(lines["MemAvailable"].split()[0]) / 1e6
+    except (OSError, KeyError, ValueError):
+        return ok("Memory", "how much is available cannot be told here")
+    if free_gb < 1:
+        return warn("Memory", f"{free_gb:.1f} GB available", "End other programs, or add swap (zram).")
+    return ok("Memory", f"{free_gb:.1f} GB available")
+
+
+def check_processor() -> Finding:
+    """What computes here."""
+    machine = describe_machine()
+    parts = [machine.board, machine.processor, f"{machine.cores} cores", machine.gpu or "no NVIDIA GPU"]
+    return ok("Machine", f"{machine.system}: {', '.join(part for part in parts if part)}")
+
+
+def check_user(user: int | None = None) -> Finding:
+    """Whether it runs as somebody who can do less harm than root."""
+    user = os.geteuid() if user is None else user
+    if user == 0:
+        return Finding(
+            "User",
+            State.OK,
+            "root",
+            "A service had better have a user of its own: pcedge service line.toml --user NAME",
+        )
+    return ok("User", f"number {user}")
+
+
+def find_power_mode() -> str | None:
+    """The power mode of a Jetson, or how the processor's clock is governed."""
+    return power_mode()

@@ -1,0 +1,1 @@
+"""What everything else stands on: preprocessing, scoring, files that are replaced whole, progress."""

@@ -1,0 +1,1 @@
+"""How the folders of datasets are arranged: one file a layout."""

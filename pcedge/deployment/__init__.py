@@ -1,0 +1,1 @@
+"""A bundle made ready for where it runs: exported, indexed, benchmarked, served."""

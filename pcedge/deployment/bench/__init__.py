@@ -1,0 +1,1 @@
+"""How fast and how accurately a bundle judges on this machine."""

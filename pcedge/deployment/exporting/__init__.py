@@ -1,0 +1,1 @@
+"""The network as ONNX, in other precisions, and as TensorRT engines."""

@@ -1,0 +1,1 @@
+"""Approximate indexes of a bank: compared, stored, chosen."""

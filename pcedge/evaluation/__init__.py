@@ -1,0 +1,1 @@
+"""How well a bundle does: metrics, runs, comparisons, plans, reports."""

@@ -1,0 +1,1 @@
+"""Published results, as files, and what counts as parity with them."""

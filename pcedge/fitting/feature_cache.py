@@ -1,0 +1,307 @@
+"""Embeddings kept from one fit to the next, by what the image file holds and what computed them.
+
+Nothing depends on the cache: it may be deleted at any time, what is damaged in it is computed again, and
+where it cannot be written a fit runs without it.
+"""
+
+import errno
+import os
+import platform
+import re
+import struct
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from itertools import count
+from pathlib import Path
+from secrets import token_hex
+from shutil import disk_usage
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import usable_cores
+from pcedge.core.preprocessing import Preprocessing
+
+_FORMAT = b"pcedge1\n"
+_HEADER = struct.Struct("<8sIII")  # the format, patches, dims, CRC-32 of the file's name and the values
+_ENTRY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{32}\.f32")
+_TEMPORARY = re.compile(_ENTRY.pattern + r"\.([0-9a-f]{16})-\d+\.tmp")
+_ABANDONED_S = 3600
+_CHUNK = 1 << 20
+# Share of the limit that is written between two looks at what other processes did.
+_LOOK_AGAIN = 16
+# The code that decides what a picture becomes.
+_PACKAGES = ("pcedge.core", "pcedge.networks", "pcedge.fitting", "pcedge.camera", "pcedge.export")
+_LIBRARIES = (
+    "pcedge",
+    "numpy",
+    "pillow",
+    "torch",
+    "torchvision",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorrt",
+)
+_PROCESSOR = ("model name", "flags", "CPU implementer", "CPU part", "Features")
+
+
+def content_digest(path: Path) -> str:
+    """Digest of a file's bytes, read in pieces.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    digest = blake2b(digest_size=20)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def embedder_key(
+    *,
+    backbone: str,
+    layers: Sequence[str],
+    weights_sha256: str,
+    embedding: str,
+    preprocessing: Preprocessing,
+    runtime: str,
+    batch: int,
+) -> str:
+    """Digest of everything but the image that decides an embedding, to the last bit.
+
+    Beside the arguments: this product's code, the libraries and the processor. Call it once the runtime is
+    loaded, since only then its device and its number of threads are known.
+
+    Args:
+        backbone: Architecture.
+        layers: Whose outputs are used.
+        weights_sha256: Digest of the tensors.
+        embedding: ``reference`` or ``mean``.
+        preprocessing: How a picture becomes the network's input.
+        runtime: What runs the network and where, as a runtime's ``name`` says.
+        batch: How many images a call of the runtime gets: with another number, networks give other last bits.
+    """
+    stated = (backbone, *layers, weights_sha256, embedding, repr(preprocessing), runtime, str(batch))
+    return _digest([*stated, *_own_code(), *map(_version, _LIBRARIES), *_processors()])
+
+
+class FeatureCache:
+    """Embeddings of images on disk, one file an image, the least recently used removed first.
+
+    Safe to use from several threads, and from several processes at once, which together may exceed the limit
+    by what they add between two looks at the directory: a sixteenth of it each.
+
+    A run removes neither what it used itself nor what a run that began later used: images that do not fit are
+    computed again every time, the others are found every time. The cache never takes more of the disk than it
+    leaves free.
+
+    Args:
+        directory: Made where it does not exist; entries lie in its folder ``features``.
+        max_bytes: Limit of all entries, also those of other embedders; 0 for no cache.
+        embedder_key: What computes the embeddings, from :func:`embedder_key`.
+        shape: Patches an image and values a patch.
+
+    Attributes:
+        problem: Why the cache switched itself off, as a sentence; empty while it works.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int, embedder_key: str, shape: tuple[int, int]) -> None:
+        self.problem = ""
+        self._folder = directory / "features"
+        self._limit = max_bytes
+        self._key = embedder_key
+        self._shape = shape
+        self._entry_bytes = _HEADER.size + 4 * shape[0] * shape[1]
+        self._token = token_hex(8)
+        self._began_ns = time.time_ns()
+        self._order = count()
+        self._lock = threading.Lock()
+        self._ours: set[str] = set()
+        self._older: OrderedDict[str, int] = OrderedDict()
+        self._others_bytes = 0
+        self._unseen_bytes = 0
+        if self.active:
+            with self._or_off():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._look()
+                self._limit = min(max_bytes, (self._others_bytes + disk_usage(self._folder).free) // 2)
+                self._make_room(0)
+                if self._entry_bytes > self._limit:
+                    raise OSError(errno.ENOSPC, f"no room for one image, {self._entry_bytes} bytes")
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is looked up or kept."""
+        return self._limit > 0 and not self.problem
+
+    def load(self, digest: str) -> NDArray[np.float32] | None:
+        """Embeddings [patches, dims] of the image with this content, or None. What is damaged is removed.
+
+        Args:
+            digest: From :func:`content_digest`.
+        """
+        found = None
+        if self.active:
+            with self._or_off():
+                found = self._read(self._name(digest))
+        return found
+
+    def store(self, digest: str, embeddings: NDArray[np.float32]) -> None:
+        """Keep the embeddings [patches, dims] of the image with this content, if there is room."""
+        if not self.active:
+            return
+        name = self._name(digest)
+        rows = np.ascontiguousarray(embeddings, np.float32).reshape(self._shape)
+        with self._or_off():
+            if self._reserve(name):
+                self._write(name, rows)
+
+    @contextmanager
+    def _or_off(self) -> Iterator[None]:
+        """Switch the cache off at the first error of its file system."""
+        try:
+            yield
+        except OSError as error:
+            self.problem = self.problem or (
+                f"The feature cache {self._folder} cannot be used ({error.strerror or error}); "
+                "this run does without it."
+            )
+
+    def _name(self, digest: str) -> str:
+        return f"{digest}-{self._key}.f32"
+
+    def _read(self, name: str) -> NDArray[np.float32] | None:
+        rows = np.empty(self._shape, np.float32)
+        path = self._folder / name
+        try:
+            with path.open("rb") as file:
+                header = file.read(_HEADER.size)
+                length = file.readinto(rows.data.cast("B"))
+                ends = not file.read(1)
+        except FileNotFoundError:
+            return None
+        whole = ends and length == rows.nbytes and header == _header(name, rows)
+        with self._lock:
+            self._others_bytes -= self._older.pop(name, 0)
+            if whole:
+                self._ours.add(name)
+            else:
+                self._ours.discard(name)
+        if not whole:
+            path.unlink(missing_ok=True)
+            return None
+        self._mark(path)
+        return rows
+
+    def _reserve(self, name: str) -> bool:
+        """Make room for an entry of this run and count it; False where there is none, or it is there."""
+        with self._lock:
+            if name in self._ours:
+                return False
+            if self._unseen_bytes >= self._limit // _LOOK_AGAIN:
+                self._look()
+            if not self._make_room(self._entry_bytes):
+                return False
+            self._ours.add(name)
+            self._unseen_bytes += self._entry_bytes
+            return True
+
+    def _make_room(self, needed: int) -> bool:
+        """Remove the least recently used entries, but none of this run or a later one."""
+        needed += self._entry_bytes * len(self._ours)
+        while self._others_bytes + needed > self._limit and self._older:
+            name, size = self._older.popitem(last=False)
+            (self._folder / name).unlink(missing_ok=True)
+            self._others_bytes -= size
+        return self._others_bytes + needed <= self._limit
+
+    def _look(self) -> None:
+        """Find what is there beside the entries of this run, and remove what killed processes left."""
+        found = []
+        self._others_bytes = self._unseen_bytes = 0
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                temporary = _TEMPORARY.fullmatch(entry.name)
+                known = entry.name in self._ours or (temporary and temporary[1] == self._token)
+                if known or not (temporary or _ENTRY.fullmatch(entry.name)):
+                    continue
+                with suppress(FileNotFoundError):  # removed by another process
+                    info = entry.stat(follow_symlinks=False)
+                    if temporary and time.time() - info.st_mtime > _ABANDONED_S:
+                        Path(entry).unlink()
+                        continue
+                    self._others_bytes += info.st_size
+                    # Dates after now come from a clock that was wrong.
+                    of_later_run = self._began_ns <= info.st_mtime_ns <= time.time_ns()
+                    if not (temporary or of_later_run):
+                        found.append((info.st_mtime_ns, entry.name, info.st_size))
+        self._older = OrderedDict((name, size) for _, name, size in sorted(found))
+
+    def _write(self, name: str, rows: NDArray[np.float32]) -> None:
+        temporary = self._folder / f"{name}.{self._token}-{next(self._order)}.tmp"
+        try:
+            # Not forced to the disk: the checksum tells what a power cut spoiled.
+            with temporary.open("wb") as file:
+                file.write(_header(name, rows))
+                file.write(rows.data)
+            self._mark(temporary)
+            temporary.replace(self._folder / name)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _mark(self, path: Path) -> None:
+        """Date an entry to this run, its first image the latest.
+
+        So of one run's entries the last image's is removed first. Another run over these images, in the same
+        order, loses the fewest that way: the other way round each image pushes out the next one needed.
+        """
+        used_ns = self._began_ns - next(self._order)
+        with suppress(FileNotFoundError):  # removed by another process
+            os.utime(path, ns=(used_ns, used_ns))
+
+
+def _header(name: str, rows: NDArray[np.float32]) -> bytes:
+    return _HEADER.pack(_FORMAT, *rows.shape, crc32(rows.data, crc32(name.encode())))
+
+
+def _digest(parts: Iterable[str]) -> str:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(f"{len(part)}:{part}".encode())
+    return digest.hexdigest()
+
+
+def _own_code() -> Iterator[str]:
+    for package in _PACKAGES:
+        for folder in import_module(package).__path__:
+            for path in sorted(Path(folder).rglob("*.py")):
+                yield path.read_text("utf-8")
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processors() -> Iterator[str]:
+    """What computes: networks give other last bits on another processor or with other threads."""
+    yield platform.machine()
+    with suppress(OSError):  # Linux alone has this file
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        yield from sorted({line for line in lines if line.startswith(_PROCESSOR)})
+    yield str(usable_cores())
+    if torch := sys.modules.get("torch"):
+        yield str(torch.get_num_threads())
+        yield from map(torch.cuda.get_device_name, range(torch.cuda.device_count()))

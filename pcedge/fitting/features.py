@@ -1,0 +1,225 @@
+"""From image files to patch embeddings: decoding runs ahead of the network, on other threads."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import usable_cores
+from pcedge.core.preprocessing import Preprocessing
+from pcedge.core.progress import Progress, silent
+from pcedge.datasets import read_content
+from pcedge.errors import ImageError
+from pcedge.export import Runtime
+
+from .feature_cache import FeatureCache, content_digest
+
+BATCH = 8
+_READ_AHEAD = 3 * BATCH
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Patch embeddings of the images that could be used, and why the others could not.
+
+    Attributes:
+        paths: The images, in order.
+        embeddings: float32 [images, patches, dims].
+        skipped: Path to reason.
+        cached: How many images were found in the cache.
+    """
+
+    paths: tuple[Path, ...]
+    embeddings: NDArray[np.float32]
+    skipped: dict[Path, str]
+    cached: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """An image whose embeddings were found in the cache."""
+
+    embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """An image to be embedded: the network's input, and the file's digest if there is a cache."""
+
+    pixels: NDArray[np.float32]
+    digest: str = ""
+
+
+class _Batch:
+    """Pictures on their way through the network; their embeddings go to their rows and to the cache."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        embeddings: NDArray[np.float32],
+        cache: FeatureCache | None,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._runtime = runtime
+        self._embeddings = embeddings
+        self._cache = cache
+        self._pool = pool
+        self._waiting: list[tuple[int, _Picture]] = []
+        self._storing: list[Future[None]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, row: int, picture: _Picture) -> None:
+        self._waiting.append((row, picture))
+        if len(self) == BATCH:
+            self.run()
+
+    def run(self) -> None:
+        """Embed what waits, always as a full batch.
+
+        With another number of images in a call, a network may compute other last bits of an image (seen with
+        one image alone); an image's place in the batch and its company change nothing.
+        """
+        if not self._waiting:
+            return
+        pixels = [picture.pixels for _, picture in self._waiting]
+        pixels += [pixels[-1]] * (BATCH - len(pixels))
+        for (row, _), embeddings in zip(self._waiting, self._runtime.infer(np.stack(pixels)), strict=False):
+            self._embeddings[row] = embeddings
+        self._store()
+        self._waiting.clear()
+
+    def finish(self) -> None:
+        """Wait until the cache has all, so that a disk that is too slow slows the network, not the memory."""
+        for stored in self._storing:
+            stored.result()
+        self._storing.clear()
+
+    def _store(self) -> None:
+        self.finish()
+        if self._cache is None:
+            return
+        for row, picture in self._waiting:
+            if picture.digest:
+                stored = self._pool.submit(self._cache.store, picture.digest, self._embeddings[row])
+                self._storing.append(stored)
+
+
+def embed_images(
+    paths: Sequence[Path],
+    runtime: Runtime,
+    preprocessing: Preprocessing,
+    shape: tuple[int, int],
+    *,
+    progress: Progress = silent,
+    cache: FeatureCache | None = None,
+) -> Features:
+    """Embed images in batches.
+
+    The result is the same to the last bit with and without the cache, whatever it holds.
+
+    Args:
+        paths: Image files.
+        runtime: Runs the embedder.
+        preprocessing: How a picture becomes the network's input.
+        shape: Patches an image and values a patch.
+        progress: Told of images done with, as the stage ``embed``.
+        cache: Where embeddings are looked up first and kept afterwards. With it, an image that changes while
+            it is read is noticed, and skipped.
+    """
+    embeddings = np.empty((len(paths), *shape), np.float32)
+    used: list[Path] = []
+    skipped: dict[Path, str] = {}
+    cached = 0
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+        batch = _Batch(runtime, embeddings, cache, pool)
+        for done, (path, loaded) in enumerate(_load_ahead(pool, paths, preprocessing, cache), 1):
+            match loaded:
+                case ImageError():
+                    skipped[path] = loaded.what
+                case _Known():
+                    embeddings[len(used)] = loaded.embeddings
+                    used.append(path)
+                    cached += 1
+                case _Picture():
+                    batch.add(len(used), loaded)
+                    used.append(path)
+            if done == len(paths):
+                batch.run()
+            progress("embed", done - len(batch), len(paths))
+        batch.finish()
+    return Features(tuple(used), embeddings[: len(used)], skipped, cached)
+
+
+def unusable(paths: Sequence[Path]) -> dict[Path, str]:
+    """Which of these images would be skipped, and why; reads all of them."""
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+        problems = dict(zip(paths, pool.map(_problem, paths), strict=True))
+    return {path: problem for path, problem in problems.items() if problem}
+
+
+def _problem(path: Path) -> str:
+    try:
+        read_content(path)
+    except ImageError as error:
+        return error.what
+    return ""
+
+
+def _load_ahead(
+    pool: ThreadPoolExecutor,
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    cache: FeatureCache | None,
+) -> Iterator[tuple[Path, _Known | _Picture | ImageError]]:
+    """What is to be known of each image, in order."""
+    load = partial(_load, preprocessing=preprocessing, cache=cache)
+    remaining = iter(paths)
+    waiting = deque((path, pool.submit(load, path)) for path in islice(remaining, _READ_AHEAD))
+    while waiting:
+        path, future = waiting.popleft()
+        waiting.extend((later, pool.submit(load, later)) for later in islice(remaining, 1))
+        yield path, future.result()
+
+
+def _load(
+    path: Path, preprocessing: Preprocessing, cache: FeatureCache | None
+) -> _Known | _Picture | ImageError:
+    try:
+        if cache is None or not cache.active:
+            return _Picture(preprocessing.apply(read_content(path)))
+        return _look_up(path, preprocessing, cache)
+    except ImageError as error:
+        return error
+
+
+def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _Known | _Picture:
+    """Read an image unless the cache knows it.
+
+    Raises:
+        ImageError: It cannot be read or shows nothing, or changed while it was read: the digest would be
+            another picture's.
+    """
+    digest = _digest(path)
+    if (embeddings := cache.load(digest)) is not None:
+        return _Known(embeddings)
+    picture = _Picture(preprocessing.apply(read_content(path)), digest)
+    if _digest(path) != digest:
+        raise ImageError(f"{path}: changed while it was read.")
+    return picture
+
+
+def _digest(path: Path) -> str:
+    try:
+        return content_digest(path)
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: does not exist.") from error
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read: {error.strerror or error}.") from error

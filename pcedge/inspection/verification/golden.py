@@ -1,0 +1,185 @@
+"""Golden frames: a few pictures and what the float32 reference made of them at every stage."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import Bank
+from pcedge.bundles.bundle import Bundle
+from pcedge.bundles.manifest import Manifest
+from pcedge.camera import read_image, write_image
+from pcedge.core.scoring import anomaly_map, image_score, reweighted_score
+from pcedge.errors import BundleError, DatasetError, ImageError
+from pcedge.inspection.inspector import Inspector, Stages
+
+FOLDER = "golden"
+_STAGES_FILE = "stages.npz"
+FAULT_SUFFIX = "-with-noise"
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenFrame:
+    """A picture, its name, the reference's stages for it, and the map, float32 [s, s]."""
+
+    name: str
+    image_rgb: NDArray[np.uint8]
+    stages: Stages
+    score_map: NDArray[np.float32]
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        """The reference's embeddings, float32 [patches, dims]."""
+        assert self.stages.embeddings is not None  # the reference does not search on a device
+        return self.stages.embeddings
+
+
+def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDArray[np.uint8]]:
+    """Add the last picture with a square of noise in it, which no good part has."""
+    name, image = list(images.items())[-1]
+    return {**images, f"{name}{FAULT_SUFFIX}": _with_noise(image, seed)}
+
+
+def golden_frames(
+    paths: Sequence[Path], scores: NDArray[np.float32], seed: int
+) -> dict[str, NDArray[np.uint8]]:
+    """The images with the highest, the lowest and the median held-out score, and one with a fault.
+
+    Raises:
+        DatasetError: None of the images can be read any more.
+    """
+    order = np.argsort(scores, kind="stable")[::-1]
+    images = {
+        "highest": _first_readable(paths, order),
+        "lowest": _first_readable(paths, order[::-1]),
+        "median": _first_readable(paths, np.roll(order, -(len(order) // 2))),
+    }
+    return with_fault(images, seed)
+
+
+def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspector: Inspector) -> None:
+    """Run the reference on pictures and store both below ``directory``/golden."""
+    folder = directory / FOLDER
+    folder.mkdir()
+    results = [inspector.stages(image) for image in frames.values()]
+    golden = [
+        GoldenFrame(name, image, stages, inspector.score_map(stages))
+        for (name, image), stages in zip(frames.items(), results, strict=True)
+    ]
+    for frame in golden:
+        write_image(folder / f"{frame.name}.png", frame.image_rgb)
+    arrays: dict[str, Any] = {
+        "names": np.array(list(frames), np.str_),
+        "network_input": np.stack([stages.network_input for stages in results]),
+        "embeddings": np.stack([frame.embeddings for frame in golden]),
+        "squared_distances": np.stack([stages.squared_distances for stages in results]),
+        "rows": np.stack([stages.rows for stages in results]),
+        "score_map": np.stack([frame.score_map for frame in golden]),
+        "score": np.array([stages.score for stages in results]),
+    }
+    np.savez(folder / _STAGES_FILE, **arrays)
+
+
+def write_searched(path: Path, bundle: Bundle, frames: list[GoldenFrame], bank: Bank) -> None:
+    """Store what a bank makes of the reference's embeddings where it is not searched exactly."""
+    manifest = bundle.manifest
+    grid_hw, size = manifest.embedding.grid_hw, manifest.preprocessing.input_size
+    found = [bank.search(frame.embeddings) for frame in frames]
+    arrays: dict[str, Any] = {
+        "squared_distances": np.stack([distances for distances, _ in found]),
+        "rows": np.stack([rows for _, rows in found]),
+        "score_map": np.stack([anomaly_map(distances, grid_hw, size) for distances, _ in found]),
+        "score": np.array([image_score(distances) for distances, _ in found]),
+    }
+    np.savez(path, **arrays)
+
+
+def renew_golden(directory: Path, manifest: Manifest, bank: Bank) -> None:
+    """Store what another bank makes of the embeddings that the reference found; the pictures stay.
+
+    Args:
+        directory: That of the bundle, or one that is to become it; its file is replaced, not written into.
+        manifest: Grid of patches, size of the map, and how patches become a score.
+        bank: The bank.
+    """
+    path = directory / FOLDER / _STAGES_FILE
+    with np.load(path, allow_pickle=False) as stored:
+        arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
+    grid_hw, size = manifest.embedding.grid_hw, manifest.preprocessing.input_size
+    found = [(*bank.search(embeddings), embeddings) for embeddings in arrays["embeddings"]]
+    arrays["squared_distances"] = np.stack([distances for distances, _, _ in found])
+    arrays["rows"] = np.stack([rows for _, rows, _ in found])
+    arrays["score_map"] = np.stack([anomaly_map(distances, grid_hw, size) for distances, _, _ in found])
+    neighbours = manifest.score.neighbours
+    arrays["score"] = np.array([reweighted_score(*one, bank, neighbours) for one in found])
+    path.unlink()
+    np.savez(path, **arrays)
+
+
+def read_golden(bundle: Bundle) -> list[GoldenFrame]:
+    """Read a bundle's golden frames, every file checked.
+
+    Where the bank is searched by an approximate index, distances, map and score are what that index gave when
+    it was made: what is proved then is that it gives the same here.
+
+    Raises:
+        BundleError: There are none, or a file is missing or changed.
+    """
+    paths = {path.name: path for path in bundle.files_in(FOLDER)}
+    if _STAGES_FILE not in paths:
+        raise _no_frames(bundle)
+    index = bundle.manifest.indexes.get(bundle.manifest.index)
+    with ExitStack() as files:
+        stored = files.enter_context(np.load(paths[_STAGES_FILE], allow_pickle=False))
+        searched = stored
+        if index is not None:
+            searched = files.enter_context(np.load(bundle.file(index.golden), allow_pickle=False))
+        names: list[str] = stored["names"].tolist()
+        if not names or not {f"{name}.png" for name in names} <= paths.keys():
+            raise _no_frames(bundle)
+        return [
+            GoldenFrame(
+                name,
+                read_image(paths[f"{name}.png"]),
+                Stages(
+                    stored["network_input"][i],
+                    stored["embeddings"][i],
+                    searched["squared_distances"][i],
+                    searched["rows"][i],
+                    float(searched["score"][i]),
+                ),
+                searched["score_map"][i],
+            )
+            for i, name in enumerate(names)
+        ]
+
+
+def _first_readable(paths: Sequence[Path], order: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The first of the images that is still there: a file may have gone since it was learned from."""
+    for image in order:
+        try:
+            return read_image(paths[image])
+        except ImageError:
+            continue
+    raise DatasetError("None of the training images can be read any more.", "Fit again when they are back.")
+
+
+def _no_frames(bundle: Bundle) -> BundleError:
+    return BundleError(
+        f"The bundle {bundle.directory} has no golden frames, so nothing can be proved of it.",
+        "Fit it again, or get it whole from its source.",
+    )
+
+
+def _with_noise(image_rgb: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    height, width = image_rgb.shape[:2]
+    side = max(8, min(height, width) // 8)
+    top, left = (height - side) // 2, (width - side) // 2
+    noisy = image_rgb.copy()
+    noise = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    noisy[top : top + side, left : left + side] = noise[: height - top, : width - left]
+    return noisy

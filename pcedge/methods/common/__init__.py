@@ -1,0 +1,1 @@
+"""What the methods beside PatchCore share: their bundle, its golden frames, how they are fitted and run."""

@@ -1,0 +1,77 @@
+"""The bundle of a baseline on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcedge.bundles.bundle_files import BundleFiles
+from pcedge.bundles.manifest import EXACT, Precision, read_manifest_as
+from pcedge.core.atomic import recover
+from pcedge.errors import BundleError, OptionError
+
+from .manifest import METHODS, BaselineManifest
+
+# The network, from images to what the method scores, as ONNX.
+DETECTOR_FILE = "detector.onnx"
+
+
+@dataclass(frozen=True)
+class BaselineBundle(BundleFiles[BaselineManifest]):
+    """The bundle of a baseline on disk."""
+
+    @classmethod
+    def open(cls, directory: Path) -> "BaselineBundle":
+        """Read a bundle's manifest; its files are checked as they are used.
+
+        Raises:
+            BundleError: It cannot be read, or is of a method that this version does not know.
+        """
+        recover(directory, remove=False)
+        manifest = read_manifest_as(BaselineManifest, directory)
+        if manifest.method not in METHODS:
+            raise BundleError(
+                f"{directory} was fitted by {manifest.method!r}, which this version does not know.",
+                "Update it with: pip install --upgrade pcedge",
+            )
+        return cls(directory, manifest)
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether it has a network that runs without PyTorch."""
+        return self.has(DETECTOR_FILE)
+
+    def check(self) -> None:
+        """Check every file against the manifest.
+
+        Raises:
+            BundleError: One is missing or changed.
+        """
+        for name in self.manifest.files:
+            self.file(name)
+
+    def in_precision(self, precision: Precision) -> "BaselineBundle":
+        """The bundle itself: baselines compute in float32.
+
+        Raises:
+            BundleError: Another precision is wanted.
+        """
+        if precision != "fp32":
+            raise BundleError(
+                f"The bundle {self.directory} has no network in {precision}: "
+                f"{self.manifest.method} computes in float32.",
+                "Leave out --precision.",
+            )
+        return self
+
+    def searched_by(self, index: str | None) -> "BaselineBundle":
+        """The bundle itself: baselines have no memory bank to be searched by an index.
+
+        Raises:
+            OptionError: An approximate index is named.
+        """
+        if index not in (None, EXACT):
+            raise OptionError(
+                f"The bundle {self.directory} of {self.manifest.method} has no memory bank, "
+                f"so no index {index!r}.",
+                "Leave out --index.",
+            )
+        return self

@@ -1,0 +1,123 @@
+"""Learning PaDiM's Gaussians from a folder of images, within bounded memory."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.core.progress import Progress
+from pcedge.core.scoring import anomaly_map
+from pcedge.core.stopwatch import Stopwatch
+from pcedge.errors import OptionError
+from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
+from pcedge.methods.common.bundle import BaselineBundle
+from pcedge.methods.common.embedding_images import Seen, embed_in_chunks
+from pcedge.methods.common.row_file import RowFile
+from pcedge.methods.method import FitTask
+from pcedge.networks.network import Network
+from pcedge.thresholds.calibration import FOLDS, split_into_folds
+
+from .gaussians import blocks, gaussians_of
+
+GAUSSIANS_FILE = "gaussians.npz"
+WHITENING_FILE = "whitening.npy"
+# Work on a block of positions, on a chunk of images, and the network's own buffers.
+_FIXED = 600_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What was learned, beside the files.
+
+    Attributes:
+        seen: The images.
+        scores: float32 [images used], image scores by Gaussians made without the image's fold.
+        folds: How many folds there were.
+    """
+
+    seen: Seen
+    scores: NDArray[np.float32]
+    folds: int
+
+
+def check_memory(positions: int, dims: int, memory_gb: float | None) -> None:
+    """Check that the matrices of all positions fit into memory, as they must to be used.
+
+    Raises:
+        OptionError: They do not; the text says how many dims would.
+    """
+    budget = available_bytes() * DEFAULT_SHARE if memory_gb is None else memory_gb * GIGA
+    if _FIXED + _matrix_bytes(positions, dims) <= budget:
+        return
+    fitting = int(max(budget - _FIXED, 0) / (4 * positions)) ** 0.5
+    raise OptionError(
+        f"PaDiM with {dims} dims at {positions:,} positions needs "
+        f"{(_FIXED + _matrix_bytes(positions, dims)) / GIGA:.2f} GB of memory, of which its matrices, "
+        f"{_matrix_bytes(positions, dims) / GIGA:.2f} GB, stay in the bundle; {budget / GIGA:.2f} GB may be "
+        "used.",
+        f"Keep fewer: --set dims={int(fitting)} fits." if fitting >= 1 else "Give it more --memory-gb.",
+    )
+
+
+def learn_gaussians(
+    task: FitTask,
+    network: Network,
+    chosen: NDArray[np.int64],
+    staging: Path,
+    watch: Stopwatch,
+    progress: Progress,
+) -> Fitted:
+    """Learn the Gaussians and write them into a directory.
+
+    The features wait in a file without a name there, so that memory does not grow with the images; the
+    positions are then worked through block by block.
+
+    Args:
+        task: The images.
+        network: Gives features [images, positions, dims].
+        chosen: The dims that were chosen, for the record.
+        staging: Where the files go.
+        watch: Takes the time.
+        progress: Told of the stages ``embed`` and ``gaussians``.
+
+    Raises:
+        PcedgeError: The images are too few, or do not support what was asked for.
+    """
+    positions, dims = network.shape
+    with TemporaryFile(dir=staging) as file:
+        with watch.stage("embed"):
+            seen = embed_in_chunks(task, network, lambda rows: _write(file, rows), progress)
+        images = len(seen.used)
+        file.flush()
+        features = np.memmap(file, np.float32, "r", shape=(images, positions, dims))
+        folds = list(split_into_folds(images, FOLDS, task.options.seed))
+        means = np.empty((positions, dims), np.float32)
+        distances = np.empty((images, positions), np.float32)
+        with watch.stage("gaussians"), RowFile(staging / WHITENING_FILE, (dims, dims)) as matrices:
+            for block in blocks(positions, images, dims, len(folds)):
+                mean, whitening, apart = gaussians_of(features[:, block], folds)
+                means[block], distances[:, block] = mean, apart
+                matrices.append(whitening.astype(np.float32))
+                progress("gaussians", block.stop, positions)
+        del features
+    np.savez(staging / GAUSSIANS_FILE, mean=means, dims=chosen)
+    size = network.preprocessing.input_size
+    peaks = [anomaly_map(one, network.embedding.grid_hw, size).max() for one in distances]
+    return Fitted(seen, np.array(peaks, np.float32), len(folds))
+
+
+def _write(file: IO[bytes], rows: NDArray[np.float32]) -> None:
+    file.write(np.ascontiguousarray(rows).data)
+
+
+def _matrix_bytes(positions: int, dims: int) -> int:
+    return 4 * positions * dims * dims
+
+
+def read_gaussians(bundle: BaselineBundle) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Means float32 [positions, dims] and the numbers of the dims, int64 [dims]."""
+    with np.load(bundle.file(GAUSSIANS_FILE), allow_pickle=False) as stored:
+        return stored["mean"], stored["dims"]

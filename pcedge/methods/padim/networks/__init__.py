@@ -1,0 +1,1 @@
+"""PaDiM in PyTorch: its network, and how it is fitted."""

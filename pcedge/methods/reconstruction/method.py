@@ -1,0 +1,72 @@
+"""Methods that score by reconstruction: what they can be told, and how they are restored and exported."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcedge.core.progress import Progress
+from pcedge.errors import OptionError
+from pcedge.export import write_onnx
+from pcedge.fitting.fit_options import FitOptions
+from pcedge.methods.common.bundle import BaselineBundle
+
+from .scorer import Residuals
+from .settings import ReconstructionSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .networks.fitter import ReconstructionFitter
+    from .networks.training import Trainee
+
+# The networks make the picture so much smaller: by averaging, and then by convolutions.
+STRIDE = 32
+
+
+class ReconstructionMethod(ABC):
+    """See :class:`pcedge.methods.Method`; what a method adds is its networks and how they learn.
+
+    ``shrink`` is how many pixels of the network's input, a side, become one of the picture that is drawn.
+    """
+
+    name: str
+    shrink: int
+    title: str
+    settings: type[ReconstructionSettings]
+
+    @abstractmethod
+    def trainee(self, settings: Any, side: int) -> "Trainee":
+        """Its networks, untrained, for pictures of ``side`` pixels."""
+
+    def prepare(self, options: FitOptions, settings: Any, progress: Progress) -> "ReconstructionFitter":
+        """Check that the networks fit the picture size; there is nothing to load."""
+        from .networks.fitter import ReconstructionFitter
+
+        size = options.preprocessing.input_size
+        if size % STRIDE or size < 2 * STRIDE:
+            below = size // STRIDE * STRIDE
+            fits = [one for one in (below, below + STRIDE) if one >= 2 * STRIDE]
+            raise OptionError(
+                f"{self.name} makes pictures {STRIDE} times smaller, and {size} px is no multiple of that, "
+                "or too small.",
+                f"Choose --image-size {' or '.join(map(str, fits))} (with a crop: --crop).",
+            )
+        return ReconstructionFitter(self, options, settings)
+
+    def module(self, bundle: BaselineBundle) -> "nn.Module":
+        """Images to residuals [n, cells, 1], the image's score behind them where there is one."""
+        from .networks.fitter import restore
+
+        return restore(self, bundle)
+
+    def write_onnx(self, bundle: BaselineBundle, path: Path) -> None:
+        """The whole detector as one graph."""
+        import torch
+
+        size = bundle.manifest.preprocessing.input_size
+        write_onnx(self.module(bundle), torch.zeros(2, 3, size, size), path)
+
+    def scorer(self, bundle: BaselineBundle) -> Residuals:
+        """The residuals are the scores of the cells."""
+        rows, columns = bundle.manifest.grid_hw
+        return Residuals(rows * columns)

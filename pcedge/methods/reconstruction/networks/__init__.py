@@ -1,0 +1,1 @@
+"""Reconstruction in PyTorch: training, and the detector that results."""

@@ -1,0 +1,56 @@
+"""What methods that score by reconstruction can be told."""
+
+import msgspec
+
+from pcedge.errors import OptionError
+
+# A code of more values is no narrow one any more, and its weights fill the memory.
+_LONGEST_CODE = 10_000
+
+
+class ReconstructionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What these methods can be told.
+
+    Attributes:
+        epochs: How often every image is seen, at most.
+        minutes: How long to train, at most; 0 for as long as the epochs take.
+        patience: So many epochs without a better reconstruction of good images that are not trained on, and
+            the training ends.
+        held_out: Share of the good images that only the threshold is found on.
+        latent: Values of the code that a picture has to pass through.
+        learning_rate: Of Adam.
+        augment: Whether training pictures are shifted and brightened a little, at random.
+    """
+
+    epochs: int = 150
+    minutes: float = 5.0
+    patience: int = 20
+    held_out: float = 0.2
+    latent: int = 100
+    learning_rate: float = 1e-3
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        for name, smallest in {"epochs": 1, "patience": 1, "latent": 1}.items():
+            if getattr(self, name) < smallest:
+                raise OptionError(
+                    f"{name} cannot be {getattr(self, name)}.", f"Give at least {smallest}, or leave it out."
+                )
+        if self.latent > _LONGEST_CODE:
+            raise OptionError(
+                f"A code of {self.latent:,} values is not narrow.", "Give one such as --set latent=100."
+            )
+        if not 0 <= self.minutes < float("inf"):
+            raise OptionError(
+                f"A training of {self.minutes} minutes makes no sense.", "Give --set minutes=5."
+            )
+        if not 0 < self.held_out <= 0.5:
+            raise OptionError(
+                f"A share of {self.held_out} held out for the threshold makes no sense.",
+                "Give a share above 0 and up to 0.5, such as --set held_out=0.2.",
+            )
+        if not 0 < self.learning_rate <= 1:
+            raise OptionError(
+                f"A learning rate of {self.learning_rate} makes no sense.",
+                "Give one such as --set learning_rate=0.001.",
+            )

@@ -1,0 +1,63 @@
+"""The features of all normal pictures, on disk, and what a picture scores against them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .correspondences import Correspondences
+from .layout import Layout
+
+# In a bundle: the features of the normal pictures.
+FEATURES_FILE = "features.npy"
+
+
+class Gallery:
+    """Normal pictures that others are compared with.
+
+    Args:
+        path: ``.npy`` file, float32 [pictures, layout.length]; only what is looked at is read.
+        layout: Of its rows.
+        neighbours: K, the nearest pictures that count; never more than there are.
+
+    Attributes:
+        descriptors: float32 [pictures, layout.descriptor].
+    """
+
+    def __init__(self, path: Path, layout: Layout, neighbours: int) -> None:
+        self._rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._layout = layout
+        self._neighbours = neighbours
+        self._correspondences = Correspondences(layout)
+        self.descriptors = np.array(layout.descriptors_of(self._rows))
+
+    def row(self, picture: int) -> NDArray[np.float32]:
+        """The features of one of the pictures, float32 [layout.length]."""
+        return np.array(self._rows[picture])
+
+    def nearest(
+        self, descriptor: NDArray[np.float32], among: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.int64], float]:
+        """The K nearest pictures and their mean distance: the score of the image (paper, section 3.2).
+
+        Args:
+            descriptor: float32 [layout.descriptor].
+            among: Numbers of the pictures to choose from; None for all.
+        """
+        numbers = np.arange(len(self.descriptors)) if among is None else np.asarray(among, np.int64)
+        apart = np.linalg.norm(self.descriptors[numbers].astype(np.float64) - descriptor, axis=1)
+        order = np.argsort(apart, kind="stable")[: self._neighbours]
+        return numbers[order], float(apart[order].mean())
+
+    def scores(
+        self, row: NDArray[np.float32], among: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.float32], float]:
+        """Score a picture: every pixel against those of the K nearest pictures, and the image.
+
+        Args:
+            row: float32 [layout.length].
+            among: Numbers of the pictures to choose from; None for all.
+        """
+        chosen, score = self.nearest(row[: self._layout.descriptor], among)
+        return self._correspondences.distances(row, [self._rows[picture] for picture in chosen]), score

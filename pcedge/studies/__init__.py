@@ -1,0 +1,1 @@
+"""Several fits measured side by side: whole benchmarks, sweeps, plans, comparisons, reports."""

@@ -1,0 +1,27 @@
+"""Comparisons: several methods on the same datasets, through the same evaluation."""
+
+from .compare import CompareOptions, compare_methods
+from .entries import COMPARED, COMPARISON_CSV, COMPARISON_JSON, Comparison, Entry, NotRun, write_comparison
+from .markdown import comparison_markdown
+from .methods import METHODS_FILE, MethodSpec, Told, choose_methods, read_methods
+from .plot import COMPARISON_PLOT, plot_comparison
+
+__all__ = [
+    "COMPARED",
+    "COMPARISON_CSV",
+    "COMPARISON_JSON",
+    "COMPARISON_PLOT",
+    "METHODS_FILE",
+    "CompareOptions",
+    "Comparison",
+    "Entry",
+    "MethodSpec",
+    "NotRun",
+    "Told",
+    "choose_methods",
+    "compare_methods",
+    "comparison_markdown",
+    "plot_comparison",
+    "read_methods",
+    "write_comparison",
+]

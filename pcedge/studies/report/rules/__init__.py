@@ -1,0 +1,1 @@
+"""Points for the discussion, each by a fixed, stated rule."""

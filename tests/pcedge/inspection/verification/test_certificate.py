@@ -1,0 +1,143 @@
+"""Certificates: each speaks of one bundle, one machine, one set of libraries, and no other."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pcedge.bundles.bundle import Bundle
+from pcedge.bundles.manifest import MANIFEST_FILE
+from pcedge.core.machine import describe_machine, library_versions
+from pcedge.errors import BundleError
+from pcedge.inspection.verification import certificate as module
+from pcedge.inspection.verification.certificate import (
+    CERTIFICATE_FILE,
+    SCHEME,
+    Certificate,
+    certify,
+    valid_certificate,
+    write_certificate,
+)
+from pcedge.inspection.verification.parity import STAGES, Parity, StageError
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Bundle:
+    return make_bundle(tmp_path / "part")
+
+
+def _parity() -> Parity:
+    stages = tuple(StageError(stage=stage, largest=0.0, mean=0.0, scale=1.0) for stage in STAGES)
+    return Parity(runtime="onnxruntime (CPU)", stages=stages, rows_changed=0, flips=0, frames=4)
+
+
+def _certified(bundle: Bundle, device: str = "cpu") -> Certificate:
+    return certify(bundle, "onnx", device, _parity(), 12.5)
+
+
+def _with_threshold(bundle: Bundle, score: float) -> Bundle:
+    threshold = msgspec.structs.replace(bundle.manifest.threshold, score=score)
+    return Bundle(bundle.directory, msgspec.structs.replace(bundle.manifest, threshold=threshold))
+
+
+def test_a_certificate_is_valid_here_for_the_bundle_as_it_is_read_again(bundle: Bundle) -> None:
+    certificate = _certified(bundle)
+    write_certificate(bundle, certificate)
+
+    assert valid_certificate(Bundle.open(bundle.directory), "onnx", "cpu") == certificate
+    assert valid_certificate(bundle, "onnx", "cuda") is None
+    assert valid_certificate(bundle, "torch", "cpu") is None
+
+
+def test_runtimes_have_certificates_of_their_own_and_the_newest_counts(bundle: Bundle) -> None:
+    newest = msgspec.structs.replace(_certified(bundle), frame_ms=1.0)
+    for certificate in (_certified(bundle), _certified(bundle, "cuda"), newest):
+        write_certificate(bundle, certificate)
+
+    assert valid_certificate(bundle, "onnx", "cpu") == newest
+    assert valid_certificate(bundle, "onnx", "cuda") is not None
+
+
+def test_a_manifest_replaced_after_opening_is_not_vouched_for(bundle: Bundle) -> None:
+    """What was measured is the manifest in memory; the file says something else by now."""
+    (bundle.directory / MANIFEST_FILE).write_bytes(_with_threshold(bundle, 99.0).manifest.to_json())
+    write_certificate(bundle, _certified(bundle))
+
+    assert valid_certificate(Bundle.open(bundle.directory), "onnx", "cpu") is None
+    assert valid_certificate(bundle, "onnx", "cpu") is not None
+
+
+def test_another_manifest_in_memory_is_not_vouched_for_by_the_file(bundle: Bundle) -> None:
+    write_certificate(bundle, _certified(bundle))
+
+    assert valid_certificate(_with_threshold(bundle, 99.0), "onnx", "cpu") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheme": SCHEME + 1},
+        {"scheme": SCHEME - 1},
+        {"versions": {}},
+        {"versions": library_versions() | {"numpy": "0.9"}},
+        {"versions": library_versions() | {"tensorrt": "1.0"}},
+        {"machine": msgspec.structs.replace(describe_machine(), processor="another")},
+        {"machine": msgspec.structs.replace(describe_machine(), cores=1000)},
+        {"power_mode": "another"},
+        {"manifest_sha256": "0" * 64},
+    ],
+)
+def test_what_has_changed_since_makes_a_certificate_stale(bundle: Bundle, changes: dict[str, Any]) -> None:
+    write_certificate(bundle, msgspec.structs.replace(_certified(bundle), **changes))
+
+    assert valid_certificate(bundle, "onnx", "cpu") is None
+
+
+def test_an_updated_library_or_another_power_mode_makes_a_certificate_stale(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_certificate(bundle, _certified(bundle))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "library_versions", lambda _: {"python": "4.0"})
+        assert valid_certificate(bundle, "onnx", "cpu") is None
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "power_mode", lambda: "MAXN")
+        assert valid_certificate(bundle, "onnx", "cpu") is None
+    assert valid_certificate(bundle, "onnx", "cpu") is not None
+
+
+def test_a_certificate_without_a_scheme_proves_nothing(bundle: Bundle) -> None:
+    path = write_certificate(bundle, _certified(bundle))
+    stored = json.loads(path.read_text())
+    del stored["certificates"][0]["scheme"]
+    path.write_text(json.dumps(stored))
+
+    assert valid_certificate(bundle, "onnx", "cpu") is None
+
+
+def test_what_was_not_timed_can_be_read_again(bundle: Bundle) -> None:
+    certificate = msgspec.structs.replace(_certified(bundle), frame_ms=None)
+    write_certificate(bundle, certificate)
+
+    assert valid_certificate(bundle, "onnx", "cpu") == certificate
+
+
+def test_a_certificate_that_cannot_be_written_is_an_error_with_the_path(bundle: Bundle) -> None:
+    (bundle.directory / CERTIFICATE_FILE).mkdir()
+
+    with pytest.raises(BundleError, match=CERTIFICATE_FILE):
+        write_certificate(bundle, _certified(bundle))
+
+
+def test_a_proof_for_another_precision_says_nothing_of_this_network(bundle: Bundle) -> None:
+    stages = tuple(msgspec.structs.replace(stage, precision="int8") for stage in _parity().stages)
+    parity = msgspec.structs.replace(_parity(), stages=stages, precision="int8")
+    assert parity.holds
+
+    write_certificate(bundle, certify(bundle, "onnx", "cpu", parity, 12.5))
+
+    assert valid_certificate(bundle, "onnx", "cpu") is None

@@ -1,0 +1,138 @@
+"""The documents tell the truth: their commands exist with these options, their links lead somewhere."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from pcedge.camera import DEFECT_KINDS
+from pcedge.cli import app, demo
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = (README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))))
+COMMANDS = sorted(
+    {
+        line.split("#")[0].strip()
+        for document in DOCUMENTS
+        for line in document.splitlines()
+        if line.startswith("pcedge ")
+    }
+)
+
+
+def test_the_readme_has_the_three_commands_of_a_working_day() -> None:
+    assert {"pcedge fit mvtec/bottle", "pcedge export --trt", "pcedge watch --camera 0"} <= set(COMMANDS)
+
+
+def _usage_error(line: str) -> str:
+    """What the command line's parser has against a command, without running it; empty if nothing."""
+    _, name, *arguments = shlex.split(line)
+    group: Any = typer.main.get_command(app)
+    if name not in group.commands:
+        return f"No such command: {name}"
+    try:
+        group.commands[name].make_context(name, arguments)
+    except Exception as error:  # Typer raises classes of its own, in a module that is not public
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_in_the_documents_parses(line: str) -> None:
+    assert _usage_error(line) == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("pcedge watch --camera 0", "pcedge wach --camera 0", "No such command: wach"),
+        ("pcedge export --trt", "pcedge export --tensorrt", "No such option: --tensorrt"),
+        ("pcedge fit mvtec/bottle", "pcedge fit", "dataset"),
+        ("pcedge fit mvtec/bottle", "pcedge fit mvtec/bottle mvtec/cable", "unexpected extra argument"),
+        ("pcedge watch --camera 0", "pcedge watch --camera 0 --max-frames few", "integer"),
+    ],
+)
+def test_a_command_that_would_not_parse_is_noticed(right: str, wrong: str, words: str) -> None:
+    assert right in COMMANDS
+    assert words in _usage_error(wrong)
+
+
+@pytest.mark.parametrize("target", re.findall(r"^(\w+): ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def test_every_make_target_explains_itself(target: str) -> None:
+    assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", sorted({*re.findall(r"`make (\w+)`", README), "demo", "test"}))
+def test_make_targets_in_the_readme_exist(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_shares_that_the_readme_gives_are_of_the_demo_s_images() -> None:
+    shares = re.search(r"misses (\d+) of (\d+) defects\b.*?\brejects (\d+) of (\d+) good", README, re.DOTALL)
+
+    assert shares is not None
+    missed, defects, rejected, good = map(int, shares.groups())
+    assert (defects, good) == (demo.PER_DEFECT * len(DEFECT_KINDS), demo.TEST_GOOD)
+    assert missed <= defects
+    assert rejected <= good
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))
+def test_relative_links_lead_somewhere(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def _declared_extras() -> set[str]:
+    declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    _, _, after = declared.partition("[project.optional-dependencies]\n")
+    return set(re.findall(r"^([\w-]+) = \[", after.partition("\n[")[0], re.MULTILINE))
+
+
+def _extras(pattern: str, text: str) -> set[str]:
+    return {name for group in re.findall(pattern, text) for name in group.split(",")}
+
+
+def test_extras_in_the_readme_exist() -> None:
+    named = _extras(r"'\.\[([^\]]+)\]'", README)
+
+    assert {"cpu", "trt", "fit"} <= named <= _declared_extras()
+
+
+def _hinted_extras(source: str) -> set[str]:
+    """Extras that a module names in hints: in a text, or to the error that makes a hint of them."""
+    handed_over = [
+        ast.literal_eval(argument)  # which fails for what only running would tell
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "MissingExtraError"
+        for argument in [*node.args[1:2], *(word.value for word in node.keywords if word.arg == "extra")]
+    ]
+    return _extras(r"pcedge\[([^\]{}]+)\]", "".join([source, *(f"pcedge[{names}]" for names in handed_over)]))
+
+
+def test_extras_that_error_messages_and_hints_name_exist() -> None:
+    hinted = {
+        path.relative_to(ROOT).as_posix(): _hinted_extras(path.read_text(encoding="utf-8"))
+        for folder in ("pcedge", "banks", "camera", "export", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+
+    assert {"fit", "cpu", "gpu", "trt"} <= set().union(*hinted.values())
+    declared = _declared_extras()
+    assert {path: names for path, names in hinted.items() if not names <= declared} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "hint = \"pip install 'pcedge[fit,wrong]'\"",
+        "raise MissingExtraError('torch', 'fit,wrong', 'Fitting')",
+        "raise MissingExtraError('torch', extra='fit,wrong', purpose='Fitting')",
+    ],
+)
+def test_a_hint_with_an_extra_that_does_not_exist_is_noticed(source: str) -> None:
+    assert _hinted_extras(source) - _declared_extras() == {"wrong"}
