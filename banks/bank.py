@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pcedge.errors import BundleError, RuntimeUnavailableError
 
-from .search.exact_search import ExactSearch
-from .search.reranked_search import DEFAULT_CANDIDATES, CandidateIndex, RerankedSearch, RowSearch
+from .search.exact import ExactSearch
+from .search.reranked import DEFAULT_CANDIDATES, CandidateIndex, RerankedSearch, RowSearch
 
 if TYPE_CHECKING:
     import faiss

@@ -54,7 +54,7 @@ def untrained(seed: int, path: Path) -> Candidate:
     from safetensors.torch import save_file
 
     from pcedge.core.defaults import COMPACT
-    from pcedge.networks.compact import CompactNet
+    from pcedge.networks.pcedge_s import CompactNet
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -20,8 +20,8 @@ import typer
 from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.drifting import drift_reference, rare_rows_of
-from pcedge.bundles.gating import gate_limits
+from pcedge.bundles.drift_reference import drift_reference, rare_rows_of
+from pcedge.bundles.gate_files import gate_limits
 from pcedge.bundles.row_usage import usage_of
 from pcedge.camera import (
     DEFECT_KINDS,
@@ -36,9 +36,9 @@ from pcedge.camera import (
     write_image,
 )
 from pcedge.cli.console import err, out
-from pcedge.fitting.fit_options import FitOptions
-from pcedge.fitting.fitting import fit
-from pcedge.inspection.inspector import Inspector
+from pcedge.fitting.fit import fit
+from pcedge.fitting.options import FitOptions
+from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import open_inspector
 
 from .command import Json, Seed, facts, print_json

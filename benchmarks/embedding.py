@@ -21,7 +21,7 @@ from .command import Json, Seed, environment, print_environment, print_json, run
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pcedge.networks.embedding import PatchEmbedder
+    from pcedge.networks.patch_embedding import PatchEmbedder
 
 SHAPES_CHW = {
     "wide_resnet50_2": ((512, 28, 28), (1024, 14, 14)),
@@ -42,7 +42,7 @@ def compare(name: str, images: int, repeats: int, seed: int, progress: Progress)
     import torch
     from torch import Tensor
 
-    from pcedge.networks.embedding import REFERENCE_DIMS
+    from pcedge.networks.patch_embedding import REFERENCE_DIMS
 
     from .baselines import aggregate_as_the_reference
 
@@ -84,7 +84,7 @@ def _closed_form(name: str, features: "list[Tensor]") -> "PatchEmbedder":
     """The embedder on a backbone that returns the given maps."""
     from torch import nn
 
-    from pcedge.networks.embedding import PatchEmbedder
+    from pcedge.networks.patch_embedding import PatchEmbedder
 
     class Given(nn.Module):
         def forward(self, images: "Tensor") -> "list[Tensor]":

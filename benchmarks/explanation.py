@@ -16,12 +16,12 @@ import typer
 from pcedge.bundles.bundle import find_bundle
 from pcedge.camera import explained_picture
 from pcedge.cli.console import out, progress_bars
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.core.progress import Progress
 from pcedge.datasets import Dataset, labelled_images, open_dataset, read_content
 from pcedge.evaluation.metrics import image_metrics
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import RuntimeKind, is_exported, open_inspector
 
 from .command import Json, environment, facts, print_environment, print_json, run
@@ -85,7 +85,7 @@ def _auroc(values: dict[str, list[float]]) -> float | None:
 def main(
     model: Annotated[str, typer.Argument(help="A bundle.", show_default=False)],
     dataset: Annotated[Path, typer.Argument(help="A folder with test pictures.", show_default=False)],
-    models: options.ModelsDir = DEFAULT_MODELS,
+    models: common.ModelsDir = DEFAULT_MODELS,
     as_json: Json = False,
 ) -> None:
     """Time explanations, and compare the multiple of the typical distance of good and defective parts."""

@@ -16,13 +16,13 @@ from pcedge.banks import project
 from pcedge.camera import write_dataset
 from pcedge.cli.console import out, progress_bars
 from pcedge.core.progress import Progress
-from pcedge.core.stopwatch import Stopwatch
-from pcedge.fitting.building import embed_with, open_cache
-from pcedge.networks.torch_network import load_network
-from pcedge.thresholds.calibration import bank_of, held_out, score_images
-from pcedge.thresholds.guarantee import Guarantee
-from pcedge.thresholds.holding_out import choose_held, held_count
-from pcedge.thresholds.threshold import Rates, smallest_rate, threshold_at
+from pcedge.core.stage_timer import Stopwatch
+from pcedge.fitting.build_bundle import embed_with, open_cache
+from pcedge.networks.load_network import load_network
+from pcedge.thresholds.conformal import Rates, smallest_rate, threshold_at
+from pcedge.thresholds.coverage_guarantee import Guarantee
+from pcedge.thresholds.cross_validation import bank_of, held_out, score_images
+from pcedge.thresholds.folds import choose_held, held_count
 
 from .command import Json, Seed, environment, print_environment, print_json, run
 from .false_rejects_plot import draw

@@ -18,7 +18,7 @@ from pcedge.banks import CoresetSize
 from pcedge.cli.console import err, out, progress_bars
 from pcedge.core.preprocessing import PRESETS
 from pcedge.datasets import Dataset, open_dataset
-from pcedge.networks.finetuning.finetune_options import (
+from pcedge.networks.finetuning.options import (
     DEFAULT_EPOCHS,
     DEFAULT_LEARNING_RATE,
     FinetuneMethod,

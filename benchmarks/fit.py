@@ -22,7 +22,7 @@ from .memory import peak_memory
 if TYPE_CHECKING:
     from pcedge.core.preprocessing import Preprocessing
     from pcedge.core.progress import Progress
-    from pcedge.fitting.fit_options import FitOptions
+    from pcedge.fitting.options import FitOptions
 
 
 def measure(dataset: Path, options: "FitOptions", progress: "Progress") -> dict[str, Any]:
@@ -37,7 +37,7 @@ def measure(dataset: Path, options: "FitOptions", progress: "Progress") -> dict[
     import faiss  # noqa: F401
     import torchvision.models  # noqa: F401
 
-    from pcedge.fitting.fitting import fit
+    from pcedge.fitting.fit import fit
 
     with peak_memory() as peak:
         began = time.perf_counter()
@@ -91,7 +91,7 @@ def main(
     as_json: Json = False,
 ) -> None:
     """Fit on a dataset and say where the time and the memory went."""
-    from pcedge.fitting.fit_options import FitOptions
+    from pcedge.fitting.options import FitOptions
 
     where = environment()
     with tempfile.TemporaryDirectory(prefix="pcedge-benchmark-") as directory, progress_bars() as progress:

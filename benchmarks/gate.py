@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.bundles.gating import sample
+from pcedge.bundles.gate_files import sample
 from pcedge.camera import FrameGate, learn_limits, list_images, read_image
 from pcedge.datasets import open_dataset, training_images
 

@@ -11,13 +11,8 @@ from pcedge.bundles.manifest import EXACT
 from pcedge.cli.commands.bundle.index import index_table
 from pcedge.cli.console import out, progress_bars
 from pcedge.core.progress import Progress
-from pcedge.deployment.indexing.index_comparison import (
-    IndexReport,
-    build_index,
-    compare_indexes,
-    dataset_frames,
-)
-from pcedge.deployment.indexing.index_spec import IndexSpec
+from pcedge.deployment.indexing.comparison import IndexReport, build_index, compare_indexes, dataset_frames
+from pcedge.deployment.indexing.spec import IndexSpec
 
 from .command import Json, environment, print_environment, print_json, run
 

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from pcedge.bundles.bundle import Bundle, find_bundle
-from pcedge.bundles.drifting import drift_reference
-from pcedge.bundles.gating import gate_limits
+from pcedge.bundles.drift_reference import drift_reference
+from pcedge.bundles.gate_files import gate_limits
 from pcedge.camera import (
     Delivery,
     DriftMonitor,
@@ -48,7 +48,7 @@ from pcedge.cli.console import out
 from pcedge.errors import OptionError
 from pcedge.inspection.runtimes import candidates
 from pcedge.inspection.verification.golden import read_golden
-from pcedge.line.pooling import Assignment, PooledInspector
+from pcedge.line.inspector_pool import Assignment, PooledInspector
 
 from .command import run
 

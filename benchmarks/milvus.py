@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pcedge import Bundle, CoresetSize, FitOptions, fit, open_dataset
 from pcedge.banks import INDEX_FILE, MILVUS_VARIABLE, Bank, MilvusAddress, MilvusIndex
 from pcedge.cli.console import out, progress_bars
-from pcedge.deployment.indexing.index_comparison import dataset_frames
+from pcedge.deployment.indexing.comparison import dataset_frames
 from pcedge.errors import BankServerError
 
 from .command import Json, environment, facts, print_environment, print_json, run

@@ -27,7 +27,7 @@ from pcedge.core.progress import Progress
 from pcedge.datasets import GOOD, Dataset, labelled_images, open_dataset
 from pcedge.errors import DatasetError
 from pcedge.evaluation.metrics import image_metrics
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.methods import (
     BaselineBundle,
     BaselineInspector,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pcedge.fitting.features import Features
-    from pcedge.networks.embedding import PatchEmbedder
+    from pcedge.networks.patch_embedding import PatchEmbedder
 
 # Rows, how many of them, and a seed, to the numbers of the rows that are kept.
 Select = Callable[[NDArray[np.float32], int, int], NDArray[np.int64]]

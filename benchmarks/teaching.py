@@ -21,13 +21,13 @@ from rich.table import Table
 
 from pcedge import Bundle, CoresetSize, FitOptions, export_bundle, fit, open_dataset, read_image, teach
 from pcedge.adaptation.teaching import read_log, rollback
-from pcedge.adaptation.teaching.agreement import Seen, opinions
+from pcedge.adaptation.teaching.consensus import Seen, opinions
 from pcedge.camera import write_dataset, write_image
 from pcedge.cli.console import out, progress_bars
-from pcedge.core.atomic import link_or_copy
+from pcedge.core.files import link_or_copy
 from pcedge.core.progress import Progress
 from pcedge.evaluation.metrics import image_metrics
-from pcedge.inspection.network import exported_network
+from pcedge.inspection.exported_network import exported_network
 
 from .command import Json, Seed, environment, print_environment, print_json, run
 

@@ -9,68 +9,62 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
         summary = inspect_stream(stream, one_by_one(inspect), on_event=print)
 """
 
-from .drawing.banner import banner, result_picture
-from .drawing.explained import explained_picture, explanation_sheet, heat_legend
-from .drawing.overlay import HeatScale, draw_findings, heatmap_overlay
+from .drawing.explanation import explained_picture, explanation_sheet, heat_legend
+from .drawing.heatmap import HeatScale, draw_findings, heatmap_overlay
 from .drawing.regions import find_regions
-from .drift.betting import Capital
-from .drift.drift import USUAL_REJECTS, DriftMonitor, DriftReference
-from .drift.drift_quantities import RARE_ROWS, nominal_values, picture_values, score_values
-from .drift.drift_series import SeriesState
+from .drawing.verdict_banner import banner, result_picture
+from .drift.martingale import Capital
+from .drift.monitor import USUAL_REJECTS, DriftMonitor, DriftReference
+from .drift.quantities import RARE_ROWS, nominal_values, picture_values, score_values
 from .drift.rank_test import Grid, RankTest, RateTest, rank_payoffs
-from .events.events import Event, Part, Phase, nearest_normal
-from .events.identity import record_key
+from .drift.series import SeriesState
+from .events.event import Event, Part, Phase, nearest_normal
+from .events.key import record_key
 from .events.tally import Summary, Tally
 from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
-from .loop.loop import Inspect, OnDrift, Outlet, inspect_stream, invalid, one_by_one
+from .loop.inspection_loop import Inspect, OnDrift, Outlet, inspect_stream, invalid, one_by_one
 from .loop.station import Station
-from .parts.parts import Debounced, EachFrame, PartRule, Triggered, worst
-from .parts.trigger_http import HttpTriggers
-from .parts.trigger_mqtt import MqttTriggers
+from .parts.http_trigger import HttpTriggers
+from .parts.mqtt_trigger import MqttTriggers
+from .parts.rules import Debounced, EachFrame, PartRule, Triggered, worst
 from .parts.triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
 from .quality.gate import FrameGate, without_content
-from .quality.gate_learning import MARGIN as GATE_MARGIN
-from .quality.gate_learning import NominalPictures, learn_limits, learn_usual_limits
-from .quality.gate_limits import GateLimits, Glance, Look, PictureMeasures, glance
+from .quality.learning import MARGIN as GATE_MARGIN
+from .quality.learning import NominalPictures, learn_limits, learn_usual_limits
+from .quality.limits import GateLimits, Glance, Look, PictureMeasures, glance
+from .sinks.base import FrameSink, Pictures, Save, Sink
 from .sinks.delivery import AnySink, Delivery
-from .sinks.files.aside import Aside, write_pictures
 from .sinks.files.clips import ClipLength, Clips
-from .sinks.files.event_store import EventStore
-from .sinks.files.json_lines import JsonLines
+from .sinks.files.image_process import Aside, write_pictures
+from .sinks.files.jsonl import JsonLines
 from .sinks.files.retention import Retention
+from .sinks.files.sqlite import EventStore
 from .sinks.journaled import Journaled
-from .sinks.lane import Report
-from .sinks.opening import mqtt_broker, open_sinks
+from .sinks.registry import mqtt_broker, open_sinks
+from .sinks.remote.modbus import GateState, RejectGate
 from .sinks.remote.mqtt import MqttTransport
 from .sinks.remote.outbox import Message, Outbox
-from .sinks.remote.posting import Backlog, Posted, Receipt, Sending, Transport
-from .sinks.remote.reject_gate import GateState, RejectGate
+from .sinks.remote.sender import Backlog, Posted, Receipt, Sending, Transport
 from .sinks.remote.webhook import WebhookTransport
-from .sinks.sink_settings import MetricsTable, MqttTable, PicturesTable, SinksTable, read_table
-from .sinks.sinks import FrameSink, Pictures, Save, Sink
+from .sinks.settings import MetricsTable, MqttTable, PicturesTable, SinksTable, read_table
+from .sinks.sink_queue import Report
+from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
 from .sources.journal import Journal
-from .sources.source import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
-from .sources.sources import open_source
-from .sources.synthetic.synthetic import (
-    DEFECT_KINDS,
-    RenderedPart,
-    SyntheticCamera,
-    render_part,
-    write_dataset,
-)
+from .sources.registry import open_source
+from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .sources.video import VideoSource
-from .status.drift_readings import drift_readings
+from .status.drift_metrics import drift_readings
 from .status.health import Health, HealthServer
-from .status.readings import EventCounts, Reading, prometheus_text, sink_readings
-from .stream.states import CameraState, CameraStatus
+from .status.metrics import EventCounts, Reading, prometheus_text, sink_readings
+from .stream.state import CameraState, CameraStatus
 from .stream.stream import Stream
 from .util.addresses import redact
-from .util.broker import Broker, Tls
 from .util.credentials import Secret, read_secret
+from .util.mqtt_broker import Broker, Tls
 
 __all__ = [
     "DEFECT_KINDS",

@@ -8,7 +8,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from .quality.gate_limits import Look
+from .quality.limits import Look
 
 
 class Verdict(str, Enum):

@@ -14,29 +14,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pcedge.adaptation.calibrating import CalibrationOptions, CalibrationResult, calibrate
+    from pcedge.adaptation.recalibrate import CalibrationOptions, CalibrationResult, calibrate
     from pcedge.adaptation.teaching import TeachOptions, read_log, rollback, store_examples, teach
     from pcedge.banks import CoresetSize
     from pcedge.bundles.bundle import Bundle, find_bundle
     from pcedge.camera import read_image
     from pcedge.core.preprocessing import PRESETS, Preprocessing
     from pcedge.datasets import Audit, Dataset, audit, categories, open_dataset
-    from pcedge.deployment.exporting.exporting import ExportResult, export_bundle
-    from pcedge.deployment.triton.triton_repository import write_triton_repository
-    from pcedge.evaluation.evaluation import Evaluation, evaluate
+    from pcedge.deployment.exporting.export_bundle import ExportResult, export_bundle
+    from pcedge.deployment.triton.repository import write_triton_repository
+    from pcedge.evaluation.evaluate import Evaluation, evaluate
     from pcedge.evaluation.metrics import Metric
-    from pcedge.fitting.fit_options import FitOptions
-    from pcedge.fitting.fitting import FitResult, fit
-    from pcedge.inspection.explanation import Explained, explain
-    from pcedge.inspection.inspector import Inspector
+    from pcedge.fitting.fit import FitResult, fit
+    from pcedge.fitting.options import FitOptions
+    from pcedge.inspection.explain import Explained, explain
+    from pcedge.inspection.patchcore_detector import Inspector
     from pcedge.inspection.runtimes import Candidate, candidates, open_inspector
     from pcedge.inspection.verification.certificate import Certificate, write_certificate
-    from pcedge.inspection.verification.verifying import Choice, choose_runtime, verify
+    from pcedge.inspection.verification.verify import Choice, choose_runtime, verify
     from pcedge.line.products import Products
-    from pcedge.line.watching import WatchOptions, watch
+    from pcedge.line.watch import WatchOptions, watch
     from pcedge.methods import export_baseline, fit_baseline
-    from pcedge.methods.methods import find_any_bundle, open_detector
-    from pcedge.networks.finetuning.finetune_options import FinetuneOptions
+    from pcedge.methods.any_bundle import find_any_bundle, open_detector
+    from pcedge.networks.finetuning.options import FinetuneOptions
     from pcedge.studies.planning import Budget, Plan, PlanOptions, plan
 
 # Nothing is imported before it is used: a device has no torch, and `pcedge --help` has no time.
@@ -45,42 +45,42 @@ _HOMES = {
     "Audit": "datasets",
     "Budget": "studies.planning",
     "Bundle": "bundles.bundle",
-    "CalibrationOptions": "adaptation.calibrating",
-    "CalibrationResult": "adaptation.calibrating",
+    "CalibrationOptions": "adaptation.recalibrate",
+    "CalibrationResult": "adaptation.recalibrate",
     "Candidate": "inspection.runtimes",
     "Certificate": "inspection.verification.certificate",
-    "Choice": "inspection.verification.verifying",
+    "Choice": "inspection.verification.verify",
     "CoresetSize": "banks",
     "Dataset": "datasets",
-    "Evaluation": "evaluation.evaluation",
-    "Explained": "inspection.explanation",
-    "ExportResult": "deployment.exporting.exporting",
-    "FinetuneOptions": "networks.finetuning.finetune_options",
-    "FitOptions": "fitting.fit_options",
-    "FitResult": "fitting.fitting",
-    "Inspector": "inspection.inspector",
+    "Evaluation": "evaluation.evaluate",
+    "Explained": "inspection.explain",
+    "ExportResult": "deployment.exporting.export_bundle",
+    "FinetuneOptions": "networks.finetuning.options",
+    "FitOptions": "fitting.options",
+    "FitResult": "fitting.fit",
+    "Inspector": "inspection.patchcore_detector",
     "Metric": "evaluation.metrics",
     "Plan": "studies.planning",
     "PlanOptions": "studies.planning",
     "Preprocessing": "core.preprocessing",
     "Products": "line.products",
     "TeachOptions": "adaptation.teaching",
-    "WatchOptions": "line.watching",
+    "WatchOptions": "line.watch",
     "audit": "datasets",
-    "calibrate": "adaptation.calibrating",
+    "calibrate": "adaptation.recalibrate",
     "candidates": "inspection.runtimes",
     "categories": "datasets",
-    "choose_runtime": "inspection.verification.verifying",
-    "evaluate": "evaluation.evaluation",
-    "explain": "inspection.explanation",
+    "choose_runtime": "inspection.verification.verify",
+    "evaluate": "evaluation.evaluate",
+    "explain": "inspection.explain",
     "export_baseline": "methods",
-    "export_bundle": "deployment.exporting.exporting",
-    "find_any_bundle": "methods.methods",
+    "export_bundle": "deployment.exporting.export_bundle",
+    "find_any_bundle": "methods.any_bundle",
     "find_bundle": "bundles.bundle",
-    "fit": "fitting.fitting",
+    "fit": "fitting.fit",
     "fit_baseline": "methods",
     "open_dataset": "datasets",
-    "open_detector": "methods.methods",
+    "open_detector": "methods.any_bundle",
     "open_inspector": "inspection.runtimes",
     "plan": "studies.planning",
     "read_image": "camera",
@@ -88,10 +88,10 @@ _HOMES = {
     "rollback": "adaptation.teaching",
     "store_examples": "adaptation.teaching",
     "teach": "adaptation.teaching",
-    "verify": "inspection.verification.verifying",
-    "watch": "line.watching",
+    "verify": "inspection.verification.verify",
+    "watch": "line.watch",
     "write_certificate": "inspection.verification.certificate",
-    "write_triton_repository": "deployment.triton.triton_repository",
+    "write_triton_repository": "deployment.triton.repository",
 }
 
 __all__ = [

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .coreset import Coreset
+from .greedy import Coreset
 
 _CHUNK_ROWS = 2048
 _PICKED = np.float32(-np.inf)

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from .coreset import Progress, greedy_coreset
+from .greedy import Progress, greedy_coreset
 from .projection import project
 
 # Candidates kept for every row that the bank will have: the more, the nearer to the exact coreset.

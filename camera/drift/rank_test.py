@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .betting import Capital
+from .martingale import Capital
 
 Side = Literal["up", "down"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..drift.drift import DriftMonitor
+from ..drift.monitor import DriftMonitor
 from ..frames import Frame, Inspection, Region
-from ..parts.parts import EachFrame, PartRule
+from ..parts.rules import EachFrame, PartRule
 from ..quality.gate import FrameGate
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .gate_limits import GateLimits, Look
+from .limits import GateLimits, Look
 
 _SMALLEST_PX = 16
 _SAMPLES_PER_SIDE = 256

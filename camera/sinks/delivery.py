@@ -8,11 +8,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from ..events.events import Event
+from ..events.event import Event
 from ..frames import Frame, Inspection
-from .lane import Lane, Report
-from .remote.posting import Sending
-from .sinks import FrameSink, Pictures, Sink
+from .base import FrameSink, Pictures, Sink
+from .remote.sender import Sending
+from .sink_queue import Lane, Report
 
 _VERDICTS_WAITING = 10_000
 _FRAMES_WAITING = 16

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from ..events.events import Event
+from ..events.event import Event
 from ..sources.journal import Journal, is_file_key
-from .sinks import Sink
+from .base import Sink
 
 
 class Journaled:

@@ -12,8 +12,8 @@ import cv2
 from pcedge.errors import CameraError
 
 from ..frames import Frame
+from .base import Grabbed, NoFrame, frame_name
 from .drivers import CameraSettings, rgb_of
-from .source import Grabbed, NoFrame, frame_name
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0

@@ -15,8 +15,8 @@ from pcedge.errors import CameraError, ImageError
 
 from ..frames import Frame
 from ..images import is_image_name, natural_key, read_image
+from .base import NoFrame
 from .journal import Journal
-from .source import NoFrame
 
 _POLL_S = 0.2
 # Keys in the journal of files that have gone, before they are dropped from it.

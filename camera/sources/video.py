@@ -11,8 +11,8 @@ import cv2
 from pcedge.errors import CameraError
 
 from ..frames import Frame
+from .base import NoFrame, frame_name
 from .drivers import open_capture, rgb_of
-from .source import NoFrame, frame_name
 
 
 class VideoSource:

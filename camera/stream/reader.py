@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pcedge.errors import CameraError, PcedgeError
 
 from ..frames import Frame
-from ..sources.source import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
-from .slot import Slot
-from .states import CameraState, CameraStatus
+from ..sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
+from .latest_frame import Slot
+from .state import CameraState, CameraStatus
 
 _STEP_S = 0.1
 _FIRST_PAUSE_S = 0.5

@@ -10,9 +10,9 @@ from types import TracebackType
 from pcedge.errors import CameraError
 
 from ..frames import Frame
-from ..sources.source import Source
+from ..sources.base import Source
 from .reader import Reader
-from .states import CameraStatus
+from .state import CameraStatus
 
 _STEP_S = 0.1
 _WATCH_S = 0.2

@@ -6,13 +6,13 @@ from os.path import commonpath
 from pathlib import Path
 
 from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.bundle_files import describe_file
+from pcedge.bundles.files import describe_file
 from pcedge.camera import FrameGate, Glance, glance, list_images
 from pcedge.datasets import read_content
 from pcedge.errors import DatasetError, ImageError
 from pcedge.fitting.feature_cache import content_digest
 
-from .new_gate import FEWEST_FOR_GATE, NewGate, look_at_new
+from .relearn_gate import FEWEST_FOR_GATE, NewGate, look_at_new
 from .teaching import read_log
 
 

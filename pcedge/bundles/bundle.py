@@ -9,11 +9,11 @@ from typing import get_args
 import msgspec
 
 from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank, MilvusAddress, MilvusIndex
-from pcedge.core.atomic import alone_with, link_or_copy, recover, replace_directory, replace_file
 from pcedge.core.defaults import DEFAULT_MODELS
+from pcedge.core.files import alone_with, link_or_copy, recover, replace_directory, replace_file
 from pcedge.errors import BundleError, OptionError, PcedgeError
 
-from .bundle_files import BundleFiles, describe_file
+from .files import BundleFiles, describe_file
 from .manifest import (
     EXACT,
     INT8,

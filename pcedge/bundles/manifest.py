@@ -77,7 +77,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
         groups: The group of each held-out image; empty where every image stands alone.
         folds: How many folds the images were dealt to; 1 where the bank saw none of them, 0 where a bundle of
             an earlier version does not say.
-        proven_rate: What is proven of ``false_reject_rate``, see ``pcedge.thresholds.guarantee``.
+        proven_rate: What is proven of ``false_reject_rate``, see ``pcedge.thresholds.coverage_guarantee``.
         review_proven_rate: What is proven of ``review_rate``.
         guarantee: The same in words, with its conditions.
         images: Where ``held_out`` is from, if not from the images fitted on.

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE
-from pcedge.core.arrays import replace_arrays
-from pcedge.core.atomic import alone_with
+from pcedge.core.files import alone_with
+from pcedge.core.npz import replace_arrays
 from pcedge.errors import PcedgeError
 
 from .bundle import ROW_USAGE_FILE, Bundle

@@ -12,9 +12,9 @@ A layout is recognised by looking; each has a module of its own::
 from .catalogue import CATALOGUE, KnownDataset
 from .checks import Audit, Leak, audit, find_leaks
 from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
-from .layouts.layout import Layout
-from .opening import LAYOUTS, categories, open_dataset, recognise
+from .layouts.base import Layout
 from .reading import read_content, read_ground_truth
+from .recognition import LAYOUTS, categories, open_dataset, recognise
 
 __all__ = [
     "CATALOGUE",

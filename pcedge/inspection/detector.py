@@ -15,7 +15,7 @@ from pcedge.camera import Explain, Inspection, Region, Verdict, find_regions, in
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import OptionError
 from pcedge.export import Runtime
-from pcedge.thresholds.threshold import PValues
+from pcedge.thresholds.conformal import PValues
 
 # What counts as the top of a map that stays below every threshold, as a share of its peak.
 _TOP = 0.9

@@ -26,9 +26,9 @@ from pcedge.export import (
     torch_device,
 )
 
-from .explaining import open_pictures
-from .inspector import Inspector
+from .patchcore_detector import Inspector
 from .precision import PrecisionChoice, precisions_for
+from .region_explanation import open_pictures
 
 RuntimeKind = Literal["auto", "torch", "onnx", "tensorrt"]
 _ENGINE_DEVICES = ("auto", "cuda")

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank
 from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
 from pcedge.bundles.manifest import Manifest
-from pcedge.bundles.nominal_pictures import KeptPictures
+from pcedge.bundles.nominal_images import KeptPictures
 from pcedge.errors import OptionError
 from pcedge.export import OnnxRuntime, Runtime
-from pcedge.inspection.explaining import open_pictures
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
+from pcedge.inspection.region_explanation import open_pictures
 from pcedge.inspection.runtimes import RuntimeKind, open_runtime
 
 OpenRuntime = Callable[[Bundle, RuntimeKind, str], Runtime]

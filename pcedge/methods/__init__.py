@@ -3,6 +3,7 @@
 Each is a folder of its own; none knows another, and PatchCore's modules know none of them.
 """
 
+from .base import FitTask, Fitter, Learned, Method, Scorer
 from .common.bundle import DETECTOR_FILE, BaselineBundle
 from .common.exporting import export_baseline
 from .common.fitting import BaselineFit, fit_baseline
@@ -10,7 +11,6 @@ from .common.inspector import BaselineInspector, Scores
 from .common.manifest import METHODS, BaselineManifest
 from .common.opening import choose_baseline_runtime, inspect_with, open_baseline_runtime
 from .common.settings import parse_settings
-from .method import FitTask, Fitter, Learned, Method, Scorer
 from .registry import find_method
 
 __all__ = [

@@ -6,8 +6,8 @@ from typing import cast
 from pcedge.bundles.manifest import PATCHCORE
 from pcedge.errors import OptionError
 
+from .base import Method
 from .common.manifest import METHODS
-from .method import Method
 
 
 def find_method(name: str) -> Method:

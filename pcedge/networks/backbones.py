@@ -19,11 +19,11 @@ from pcedge.core.defaults import COMPACT
 from pcedge.core.progress import Progress, silent
 from pcedge.errors import OptionError, WeightsError, WeightsUnavailableError
 
-from .compact import COMPACT_LAYERS, CompactNet
 from .encoders import ENCODERS
-from .encoders.hub import encoder_file
+from .encoders.hub_weights import encoder_file
 from .encoders.networks import build_encoder, own_state, size_of
-from .hub import TORCHVISION_WEIGHTS, hub_file
+from .pcedge_s import COMPACT_LAYERS, CompactNet
+from .torchvision_weights import TORCHVISION_WEIGHTS, hub_file
 
 DEFAULT_BACKBONE = "wide_resnet50_2"
 RESNET_LAYERS = ("layer2", "layer3")

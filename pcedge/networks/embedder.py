@@ -10,7 +10,7 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError, OptionError
 
 from .backbones import Backbone, read_state, restore_backbone, state_digest, used_state
-from .embedding import REFERENCE_DIMS, PatchEmbedder
+from .patch_embedding import REFERENCE_DIMS, PatchEmbedder
 
 _DIMS = {"reference": REFERENCE_DIMS, "mean": None}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pcedge.bundles.manifest import EmbeddingKind
 from pcedge.core.preprocessing import Preprocessing
 
-from .finetuning.finetune_options import FinetuneOptions
+from .finetuning.options import FinetuneOptions
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from pcedge.bundles.manifest import ThresholdInfo
 
-from .guarantee import Guarantee
-from .threshold import PValues, Rates, review_at, threshold_at, weights_of
+from .conformal import PValues, Rates, review_at, threshold_at, weights_of
+from .coverage_guarantee import Guarantee
 
 
 def find_limits(

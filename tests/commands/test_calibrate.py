@@ -12,19 +12,19 @@ import pytest
 from pcedge import CalibrationOptions, calibrate
 from pcedge.adaptation.teaching import TeachOptions, read_log, teach
 from pcedge.bundles.bundle import Bundle, find_bundle
-from pcedge.bundles.drifting import drift_reference
-from pcedge.bundles.gating import gate_limits
+from pcedge.bundles.drift_reference import drift_reference
+from pcedge.bundles.gate_files import gate_limits
 from pcedge.camera import Frame, FrameGate, read_image, render_part, write_image
-from pcedge.deployment.exporting.precision_export import find_images
+from pcedge.deployment.exporting.precisions import find_images
 from pcedge.errors import DatasetError, OptionError, PcedgeError
 from pcedge.inspection.runtimes import Candidate, open_inspector
 from pcedge.inspection.verification.certificate import CERTIFICATE_FILE
 from pcedge.inspection.verification.golden import with_fault
-from pcedge.inspection.verification.verifying import verify
-from pcedge.line.line import open_line
-from pcedge.line.line_file import read_line_file
-from pcedge.thresholds.evidence import read_evidence
-from pcedge.thresholds.threshold import threshold_at
+from pcedge.inspection.verification.verify import verify
+from pcedge.line.build import open_line
+from pcedge.line.config import read_line_file
+from pcedge.thresholds.calibration_data import read_evidence
+from pcedge.thresholds.conformal import threshold_at
 
 from ..conftest import Line, Run
 

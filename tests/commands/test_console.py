@@ -14,7 +14,7 @@ from pcedge.bundles.manifest import SearchCost
 from pcedge.cli import app, console
 from pcedge.cli.commands.bundle import models
 from pcedge.cli.commands.bundle.index import index_table
-from pcedge.deployment.indexing.index_comparison import IndexReport
+from pcedge.deployment.indexing.comparison import IndexReport
 
 _GROUP: Any = typer.main.get_command(app)
 

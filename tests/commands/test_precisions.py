@@ -8,19 +8,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from pcedge.adaptation.calibrating import CalibrationOptions, calibrate
+from pcedge.adaptation.recalibrate import CalibrationOptions, calibrate
 from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle, find_bundle
-from pcedge.bundles.gating import gate_limits
+from pcedge.bundles.gate_files import gate_limits
 from pcedge.bundles.manifest import MANIFEST_FILE, Precision
-from pcedge.bundles.nominal_pictures import NOMINAL_FILE
+from pcedge.bundles.nominal_images import NOMINAL_FILE
 from pcedge.camera import render_part, write_image
-from pcedge.deployment.exporting.exporting import ExportResult, export_bundle
+from pcedge.deployment.exporting.export_bundle import ExportResult, export_bundle
 from pcedge.errors import BundleError, DatasetError, OptionError
-from pcedge.evaluation.evaluation import Evaluation, evaluate
+from pcedge.evaluation.evaluate import Evaluation, evaluate
 from pcedge.inspection.runtimes import Candidate, candidates, open_inspector
 from pcedge.inspection.verification.certificate import CERTIFICATE_FILE
-from pcedge.inspection.verification.verifying import choose_runtime, verify
-from pcedge.thresholds.evidence import read_evidence
+from pcedge.inspection.verification.verify import choose_runtime, verify
+from pcedge.thresholds.calibration_data import read_evidence
 
 from ..conftest import Line, Run
 

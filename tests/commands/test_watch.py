@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pcedge.bundles.gating import gate_limits
+from pcedge.bundles.gate_files import gate_limits
 from pcedge.camera import Event, Frame, Inspection, Pictures, Summary, Verdict, render_part, write_image
 from pcedge.errors import PcedgeError
 from pcedge.inspection.runtimes import Candidate
-from pcedge.line.line import Line, open_line
-from pcedge.line.line_file import read_line_file
-from pcedge.line.watched import Watched
-from pcedge.line.watching import WatchOptions, watch_line
+from pcedge.line.build import Line, open_line
+from pcedge.line.config import read_line_file
+from pcedge.line.status import Watched
+from pcedge.line.watch import WatchOptions, watch_line
 
 LINE = """
 [[camera]]

@@ -33,7 +33,7 @@ from pcedge.evaluation.runs import (
 )
 from pcedge.export import Runtime
 from pcedge.fitting.feature_cache import FeatureCache
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.verification.golden import with_fault, write_golden
 
 GRID, DIMS, SIZE = (4, 4), 6, 32

@@ -479,7 +479,7 @@ def test_two_cameras_are_timed_from_capture_to_verdict(
     from pcedge.errors import OptionError
     from pcedge.inspection.runtimes import Candidate
     from pcedge.inspection.verification.golden import read_golden
-    from pcedge.line.pooling import Assignment, PooledInspector
+    from pcedge.line.inspector_pool import Assignment, PooledInspector
 
     bundle = Bundle.open(exported_line.models / "line")
     pictures = [golden.image_rgb for golden in read_golden(bundle)]

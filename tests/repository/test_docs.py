@@ -10,7 +10,8 @@ import pytest
 import typer.main
 
 from pcedge.camera import DEFECT_KINDS
-from pcedge.cli import app, demo
+from pcedge.cli import app
+from pcedge.cli import demo_line as demo
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

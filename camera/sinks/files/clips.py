@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from pcedge.errors import OutputError
 
-from ...events.events import Event
+from ...events.event import Event
 from ...frames import Frame, Inspection
-from ..sinks import moment, plain_name
+from ..base import moment, plain_name
 from .retention import CLIP_NAMES, Keeper, Retention
 
 _QUALITY = 85

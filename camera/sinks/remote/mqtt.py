@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pcedge.errors import OutputError
 
-from ...util.broker import Broker, new_client
+from ...util.mqtt_broker import Broker, new_client
 from .outbox import Message
-from .posting import Receipt
+from .sender import Receipt
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pcedge.errors import OutputError
 
-from ...util.database import Database
+from ...util.sqlite_file import Database
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """

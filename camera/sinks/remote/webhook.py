@@ -14,7 +14,7 @@ from pcedge.errors import OptionError, OutputError
 from ...util.addresses import redact
 from ...util.credentials import Secret
 from .outbox import Message
-from .posting import Receipt
+from .sender import Receipt
 
 # What only this very event can cause; any other answer may change when somebody puts the far side right.
 _NEVER = {400, 409, 413, 415, 422}

@@ -18,11 +18,11 @@ from .bank.rewriting import Rewriting, begin_log, finish, keep_pictures, keep_us
 from .bank.row_choice import choose_pruned, choose_rows
 from .bank.row_ranges import TaughtRow, read_ranges
 from .bank.taught_bank import TaughtRows, write_rows
-from .blinding import check_examples
+from .candidates import judge_offers
 from .lesson_log import Entry, Offered
-from .offers import judge_offers
 from .options import TeachOptions, TeachResult, limits_of, now
-from .pupil import Images, Picture, Variant, class_of, passes_up_to, read_pictures
+from .regression_check import check_examples
+from .taught_bundle import Images, Picture, Variant, class_of, passes_up_to, read_pictures
 
 
 def teach(
@@ -34,7 +34,7 @@ def teach(
     """Teach a bundle what good pictures that it rejects bring; needs no PyTorch.
 
     A picture that passes already teaches nothing. One that does not is learned from if what is strange in it
-    is in two other pictures of the lesson too (see ``pcedge.adaptation.teaching.agreement``), and refused
+    is in two other pictures of the lesson too (see ``pcedge.adaptation.teaching.consensus``), and refused
     otherwise: it may be a defect. Nothing is written unless something was learned.
 
     Args:

@@ -10,7 +10,7 @@ from .bank.rewriting import begin_log, finish, keep_usage, result_of, rewrite
 from .bank.row_ranges import read_ranges
 from .lesson_log import BankState, Entry, find_entry
 from .options import TeachOptions, TeachResult, now
-from .pupil import class_of
+from .taught_bundle import class_of
 
 
 def rollback(bundle: Bundle, to: int, options: TeachOptions | None = None) -> TeachResult:

@@ -10,7 +10,7 @@ from .bank.rewriting import begin_log, finish, rewrite
 from .examples import ExampleKind, add_examples, read_examples
 from .lesson_log import Entry, Offered
 from .options import TeachOptions, TeachResult, limits_of, now
-from .pupil import Images, Picture, class_of, read_pictures
+from .taught_bundle import Images, Picture, class_of, read_pictures
 
 
 def store_examples(

@@ -7,7 +7,7 @@ from pcedge.errors import PcedgeError
 from pcedge.inspection.runtimes import candidates
 from pcedge.inspection.verification.certificate import valid_certificate
 from pcedge.methods import BaselineBundle, choose_baseline_runtime
-from pcedge.methods.methods import find_any_bundle
+from pcedge.methods.any_bundle import find_any_bundle
 
 from .finding import Finding, fail, ok, warn
 

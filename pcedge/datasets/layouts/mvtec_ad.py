@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pcedge.datasets.dataset import GOOD, Dataset
 
-from .layout import Layout, folders, images, images_in_batches, kinds
+from .base import Layout, folders, images, images_in_batches, kinds
 
 
 def _matches(root: Path) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pcedge.datasets.dataset import GOOD, Dataset
 
-from .layout import Layout, images, kinds
+from .base import Layout, images, kinds
 
 _KINDS = ("logical_anomalies", "structural_anomalies")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pcedge.datasets.dataset import GOOD, Dataset, Sample
 
-from .layout import Layout, folders, images, images_in_batches, paired
+from .base import Layout, folders, images, images_in_batches, paired
 
 BAD, MASKS = "bad", "masks"
 HELD_OUT = 0.2

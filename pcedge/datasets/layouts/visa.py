@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from pcedge.datasets.dataset import GOOD, Dataset, Sample
 from pcedge.errors import DatasetError
 
-from .layout import Layout, images
+from .base import Layout, images
 
 _DEFAULT_SPLIT = "1cls"
 _COLUMNS = ("object", "split", "label", "image", "mask")

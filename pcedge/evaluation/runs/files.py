@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pcedge.core.atomic import recover, replace_directory
+from pcedge.core.files import recover, replace_directory
 from pcedge.errors import OptionError, PcedgeError, ResultError
 
 from .schema import SCHEMA_VERSION, Curves, ImageRow, Run

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from pcedge.bundles.bundle import Bundle
-from pcedge.core.atomic import replace_file
+from pcedge.core.files import replace_file
 from pcedge.core.machine import Machine, describe_machine, library_versions, power_mode
 from pcedge.errors import BundleError
 

@@ -6,7 +6,7 @@ from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import Precision
 from pcedge.errors import ExportError
 from pcedge.export import Runtime
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
 
 from .golden import read_golden
 from .parity import Parity, measure_frame_ms, measure_parity

@@ -15,7 +15,7 @@ from pcedge.bundles.manifest import Manifest
 from pcedge.camera import read_image, write_image
 from pcedge.core.scoring import anomaly_map, image_score, reweighted_score
 from pcedge.errors import BundleError, DatasetError, ImageError
-from pcedge.inspection.inspector import Inspector, Stages
+from pcedge.inspection.patchcore_detector import Inspector, Stages
 
 FOLDER = "golden"
 _STAGES_FILE = "stages.npz"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pcedge.bundles.manifest import Precision
 from pcedge.errors import RuntimeUnavailableError
-from pcedge.inspection.inspector import Inspector, Stages
+from pcedge.inspection.patchcore_detector import Inspector, Stages
 
 from .golden import GoldenFrame
 

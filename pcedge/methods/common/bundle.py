@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcedge.bundles.bundle_files import BundleFiles
+from pcedge.bundles.files import BundleFiles
 from pcedge.bundles.manifest import EXACT, Precision, read_manifest_as
-from pcedge.core.atomic import recover
+from pcedge.core.files import recover
 from pcedge.errors import BundleError, OptionError
 
 from .manifest import METHODS, BaselineManifest

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.core.progress import Progress
-from pcedge.fitting.building import embed_with, open_cache
+from pcedge.fitting.build_bundle import embed_with, open_cache
 from pcedge.fitting.features import BATCH
-from pcedge.fitting.learning import check_enough, without_words
-from pcedge.methods.method import FitTask
-from pcedge.networks.network import Network
+from pcedge.fitting.fit_in_memory import check_enough, without_words
+from pcedge.methods.base import FitTask
+from pcedge.networks.embedding_network import Network
 
 # Images whose features are in memory at once; full batches.
 _CHUNK = 4 * BATCH

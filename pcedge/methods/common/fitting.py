@@ -10,21 +10,21 @@ from typing import Any
 import msgspec
 
 from pcedge.bundles.bundle import check_name, seal, set_current, write_bundle
-from pcedge.bundles.gating import learn_gate
+from pcedge.bundles.gate_files import learn_gate
 from pcedge.bundles.manifest import SCHEMA_VERSION, MapInfo
 from pcedge.core.progress import Progress, silent
 from pcedge.core.scoring import SIGMA
-from pcedge.core.stopwatch import Stopwatch
+from pcedge.core.stage_timer import Stopwatch
 from pcedge.datasets import Dataset, open_dataset, training_images
 from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
-from pcedge.fitting.building import MIN_IMAGES
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.build_bundle import MIN_IMAGES
+from pcedge.fitting.options import FitOptions
 from pcedge.inspection.verification.golden import golden_frames
-from pcedge.methods.method import FitTask, Fitter, Learned
+from pcedge.methods.base import FitTask, Fitter, Learned
 from pcedge.methods.registry import find_method
 from pcedge.networks.encoders import preprocessing_for
+from pcedge.thresholds.conformal import outliers
 from pcedge.thresholds.limits import find_limits
-from pcedge.thresholds.threshold import outliers
 
 from .bundle import BaselineBundle
 from .golden import write_golden

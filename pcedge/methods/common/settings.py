@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from pcedge.errors import OptionError
-from pcedge.methods.method import Method
+from pcedge.methods.base import Method
 
 
 def parse_settings(method: Method, given: Mapping[str, Any]) -> msgspec.Struct:

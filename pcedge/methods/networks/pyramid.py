@@ -10,7 +10,7 @@ from torch.nn import functional
 from pcedge.core.defaults import COMPACT
 from pcedge.core.progress import Progress
 from pcedge.errors import WeightsUnavailableError
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.networks.backbones import DEFAULT_BACKBONE, Backbone, load_backbone, read_state
 from pcedge.networks.encoders import ENCODERS
 

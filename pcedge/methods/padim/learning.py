@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map
-from pcedge.core.stopwatch import Stopwatch
+from pcedge.core.stage_timer import Stopwatch
 from pcedge.errors import OptionError
 from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
+from pcedge.methods.base import FitTask
 from pcedge.methods.common.bundle import BaselineBundle
 from pcedge.methods.common.embedding_images import Seen, embed_in_chunks
 from pcedge.methods.common.row_file import RowFile
-from pcedge.methods.method import FitTask
-from pcedge.networks.network import Network
-from pcedge.thresholds.calibration import FOLDS, split_into_folds
+from pcedge.networks.embedding_network import Network
+from pcedge.thresholds.cross_validation import FOLDS, split_into_folds
 
 from .gaussians import blocks, gaussians_of
 

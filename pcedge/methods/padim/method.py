@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pcedge.core.progress import Progress
 from pcedge.errors import OptionError
 from pcedge.export import write_gaussian_distances, write_onnx
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.methods.common.bundle import BaselineBundle
 
 from .learning import WHITENING_FILE, read_gaussians

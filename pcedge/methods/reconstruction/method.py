@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pcedge.core.progress import Progress
 from pcedge.errors import OptionError
 from pcedge.export import write_onnx
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.methods.common.bundle import BaselineBundle
 
 from .scorer import Residuals

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pcedge.core.progress import Progress
 from pcedge.errors import OptionError
 from pcedge.export import write_onnx
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.methods.common.bundle import BaselineBundle
 
 from .gallery import FEATURES_FILE, Gallery

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pcedge.core.atomic import replace_file
+from pcedge.core.files import replace_file
 from pcedge.errors import OptionError, WeightsError
 
 _VERSION = 1

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pcedge.core.atomic import replace_file
 from pcedge.core.defaults import COMPACT
+from pcedge.core.files import replace_file
 from pcedge.core.progress import Progress, silent
 from pcedge.errors import OptionError
 

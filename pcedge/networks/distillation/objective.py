@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pcedge.networks.embedding import MeanPooling
+from pcedge.networks.patch_embedding import MeanPooling
 
 # Faults show in directions in which good surfaces hardly vary, and plain squared errors would neglect these:
 # errors count by variance to the power of minus this (0 plain, 1 fully whitened).

@@ -11,8 +11,8 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import OptionError
 from pcedge.networks.backbones import load_backbone
 from pcedge.networks.embedder import build_embedder
-from pcedge.networks.embedding import MeanPooling
 from pcedge.networks.encoders import ENCODERS
+from pcedge.networks.patch_embedding import MeanPooling
 
 STRIDE = 8
 

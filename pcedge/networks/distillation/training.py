@@ -13,7 +13,7 @@ from pcedge.core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pcedge.core.progress import Progress, silent
 from pcedge.errors import WeightsError
 from pcedge.export import TorchRuntime
-from pcedge.networks.compact import COMPACT_DIMS, CompactNet
+from pcedge.networks.pcedge_s import COMPACT_DIMS, CompactNet
 
 from .batches import Batches, held_out, stream
 from .checkpoint import Checkpoint

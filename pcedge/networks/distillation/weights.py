@@ -4,9 +4,9 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from pcedge.core.atomic import replace_file
 from pcedge.core.defaults import COMPACT
-from pcedge.networks.compact import CompactNet, folded
+from pcedge.core.files import replace_file
+from pcedge.networks.pcedge_s import CompactNet, folded
 
 from .training import Training
 

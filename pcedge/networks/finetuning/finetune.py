@@ -15,8 +15,8 @@ from pcedge.core.progress import Progress, silent
 from pcedge.networks.backbones import Backbone, state_digest, used_state
 
 from .choosing import Choice
-from .finetune_options import FinetuneOptions
-from .pictures import Split, load_split
+from .images import Split, load_split
+from .options import FinetuneOptions
 from .stages import trained_stages
 from .tuning import Tuning
 

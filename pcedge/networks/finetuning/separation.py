@@ -14,9 +14,9 @@ from pcedge.banks import Bank, RowSources, greedy_coreset, project
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.export import Runtime
 from pcedge.networks.distillation import with_local_change
-from pcedge.thresholds.calibration import score_images
+from pcedge.thresholds.cross_validation import score_images
 
-from .pictures import Pictures, Split, network_input
+from .images import Pictures, Split, network_input
 
 _BANK_PICTURES = 32
 _BANK_SHARE = 0.01

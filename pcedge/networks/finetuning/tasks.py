@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .finetune_options import FinetuneMethod
-from .pictures import Pictures
+from .images import Pictures
+from .options import FinetuneMethod
 from .views import Masks, Rng, moved, quarter_turns, varied, with_piece
 
 _TEMPERATURE = 0.2

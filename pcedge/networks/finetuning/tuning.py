@@ -20,8 +20,8 @@ from pcedge.networks.backbones import Backbone
 from pcedge.networks.embedder import build_embedder
 
 from .drift import compare, layer_rows, linear_cka
-from .finetune_options import FinetuneOptions
-from .pictures import Pictures, Split, network_input
+from .images import Pictures, Split, network_input
+from .options import FinetuneOptions
 from .separation import Criterion
 from .stages import tuned_parameters
 from .tasks import TASKS, Batch

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .pictures import Pictures
+from .images import Pictures
 
 Rng = np.random.Generator
 Masks = NDArray[np.float32]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pcedge.core.progress import Progress, silent
 from pcedge.errors import OptionError
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.inspection.runtimes import RuntimeKind
 from pcedge.studies.suite import Outcome, TrialOptions, run_one
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from pcedge.core.atomic import replace_file
+from pcedge.core.files import replace_file
 from pcedge.evaluation.runs import Metric, Run
 
 COMPARISON_JSON, COMPARISON_CSV = "comparison.json", "comparison.csv"

@@ -14,8 +14,8 @@ from pcedge.bundles.manifest import PATCHCORE, EmbeddingKind
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.scoring import check_neighbours
 from pcedge.errors import OptionError
-from pcedge.fitting.fit_options import FitOptions
-from pcedge.networks.finetuning.finetune_options import FinetuneMethod, FinetuneOptions
+from pcedge.fitting.options import FitOptions
+from pcedge.networks.finetuning.options import FinetuneMethod, FinetuneOptions
 
 if sys.version_info >= (3, 11):
     import tomllib

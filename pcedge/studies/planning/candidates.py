@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
-from pcedge.bundles.bundle_files import describe_file
+from pcedge.bundles.files import describe_file
 from pcedge.bundles.manifest import BackboneInfo, EmbeddingInfo, Precision
 from pcedge.core.defaults import default_cache_directory
 from pcedge.core.preprocessing import Preprocessing
@@ -48,7 +48,7 @@ def available_backbones(weights: dict[str, Path]) -> tuple[str, ...]:
         MissingExtraError: PyTorch is not installed.
     """
     try:
-        from pcedge.networks.hub import cached_file
+        from pcedge.networks.torchvision_weights import cached_file
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "fit", "Planning with networks of its own") from None
     cached = [name for name in _USUAL if cached_file(name) is not None]

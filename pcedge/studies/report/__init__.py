@@ -1,10 +1,10 @@
 """Reports: finished runs as one document, typeset for paper or for a screen."""
 
-from .rules.finding import Finding, Rule
-from .rules.findings import findings
+from .report_data import Study, load_study
+from .rules.point import Finding, Rule
+from .rules.points import findings
 from .sections.comparison import comparison_points
-from .study import Study, load_study
-from .writing import ReportOptions, Written, check_kind, write_report
+from .write_report import ReportOptions, Written, check_kind, write_report
 
 __all__ = [
     "Finding",

@@ -11,13 +11,13 @@ from pcedge.evaluation.reference.published import (
     read_results,
 )
 
-from .campaign import find_categories, run_campaign
-from .data import data_digest, data_facts
+from .compare_runtimes import Measured, measure
+from .dataset_facts import data_digest, data_facts
 from .ensemble import combine
 from .options import TrialOptions, parse_runtimes, request_digest
 from .outcome import Outcome, run_one
 from .record import Circumstances
-from .runtimes import Measured, measure
+from .runner import find_categories, run_campaign
 from .summary import SUMMARY_CSV, SUMMARY_JSON, summary_of, write_summary
 from .trial import evaluate_bundle, fit_and_evaluate
 

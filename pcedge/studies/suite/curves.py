@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.evaluation.judging import Judged
+from pcedge.evaluation.inference import Judged
 from pcedge.evaluation.runs import Curve, Curves
 
 _POINTS = 512

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import Bundle
 from pcedge.core.progress import Progress, silent
-from pcedge.core.stopwatch import Stopwatch
+from pcedge.core.stage_timer import Stopwatch
 from pcedge.datasets import Dataset, find_leaks, labelled_images
-from pcedge.evaluation.evaluation import Evaluation, left_out, summarise
-from pcedge.evaluation.judging import Judged, judge
+from pcedge.evaluation.evaluate import Evaluation, left_out, summarise
+from pcedge.evaluation.inference import Judged, judge
 from pcedge.evaluation.runs import Run, RuntimeResult, write_run
 from pcedge.inspection.runtimes import open_inspector
 
-from .metrics import metrics_of
+from .compare_runtimes import part_of
 from .options import TrialOptions
 from .record import Circumstances, Findings, write_down
-from .runtimes import part_of
+from .run_metrics import metrics_of
 
 
 def combine(members: Sequence[Sequence[Judged]]) -> tuple[Judged, ...]:
@@ -70,7 +70,7 @@ def fit_and_evaluate_ensemble(
     Raises:
         PcedgeError: A member cannot be fitted or evaluated; no run is written.
     """
-    from pcedge.fitting.fitting import fit
+    from pcedge.fitting.fit import fit
 
     labelled_images(dataset)
     members, bundles, seconds = [], [], Counter[str]()

@@ -13,8 +13,8 @@ from pcedge.fitting.presets import Member
 from pcedge.inspection.runtimes import RuntimeKind, runtime_kind
 
 if TYPE_CHECKING:
-    from pcedge.evaluation.evaluation import LeakPolicy
-    from pcedge.fitting.fit_options import FitOptions
+    from pcedge.evaluation.evaluate import LeakPolicy
+    from pcedge.fitting.options import FitOptions
 
 _ALIASES = {"onnxruntime": "onnx", "pytorch": "torch", "trt": "tensorrt"}
 

@@ -11,7 +11,7 @@ from pcedge.datasets import audit, open_dataset
 from pcedge.errors import PcedgeError, ResultError
 from pcedge.evaluation.runs import Run, read_run
 
-from .data import data_digest, data_facts
+from .dataset_facts import data_digest, data_facts
 from .ensemble import fit_and_evaluate_ensemble
 from .options import TrialOptions, request_digest
 from .record import Circumstances

@@ -9,8 +9,8 @@ from pathlib import Path
 from pcedge.banks import INDEX_FILE
 from pcedge.bundles.manifest import Manifest, ProductManifest
 from pcedge.core.machine import describe_machine, library_versions
-from pcedge.evaluation.evaluation import Evaluation
-from pcedge.evaluation.judging import Judged
+from pcedge.evaluation.evaluate import Evaluation
+from pcedge.evaluation.inference import Judged
 from pcedge.evaluation.runs import (
     DataFacts,
     ImageRow,
@@ -21,10 +21,10 @@ from pcedge.evaluation.runs import (
     finish_run,
 )
 from pcedge.methods import BaselineManifest
-from pcedge.methods.methods import AnyBundle
+from pcedge.methods.any_bundle import AnyBundle
 
 from .curves import curves_of
-from .pictures import choose, draw
+from .run_images import choose, draw
 
 
 @dataclass(frozen=True)

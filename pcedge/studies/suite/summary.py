@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pcedge.core.atomic import replace_file
+from pcedge.core.files import replace_file
 from pcedge.evaluation.reference.published import Published, differences, means, paper_means
 from pcedge.evaluation.runs import METRICS
 

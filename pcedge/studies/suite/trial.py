@@ -6,16 +6,16 @@ from pathlib import Path
 
 from pcedge.bundles.manifest import PATCHCORE
 from pcedge.core.progress import Progress, silent
-from pcedge.core.stopwatch import Stopwatch
+from pcedge.core.stage_timer import Stopwatch
 from pcedge.datasets import Dataset, labelled_images
-from pcedge.evaluation.evaluation import LeakPolicy
+from pcedge.evaluation.evaluate import LeakPolicy
 from pcedge.evaluation.runs import Run, ThresholdFacts, write_run
 from pcedge.inspection.runtimes import RuntimeKind
-from pcedge.methods.methods import AnyBundle
+from pcedge.methods.any_bundle import AnyBundle
 
+from .compare_runtimes import Measured, exported_for, measure
 from .options import TrialOptions
 from .record import Circumstances, Findings, write_down
-from .runtimes import Measured, exported_for, measure
 
 
 def fit_and_evaluate(
@@ -63,7 +63,7 @@ def _fit(
     dataset: Dataset, options: TrialOptions, models: Path, name: str, progress: Progress
 ) -> tuple[AnyBundle, dict[str, float]]:
     """Fit by the method that was asked for; the bundle, and the seconds of every stage."""
-    from pcedge.fitting.fitting import fit
+    from pcedge.fitting.fit import fit
     from pcedge.methods import fit_baseline
 
     chosen = replace(options.fit, models=models, name=name, pictures_mb=0)

@@ -13,11 +13,11 @@ from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map, reweighted_score
 from pcedge.datasets import Dataset, Sample, read_content, read_ground_truth
 from pcedge.errors import DatasetError, ImageError, OptionError
-from pcedge.evaluation.evaluation import Evaluation, summarise
-from pcedge.evaluation.judging import Judged
+from pcedge.evaluation.evaluate import Evaluation, summarise
+from pcedge.evaluation.inference import Judged
 from pcedge.fitting.features import BATCH, Features, embed_images
 from pcedge.fitting.memory import plan_memory
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
 
 from .network import Network
 from .points import Point

@@ -15,7 +15,7 @@ from pcedge.fitting.memory import GIGA
 if TYPE_CHECKING:
     from pcedge.bundles.manifest import EmbeddingKind
     from pcedge.networks.backbones import Backbone
-    from pcedge.networks.embedding import PatchEmbedder
+    from pcedge.networks.patch_embedding import PatchEmbedder
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from pcedge.core.atomic import replace_file
+from pcedge.core.files import replace_file
 from pcedge.errors import ResultError
 
 SWEEP_JSON, SWEEP_CSV = "sweep.json", "sweep.csv"

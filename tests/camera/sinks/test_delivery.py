@@ -136,7 +136,7 @@ def test_a_slow_sink_does_not_hold_up_the_end_for_ever() -> None:
 def test_a_sink_that_hangs_is_reported_while_it_does(
     hung: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pcedge.camera.sinks.lane._HANGS_AFTER_S", 0.05)
+    monkeypatch.setattr("pcedge.camera.sinks.sink_queue._HANGS_AFTER_S", 0.05)
     with Delivery({"bad": Told(lambda event: hung.wait())}, close_within_s=0.1) as delivery:
         _put(delivery, 1)
         _until(lambda: _report(delivery, "bad").faulty)

@@ -21,21 +21,21 @@ import pcedge
 from pcedge.adaptation.teaching import TeachOptions, read_log, rollback, store_examples, teach
 from pcedge.adaptation.teaching.bank.row_ranges import read_ranges
 from pcedge.adaptation.teaching.lesson_log import LOG_FILE
-from pcedge.adaptation.teaching.pupil import Images, read_pictures
+from pcedge.adaptation.teaching.taught_bundle import Images, read_pictures
 from pcedge.adaptation.teaching.teacher_lock import only_teacher
 from pcedge.banks import INDEX_FILE
 from pcedge.bundles.bundle import ROW_USAGE_FILE, Bundle, edit_bundle, seal
-from pcedge.bundles.nominal_pictures import NOMINAL_FILE, KeptPictures
+from pcedge.bundles.nominal_images import NOMINAL_FILE, KeptPictures
 from pcedge.bundles.row_usage import read_usage
 from pcedge.camera import Frame, render_part, write_image
-from pcedge.deployment.indexing.index_comparison import build_index, compare_indexes, golden_frames
-from pcedge.deployment.indexing.index_spec import IndexSpec
-from pcedge.deployment.indexing.indexing import keep_indexes
+from pcedge.deployment.indexing.comparison import build_index, compare_indexes, golden_frames
+from pcedge.deployment.indexing.spec import IndexSpec
+from pcedge.deployment.indexing.stored_indexes import keep_indexes
 from pcedge.errors import BundleError, ImageError, LessonRefusedError, OptionError
 from pcedge.inspection.runtimes import Candidate
-from pcedge.line.pooling import Assignment, PooledInspector
-from pcedge.line.reloading import Reloader
-from pcedge.thresholds.evidence import CALIBRATION_FILE, read_evidence
+from pcedge.line.bundle_reloader import Reloader
+from pcedge.line.inspector_pool import Assignment, PooledInspector
+from pcedge.thresholds.calibration_data import CALIBRATION_FILE, read_evidence
 
 SIZE = 160
 TRAIN, NEW = 16, 9

@@ -21,7 +21,7 @@ from pcedge.bundles.bundle import (
     set_current,
     write_bundle,
 )
-from pcedge.bundles.bundle_files import describe_file
+from pcedge.bundles.files import describe_file
 from pcedge.bundles.manifest import MANIFEST_FILE, SCHEMA_VERSION, FileInfo, Manifest, read_manifest
 from pcedge.errors import BundleError
 from pcedge.inspection.verification.golden import read_golden
@@ -368,7 +368,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name)
         return describe_file(path)
 
-    monkeypatch.setattr("pcedge.bundles.bundle_files.describe_file", describe)
+    monkeypatch.setattr("pcedge.bundles.files.describe_file", describe)
     return names
 
 
@@ -376,7 +376,7 @@ def test_a_file_is_read_once_until_it_changes(
     tmp_path: Path, make_bundle: Callable[..., Bundle], read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = make_bundle(tmp_path / "part")
-    monkeypatch.setattr("pcedge.bundles.bundle_files._SETTLED_NS", -(10**10))  # as if all of it were old
+    monkeypatch.setattr("pcedge.bundles.files._SETTLED_NS", -(10**10))  # as if all of it were old
     read.clear()
 
     for _ in range(3):
@@ -422,7 +422,7 @@ def test_of_two_changes_at_once_one_is_made_and_the_other_says_so(
             other.start()
             other.join(0.5)
 
-    monkeypatch.setattr("pcedge.core.atomic._sync", slow)
+    monkeypatch.setattr("pcedge.core.files._sync", slow)
     change("first")
     other.join()
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE, MilvusAddress, RerankedSearch
 from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.bundle_files import describe_file
+from pcedge.bundles.files import describe_file
 from pcedge.camera import Frame, Verdict, one_by_one
-from pcedge.deployment.indexing.index_comparison import (
+from pcedge.deployment.indexing.comparison import (
     BuiltIndex,
     Frames,
     IndexReport,
@@ -21,11 +21,11 @@ from pcedge.deployment.indexing.index_comparison import (
     compare_indexes,
     golden_frames,
 )
-from pcedge.deployment.indexing.index_spec import IndexSpec
-from pcedge.deployment.indexing.indexing import keep_indexes
+from pcedge.deployment.indexing.spec import IndexSpec
+from pcedge.deployment.indexing.stored_indexes import keep_indexes
 from pcedge.errors import BankServerError, BundleError, DatasetError, OptionError
 from pcedge.export import Runtime
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.verification.golden import read_golden
 from pcedge.inspection.verification.parity import measure_parity
 

@@ -19,16 +19,16 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
-from pcedge.bundles.bundle_files import describe_file
+from pcedge.bundles.files import describe_file
 from pcedge.cli import app
 from pcedge.core.preprocessing import PRESETS, Preprocessing
-from pcedge.deployment.triton import triton_repository
-from pcedge.deployment.triton.triton_client import inspect, preprocess, verdict
-from pcedge.deployment.triton.triton_models import Metadata
-from pcedge.deployment.triton.triton_repository import INDEX_FILE, write_triton_repository
+from pcedge.deployment.triton import repository as triton_repository
+from pcedge.deployment.triton.client import inspect, preprocess, verdict
+from pcedge.deployment.triton.models import Metadata
+from pcedge.deployment.triton.repository import INDEX_FILE, write_triton_repository
 from pcedge.errors import BundleError, ExportError, OptionError
 from pcedge.export import EngineInfo, input_shapes, write_engine
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import open_inspector
 
 
@@ -159,7 +159,7 @@ def test_products_with_one_network_share_it_and_agree_on_a_batch(
 
     assert written.products == ("line", "other")
     assert written.models == (_embedder(bundle), "other-search")
-    server = _Server(repository, triton_schema)
+    server = _Server(triton_repository, triton_schema)
     batches = {name: config.max_batch_size for name, config in server.configs.items()}
     assert batches == {
         "line": 4, "line-search": 4, "other": 2, "other-search": 2, _embedder(bundle): 4,
@@ -167,7 +167,7 @@ def test_products_with_one_network_share_it_and_agree_on_a_batch(
     assert (repository / "line" / "config.pbtxt").read_bytes() == before
 
     write_triton_repository(_renamed(bundle, "other"), repository, batch=16)
-    assert _Server(repository, triton_schema).configs[_embedder(bundle)].max_batch_size == 16
+    assert _Server(triton_repository, triton_schema).configs[_embedder(bundle)].max_batch_size == 16
 
 
 def test_a_product_is_replaced_and_what_else_is_there_stays(bundle: Bundle, repository: Path) -> None:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank
 from pcedge.bundles.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
 from pcedge.bundles.manifest import FileInfo
-from pcedge.deployment.bench.bench_result import STAGES
-from pcedge.deployment.bench.benchmarking import _time_stages
+from pcedge.deployment.bench.bench import _time_stages
+from pcedge.deployment.bench.result import STAGES
 from pcedge.export import OnnxRuntime, OnnxSearchingRuntime, Runtime, TensorrtOptions
 from pcedge.inspection import runtimes
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import Candidate, candidates, open_runtime
 from pcedge.inspection.verification.golden import read_golden
 from pcedge.inspection.verification.parity import Parity, measure_frame_ms, measure_parity

@@ -12,8 +12,8 @@ from pcedge.bundles.manifest import MANIFEST_FILE, Manifest, ScoreInfo, read_man
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.scoring import check_neighbours, image_score, reweighted_score
 from pcedge.errors import OptionError
-from pcedge.inspection.inspector import Inspector
-from pcedge.thresholds.calibration import held_out, score_images
+from pcedge.inspection.patchcore_detector import Inspector
+from pcedge.thresholds.cross_validation import held_out, score_images
 
 GRID, DIMS = (4, 4), 6
 

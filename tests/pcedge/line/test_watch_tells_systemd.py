@@ -7,7 +7,7 @@ import pytest
 from pcedge.bundles.bundle import find_bundle
 from pcedge.camera import open_source
 from pcedge.inspection.runtimes import open_inspector
-from pcedge.line.watching import WatchOptions, watch
+from pcedge.line.watch import WatchOptions, watch
 
 
 def test_systemd_hears_from_a_watch_that_it_is_ready_goes_on_and_ends(

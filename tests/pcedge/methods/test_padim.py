@@ -13,10 +13,10 @@ from scipy.spatial.distance import mahalanobis
 from pcedge.camera import read_image, render_part, write_image
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError, OptionError
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.inspection.runtimes import RuntimeKind
 from pcedge.methods import BaselineBundle, export_baseline, find_method, fit_baseline, open_baseline_runtime
-from pcedge.methods.methods import open_detector
+from pcedge.methods.any_bundle import open_detector
 from pcedge.methods.networks.pyramid import Pyramid
 from pcedge.methods.padim.gaussians import blocks, gaussians_of
 from pcedge.methods.padim.learning import check_memory, read_gaussians

@@ -16,7 +16,7 @@ from pcedge.camera import read_image, write_image
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import silent
 from pcedge.errors import OptionError
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.methods import (
     BaselineBundle,
     BaselineFit,

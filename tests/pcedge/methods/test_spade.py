@@ -13,11 +13,11 @@ from sklearn.neighbors import NearestNeighbors
 from pcedge.camera import read_image, render_part, write_image
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import OptionError
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.inspection.runtimes import RuntimeKind
 from pcedge.methods import BaselineBundle, export_baseline, fit_baseline
+from pcedge.methods.any_bundle import open_detector
 from pcedge.methods.common.row_file import RowFile
-from pcedge.methods.methods import open_detector
 from pcedge.methods.spade.correspondences import Correspondences
 from pcedge.methods.spade.gallery import Gallery
 from pcedge.methods.spade.layout import Layout

@@ -14,8 +14,8 @@ from pcedge.bundles.manifest import BackboneInfo, Manifest
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError, OptionError, WeightsError
 from pcedge.networks.backbones import Backbone, load_backbone, restore_backbone, state_digest, used_state
-from pcedge.networks.compact import CompactNet
 from pcedge.networks.embedder import build_embedder, default_embedding, restore_embedder, save_backbone
+from pcedge.networks.pcedge_s import CompactNet
 
 State = dict[str, Tensor]
 

@@ -14,7 +14,6 @@ from torchvision import models
 
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import DatasetError, OptionError, PcedgeError, WeightsError
-from pcedge.networks.compact import CompactNet
 from pcedge.networks.distillation import BatchSettings, DistillOptions, distill
 from pcedge.networks.distillation.batches import Batches
 from pcedge.networks.distillation.objective import Objective
@@ -22,6 +21,7 @@ from pcedge.networks.distillation.sources import Procedural, open_pictures
 from pcedge.networks.distillation.teacher import Teacher
 from pcedge.networks.distillation.training import Training
 from pcedge.networks.embedder import build_embedder
+from pcedge.networks.pcedge_s import CompactNet
 
 Options = Callable[..., DistillOptions]
 

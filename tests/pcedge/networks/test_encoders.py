@@ -23,16 +23,16 @@ from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from pcedge.core.preprocessing import IMAGENET_MEAN, Preprocessing
-from pcedge.deployment.exporting.exporting import export_bundle
+from pcedge.deployment.exporting.export_bundle import export_bundle
 from pcedge.errors import ExportError, MissingExtraError, OptionError, WeightsError, WeightsUnavailableError
 from pcedge.export import OnnxRuntime, check_operators, fixed_shapes, write_fp16, write_int8, write_onnx
-from pcedge.fitting.fit_options import FitOptions
-from pcedge.fitting.fitting import fit
+from pcedge.fitting.fit import fit
+from pcedge.fitting.options import FitOptions
 from pcedge.networks.backbones import Backbone, load_backbone, used_state
 from pcedge.networks.distillation.teacher import Teacher
 from pcedge.networks.embedder import build_embedder
 from pcedge.networks.encoders import ENCODERS, Encoder, preprocessing_for
-from pcedge.networks.encoders.hub import encoder_file
+from pcedge.networks.encoders.hub_weights import encoder_file
 from pcedge.networks.encoders.tokens import resized_positions
 
 SHIPPED = tuple(ENCODERS)
@@ -348,7 +348,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache of the libraries' hub, empty, on a machine without a network."""
     cache = tmp_path / "hub"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr("pcedge.networks.encoders.hub._endpoint", lambda: "http://127.0.0.1:9")
+    monkeypatch.setattr("pcedge.networks.encoders.hub_weights._endpoint", lambda: "http://127.0.0.1:9")
     return cache
 
 
@@ -395,7 +395,8 @@ def server(hub: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         thread = Thread(target=serving.serve_forever)
         thread.start()
         monkeypatch.setattr(
-            "pcedge.networks.encoders.hub._endpoint", lambda: f"http://127.0.0.1:{serving.server_port}"
+            "pcedge.networks.encoders.hub_weights._endpoint",
+            lambda: f"http://127.0.0.1:{serving.server_port}",
         )
         yield content, asked
         serving.shutdown()

@@ -23,7 +23,7 @@ from pcedge.networks.finetuning import separation
 from pcedge.networks.finetuning.choosing import Choice
 from pcedge.networks.finetuning.drift import compare, effective_rank, linear_cka
 from pcedge.networks.finetuning.finetune import Finetuned, finetune
-from pcedge.networks.finetuning.finetune_options import FinetuneMethod, FinetuneOptions
+from pcedge.networks.finetuning.options import FinetuneMethod, FinetuneOptions
 from pcedge.networks.finetuning.separation import Separation
 from pcedge.networks.finetuning.views import quarter_turns, varied, with_piece
 

@@ -16,7 +16,7 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import OptionError
 from pcedge.evaluation.runs import ImageRow, Run, read_run, write_run
 from pcedge.evaluation.runs import Metric as RunMetric
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
 from pcedge.studies.comparison import (
     COMPARISON_CSV,
     COMPARISON_JSON,

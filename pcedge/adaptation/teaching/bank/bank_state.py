@@ -14,14 +14,14 @@ import numpy as np
 
 from pcedge.banks import INDEX_FILE, Bank
 from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.bundle_files import describe_file
+from pcedge.bundles.files import describe_file
 from pcedge.bundles.manifest import EXACT, INT8, Manifest, ThresholdInfo
-from pcedge.core.atomic import link_or_copy
+from pcedge.core.files import link_or_copy
 from pcedge.errors import BundleError
 from pcedge.export import is_fused
 from pcedge.inspection.verification.golden import renew_golden
-from pcedge.thresholds.calibration import nameless_bank
-from pcedge.thresholds.evidence import CALIBRATION_FILE, HeldOutEvidence, read_evidence_file
+from pcedge.thresholds.calibration_data import CALIBRATION_FILE, HeldOutEvidence, read_evidence_file
+from pcedge.thresholds.cross_validation import nameless_bank
 
 from ..lesson_log import FOLDER, BankState, Entry
 from .row_ranges import TaughtRow, read_ranges, write_ranges

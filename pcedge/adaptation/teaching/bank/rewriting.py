@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import Bundle, edit_bundle, seal
 from pcedge.bundles.manifest import Precision
-from pcedge.bundles.nominal_pictures import NOMINAL_FILE, add_nominal
+from pcedge.bundles.nominal_images import NOMINAL_FILE, add_nominal
 from pcedge.core.defaults import DEFAULT_PICTURES_MB
 
 from ..lesson_log import BankState, Entry, chained, write_log
 from ..options import TeachResult, limits_of, now
-from ..pupil import Variant
+from ..taught_bundle import Variant
 from .bank_state import Changed, keep_origin
 from .row_ranges import read_ranges
 from .usage import carry_usage

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import ROW_USAGE_FILE
-from pcedge.core.arrays import replace_arrays
+from pcedge.core.npz import replace_arrays
 
 # Counts, int64 [rows], and when each row was used last, float64 [rows], as ``read_usage`` gives them.
 Usage = tuple[NDArray[np.int64], NDArray[np.float64]]

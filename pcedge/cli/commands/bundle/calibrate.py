@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import options, recipe
+from pcedge.cli.options import common, fit_options
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from pcedge.adaptation.calibrating import CalibrationResult, Change
+    from pcedge.adaptation.recalibrate import CalibrationResult, Change
     from pcedge.bundles.bundle import Bundle
 
 
@@ -38,7 +38,7 @@ def calibrate(
             show_default=False,
         ),
     ] = None,
-    groups: recipe.Groups = None,
+    groups: fit_options.Groups = None,
     keep_gate: Annotated[
         bool,
         typer.Option(
@@ -56,11 +56,11 @@ def calibrate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what the thresholds would be, and change nothing.")
     ] = False,
-    model: options.Model = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    runtime: options.Runtime = "auto",
-    device: options.Device = "auto",
-    json: options.Json = False,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    json: common.Json = False,
 ) -> None:
     """Find the thresholds anew, on new good pictures of this camera and this light. Needs no PyTorch.
 
@@ -77,8 +77,8 @@ def calibrate(
 
     Exit codes: 0 done; 1 the pictures cannot be used, or are too few for the rate.
     """
-    from pcedge.adaptation.calibrating import CalibrationOptions
-    from pcedge.adaptation.calibrating import calibrate as calibrate_bundle
+    from pcedge.adaptation.recalibrate import CalibrationOptions
+    from pcedge.adaptation.recalibrate import calibrate as calibrate_bundle
     from pcedge.cli.console import progress_bars
     from pcedge.inspection.runtimes import runtime_kind
 
@@ -225,7 +225,7 @@ def _rows(change: "Change") -> list[tuple[str, str, str, str, str]]:
 
 def _print_gate(result: "CalibrationResult") -> None:
     """What became of the frame gate."""
-    from pcedge.adaptation.new_gate import FEWEST_FOR_GATE
+    from pcedge.adaptation.relearn_gate import FEWEST_FOR_GATE
     from pcedge.cli.console import say
 
     gate = result.gate

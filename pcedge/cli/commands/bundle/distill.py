@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ def distill(
             "float32."
         ),
     ] = "bfloat16",
-    device: options.Device = "auto",
+    device: common.Device = "auto",
     out: Annotated[
         Path, typer.Option(help="Directory for the checkpoint, the weights and the report.")
     ] = Path("distilled"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Train the compact network pcedge-s to imitate a pretrained one.
 

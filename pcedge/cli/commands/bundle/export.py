@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import PARTLY_DONE
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_BATCH, DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from pcedge.bundles.bundle import Bundle
     from pcedge.bundles.manifest import Precision
-    from pcedge.deployment.exporting.exporting import ExportResult
-    from pcedge.deployment.triton.triton_repository import TritonRepository
+    from pcedge.deployment.exporting.export_bundle import ExportResult
+    from pcedge.deployment.triton.repository import TritonRepository
 
 
 def export(
@@ -57,9 +57,9 @@ def export(
             show_default=False,
         ),
     ] = None,
-    model: options.Model = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    json: options.Json = False,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    json: common.Json = False,
 ) -> None:
     """Export the bundle's network to ONNX, and prove on the golden frames that it scores the same.
 
@@ -73,10 +73,10 @@ def export(
     proved could not be written.
     """
     from pcedge.cli.console import progress_bars, show_error
-    from pcedge.deployment.exporting.exporting import export_bundle
-    from pcedge.deployment.triton.triton_repository import write_triton_repository
+    from pcedge.deployment.exporting.export_bundle import export_bundle
+    from pcedge.deployment.triton.repository import write_triton_repository
     from pcedge.methods import BaselineBundle
-    from pcedge.methods.methods import find_any_bundle
+    from pcedge.methods.any_bundle import find_any_bundle
 
     asked: dict[Precision, bool] = {"fp16": fp16, "int8": int8}
     precisions = [precision for precision, wanted in asked.items() if wanted]

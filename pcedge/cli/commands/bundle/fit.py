@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import options, recipe, tuning
+from pcedge.cli.options import common, finetune_options, fit_options
 from pcedge.core.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTURES_MB
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from pcedge.fitting.fit_options import FitOptions
-    from pcedge.fitting.fitting import FitResult
+    from pcedge.fitting.fit import FitResult
+    from pcedge.fitting.options import FitOptions
 
 
 def fit(
@@ -24,14 +24,14 @@ def fit(
             show_default=False,
         ),
     ],
-    layout: options.Layout = None,
-    backbone: recipe.Backbone = None,
-    weights: recipe.Weights = None,
-    layers: recipe.Layers = None,
-    preset: recipe.Preset = "whole",
-    image_size: recipe.ImageSize = None,
-    crop: recipe.Crop = None,
-    embedding: recipe.Embedding = None,
+    layout: common.Layout = None,
+    backbone: fit_options.Backbone = None,
+    weights: fit_options.Weights = None,
+    layers: fit_options.Layers = None,
+    preset: fit_options.Preset = "whole",
+    image_size: fit_options.ImageSize = None,
+    crop: fit_options.Crop = None,
+    embedding: fit_options.Embedding = None,
     like: Annotated[
         str | None,
         typer.Option(
@@ -40,11 +40,11 @@ def fit(
             show_default=False,
         ),
     ] = None,
-    finetune: tuning.Finetune = None,
-    finetune_epochs: tuning.Epochs = None,
-    finetune_lr: tuning.LearningRate = None,
-    finetune_stages: tuning.Stages = None,
-    finetune_minutes: tuning.Minutes = None,
+    finetune: finetune_options.Finetune = None,
+    finetune_epochs: finetune_options.Epochs = None,
+    finetune_lr: finetune_options.LearningRate = None,
+    finetune_stages: finetune_options.Stages = None,
+    finetune_minutes: finetune_options.Minutes = None,
     method: Annotated[
         str,
         typer.Option(
@@ -62,16 +62,16 @@ def fit(
             show_default=False,
         ),
     ] = None,
-    coreset: recipe.Coreset = None,
-    neighbours: recipe.Neighbours = 1,
-    false_reject_rate: recipe.FalseRejectRate = None,
-    review_rate: recipe.ReviewRate = None,
-    calibration: recipe.Calibration = "folds",
-    groups: recipe.Groups = None,
-    seed: recipe.Seed = 0,
-    device: options.Device = "auto",
-    memory_gb: recipe.MemoryGb = None,
-    cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
+    coreset: fit_options.Coreset = None,
+    neighbours: fit_options.Neighbours = 1,
+    false_reject_rate: fit_options.FalseRejectRate = None,
+    review_rate: fit_options.ReviewRate = None,
+    calibration: fit_options.Calibration = "folds",
+    groups: fit_options.Groups = None,
+    seed: fit_options.Seed = 0,
+    device: common.Device = "auto",
+    memory_gb: fit_options.MemoryGb = None,
+    cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
     pictures_mb: Annotated[
         float,
         typer.Option(
@@ -80,12 +80,12 @@ def fit(
             min=0,
         ),
     ] = DEFAULT_PICTURES_MB,
-    models: options.ModelsDir = DEFAULT_MODELS,
+    models: common.ModelsDir = DEFAULT_MODELS,
     name: Annotated[
         str | None,
         typer.Option(help="Of the bundle. Without it, the dataset's folder name.", show_default=False),
     ] = None,
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Fit PatchCore on good images and write a bundle, which becomes the current one.
 
@@ -98,7 +98,7 @@ def fit(
     from pcedge.bundles.bundle import find_bundle
     from pcedge.bundles.manifest import PATCHCORE
     from pcedge.cli.console import progress_bars
-    from pcedge.fitting.fitting import fit as fit_dataset
+    from pcedge.fitting.fit import fit as fit_dataset
 
     _refuse_ensemble(preset)
     given = (backbone, weights, layers, embedding, image_size, crop)
@@ -107,8 +107,8 @@ def fit(
             "--like takes the network and the preprocessing of another bundle as they are.",
             "Leave out --backbone, --weights, --layers, --embedding, --preset, --image-size and --crop.",
         )
-    chosen = recipe.fit_options(
-        recipe.Recipe(
+    chosen = fit_options.fit_options(
+        fit_options.Recipe(
             preset=preset,
             backbone=backbone,
             weights=weights,
@@ -130,7 +130,9 @@ def fit(
         )
     )
     same_network = find_bundle(like, models) if like else None
-    tuned = tuning.finetune_options(finetune, finetune_epochs, finetune_lr, finetune_stages, finetune_minutes)
+    tuned = finetune_options.finetune_options(
+        finetune, finetune_epochs, finetune_lr, finetune_stages, finetune_minutes
+    )
     chosen = replace(
         chosen, like=same_network, finetune=tuned, models=models, name=name, pictures_mb=pictures_mb
     )
@@ -141,7 +143,7 @@ def fit(
             raise OptionError(f"--coreset belongs to PatchCore, and {method} has no bank.", "Leave it out.")
         # What a preset says of layers and embedding is meant for PatchCore.
         own_embedding = chosen.embedding if embedding else None
-        chosen = replace(chosen, layers=recipe.split_layers(layers), embedding=own_embedding)
+        chosen = replace(chosen, layers=fit_options.split_layers(layers), embedding=own_embedding)
         fit_one(dataset, method, chosen, settings or [], json=json)
         return
     if settings:
@@ -217,7 +219,7 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     note = "; the offline default, see below" if result.offline_default else ""
     table.add("backbone", f"{manifest.backbone.name}, {manifest.backbone.weights}{note}")
     if manifest.backbone.finetuning:
-        tuning.add_to(table, manifest.backbone.finetuning)
+        finetune_options.add_to(table, manifest.backbone.finetuning)
     table.add("patches", f"{manifest.bank.patches:,} of {manifest.embedding.dims:,} values")
     table.add("bank rows", f"{manifest.bank.rows:,}")
     table.add("coverage", f"radius {manifest.bank.radius:.4g}; {manifest.bank.guarantee}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from pcedge.fitting.fit_options import FitOptions
+    from pcedge.fitting.options import FitOptions
     from pcedge.methods import BaselineFit
 
 

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pcedge.fitting.fitting import FitResult
+    from pcedge.fitting.fit import FitResult
     from pcedge.methods import BaselineFit
 
 
 def print_notes(result: "FitResult | BaselineFit", asked_rate: float | None) -> None:
     """Say what a person should look at before trusting the bundle."""
     from pcedge.cli.console import say
-    from pcedge.thresholds.threshold import DEFAULT_FALSE_REJECT_RATE, images_needed
+    from pcedge.thresholds.conformal import DEFAULT_FALSE_REJECT_RATE, images_needed
 
     manifest, limit = result.bundle.manifest, result.bundle.manifest.threshold
     if result.offline_default:

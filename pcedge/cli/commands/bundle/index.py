@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pcedge.bundles.bundle import Bundle
-    from pcedge.deployment.indexing.index_comparison import Frames, IndexReport
+    from pcedge.deployment.indexing.comparison import Frames, IndexReport
 
 
 def index(
@@ -55,11 +55,11 @@ def index(
         list[str] | None,
         typer.Option(help="Remove this index from the bundle; may be repeated.", show_default=False),
     ] = None,
-    model: options.Model = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    runtime: options.Runtime = "auto",
-    device: options.Device = "auto",
-    json: options.Json = False,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    json: common.Json = False,
 ) -> None:
     """Compare ways to search the bank with the exact one, and choose one for the bundle.
 
@@ -78,9 +78,9 @@ def index(
     from pcedge.bundles.bundle import find_bundle
     from pcedge.bundles.manifest import EXACT
     from pcedge.cli.console import progress_bars
-    from pcedge.deployment.indexing.index_comparison import build_index, compare_indexes
-    from pcedge.deployment.indexing.index_spec import IndexSpec
-    from pcedge.deployment.indexing.indexing import keep_indexes
+    from pcedge.deployment.indexing.comparison import build_index, compare_indexes
+    from pcedge.deployment.indexing.spec import IndexSpec
+    from pcedge.deployment.indexing.stored_indexes import keep_indexes
 
     bundle = find_bundle(model, models)
     kept = {IndexSpec.parse(name).name for name in [*(keep or []), *([use] if use else [])]}
@@ -140,7 +140,7 @@ def note_index(bundle: "Bundle") -> None:
 
 def _frames(bundle: "Bundle", images: Path | None, limit: int, runtime: str, device: str) -> "Frames":
     from pcedge.datasets import open_dataset
-    from pcedge.deployment.indexing.index_comparison import dataset_frames, golden_frames
+    from pcedge.deployment.indexing.comparison import dataset_frames, golden_frames
     from pcedge.inspection.runtimes import is_exported, runtime_kind
 
     if images is None:

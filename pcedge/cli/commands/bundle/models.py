@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError, PcedgeError
 
@@ -15,8 +15,8 @@ def models(
         str | None,
         typer.Option(help="Make this bundle the current one.", metavar="NAME", show_default=False),
     ] = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    json: options.Json = False,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    json: common.Json = False,
 ) -> None:
     """List the bundles, or choose the one that commands use when none is named."""
     from pcedge.bundles.bundle import bundle_names, set_current
@@ -39,7 +39,7 @@ def models(
 
 def _describe(models_dir: Path, name: str) -> dict[str, str | bool | int]:
     from pcedge.bundles.bundle import Bundle, current_name
-    from pcedge.methods.methods import has_exported_network, open_any_bundle
+    from pcedge.methods.any_bundle import has_exported_network, open_any_bundle
 
     current = current_name(models_dir) == name
     try:

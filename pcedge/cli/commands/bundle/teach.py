@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -73,10 +73,10 @@ def teach(
     wait: Annotated[
         float, typer.Option(help="Seconds to wait while another process teaches the same bundle.", min=0)
     ] = 10.0,
-    model: options.Model = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    device: options.Device = "cpu",
-    json: options.Json = False,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    device: common.Device = "cpu",
+    json: common.Json = False,
 ) -> None:
     """Teach a bundle from good pictures that it rejects; without PyTorch, while it is in use.
 

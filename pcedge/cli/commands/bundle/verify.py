@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
     from pcedge.inspection.verification.certificate import Certificate
-    from pcedge.inspection.verification.verifying import Skipped
+    from pcedge.inspection.verification.verify import Skipped
 
 
 def verify(
-    model: options.Model = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    runtime: options.Runtime = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    index: options.Index = None,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    precision: common.Precision = "auto",
+    index: common.Index = None,
     every: Annotated[
         bool,
         typer.Option(
@@ -27,7 +27,7 @@ def verify(
             help="Verify every runtime and precision there is; without it, the first that can be had.",
         ),
     ] = False,
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Prove that what runs on this machine scores like the float32 reference the bundle was made with.
 
@@ -46,8 +46,8 @@ def verify(
     from pcedge.inspection.precision import precision_choice
     from pcedge.inspection.runtimes import candidates, runtime_kind
     from pcedge.inspection.verification.certificate import keep_certificates
-    from pcedge.inspection.verification.verifying import UNUSABLE, Skipped
-    from pcedge.inspection.verification.verifying import verify as verify_candidate
+    from pcedge.inspection.verification.verify import UNUSABLE, Skipped
+    from pcedge.inspection.verification.verify import verify as verify_candidate
 
     from .index import note_index
 

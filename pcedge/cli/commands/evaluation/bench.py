@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import NOT_ALL_OK
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pcedge.bundles.bundle import Bundle
     from pcedge.core.progress import Progress
-    from pcedge.deployment.bench.bench_result import Bench, Measured
+    from pcedge.deployment.bench.result import Bench, Measured
     from pcedge.inspection.runtimes import Candidate
 
 
@@ -30,11 +30,11 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    model: options.Model = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    runtime: options.Runtime = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "all",
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    precision: common.Precision = "all",
     frames: Annotated[int, typer.Option(help="Frames to time.", min=20)] = 200,
     min_auroc: Annotated[
         float | None,
@@ -58,7 +58,7 @@ def bench(
             show_default=False,
         ),
     ] = None,
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Measure how fast and how accurate a bundle is on this machine, in every runtime and precision it has.
 
@@ -71,9 +71,9 @@ def bench(
     """
     from pcedge.bundles.bundle import find_bundle
     from pcedge.datasets import labelled_images, open_dataset
-    from pcedge.deployment.bench.bench_plot import check_plot, draw_bench
-    from pcedge.deployment.bench.bench_result import describe_bench, load_average
-    from pcedge.deployment.bench.benchmarking import bench_candidates
+    from pcedge.deployment.bench.bench import bench_candidates
+    from pcedge.deployment.bench.plot import check_plot, draw_bench
+    from pcedge.deployment.bench.result import describe_bench, load_average
     from pcedge.errors import OptionError
     from pcedge.inspection.precision import precision_choice
     from pcedge.inspection.runtimes import runtime_kind
@@ -105,7 +105,7 @@ def _measure(
 ) -> "tuple[list[Measured], dict[str, str]]":
     """Measure all that can be used here; one alone that cannot be is an error."""
     from pcedge.cli.console import progress_bars, say
-    from pcedge.deployment.bench.bench_process import measure_apart
+    from pcedge.deployment.bench.process import measure_apart
     from pcedge.errors import PcedgeError
 
     measured: list[Measured] = []
@@ -145,7 +145,7 @@ def _print_table(result: "Bench") -> None:
 
 
 def _times(result: "Bench") -> "Table":
-    from pcedge.deployment.bench.bench_result import FRAME, STAGES
+    from pcedge.deployment.bench.result import FRAME, STAGES
 
     frames = result.measured[0].frames
     title = f"{result.bundle}: milliseconds from decoded picture to verdict and map, {frames} frames"

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.command_line import command_line
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import options, recipe
-from pcedge.cli.options.weights import weights_by_backbone
+from pcedge.cli.options import common, fit_options
+from pcedge.cli.options.weights_files import weights_by_backbone
+from pcedge.cli.typed_command import command_line
 from pcedge.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    backbone: recipe.Backbone = None,
+    backbone: fit_options.Backbone = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,13 +45,13 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    preset: recipe.Preset = "whole",
-    image_size: recipe.ImageSize = None,
-    coreset: recipe.Coreset = None,
+    preset: fit_options.Preset = "whole",
+    image_size: fit_options.ImageSize = None,
+    coreset: fit_options.Coreset = None,
     runtimes: Annotated[
         str, typer.Option(help="What runs the networks, the first of them for metrics and times: torch,onnx.")
     ] = "torch",
-    layout: options.Layout = None,
+    layout: common.Layout = None,
     output: Annotated[
         Path, typer.Option(help="Receives a run for each method and dataset, and the comparison.")
     ] = Path("runs/compare"),
@@ -65,16 +65,16 @@ def compare(
             help="Write tables, plot and discussion here, as a page in Markdown.", show_default=False
         ),
     ] = None,
-    seed: recipe.Seed = 0,
-    device: options.Device = "auto",
-    memory_gb: recipe.MemoryGb = None,
+    seed: fit_options.Seed = 0,
+    device: common.Device = "auto",
+    memory_gb: fit_options.MemoryGb = None,
     cache_gb: Annotated[
         float,
         typer.Option(
             help="Disk that cached features may use, in GB. 0, so that every fit's time is its own.", min=0
         ),
     ] = 0,
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Fit and evaluate several methods on the same images, and lay what they give side by side.
 
@@ -93,8 +93,8 @@ def compare(
         (name.strip() for name in methods.split(",") if name.strip()), read_methods(methods_file)
     )
     asked = CompareOptions(
-        fit=recipe.fit_options(
-            recipe.Recipe(
+        fit=fit_options.fit_options(
+            fit_options.Recipe(
                 preset=preset,
                 backbone=backbone,
                 weights=None,
@@ -157,7 +157,7 @@ def _write_markdown(
     page: Path, found: "Comparison", runs: "list[Run]", plot: Path, points: list[str]
 ) -> None:
     """The plot goes beside the page, under its name."""
-    from pcedge.core.atomic import replace_file
+    from pcedge.core.files import replace_file
     from pcedge.errors import OutputError
     from pcedge.studies.comparison import comparison_markdown
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pcedge.cli.exit_codes import PARTLY_DONE
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.errors import PcedgeError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def datasets(
             show_default=False,
         ),
     ] = None,
-    layout: options.Layout = None,
-    json: options.Json = False,
+    layout: common.Layout = None,
+    json: common.Json = False,
 ) -> None:
     """Explain the public datasets, or look at one on disk and check it.
 

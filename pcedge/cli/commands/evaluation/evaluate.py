@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import options, recipe
+from pcedge.cli.options import common, fit_options
 from pcedge.core.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pcedge.datasets import Dataset
-    from pcedge.evaluation.evaluation import Evaluation, LeakPolicy
+    from pcedge.evaluation.evaluate import Evaluation, LeakPolicy
     from pcedge.evaluation.metrics import Metric
-    from pcedge.methods.methods import AnyBundle
+    from pcedge.methods.any_bundle import AnyBundle
 
 
 def evaluate(
@@ -36,7 +36,7 @@ def evaluate(
             "done again.",
         ),
     ] = False,
-    layout: options.Layout = None,
+    layout: common.Layout = None,
     leaks: Annotated[
         str,
         typer.Option(
@@ -44,7 +44,7 @@ def evaluate(
             "exclude also leaves them out, ignore does not look for them."
         ),
     ] = "report",
-    runtime: options.Runtime = "auto",
+    runtime: common.Runtime = "auto",
     runtimes: Annotated[
         str | None,
         typer.Option(
@@ -53,11 +53,11 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "fp32",
-    index: options.Index = None,
-    threshold: options.Threshold = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
+    device: common.Device = "auto",
+    precision: common.Precision = "fp32",
+    index: common.Index = None,
+    threshold: common.Threshold = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -67,19 +67,19 @@ def evaluate(
         ),
     ] = None,
     jobs: Annotated[int, typer.Option(help="--all: categories at once.", min=1, max=64)] = 1,
-    preset: recipe.Preset = "official-224",
-    backbone: recipe.Backbone = None,
-    weights: recipe.Weights = None,
-    layers: recipe.Layers = None,
-    image_size: recipe.ImageSize = None,
-    crop: recipe.Crop = None,
-    embedding: recipe.Embedding = None,
-    coreset: recipe.Coreset = None,
-    neighbours: recipe.Neighbours = 1,
-    false_reject_rate: recipe.FalseRejectRate = None,
-    seed: recipe.Seed = 0,
-    memory_gb: recipe.MemoryGb = None,
-    cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
+    preset: fit_options.Preset = "official-224",
+    backbone: fit_options.Backbone = None,
+    weights: fit_options.Weights = None,
+    layers: fit_options.Layers = None,
+    image_size: fit_options.ImageSize = None,
+    crop: fit_options.Crop = None,
+    embedding: fit_options.Embedding = None,
+    coreset: fit_options.Coreset = None,
+    neighbours: fit_options.Neighbours = 1,
+    false_reject_rate: fit_options.FalseRejectRate = None,
+    seed: fit_options.Seed = 0,
+    memory_gb: fit_options.MemoryGb = None,
+    cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
     keep_bundles: Annotated[
         bool, typer.Option("--keep-bundles", help="--all: keep the bundles, in bundles beside the runs.")
     ] = False,
@@ -103,7 +103,7 @@ def evaluate(
         Path | None,
         typer.Option(help="--all: also write the tables as Markdown, to this file.", show_default=False),
     ] = None,
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Measure a bundle on labelled images, or fit and measure every category of a benchmark.
 
@@ -119,7 +119,7 @@ def evaluate(
     if every:
         from .evaluate_all import CampaignOptions, evaluate_all
 
-        asked = recipe.Recipe(
+        asked = fit_options.Recipe(
             preset=preset,
             backbone=backbone,
             weights=weights,
@@ -160,7 +160,7 @@ def evaluate(
     from pcedge.bundles.bundle import Bundle
     from pcedge.datasets import open_dataset
     from pcedge.inspection.precision import one_precision
-    from pcedge.methods.methods import find_any_bundle
+    from pcedge.methods.any_bundle import find_any_bundle
 
     from ..bundle.index import note_index
 
@@ -181,7 +181,7 @@ def evaluate(
 
 
 def _leak_policy(name: str) -> "LeakPolicy":
-    from pcedge.evaluation.evaluation import leak_policy
+    from pcedge.evaluation.evaluate import leak_policy
 
     return leak_policy(name)
 
@@ -199,9 +199,9 @@ def _evaluate_bundle(
     json: bool,
 ) -> None:
     from pcedge.cli.console import progress_bars
-    from pcedge.evaluation.evaluation import evaluate as evaluate_detector
+    from pcedge.evaluation.evaluate import evaluate as evaluate_detector
     from pcedge.inspection.runtimes import runtime_kind
-    from pcedge.methods.methods import has_exported_network, open_detector
+    from pcedge.methods.any_bundle import has_exported_network, open_detector
 
     kind = runtime_kind(runtime)
     if kind == "auto" and not has_exported_network(found):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pcedge.cli.command_line import command_line
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import recipe
+from pcedge.cli.options import fit_options
+from pcedge.cli.typed_command import command_line
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from pcedge.evaluation.evaluation import LeakPolicy
+    from pcedge.evaluation.evaluate import LeakPolicy
     from pcedge.studies.suite import Outcome, Published, TrialOptions
 
 DEFAULT_OUTPUT = Path("runs")
@@ -23,7 +23,7 @@ DEFAULT_OUTPUT = Path("runs")
 class CampaignOptions:
     """What ``--all`` was told; see the options of the command."""
 
-    recipe: recipe.Recipe
+    recipe: fit_options.Recipe
     runtimes: str | None
     leaks: "LeakPolicy"
     output: Path | None
@@ -77,7 +77,7 @@ def _trial_options(asked: CampaignOptions) -> "TrialOptions":
     if members and asked.runtimes not in (None, "torch"):
         raise OptionError("An ensemble runs in PyTorch alone.", "Leave out --runtimes.")
     return TrialOptions(
-        fit=recipe.fit_options(asked.recipe),
+        fit=fit_options.fit_options(asked.recipe),
         preset=asked.recipe.preset,
         members=members,
         runtimes=parse_runtimes(asked.runtimes or "torch"),
@@ -149,7 +149,7 @@ def _write_markdown(
     published: "Published | None",
     others: dict[str, list[dict[str, str]]],
 ) -> None:
-    from pcedge.core.atomic import replace_file
+    from pcedge.core.files import replace_file
 
     from .evaluate_markdown import markdown
 

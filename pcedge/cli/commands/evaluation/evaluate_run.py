@@ -14,10 +14,10 @@ from pcedge.cli.exit_codes import PARTLY_DONE
 
 if TYPE_CHECKING:
     from pcedge.datasets import Dataset
-    from pcedge.evaluation.evaluation import LeakPolicy
+    from pcedge.evaluation.evaluate import LeakPolicy
     from pcedge.evaluation.runs import Run, RuntimeResult
     from pcedge.inspection.runtimes import RuntimeKind
-    from pcedge.methods.methods import AnyBundle
+    from pcedge.methods.any_bundle import AnyBundle
 
 
 def evaluate_run(
@@ -32,8 +32,8 @@ def evaluate_run(
     json: bool,
 ) -> None:
     """Evaluate a bundle with every runtime, print the comparison and keep the run where that was asked."""
-    from pcedge.cli.command_line import command_line
     from pcedge.cli.console import out, progress_bars, say
+    from pcedge.cli.typed_command import command_line
     from pcedge.datasets import audit
     from pcedge.studies.suite import Circumstances, data_digest, data_facts, evaluate_bundle
 

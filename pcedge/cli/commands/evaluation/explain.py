@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from pcedge.inspection.explanation import Explained
+    from pcedge.inspection.explain import Explained
 
 
 def explain(
@@ -33,18 +33,18 @@ def explain(
             show_default=False,
         ),
     ] = None,
-    runtime: options.Runtime = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "fp32",
-    threshold: options.Threshold = None,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    precision: common.Precision = "fp32",
+    threshold: common.Threshold = None,
     review: Annotated[
         bool,
         typer.Option(
             "--review", help="With the bundle's second threshold: between the two a part is REVIEW."
         ),
     ] = False,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    json: options.Json = False,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    json: common.Json = False,
 ) -> None:
     """Judge one picture and show why: each region that stands out, beside the nearest normal patch.
 
@@ -53,10 +53,10 @@ def explain(
     that is OK is explained too: by its most unusual place.
     """
     from pcedge.bundles.bundle import bundle_names
-    from pcedge.inspection.explanation import explain as explain_picture
+    from pcedge.inspection.explain import explain as explain_picture
     from pcedge.inspection.precision import one_precision
     from pcedge.inspection.runtimes import runtime_kind
-    from pcedge.methods.methods import find_any_bundle, has_exported_network, open_detector
+    from pcedge.methods.any_bundle import find_any_bundle, has_exported_network, open_detector
 
     if len(targets) > 2:
         raise OptionError(

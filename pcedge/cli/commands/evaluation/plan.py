@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from pcedge.cli.exit_codes import NOT_ALL_OK
-from pcedge.cli.options import options, recipe
-from pcedge.cli.options.weights import weights_by_backbone
+from pcedge.cli.options import common, fit_options
+from pcedge.cli.options.weights_files import weights_by_backbone
 from pcedge.core.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -74,12 +74,12 @@ def plan(
         Path | None,
         typer.Option(help="Draw the points into this file (.png, .svg, .pdf).", show_default=False),
     ] = None,
-    layout: options.Layout = None,
-    seed: recipe.Seed = 0,
-    device: options.Device = "auto",
-    cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    json: options.Json = False,
+    layout: common.Layout = None,
+    seed: fit_options.Seed = 0,
+    device: common.Device = "auto",
+    cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    json: common.Json = False,
 ) -> None:
     """Find the best bundle for a budget: so many milliseconds, so many megabytes, on this device.
 
@@ -93,7 +93,7 @@ def plan(
     """
     from pcedge.banks import CoresetSize
     from pcedge.cli.console import progress_bars
-    from pcedge.deployment.bench.bench_plot import check_plot
+    from pcedge.deployment.bench.plot import check_plot
     from pcedge.studies.planning import Budget, PlanOptions, available_backbones, plot_plan
     from pcedge.studies.planning import plan as make_plan
 
@@ -138,7 +138,7 @@ def _opened(
     from pcedge.bundles.bundle import bundle_names, find_bundle
     from pcedge.bundles.manifest import MANIFEST_FILE
     from pcedge.datasets import open_dataset
-    from pcedge.deployment.exporting.precision_export import find_images
+    from pcedge.deployment.exporting.precisions import find_images
 
     if (Path(target) / MANIFEST_FILE).is_file() or target in bundle_names(models):
         bundle = find_bundle(target, models)

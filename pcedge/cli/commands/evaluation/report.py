@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 
 if TYPE_CHECKING:
     from pcedge.studies.report import Written
@@ -57,7 +57,7 @@ def report(
             show_default=False,
         ),
     ] = None,
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Make a document from finished runs: data, method, results, curves, pictures, discussion.
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import PARTLY_DONE
-from pcedge.cli.options import options, recipe
-from pcedge.cli.options.weights import weights_by_backbone
+from pcedge.cli.options import common, fit_options
+from pcedge.cli.options.weights_files import weights_by_backbone
 from pcedge.core.defaults import DEFAULT_CACHE_GB
 from pcedge.errors import MissingExtraError, OptionError
 
@@ -45,7 +45,7 @@ def sweep(
             show_default=False,
         ),
     ] = None,
-    layout: options.Layout = None,
+    layout: common.Layout = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -53,10 +53,10 @@ def sweep(
             show_default=False,
         ),
     ] = None,
-    seed: recipe.Seed = 0,
-    device: options.Device = "auto",
-    cache_gb: recipe.CacheGb = DEFAULT_CACHE_GB,
-    json: options.Json = False,
+    seed: fit_options.Seed = 0,
+    device: common.Device = "auto",
+    cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
+    json: common.Json = False,
 ) -> None:
     """Measure every combination of settings: what accuracy costs in time and in size of the bank.
 

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_DEMO
 from pcedge.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from pcedge.cli.demo import DemoResult
+    from pcedge.cli.demo_line import DemoResult
 
 
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = DEFAULT_DEMO,
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Take a made-up production line through fit, export, evaluate and watch, offline.
 
@@ -24,7 +24,7 @@ def demo(
     from pcedge.cli.console import progress_bars
 
     try:
-        from pcedge.cli.demo import run_demo
+        from pcedge.cli.demo_line import run_demo
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", "fit,cpu", "The demo") from None
     with progress_bars() as progress:
@@ -56,7 +56,7 @@ def _print_summary(result: "DemoResult") -> None:
     from pcedge.cli.console import out, say
 
     from ..evaluation.evaluate import evaluation_table
-    from .live import summary_table
+    from .live_view import summary_table
 
     out.print(evaluation_table(result.evaluation, "the rendered line"))
     out.print(summary_table(result.watched, "Watched the synthetic camera"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ _COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "bold red"}
 
 
 def doctor(
-    model: options.Model = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
     output: Annotated[Path, typer.Option(help="Where results are to go.")] = Path("inspections"),
-    json: options.Json = False,
+    json: common.Json = False,
 ) -> None:
     """Look at this machine: what is installed, what works, and what to do about what does not.
 

@@ -24,7 +24,7 @@ def service(
     inspection that it goes on), and may write only below the folder of the TOML file.
     """
     from pcedge.cli.console import say
-    from pcedge.line.service import describe_service, install_service
+    from pcedge.line.systemd_unit import describe_service, install_service
 
     described = describe_service(config, user=user, name=name)
     if not install:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import NOT_ALL_OK, PARTLY_DONE
-from pcedge.cli.options import options
+from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pcedge.camera import CameraStatus, Event, Frame, Inspection, Stream, Summary
-    from pcedge.line.line import Line
-    from pcedge.line.watched import Watched
+    from pcedge.line.build import Line
+    from pcedge.line.status import Watched
 
 
 def watch(
@@ -50,13 +50,13 @@ def watch(
         bool,
         typer.Option("--again", help="With a folder: judge pictures that were judged before once more."),
     ] = False,
-    model: options.Model = None,
-    models: options.ModelsDir = DEFAULT_MODELS,
-    runtime: options.Runtime = "auto",
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    index: options.Index = None,
-    threshold: options.Threshold = None,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    precision: common.Precision = "auto",
+    index: common.Index = None,
+    threshold: common.Threshold = None,
     review: Annotated[
         bool,
         typer.Option(
@@ -130,11 +130,11 @@ def watch(
 
     from pcedge.camera import Tally
     from pcedge.cli.console import show_error
-    from pcedge.line.line import open_line
-    from pcedge.line.watching import WatchOptions, watch_line
+    from pcedge.line.build import open_line
+    from pcedge.line.watch import WatchOptions, watch_line
 
-    from .line import Asked, chooser, described_line, results_place
-    from .live import live_view
+    from .live_view import live_view
+    from .watched_line import Asked, chooser, described_line, results_place
 
     line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
     place = output or results_place(line, base, models)
@@ -259,7 +259,7 @@ def _print_drift(camera: str, moved: "Mapping[str, str]") -> None:
 def _print_summary(summary: "Summary", place: Path) -> None:
     from pcedge.cli.console import err, say
 
-    from .live import drift_table, summary_table
+    from .live_view import drift_table, summary_table
 
     err.print(summary_table(summary, f"Results in {place}"))
     if summary.drift:

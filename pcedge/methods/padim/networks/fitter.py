@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from pcedge.bundles.bundle import BACKBONE_FILE
 from pcedge.bundles.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.core.progress import Progress
-from pcedge.core.stopwatch import Stopwatch
+from pcedge.core.stage_timer import Stopwatch
 from pcedge.errors import OptionError, WeightsUnavailableError
-from pcedge.fitting.fit_options import FitOptions
+from pcedge.fitting.options import FitOptions
+from pcedge.methods.base import FitTask, Learned
 from pcedge.methods.common.bundle import BaselineBundle
-from pcedge.methods.method import FitTask, Learned
 from pcedge.methods.networks.pyramid import Pyramid, load_pyramid_backbone
 from pcedge.networks.embedder import layer_shapes, restore_stored
-from pcedge.networks.network import Network
-from pcedge.networks.torch_network import feature_network
+from pcedge.networks.embedding_network import Network
+from pcedge.networks.load_network import feature_network
 
 from ..learning import WHITENING_FILE, check_memory, learn_gaussians, read_gaussians
 from .network import MahalanobisNetwork

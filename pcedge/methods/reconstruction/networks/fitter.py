@@ -12,15 +12,15 @@ from torch import Tensor
 
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map
-from pcedge.core.stopwatch import Stopwatch
+from pcedge.core.stage_timer import Stopwatch
 from pcedge.errors import BundleError, OptionError
 from pcedge.export import TorchRuntime
 from pcedge.fitting.features import Features, embed_images
-from pcedge.fitting.fit_options import FitOptions
-from pcedge.fitting.learning import check_enough, without_words
+from pcedge.fitting.fit_in_memory import check_enough, without_words
 from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
+from pcedge.fitting.options import FitOptions
+from pcedge.methods.base import FitTask, Learned
 from pcedge.methods.common.bundle import BaselineBundle
-from pcedge.methods.method import FitTask, Learned
 from pcedge.networks.backbones import read_state
 from pcedge.networks.embedder import save_tensors
 

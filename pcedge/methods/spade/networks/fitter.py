@@ -10,20 +10,20 @@ from pcedge.bundles.bundle import BACKBONE_FILE
 from pcedge.bundles.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map
-from pcedge.core.stopwatch import Stopwatch
+from pcedge.core.stage_timer import Stopwatch
 from pcedge.errors import OptionError, WeightsUnavailableError
-from pcedge.fitting.fit_options import FitOptions
 from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
+from pcedge.fitting.options import FitOptions
+from pcedge.methods.base import FitTask, Learned
 from pcedge.methods.common.bundle import BaselineBundle
 from pcedge.methods.common.embedding_images import embed_in_chunks
 from pcedge.methods.common.row_file import RowFile
-from pcedge.methods.method import FitTask, Learned
 from pcedge.methods.networks.pyramid import load_pyramid_backbone
 from pcedge.networks.backbones import Backbone
 from pcedge.networks.embedder import layer_shapes, restore_stored
-from pcedge.networks.network import Network
-from pcedge.networks.torch_network import feature_network
-from pcedge.thresholds.calibration import FOLDS, split_into_folds
+from pcedge.networks.embedding_network import Network
+from pcedge.networks.load_network import feature_network
+from pcedge.thresholds.cross_validation import FOLDS, split_into_folds
 
 from ..gallery import FEATURES_FILE, Gallery
 from ..layout import Layout

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..study import Subject
+from ..report_data import Subject
 from .document import Block, Items, Prose, Span, paragraph, shortened
 
 # More are looked up in the runs' files, not read in a report.

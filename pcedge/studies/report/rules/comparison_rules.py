@@ -7,9 +7,9 @@ from pcedge.bundles.manifest import PATCHCORE
 
 from ..render.document import prose
 from ..render.wording import listed, percent, points
-from ..study import Study, Subject, rivals
-from .finding import Finding, Rule
+from ..report_data import Study, Subject, rivals
 from .paired import Gap, gap
+from .point import Finding, Rule
 
 BEST = Rule(
     "The best method",

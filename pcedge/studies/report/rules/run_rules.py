@@ -7,8 +7,8 @@ import numpy as np
 
 from ..render.document import prose
 from ..render.wording import counted, listed, percent, score_text
-from ..study import Subject, interval_of
-from .finding import Finding, Rule
+from ..report_data import Subject, interval_of
+from .point import Finding, Rule
 
 _FEW_GOOD = 20
 _CHANCE, _GOOD_RANKING, _GOOD_MAP, _MANY_MISSED = 0.5, 0.95, 0.8, 0.2

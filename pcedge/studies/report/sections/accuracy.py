@@ -18,7 +18,7 @@ from ..render.wording import (
     reasons,
     score_text,
 )
-from ..study import MEAN, Group, Study, Subject, interval_of
+from ..report_data import MEAN, Group, Study, Subject, interval_of
 
 _IMAGE = ("image_auroc", "image_ap", "image_f1_max")
 _PIXEL = ("pixel_auroc", "pixel_auroc_anomalous", "pixel_ap", "pixel_f1_max")

@@ -8,7 +8,7 @@ from pcedge.evaluation.runs import Picture
 
 from ..render.document import Block, Card, Gallery, Heading, Plot, Table, paragraph, shortened
 from ..render.wording import NOT_MEASURED, counted, score_text
-from ..study import Study, Subject
+from ..report_data import Study, Subject
 
 _GROUPS = {
     "miss": "Worst misses: defects that passed, the lowest score first",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..render.document import Block, Heading, Table, paragraph
 from ..render.wording import NOT_MEASURED, interval_text, metric_text
+from ..report_data import Study, Subject, load_study, rivals
 from ..rules.comparison_rules import comparison_findings
-from ..study import Study, Subject, load_study, rivals
 
 
 def comparison(study: Study) -> Iterator[Block]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ..render.document import Block, Heading, Note, Table, paragraph, prose, shortened
 from ..render.lines import lines
 from ..render.wording import listed
-from ..study import Study, Subject
+from ..report_data import Study, Subject
 
 
 def data(study: Study) -> Iterator[Block]:

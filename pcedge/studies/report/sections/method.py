@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pcedge.evaluation.runs import Settings
 
 from ..render.document import Block, Formula, Heading, Items, paragraph, prose
-from ..study import Study
+from ..report_data import Study
 
 
 def method(study: Study) -> Iterator[Block]:

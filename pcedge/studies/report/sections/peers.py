@@ -8,7 +8,7 @@ from pcedge.studies.suite import read_results
 
 from ..render.document import Block, Heading, Table, paragraph
 from ..render.wording import NOT_MEASURED, percent
-from ..study import Study
+from ..report_data import Study
 
 # Column of the file to heading, and whether it is a share to show in percent.
 _COLUMNS = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ..render.document import Block, Heading, Items, Span, Table, paragraph
 from ..render.wording import NOT_MEASURED
-from ..study import Study, Subject
+from ..report_data import Study, Subject
 
 
 def reproduction(study: Study) -> Iterator[Block]:

@@ -7,7 +7,7 @@ from pcedge.evaluation.runs import Run, RuntimeResult
 from ..render.document import Block, Heading, Table, paragraph, shortened
 from ..render.lines import lines
 from ..render.wording import NOT_MEASURED, counted, metric_text, scientific
-from ..study import Study, Subject
+from ..report_data import Study, Subject
 
 
 def runtimes(study: Study) -> Iterator[Block]:

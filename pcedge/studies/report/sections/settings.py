@@ -7,7 +7,7 @@ from pcedge.core.preprocessing import Preprocessing
 
 from ..render.document import Block, Heading, Table
 from ..render.wording import NOT_MEASURED, listed, percent
-from ..study import Group, Study
+from ..report_data import Group, Study
 
 # In the order in which they are shown.
 _ROWS = (

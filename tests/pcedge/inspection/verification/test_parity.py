@@ -17,7 +17,7 @@ from pcedge.bundles.manifest import Precision
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import RuntimeUnavailableError
 from pcedge.export import Runtime
-from pcedge.inspection.inspector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.verification.golden import GoldenFrame, read_golden
 from pcedge.inspection.verification.parity import STAGES, Parity, StageError, measure_frame_ms, measure_parity
 

@@ -1,0 +1,71 @@
+"""Triggers that another machine fires by MQTT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ..util.mqtt_broker import Broker, new_client
+from .triggers import MessageTrigger
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+_AT_LEAST_ONCE = 1
+
+
+class MqttTriggers:
+    """Fires a camera's trigger on any message to ``TOPIC/trigger/CAMERA``; opened and closed by ``with``.
+
+    Connects again by itself. What was announced while it was not connected, and retained messages, announce
+    nothing: the part has gone by.
+
+    Args:
+        broker: Where it is.
+        topic: What the topics begin with.
+        triggers: By camera name.
+    """
+
+    def __init__(self, broker: Broker, topic: str, triggers: Mapping[str, MessageTrigger]) -> None:
+        # A client of its own: two with one name would throw each other out.
+        name = f"{broker.client_id}-triggers" if broker.client_id else ""
+        self._broker = replace(broker, client_id=name)
+        self._topic = topic.strip("/")
+        self._triggers = {f"{self._topic}/trigger/{camera}": one for camera, one in triggers.items()}
+        self._client: Client | None = None
+
+    def __enter__(self) -> MqttTriggers:
+        """Start connecting.
+
+        Raises:
+            MissingExtraError: paho-mqtt is not installed.
+            OptionError: A certificate cannot be used.
+        """
+        self._client = client = new_client(self._broker, f"{self._topic}-triggers")
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
+        client.loop_start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            self._client.disconnect()
+            self._client.loop_stop()
+            self._client = None
+
+    def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if not reason.is_failure:
+            client.subscribe([(topic, _AT_LEAST_ONCE) for topic in self._triggers])
+
+    def _on_message(self, _client: Client, _data: Any, message: Any) -> None:
+        trigger = self._triggers.get(message.topic)
+        if trigger is not None and not message.retain:
+            trigger.fire()

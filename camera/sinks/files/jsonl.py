@@ -1,0 +1,128 @@
+"""A file of events, one line each, that is whole after a kill and does not grow for ever."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import IO
+
+from pcedge.errors import OutputError
+
+from ...events.event import Event
+
+_BLOCK = 1 << 16
+
+
+class JsonLines:
+    """A text file with one JSON object a line, appended to event by event.
+
+    Whenever the file is looked at it ends with a whole line, but for the instant of a write: what a kill
+    or a full disk left of a line is cut off, when the file is opened or at once.
+
+    Args:
+        path: The file; it and its folder are made if they are missing.
+        max_bytes: A file that would become longer is put aside as ``NAME.1``, the one before as ``NAME.2``
+            and so on; None lets it grow.
+        keep: How many of those put aside are kept; older ones are deleted.
+    """
+
+    def __init__(self, path: str | Path, *, max_bytes: int | None = None, keep: int = 10) -> None:
+        self._path = Path(path)
+        self._max_bytes = max_bytes
+        self._keep = keep
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> JsonLines:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._open()
+            _mend(self._file, self._path)
+        except OSError as error:
+            raise self._failed(error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def write(self, event: Event) -> None:
+        """Append one line; after a failure the file is as it was before.
+
+        Raises:
+            OutputError: It could not be written, or not all of it.
+        """
+        if self._file is None:
+            raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
+        line = event.to_json().encode() + b"\n"
+        try:
+            self._file = self._with_room_for(line, self._file)
+            self._append(line, self._file)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _append(self, line: bytes, file: IO[bytes]) -> None:
+        before = os.fstat(file.fileno()).st_size
+        written = file.write(line)
+        if written != len(line):
+            os.ftruncate(file.fileno(), before)
+            raise OutputError(f"{self._path}: the disk is full.", "Make room on it.")
+
+    def _with_room_for(self, line: bytes, file: IO[bytes]) -> IO[bytes]:
+        size = os.fstat(file.fileno()).st_size
+        if self._max_bytes is None or not size or size + len(line) <= self._max_bytes:
+            return file
+        for number in range(self._keep, 0, -1):
+            older = self._aside(number - 1) if number > 1 else self._path
+            if older.exists():
+                older.replace(self._aside(number))
+        if self._keep == 0:
+            self._path.unlink()
+        opened = self._open()
+        file.close()
+        return opened
+
+    def _aside(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+    def _open(self) -> IO[bytes]:
+        # Unbuffered, so that a line which met a full disk is not tried again with later ones.
+        return self._path.open("ab", buffering=0)
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self._path}: cannot be written: {error.strerror}.",
+            "Check that it may be written to and that the disk has room.",
+        )
+
+
+def _mend(file: IO[bytes], path: Path) -> None:
+    """Complete a last line that lacks only its end, and cut off one that lacks more."""
+    start, tail = _last_line(path)
+    if not tail:
+        return
+    if _is_json(tail):
+        file.write(b"\n")
+    else:
+        os.ftruncate(file.fileno(), start)
+
+
+def _last_line(path: Path) -> tuple[int, bytes]:
+    """Where the text after the last line break begins, and that text."""
+    with path.open("rb") as file:
+        start, tail = file.seek(0, os.SEEK_END), b""
+        while start and b"\n" not in tail:
+            size = min(start, _BLOCK)
+            start = file.seek(start - size)
+            tail = file.read(size) + tail
+    cut = tail.rfind(b"\n") + 1
+    return start + cut, tail[cut:]
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

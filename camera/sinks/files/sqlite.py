@@ -1,0 +1,96 @@
+"""Events in an SQLite file, each exactly once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...events.event import Event
+from ...events.key import record_key
+from ...util.sqlite_file import Database
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE event (
+    key TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    time TEXT NOT NULL,
+    camera TEXT NOT NULL,
+    product TEXT NOT NULL,
+    name TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    decision TEXT NOT NULL,
+    score REAL,
+    threshold REAL,
+    reason TEXT NOT NULL,
+    json TEXT NOT NULL
+);
+CREATE INDEX event_by_time ON event (time);
+CREATE INDEX event_by_id ON event (id);
+CREATE INDEX event_by_decision ON event (decision, time);
+"""
+_INSERT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PRUNE = "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event ORDER BY time DESC LIMIT -1 OFFSET ?)"
+_PRUNE_EVERY = 1000
+
+
+class EventStore:
+    """An SQLite file with one row an event; an event written twice is there once.
+
+    A row is on the disk when ``write`` returns: a kill or a power cut takes nothing of it away, and leaves
+    no damaged file. Others may read while it is written.
+
+    Args:
+        path: The file; it and its folder are made if they are missing.
+        max_events: The oldest rows go when there are about this many; None keeps all.
+    """
+
+    def __init__(self, path: str | Path, *, max_events: int | None = None) -> None:
+        self._database = Database(Path(path), _SCHEMA, _SCHEMA_VERSION, power_safe=True)
+        self._max_events = max_events
+        self._since_pruned = 0
+
+    def __enter__(self) -> EventStore:
+        self._database.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def write(self, event: Event) -> None:
+        """Store one event.
+
+        Raises:
+            OutputError: It could not be stored.
+        """
+        row = (
+            record_key(event),
+            event.id,
+            event.phase.value,
+            event.time,
+            event.camera,
+            event.product,
+            event.name,
+            event.verdict.value,
+            event.decision.value,
+            event.score,
+            event.threshold,
+            event.reason,
+            event.to_json(),
+        )
+        self._database.change(_INSERT, [row])
+        self._prune()
+
+    def holds(self, event: Event) -> bool:
+        """Whether an event is there.
+
+        Raises:
+            OutputError: The file cannot be read.
+        """
+        return bool(self._database.read("SELECT 1 FROM event WHERE key = ?", (record_key(event),)))
+
+    def _prune(self) -> None:
+        self._since_pruned += 1
+        if self._max_events is not None and self._since_pruned >= min(_PRUNE_EVERY, self._max_events):
+            self._database.change(_PRUNE, [(self._max_events,)])
+            self._since_pruned = 0

@@ -1,0 +1,208 @@
+"""Events sent to another machine, from an outbox on disk that waits until it answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from pcedge.errors import PcedgeError
+
+from ...events.event import Event
+from ...events.key import record_key
+from ...frames import Verdict
+from ...util.backoff import Backoff
+from .outbox import Message, Outbox
+
+_BATCH = 100
+_DRAIN_S = 2.0
+_LAST_ATTEMPT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """News of a message that need not be sent again.
+
+    Attributes:
+        number: The message's.
+        refused: Empty if the far side has it, or why it will never take it.
+    """
+
+    number: int
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How it stands with the far side.
+
+    Attributes:
+        waiting: Messages on disk that it does not have yet.
+        failures: Attempts that failed.
+        refused: Messages that it would not take.
+        last_fault: What went wrong last; empty if nothing did.
+        faulty: Whether the last attempt failed.
+    """
+
+    waiting: int
+    failures: int
+    refused: int
+    last_fault: str
+    faulty: bool
+
+
+@runtime_checkable
+class Sending(Protocol):
+    """A sink with a far side."""
+
+    def backlog(self) -> Backlog:
+        """How it stands with the far side."""
+
+
+class Transport(Protocol):
+    """The way to the far side; used from one thread at a time."""
+
+    def open(self, hurry: Callable[[], None]) -> None:
+        """Get ready; does not wait for the far side.
+
+        Args:
+            hurry: To be called when the far side is there again.
+
+        Raises:
+            PcedgeError: It is set up wrongly.
+        """
+
+    def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
+        """Send messages in this order and yield a receipt for each that need not be sent again.
+
+        Called with no messages too, once the far side is there again.
+
+        Raises:
+            OutputError: The far side does not answer; what had no receipt is to be sent again.
+        """
+
+    def close(self) -> None:
+        """Hang up, within a second or two."""
+
+
+class Posted:
+    """A sink that writes events to an outbox on disk and sends them from there.
+
+    No event is lost while the far side is away, nor over restarts on either side; an event may arrive twice,
+    with the same key. When the outbox is full, events wait in memory as for any sink that fails.
+
+    Args:
+        transport: The way to the far side.
+        outbox: Where events wait.
+        verdicts: Send only events with these.
+    """
+
+    def __init__(
+        self, transport: Transport, outbox: Outbox, *, verdicts: Collection[Verdict] = tuple(Verdict)
+    ) -> None:
+        self._transport = transport
+        self._outbox = outbox
+        self._verdicts = frozenset(verdicts)
+        self._wake = threading.Condition()
+        self._closing_at: float | None = None
+        self._thread: threading.Thread | None = None
+        self._news = self._hurry = False
+        self._failures = self._refused = 0
+        self._last_fault = ""
+        self._faulty = False
+
+    def __enter__(self) -> Posted:
+        self._outbox.open()
+        try:
+            self._transport.open(self.hurry)
+        except BaseException:
+            self._outbox.close()
+            raise
+        self._closing_at = None
+        self._thread = threading.Thread(target=self._run, name="post events", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Send for 2 s more what waits, hang up, and leave the rest on disk for the next time."""
+        with self._wake:
+            self._closing_at = time.monotonic() + _DRAIN_S
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(_DRAIN_S + _LAST_ATTEMPT_S)
+        self._transport.close()
+        self._outbox.close()
+
+    def write(self, event: Event) -> None:
+        """Put an event into the outbox.
+
+        Raises:
+            OutputError: It is full, or the disk is.
+        """
+        if event.verdict not in self._verdicts:
+            return
+        self._outbox.add(record_key(event), event.camera or event.source, event.to_json())
+        with self._wake:
+            self._news = True
+            self._wake.notify_all()
+
+    def hurry(self) -> None:
+        """Try to send now, without waiting for the end of a pause."""
+        with self._wake:
+            self._news = self._hurry = True
+            self._wake.notify_all()
+
+    def backlog(self) -> Backlog:
+        """How it stands with the far side."""
+        return Backlog(len(self._outbox), self._failures, self._refused, self._last_fault, self._faulty)
+
+    def _run(self) -> None:
+        backoff = Backoff()
+        while not self._over():
+            self._news = self._hurry = False
+            try:
+                sent = self._send_some()
+            except Exception as error:  # whatever it is, the events are on disk and can be sent again
+                self._note(
+                    error.what if isinstance(error, PcedgeError) else f"{type(error).__name__}: {error}"
+                )
+                self._faulty = True
+                self._pause(backoff.next_s())
+                continue
+            self._faulty = False
+            backoff.reset()
+            if not sent:
+                self._idle()
+
+    def _send_some(self) -> int:
+        """Send the oldest messages; returns how many there were."""
+        messages = self._outbox.first(_BATCH)
+        done: list[int] = []
+        try:
+            for receipt in self._transport.send(messages):
+                done.append(receipt.number)
+                if receipt.refused:
+                    self._refused += 1
+                    self._note(receipt.refused)
+        finally:
+            self._outbox.remove(done)
+        return len(messages)
+
+    def _over(self) -> bool:
+        """Whether to end: asked to, and all is sent, or time is up, or the far side is not there."""
+        at = self._closing_at
+        return at is not None and (self._faulty or not len(self._outbox) or time.monotonic() >= at)
+
+    def _pause(self, pause_s: float) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._hurry or self._closing_at is not None, pause_s)
+
+    def _idle(self) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._news or self._closing_at is not None)
+
+    def _note(self, fault: str) -> None:
+        self._failures += 1
+        self._last_fault = fault

@@ -1,0 +1,194 @@
+"""What drift is measured against: kept at fit, handed to the monitor when watching begins."""
+
+from collections.abc import Mapping, Sequence
+from math import exp, lgamma, log
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import INDEX_FILE, Bank
+from pcedge.camera import RARE_ROWS, USUAL_REJECTS, DriftReference, score_values
+from pcedge.core.npz import replace_arrays
+from pcedge.core.progress import Progress, silent
+from pcedge.errors import BundleError
+
+from .bundle import Bundle
+from .files import BundleFiles, describe_file
+from .gate_files import DRIFT_FILE
+from .manifest import ProductManifest
+from .row_usage import rare_rows
+
+RARE_ROWS_FILE = "rare_rows.npz"
+# Pictures of which it is kept which bank rows are the nearest: their search costs the fit some time.
+_USAGE_IMAGES = 100
+# The share of NG that good parts explain is exceeded by chance of the held-out images this often.
+_CHANCE = 0.001
+_HIGHEST_RATE = 0.9
+
+
+def write_rare_rows(staging: Path, used: NDArray[np.int64], rows: int) -> None:
+    """Keep in a bundle which rows of its bank are rarely used.
+
+    Args:
+        staging: The bundle's directory, with the bank's file in it.
+        used: As :func:`rows_used` gives it.
+        rows: Rows of the bank.
+    """
+    np.savez(
+        staging / RARE_ROWS_FILE,
+        bank_sha256=np.array(describe_file(staging / INDEX_FILE).sha256),
+        rare=rare_rows(np.bincount(used.reshape(-1), minlength=rows)),
+        shares=_left_out_shares(used, rows),
+    )
+
+
+def forget_shares(staging: Path, bundle: Bundle) -> None:
+    """Learn anew, when watching begins, how rarely good parts use the bank's rare rows.
+
+    Args:
+        staging: A copy of the bundle that is being changed.
+        bundle: The bundle, in that precision.
+
+    Raises:
+        BundleError: The file is missing, changed or damaged.
+    """
+    if not bundle.has(RARE_ROWS_FILE):
+        return
+    replace_arrays(staging / RARE_ROWS_FILE, {**_read(bundle, RARE_ROWS_FILE), "shares": np.empty(0)})
+
+
+def usage_sample(images: int) -> slice:
+    """Of so many images those whose use of rows is kept, evenly spread."""
+    return slice(None, None, max(1, -(-images // _USAGE_IMAGES)))
+
+
+def drift_reference(
+    bundle: BundleFiles[ProductManifest], *, threshold: float | None, masked: bool
+) -> DriftReference:
+    """What a camera's frames are compared with.
+
+    Args:
+        bundle: What they are judged as, in the precision that is used.
+        threshold: Used instead of the bundle's own.
+        masked: Whether parts of the picture do not count, so that scores are others than at fit.
+
+    Raises:
+        BundleError: The file is missing, changed or damaged.
+    """
+    info = bundle.manifest.threshold
+    limit = info.score if threshold is None else threshold
+    scores = np.array(list(info.held_out.values()))
+    rejects = max(USUAL_REJECTS, _highest_rate(int((scores > limit).sum()), len(scores)))
+    values = _read(bundle, DRIFT_FILE)
+    if not masked:
+        values |= _score_columns(scores[scores <= limit])
+        rare = _rare_rows_file(bundle)
+        values |= {RARE_ROWS: rare["shares"]} if rare else {}
+    return DriftReference(values, rejects)
+
+
+def _score_columns(scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    return columns([score_values(score) for score in scores.tolist()])
+
+
+def columns(found: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
+    """Quantities of single pictures, brought together: of every quantity those that have it, in order."""
+    names = dict.fromkeys(name for one in found for name in one)
+    return {name: np.array([one[name] for one in found if name in one]) for name in names}
+
+
+def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
+    """bool [rows], the bank's rows that were rarely used at fit; None where that is not known of this bank.
+
+    Raises:
+        BundleError: The file is missing, changed or damaged.
+    """
+    stored = _rare_rows_file(bundle)
+    return np.asarray(stored["rare"], np.bool_) if stored else None
+
+
+def _rare_rows_file(bundle: BundleFiles[ProductManifest]) -> dict[str, NDArray[Any]]:
+    """What is kept of rare rows; nothing where it is of another bank, as after a lesson."""
+    stored = _read(bundle, RARE_ROWS_FILE)
+    if stored and str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
+        return {}
+    return stored
+
+
+def rows_used(
+    embeddings: NDArray[np.float32], images: Sequence[str], bank: Bank, progress: Progress = silent
+) -> NDArray[np.int64]:
+    """The rows of a bank that images use: int64 [images, patches], the number of every patch's nearest row.
+
+    A patch that was taken into the bank, or lies beside one that was, would find its own image: rows of the
+    image itself are passed over, as for a picture that comes later.
+
+    Args:
+        embeddings: float32 [images, patches, dims].
+        images: Their names, as in the bank's sources.
+        bank: The rows.
+        progress: Told of images searched, as the stage ``usage``.
+    """
+    numbers = {name: number for number, name in enumerate(bank.sources.images)}
+    used = np.empty(embeddings.shape[:2], np.int64)
+    rows = None
+    for image, name in enumerate(images):
+        _, used[image] = bank.search(embeddings[image])
+        own = bank.sources.image == numbers.get(name, -1)
+        found = own[used[image]]
+        if found.any() and not own.all():
+            rows = bank.rows if rows is None else rows
+            used[image, found] = _nearest_of_others(embeddings[image, found], rows, own)
+        progress("usage", image + 1, len(images))
+    return used
+
+
+def _nearest_of_others(
+    queries: NDArray[np.float32], rows: NDArray[np.float32], own: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    distances = np.einsum("ij,ij->i", rows, rows) - 2 * queries @ rows.T
+    distances[:, own] = np.inf
+    return np.asarray(distances.argmin(axis=1))
+
+
+def _left_out_shares(used: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
+    """For every image the share of its patches on rows that are rare among the other images."""
+    total = np.bincount(used.reshape(-1), minlength=rows)
+    return np.array([rare_rows(total - np.bincount(one, minlength=rows))[one].mean() for one in used])
+
+
+def _highest_rate(above: int, images: int) -> float:
+    """The rate that a new good part exceeds the threshold at is at most this, but for a chance of 0.1 %.
+
+    Given that so many of so many held-out images exceed it, which for a conformal threshold is decided
+    beforehand, that rate follows a beta distribution (Vovk 2012, conditional validity); its quantile.
+    """
+    low, high = 0.0, _HIGHEST_RATE
+    for _ in range(40):
+        rate = (low + high) / 2
+        if _at_most(above, images, rate) > _CHANCE:
+            low = rate
+        else:
+            high = rate
+    return high
+
+
+def _at_most(count: int, trials: int, rate: float) -> float:
+    """Probability of at most so many of so many trials."""
+    ways = [lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in range(count + 1)]
+    return sum(exp(one + k * log(rate) + (trials - k) * log(1 - rate)) for k, one in enumerate(ways))
+
+
+def _read(bundle: BundleFiles[ProductManifest], name: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a file; none where there is no such file, as in bundles of earlier versions."""
+    if not bundle.has(name):
+        return {}
+    path = bundle.file(name)
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
+        raise BundleError(f"{path} cannot be read ({error}).", "Fit again, or restore the file.") from error

@@ -1,0 +1,226 @@
+"""Building a bundle: what a network sees of good images, learned and written down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from pcedge.banks import PROJECTION_DIMS
+from pcedge.bundles.bundle import seal
+from pcedge.bundles.drift_reference import write_rare_rows
+from pcedge.bundles.gate_files import learn_gate
+from pcedge.bundles.manifest import SCHEMA_VERSION, BankInfo, Manifest, MapInfo, ScoreInfo
+from pcedge.bundles.nominal_images import keep_pictures
+from pcedge.core.defaults import default_cache_directory
+from pcedge.core.progress import Progress
+from pcedge.core.scoring import SIGMA
+from pcedge.core.stage_timer import Stopwatch
+from pcedge.datasets import Dataset, training_images
+from pcedge.inspection.patchcore_detector import Inspector
+from pcedge.inspection.verification.golden import golden_frames, write_golden
+from pcedge.networks.embedding_network import Network
+from pcedge.thresholds.calibration_data import HeldOutEvidence
+from pcedge.thresholds.conformal import outliers
+from pcedge.thresholds.groups import find_groups
+from pcedge.thresholds.limits import without_proof
+
+from .feature_cache import FeatureCache, content_digest, embedder_key
+from .features import BATCH, Features, embed_images
+from .fit_in_memory import Embed, Learned, Task, learn_exactly
+from .fit_in_stages import learn_in_stages
+from .memory import GIGA, plan_memory
+from .options import FitOptions
+
+MIN_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built.
+
+    Attributes:
+        manifest: Of the bundle, with every file described.
+        outliers: Training images whose held-out score stands far out, the worst first, with that score.
+        cached: Images whose features came from the cache.
+        cache_problem: Why the cache could not be used to the end; empty otherwise.
+    """
+
+    manifest: Manifest
+    outliers: dict[str, float]
+    cached: int
+    cache_problem: str
+
+
+def build(
+    staging: Path,
+    name: str,
+    dataset: Dataset,
+    network: Network,
+    options: FitOptions,
+    watch: Stopwatch,
+    progress: Progress,
+) -> Built:
+    """Learn a dataset's good images through a network and fill a directory with the bundle.
+
+    Args:
+        staging: Where the bundle's files go.
+        name: The bundle's name.
+        dataset: With good images to fit on.
+        network: Embeds them.
+        options: Size of the coreset, false-reject rate, seed, memory and cache.
+        watch: Takes the time of every stage.
+        progress: Told of the stages ``embed``, ``coreset``, ``calibrate`` and ``write``.
+
+    Raises:
+        PcedgeError: The images are too few, or do not support what was asked for.
+    """
+    task = _task(dataset, network, options)
+    plan = plan_memory(len(task.paths), *task.shape, options.coreset, options.memory_gb)
+    cache = open_cache(network, options)
+    embed = embed_with(network, cache)
+    if plan.exact:
+        learned = learn_exactly(task, embed, watch, progress)
+    else:
+        learned = learn_in_stages(task, plan, embed, watch, staging, progress)
+    with watch.stage("write"):
+        progress("write", 0, 1)
+        evidence = _evidence(task, learned)
+        manifest = _manifest(name, dataset, evidence, learned, network, options)
+        # In stages, those held out are enough: reading all the others once more would take long.
+        some = {*learned.held_out_paths, *(learned.paths if plan.exact else ())}
+        # In the dataset's order: drift compares pictures that follow each other.
+        looked_at = tuple(path for path in task.paths if path in some)
+        manifest = msgspec.structs.replace(manifest, gate=learn_gate(looked_at, staging))
+        _write_files(staging, manifest, learned, network, options.seed)
+        write_rare_rows(staging, learned.rows_used, len(learned.bank))
+        paths = {name: path for path, name in task.names.items()}
+        keep_pictures(staging, learned.bank.sources, paths, task.preprocessing, options.pictures_mb)
+        evidence.write(staging)
+        manifest = seal(staging, manifest)
+    scores = learned.held_out.scores
+    found = {task.names[learned.held_out_paths[i]]: float(scores[i]) for i in outliers(scores)}
+    return Built(manifest, found, learned.cached, cache.problem)
+
+
+def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
+    paths = training_images(dataset, at_least=MIN_IMAGES)
+    names = {path: dataset.relative(path) for path in paths}
+    groups = find_groups(tuple(names.values()), options.groups) if options.groups is not None else ()
+    return Task(
+        paths=paths,
+        names=names,
+        at_least=MIN_IMAGES,
+        rates=options.rates,
+        shape=network.shape,
+        grid_hw=network.embedding.grid_hw,
+        preprocessing=network.preprocessing,
+        size=options.coreset,
+        seed=options.seed,
+        device=network.device,
+        neighbours=options.neighbours,
+        calibration=options.calibration,
+        groups=dict(zip(paths, groups, strict=False)),
+    )
+
+
+def open_cache(network: Network, options: FitOptions) -> FeatureCache:
+    """The cache of what a network sees of images, as large as a fit was told."""
+    key = embedder_key(
+        backbone=network.backbone.name,
+        layers=network.backbone.layers,
+        weights_sha256=network.backbone.weights_sha256,
+        embedding=network.embedding.kind,
+        preprocessing=network.preprocessing,
+        runtime=network.identity,
+        batch=BATCH,
+    )
+    return FeatureCache(default_cache_directory(), int(options.cache_gb * GIGA), key, network.shape)
+
+
+def embed_with(network: Network, cache: FeatureCache) -> Embed:
+    """What reads and embeds images through a network and a cache."""
+
+    def embed(paths: Sequence[Path], progress: Progress) -> Features:
+        return embed_images(
+            paths, network.runtime, network.preprocessing, network.shape, progress=progress, cache=cache
+        )
+
+    return embed
+
+
+def _manifest(
+    name: str,
+    dataset: Dataset,
+    evidence: HeldOutEvidence,
+    learned: Learned,
+    network: Network,
+    options: FitOptions,
+) -> Manifest:
+    patches = learned.images * network.shape[0]
+    limits = evidence.limits(options.rates, learned.method, whole=len(learned.bank) >= patches)
+    tuning = network.backbone.finetuning
+    if tuning and tuning.kept:
+        limits = without_proof(
+            limits,
+            f"expected: {limits.false_reject_rate:.2%} or somewhat more of new good parts are NG; nothing is "
+            "proven, because the backbone was fine-tuned on good images that may be among those held out.",
+        )
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        pcedge_version=version("pcedge"),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        name=name,
+        dataset=dataset.title,
+        images=learned.images,
+        skipped={dataset.relative(path): reason for path, reason in learned.skipped.items()},
+        preprocessing=network.preprocessing,
+        backbone=network.backbone,
+        embedding=network.embedding,
+        bank=BankInfo(
+            rows=len(learned.bank),
+            patches=patches,
+            coreset=str(options.coreset),
+            projection_dims=min(PROJECTION_DIMS, network.embedding.dims),
+            seed=options.seed,
+            radius=learned.radius,
+            guarantee=learned.guarantee,
+        ),
+        threshold=msgspec.structs.replace(
+            limits, calibration=options.calibration, grouped_by=options.groups or ""
+        ),
+        map=MapInfo(sigma=SIGMA),
+        score=ScoreInfo(neighbours=options.neighbours),
+        precision=network.precision,
+        pictures_mb=options.pictures_mb,
+    )
+
+
+def _evidence(task: Task, learned: Learned) -> HeldOutEvidence:
+    names = tuple(task.names[path] for path in learned.held_out_paths)
+    return HeldOutEvidence(
+        names=names,
+        groups=task.groups_of(learned.held_out_paths),
+        held_out=learned.held_out,
+        grid_hw=task.grid_hw,
+        map_size=task.preprocessing.input_size,
+        learned={task.names[path]: digest for path in learned.paths if (digest := _digest(path))},
+    )
+
+
+def _digest(path: Path) -> str:
+    """Of a file's bytes; nothing if it has gone since it was learned from."""
+    try:
+        return content_digest(path)
+    except OSError:
+        return ""
+
+
+def _write_files(staging: Path, manifest: Manifest, learned: Learned, network: Network, seed: int) -> None:
+    inspector = Inspector.of(manifest, network.runtime, learned.bank)
+    learned.bank.save(staging)
+    network.write_files(staging)
+    frames = golden_frames(learned.held_out_paths, learned.held_out.scores, seed)
+    write_golden(staging, frames, inspector)

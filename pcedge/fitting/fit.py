@@ -1,0 +1,112 @@
+"""Fit: from a folder of good images to a bundle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcedge.bundles.bundle import Bundle, check_name, set_current, write_bundle
+from pcedge.core.progress import Progress, silent
+from pcedge.core.scoring import check_neighbours
+from pcedge.core.stage_timer import Stopwatch
+from pcedge.datasets import open_dataset, training_images
+from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
+from pcedge.inspection.exported_network import exported_network
+from pcedge.networks.embedding_network import Network
+from pcedge.thresholds.folds import check_support
+from pcedge.thresholds.groups import find_groups
+
+from .build_bundle import MIN_IMAGES, build
+from .options import FitOptions
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit made.
+
+    Attributes:
+        bundle: The bundle, now the current one.
+        seconds: Time taken by each stage.
+        outliers: Training images whose held-out score stands far out, the worst first, with that score: look
+            at them, one may show a defect.
+        cached: Images whose features came from the cache.
+        cache_problem: Why the cache could not be used to the end; empty otherwise.
+        offline_default: Why no backbone being named led to ``pcedge-s``, and how to get the larger one; None
+            if it did not.
+    """
+
+    bundle: Bundle
+    seconds: dict[str, float]
+    outliers: dict[str, float]
+    cached: int
+    cache_problem: str
+    offline_default: WeightsUnavailableError | None
+
+
+def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progress = silent) -> FitResult:
+    """Fit PatchCore on the good images of a dataset and write the bundle, which becomes current.
+
+    Args:
+        dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
+        options: What differs from the defaults.
+        progress: Told of the stages ``download``, ``finetune``, ``embed``, ``coreset``, ``calibrate`` and
+            ``write``.
+
+    Raises:
+        PcedgeError: With what was wrong and what to do; nothing was written or changed.
+    """
+    options = options or FitOptions()
+    _check_finetune(options)
+    dataset = open_dataset(dataset_path, options.layout)
+    paths = training_images(dataset, at_least=MIN_IMAGES)
+    names = [dataset.relative(path) for path in paths]
+    units = len(set(find_groups(names, options.groups)))
+    check_support(options.rates, units, options.calibration, grouped=options.groups is not None)
+    check_neighbours(options.neighbours)
+    name = check_name(options.name or dataset.name)
+    directory = options.models / name
+    watch = Stopwatch()
+    # Weights that are missing leave no trace; tuning them is long work.
+    network = None if options.finetune else _load_network(paths, options, watch, progress)
+    # Opened before the long work, so that a directory that cannot be written is found at once.
+    with write_bundle(directory) as staging:
+        network = network or _load_network(paths, options, watch, progress)
+        built = build(staging, name, dataset, network, options, watch, progress)
+    set_current(options.models, name)
+    progress("write", 1, 1)
+    return FitResult(
+        bundle=Bundle(directory, built.manifest),
+        seconds=watch.seconds,
+        outliers=built.outliers,
+        cached=built.cached,
+        cache_problem=built.cache_problem,
+        offline_default=network.offline_default,
+    )
+
+
+def _check_finetune(options: FitOptions) -> None:
+    if options.finetune is None:
+        return
+    if options.like is not None:
+        raise OptionError(
+            "The network of another bundle is taken as it is and cannot be fine-tuned.",
+            "Leave out --like or --finetune.",
+        )
+    if options.calibration == "split":
+        raise OptionError(
+            "--calibration split holds for images that nothing was learned from, and fine-tuning learns from "
+            "all good images.",
+            "Leave out --finetune, or use --calibration folds.",
+        )
+
+
+def _load_network(
+    paths: Sequence[Path], options: FitOptions, watch: Stopwatch, progress: Progress
+) -> Network:
+    if options.like is not None:
+        with watch.stage("load"):
+            return exported_network(options.like, options.device)
+    try:
+        from pcedge.networks.load_network import load_network
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "torch", "fit", "Fitting a network of its own") from None
+    return load_network(paths, options.network, watch, progress)

@@ -1,0 +1,250 @@
+"""From training images to a bank and held-out scores, with all embeddings in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import Bank, Coreset, CoresetSize, RowSources, greedy_coreset, greedy_coreset_torch, project
+from pcedge.bundles.drift_reference import rows_used, usage_sample
+from pcedge.core.preprocessing import Preprocessing
+from pcedge.core.progress import Progress
+from pcedge.core.stage_timer import Stopwatch
+from pcedge.errors import DatasetError
+from pcedge.thresholds.conformal import Rates
+from pcedge.thresholds.cross_validation import HeldOut, Scored, held_out, patches_kept, score_images
+from pcedge.thresholds.folds import Calibration, check_support, choose_held, held_count
+
+from .features import Features
+
+_EXACT = "exact: the greedy coreset of all patches"
+
+
+class Embed(Protocol):
+    """Reads and embeds images."""
+
+    def __call__(self, paths: Sequence[Path], progress: Progress) -> Features:
+        """Embed the images that can be read, in order."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned, and how.
+
+    Attributes:
+        paths: Training images.
+        names: Their names in the dataset.
+        at_least: How many of them must be usable.
+        rates: What was asked for: the images must support it.
+        shape: Patches an image and values a patch.
+        grid_hw: The grid of patches.
+        preprocessing: Gives the map's size.
+        size: Of the bank.
+        seed: Of everything random.
+        device: Where the network runs; a selection on CUDA runs there too.
+        neighbours: Bank rows that re-weight the image score; 1 for none.
+        calibration: How images are held out to find thresholds.
+        groups: The group of each image; empty where every image stands alone.
+    """
+
+    paths: tuple[Path, ...]
+    names: dict[Path, str]
+    at_least: int
+    rates: Rates
+    shape: tuple[int, int]
+    grid_hw: tuple[int, int]
+    preprocessing: Preprocessing
+    size: CoresetSize
+    seed: int
+    device: str
+    neighbours: int = 1
+    calibration: Calibration = "folds"
+    groups: dict[Path, str] = field(default_factory=dict)
+
+    def groups_of(self, paths: Sequence[Path]) -> tuple[str, ...]:
+        """The group of each of these images: its own name where it stands alone."""
+        return tuple(self.groups.get(path, self.names[path]) for path in paths)
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What was learned.
+
+    Attributes:
+        bank: The memory bank.
+        paths: The images that were learned from.
+        skipped: Path to reason of those that could not be used.
+        cached: How many images' features came from the cache.
+        held_out: Scores of good images that the bank they were scored against had not seen.
+        held_out_paths: Those images.
+        radius: Distance, in the projection, within which every patch has a bank row.
+        guarantee: What that radius is, in words.
+        method: How the held-out scores were obtained, in words.
+        rows_used: int64 [images, patches], the rows that some good images use; see
+            :func:`pcedge.bundles.drift_reference.rows_used`.
+    """
+
+    bank: Bank
+    paths: tuple[Path, ...]
+    skipped: dict[Path, str]
+    cached: int
+    held_out: HeldOut
+    held_out_paths: tuple[Path, ...]
+    radius: float
+    guarantee: str
+    method: str
+    rows_used: NDArray[np.int64]
+
+    @property
+    def images(self) -> int:
+        """How many images were learned from."""
+        return len(self.paths)
+
+
+def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress) -> Learned:
+    """Hold all embeddings in memory; the coreset is the exact greedy one of all patches.
+
+    Every image is scored against a bank chosen without its fold; or, where the task says so, some images are
+    kept from the bank and scored against it.
+
+    Raises:
+        DatasetError: Too few images can be used.
+        OptionError: Too few for the rates asked for.
+    """
+    with watch.stage("embed"):
+        features = embed(task.paths, progress)
+        check_enough(len(features.paths), len(task.paths), task.at_least, features.skipped)
+        groups = task.groups_of(features.paths)
+        without, grouped = without_words(features.skipped), bool(task.groups)
+        check_support(task.rates, len(set(groups)), task.calibration, grouped=grouped, without=without)
+    if task.calibration == "split":
+        return _learn_split(task, features, groups, watch, progress)
+    patches, dims = task.shape
+    with watch.stage("coreset"):
+        projected = project(features.embeddings.reshape(-1, dims), task.seed)
+        bank, radius = _learn_bank(task, features, np.arange(len(groups)), projected, progress)
+    with watch.stage("calibrate"):
+        results = held_out(
+            features.embeddings,
+            projected.reshape(len(groups), patches, -1),
+            task.size,
+            task.preprocessing,
+            task.grid_hw,
+            seed=task.seed,
+            neighbours=task.neighbours,
+            groups=groups,
+            bank=bank,
+            progress=progress,
+        )
+        used = _rows_used(task, features, bank, progress)
+    over = f"{len(set(groups))} groups of training images" if grouped else "the training images"
+    return Learned(
+        bank,
+        features.paths,
+        features.skipped,
+        features.cached,
+        results,
+        features.paths,
+        radius,
+        _EXACT,
+        f"cross-conformal: {results.folds} folds over {over}",
+        used,
+    )
+
+
+def _learn_split(
+    task: Task, features: Features, groups: tuple[str, ...], watch: Stopwatch, progress: Progress
+) -> Learned:
+    """Choose the bank without the images held out, and score those against it."""
+    held = choose_held(groups, held_count(len(set(groups)), task.rates), task.seed)
+    used = np.setdiff1d(np.arange(len(groups)), held)
+    patches, dims = task.shape
+    with watch.stage("coreset"):
+        projected = project(features.embeddings.reshape(-1, dims), task.seed)
+        projected = projected.reshape(len(groups), patches, -1)[used].reshape(len(used) * patches, -1)
+        bank, radius = _learn_bank(task, features, used, projected, progress)
+    with watch.stage("calibrate"):
+        keep = patches_kept(len(held), patches, dims)
+        parts = []
+        for done, image in enumerate(held, 1):
+            one, size = features.embeddings[image : image + 1], task.preprocessing.input_size
+            parts.append(score_images(one, bank, task.grid_hw, size, task.neighbours, keep=keep))
+            progress("calibrate", done, len(held))
+        rows = _rows_used(task, features, bank, progress)
+    paths = tuple(features.paths[image] for image in held)
+    return Learned(
+        bank,
+        tuple(features.paths[image] for image in used),
+        features.skipped,
+        features.cached,
+        HeldOut(Scored.joined(parts), 1),
+        paths,
+        radius,
+        _EXACT,
+        split_words(task, paths),
+        rows,
+    )
+
+
+def _learn_bank(
+    task: Task,
+    features: Features,
+    used: NDArray[np.int64],
+    projected: NDArray[np.float32],
+    progress: Progress,
+) -> tuple[Bank, float]:
+    """The bank of some images, whose projected patches are given, and the radius that it covers."""
+    coreset = _select(task, projected, progress)
+    names = tuple(task.names[features.paths[image]] for image in used)
+    sources = RowSources.of_patches(names, coreset.picks, task.grid_hw)
+    image, patch = np.divmod(coreset.picks, task.shape[0])
+    return Bank.build(features.embeddings[used[image], patch], sources), coreset.radius
+
+
+def _rows_used(task: Task, features: Features, bank: Bank, progress: Progress) -> NDArray[np.int64]:
+    some = usage_sample(len(features.paths))
+    names = [task.names[path] for path in features.paths[some]]
+    return rows_used(features.embeddings[some], names, bank, progress)
+
+
+def _select(task: Task, projected: NDArray[np.float32], progress: Progress) -> Coreset:
+    count = task.size.rows(len(projected))
+
+    def report(done: int, total: int) -> None:
+        progress("coreset", done, total)
+
+    if task.device.startswith("cuda"):
+        return greedy_coreset_torch(projected, count, task.device, report)
+    return greedy_coreset(projected, count, progress=report)
+
+
+def check_enough(usable: int, total: int, at_least: int, skipped: dict[Path, str]) -> None:
+    """Check that enough of the training images can be used.
+
+    Raises:
+        DatasetError: They are too few.
+    """
+    if usable < at_least:
+        raise DatasetError(
+            f"Only {usable} of {total} images can be used; at least {at_least} are "
+            f"needed. First problem: {next(iter(skipped.values()))}",
+            "Replace the images that cannot be used.",
+        )
+
+
+def split_words(task: Task, held: Sequence[Path]) -> str:
+    """How the thresholds were found where images were kept from the bank."""
+    count = len(set(task.groups_of(held)))
+    groups = f" in {count} group{'s' if count > 1 else ''}" if task.groups else ""
+    return f"split conformal: {len(held)} good images{groups} that the bank never saw"
+
+
+def without_words(skipped: dict[Path, str]) -> str:
+    """What was left out, in parentheses; nothing if nothing was."""
+    if not skipped:
+        return ""
+    first = next(iter(skipped.values())).rstrip(".")
+    return f" (without {len(skipped)} that cannot be used; first problem: {first})"

@@ -1,0 +1,146 @@
+"""From training images to a bank and held-out scores where not all embeddings fit into memory: in stages."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import Bank, RowSources, StagedSelection
+from pcedge.bundles.drift_reference import rows_used, usage_sample
+from pcedge.core.progress import Progress
+from pcedge.core.stage_timer import Stopwatch
+from pcedge.errors import DatasetError
+from pcedge.thresholds.conformal import Rates
+from pcedge.thresholds.cross_validation import HeldOut, Scored, patches_kept, score_images
+from pcedge.thresholds.folds import choose_held, held_count
+
+from .features import unusable
+from .fit_in_memory import Embed, Learned, Task, check_enough, split_words, without_words
+from .memory import MemoryPlan
+
+# Held out: enough for false-reject rates down to 0.5 %, few beside thousands of images.
+_HELD_OUT, _HELD_OUT_SHARE = 200, 0.1
+
+
+def learn_in_stages(
+    task: Task, plan: MemoryPlan, embed: Embed, watch: Stopwatch, directory: Path, progress: Progress
+) -> Learned:
+    """Reduce the embeddings chunk by chunk; the stated radius bounds how far any patch is from the bank.
+
+    Some images are held out for the threshold: the bank never sees them.
+
+    Args:
+        task: What is to be learned.
+        plan: With the size of a chunk.
+        embed: Reads and embeds images.
+        watch: Takes the time.
+        directory: For the candidates' file, which is removed again.
+        progress: Told of the stages.
+
+    Raises:
+        DatasetError: Too few images can be used.
+        OptionError: Too few are held out for the rates asked for.
+    """
+    assert plan.chunk_images is not None
+    held, used = _split(task)
+    if task.rates != Rates():
+        _check_held_out(task, held)
+    total_patches = len(used) * task.shape[0]
+    count = task.size.rows(total_patches)
+    learned: list[Path] = []
+    skipped: dict[Path, str] = {}
+    cached = 0
+    with tempfile.TemporaryFile(dir=directory) as file:
+        stages = StagedSelection(file, task.shape[1], count / total_patches, task.seed)
+        with watch.stage("embed"):
+            for start in range(0, len(used), plan.chunk_images):
+                chunk = used[start : start + plan.chunk_images]
+                features = embed(chunk, _shifted(progress, start, len(task.paths)))
+                skipped |= features.skipped
+                cached += features.cached
+                if features.paths:
+                    stages.add(features.embeddings.reshape(-1, task.shape[1]), len(learned) * task.shape[0])
+                    learned += features.paths
+                del features  # before the next chunk needs the room
+            check_enough(len(learned), len(task.paths), task.at_least, skipped)
+        with watch.stage("coreset"):
+            chosen = stages.finish(count, lambda done, total: progress("coreset", done, total))
+    names = tuple(task.names[path] for path in learned)
+    sources = RowSources.of_patches(names, chosen.numbers, task.grid_hw)
+    bank, radius = Bank.build(chosen.rows, sources), chosen.radius
+    del chosen
+    with watch.stage("calibrate"):
+        results, scored, rows = _score_held_out(task, plan, held, bank, embed, skipped, progress)
+    return Learned(
+        bank,
+        tuple(learned),
+        skipped,
+        cached,
+        results,
+        scored,
+        radius,
+        "staged: every patch lies within the radius of a bank row; the exact coreset's is smaller",
+        split_words(task, scored),
+        rows[usage_sample(len(rows))],
+    )
+
+
+def _score_held_out(
+    task: Task,
+    plan: MemoryPlan,
+    held: Sequence[Path],
+    bank: Bank,
+    embed: Embed,
+    skipped: dict[Path, str],
+    progress: Progress,
+) -> tuple[HeldOut, tuple[Path, ...], NDArray[np.int64]]:
+    parts: list[Scored] = []
+    rows: list[NDArray[np.int64]] = []
+    scored: list[Path] = []
+    keep = patches_kept(len(held), *task.shape)
+    step = min(plan.chunk_images or len(held), 64)
+    for start in range(0, len(held), step):
+        features = embed(held[start : start + step], lambda *_: None)
+        size = task.preprocessing.input_size
+        parts.append(score_images(features.embeddings, bank, task.grid_hw, size, task.neighbours, keep=keep))
+        rows.append(rows_used(features.embeddings, [task.names[path] for path in features.paths], bank))
+        scored += features.paths
+        skipped |= features.skipped
+        progress("calibrate", min(start + step, len(held)), len(held))
+    if not scored:
+        raise DatasetError(
+            "None of the images held out for the threshold can be used.", "Replace those that were skipped."
+        )
+    return HeldOut(Scored.joined(parts), 1), tuple(scored), np.concatenate(rows)
+
+
+def _split(task: Task) -> tuple[list[Path], list[Path]]:
+    """Images held out, and images to learn from, each in the dataset's order."""
+    groups = task.groups_of(task.paths)
+    units = len(set(groups))
+    if task.calibration == "split":
+        count = held_count(units, task.rates)
+    else:
+        count = min(_HELD_OUT, max(1, round(units * _HELD_OUT_SHARE)))
+    chosen = set(choose_held(groups, count, task.seed).tolist())
+    held = [path for number, path in enumerate(task.paths) if number in chosen]
+    return held, [path for number, path in enumerate(task.paths) if number not in chosen]
+
+
+def _check_held_out(task: Task, held: Sequence[Path]) -> None:
+    """Check before the long work what is scored after it: whether these images support the rates."""
+    skipped = unusable(held)
+    usable = set(task.groups_of([path for path in held if path not in skipped]))
+    called = "groups of good images" if task.groups else "good images"
+    task.rates.check(
+        len(usable),
+        called=f"{called} held out by a fit in stages{without_words(skipped)}",
+        remedy="Give the fit more --memory-gb, so that every good image counts",
+    )
+
+
+def _shifted(progress: Progress, start: int, total: int) -> Progress:
+    """Progress of a part, told as progress of the whole."""
+    return lambda stage, done, _: progress(stage, start + done, total)

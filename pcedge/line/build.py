@@ -1,0 +1,259 @@
+"""A line as it is described, opened: sources, stations, and what every camera's frames are judged as."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.bundles.drift_reference import drift_reference
+from pcedge.bundles.gate_files import gate_limits
+from pcedge.bundles.manifest import MANIFEST_FILE
+from pcedge.bundles.row_usage import UsageKeeper
+from pcedge.camera import (
+    CameraSettings,
+    Debounced,
+    DriftMonitor,
+    DriftReference,
+    EachFrame,
+    FolderSource,
+    FrameGate,
+    HttpTriggers,
+    Journal,
+    MessageTrigger,
+    MqttTable,
+    MqttTriggers,
+    PartRule,
+    RegionTrigger,
+    Source,
+    Station,
+    TimeTrigger,
+    Trigger,
+    Triggered,
+    mqtt_broker,
+    open_source,
+    read_mask,
+)
+from pcedge.errors import OptionError
+from pcedge.methods.any_bundle import AnyBundle, find_any_bundle
+
+from .bundle_reloader import OnProblem, Reloader
+from .config import CameraTable, LineFile, TriggerTable
+from .inspector_pool import Assignment, Choose, PooledInspector
+
+JOURNAL_FILE = "judged.txt"
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line, ready to be watched.
+
+    Attributes:
+        sources: By camera name; not yet opened.
+        stations: Likewise.
+        inspector: Judges frames of all of them.
+        journal: Files of watched folders that have had their verdict; None where that is not kept.
+        messages: Triggers that a message fires, by camera name.
+    """
+
+    sources: Mapping[str, Source]
+    stations: Mapping[str, Station]
+    inspector: PooledInspector
+    journal: Journal | None
+    messages: Mapping[str, MessageTrigger] = field(default_factory=dict)
+
+
+@contextmanager
+def open_line(
+    line: LineFile,
+    output: Path,
+    *,
+    models: Path,
+    choose: Choose,
+    on_problem: OnProblem,
+    base: Path = Path(),
+    follow: bool = True,
+    again: bool = False,
+    index: str | None = None,
+) -> Iterator[Line]:
+    """Load what the cameras of a line need, and look after their bundles while the block lasts.
+
+    Args:
+        line: The description.
+        output: Where results go; the journal is there.
+        models: Directory of bundles.
+        choose: Says which runtime a bundle runs on.
+        on_problem: Told why a bundle that was replaced on disk is not used.
+        base: What paths in the description are relative to.
+        follow: Wait for more pictures in watched folders.
+        again: Judge files of watched folders that were judged before once more.
+        index: How banks are searched; None for every bundle's own way.
+
+    Raises:
+        PcedgeError: A bundle, a source or a setting cannot be used.
+    """
+    with ExitStack() as stack:
+        journal = None
+        if line.sinks.jsonl.enabled and not again and any(_is_folder(one, base) for one in line.cameras):
+            journal = stack.enter_context(Journal(output / JOURNAL_FILE, output / line.sinks.jsonl.file))
+        sources = _sources(line, base, follow, journal)
+        tables = dict(zip(sources, line.cameras, strict=True))
+        assignments = {name: _assignment(table, models, base, index) for name, table in tables.items()}
+        inspector = stack.enter_context(PooledInspector(assignments, choose))
+        by_http = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "http")}
+        by_mqtt = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "mqtt")}
+        messages = {**by_http, **by_mqtt}
+        stations = {
+            name: _station(name, table, sources[name], assignments[name].bundle, messages)
+            for name, table in tables.items()
+        }
+        for name, table in tables.items():
+            if table.drift:
+                reference = _drift_reference(inspector, name)
+                monitor = DriftMonitor(reference, alarm_rate=line.watch.drift_alarm_rate)
+                stations[name] = replace(stations[name], drift=monitor)
+        stack.enter_context(UsageKeeper(inspector.usages, on_problem))
+        if by_http:
+            stack.enter_context(HttpTriggers(line.watch.trigger_host, line.watch.trigger_port, by_http))
+        if by_mqtt:
+            stack.enter_context(_mqtt_triggers(line.sinks.mqtt, by_mqtt))
+        if line.watch.reload:
+            stack.enter_context(_reloader(inspector, assignments, stations, on_problem, index))
+        yield Line(sources, stations, inspector, journal, messages)
+
+
+def _sources(line: LineFile, base: Path, follow: bool, journal: Journal | None) -> dict[str, Source]:
+    found: dict[str, Source] = {}
+    for camera in line.cameras:
+        settings = CameraSettings(camera.size, camera.fps, camera.exposure, camera.focus)
+        source = open_source(_address(camera, base), follow=follow, settings=settings, done=journal)
+        found[_free_name(camera.name or source.name, found)] = source
+    return found
+
+
+def _free_name(name: str, taken: Mapping[str, Source]) -> str:
+    names = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
+    return next(one for one in names if one not in taken)
+
+
+def _address(camera: CameraTable, base: Path) -> str:
+    """The address, its path, if it is one, below the description's folder."""
+    address = camera.address
+    path = address.removeprefix("folder:")
+    if not _is_path(address) or Path(path).is_absolute() or not (base / path).exists():
+        return address
+    return f"{'folder:' if path != address else ''}{base / path}"
+
+
+def _is_folder(camera: CameraTable, base: Path) -> bool:
+    return _is_path(camera.address) and (base / camera.address.removeprefix("folder:")).is_dir()
+
+
+def _is_path(address: str) -> bool:
+    """Whether it may be a path; a system refuses to look for one as long as a GStreamer pipeline."""
+    other = address.isdecimal() or "://" in address
+    return not other and not address.startswith(("gst:", "synthetic:", "v4l2:"))
+
+
+def _assignment(camera: CameraTable, models: Path, base: Path, index: str | None) -> Assignment:
+    beside = base / camera.product
+    product = str(beside) if camera.product and (beside / MANIFEST_FILE).is_file() else camera.product
+    bundle = find_any_bundle(product or None, models).searched_by(index)
+    mask = _mask(base / camera.mask) if camera.mask else None
+    return Assignment(bundle, camera.threshold, _review(camera, bundle), mask)
+
+
+def _review(camera: CameraTable, bundle: AnyBundle) -> float | bool | None:
+    if camera.review is False:
+        return None
+    if camera.review is True and bundle.manifest.threshold.review is None:
+        raise OptionError(
+            f"The bundle {bundle.directory} has no threshold for REVIEW: too few good images.",
+            "Name a score for it, or fit with more good images.",
+        )
+    return camera.review
+
+
+def _mask(path: Path) -> NDArray[np.uint8]:
+    mask_hw = read_mask(path)
+    if mask_hw.min() == 255:
+        raise OptionError(f"{path}: hides the whole picture.", "White is what is ignored: invert it.")
+    return mask_hw
+
+
+def _station(
+    name: str,
+    camera: CameraTable,
+    source: Source,
+    bundle: AnyBundle,
+    messages: Mapping[str, MessageTrigger],
+) -> Station:
+    if isinstance(source, FolderSource) and (camera.trigger or camera.debounce):
+        raise OptionError(
+            f"{name}: the pictures of a folder are parts of their own.", "Leave trigger and debounce out."
+        )
+    limits = gate_limits(bundle) if camera.gate else None
+    return Station(
+        product=bundle.manifest.name,
+        gate=FrameGate(limits, frozen_after=camera.frozen_after if source.live else 0),
+        rule=_rule(name, camera, messages),
+        region_xywh=camera.region,
+    )
+
+
+def _drift_reference(inspector: PooledInspector, camera: str) -> DriftReference:
+    assignment = inspector.assignment(camera)
+    masked = assignment.mask_hw is not None
+    return drift_reference(inspector.bundle(camera), threshold=assignment.threshold, masked=masked)
+
+
+def _rule(name: str, camera: CameraTable, messages: Mapping[str, MessageTrigger]) -> PartRule:
+    if camera.debounce is not None:
+        return Debounced(*camera.debounce)
+    table = camera.trigger
+    if table is None:
+        return EachFrame()
+    trigger = messages[name] if name in messages else _own_trigger(table)
+    return Triggered(trigger, frames=table.frames, timeout_s=table.timeout_s, source=name)
+
+
+def _own_trigger(table: TriggerTable) -> Trigger:
+    if table.by == "time":
+        assert table.every_s is not None
+        return TimeTrigger(table.every_s)
+    assert table.box is not None
+    return RegionTrigger(table.box, table.change)
+
+
+def _is_by(table: TriggerTable | None, way: str) -> bool:
+    return table is not None and table.by == way
+
+
+def _mqtt_triggers(table: MqttTable | None, triggers: Mapping[str, MessageTrigger]) -> MqttTriggers:
+    if table is None:
+        raise OptionError(
+            f"{', '.join(triggers)}: a trigger by MQTT needs a broker.",
+            "Name it in [sinks.mqtt], with host = ...",
+        )
+    return MqttTriggers(mqtt_broker(table), table.topic, triggers)
+
+
+def _reloader(
+    inspector: PooledInspector,
+    assignments: Mapping[str, Assignment],
+    stations: Mapping[str, Station],
+    on_problem: OnProblem,
+    index: str | None,
+) -> Reloader:
+    def reloaded(camera: str, bundle: AnyBundle) -> None:
+        gate = stations[camera].gate
+        if gate is not None and gate.limits is not None:
+            gate.limits = gate_limits(bundle)
+        drift = stations[camera].drift
+        if drift is not None:
+            drift.restart(_drift_reference(inspector, camera))
+
+    directories = {name: assignment.bundle.directory for name, assignment in assignments.items()}
+    return Reloader(inspector, directories, index=index, on_reload=reloaded, on_problem=on_problem)

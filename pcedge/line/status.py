@@ -1,0 +1,140 @@
+"""A watch seen from outside while it runs: states, health, metrics, news for systemd."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pcedge.camera import (
+    CameraState,
+    CameraStatus,
+    Delivery,
+    DriftMonitor,
+    EventCounts,
+    Health,
+    HealthServer,
+    MetricsTable,
+    Reading,
+    Stream,
+    Tally,
+    drift_readings,
+    sink_readings,
+)
+
+from .systemd_notify import Notifier
+
+OnState = Callable[[CameraStatus], None]
+_LOOK_S = 0.5
+
+
+@dataclass(eq=False)
+class Watched:
+    """What can be seen of a watch from outside while it runs.
+
+    Attributes:
+        stream: Knows how every camera is doing; its ``stop`` ends the watch.
+        delivery: Knows how it stands with every sink.
+        tally: The numbers so far.
+        drift: Know, by camera name, what has moved since fit.
+    """
+
+    stream: Stream
+    delivery: Delivery
+    tally: Tally
+    drift: Mapping[str, DriftMonitor] = field(default_factory=dict)
+
+
+def notify(notifier: Notifier, watched: Watched) -> None:
+    """Tell systemd that inspecting goes on; the inspecting thread does, so that a hang is noticed."""
+    notifier.alive()
+    if notifier.listened_to:
+        states = (f"{one.name} {one.state.value}" for one in watched.stream.cameras)
+        notifier.status(", ".join(states))
+
+
+@contextmanager
+def told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
+    """Tell of every change of a camera's state, from a thread, while the block lasts."""
+    if on_state is None:
+        yield
+        return
+    ended = threading.Event()
+    known: dict[str, CameraState] = {}
+
+    def look() -> None:
+        for status in stream.cameras:
+            if known.get(status.name, CameraState.STARTING) is not status.state:
+                known[status.name] = status.state
+                on_state(status)
+
+    def look_again_and_again() -> None:
+        while not ended.wait(_LOOK_S):
+            look()
+
+    thread = threading.Thread(target=look_again_and_again, name="states", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(_LOOK_S)
+        look()
+
+
+def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) -> HealthServer:
+    """Answers questions about metrics and health."""
+    return HealthServer(
+        table.host,
+        table.port,
+        readings=lambda: [
+            *counts.readings(),
+            *sink_readings(watched.delivery.faults()),
+            *_readings(watched),
+            *drift_readings(watched.drift),
+        ],
+        health=lambda: health(watched),
+    )
+
+
+def health(watched: Watched) -> Health:
+    """Alive while any camera may still give pictures, ready while all of them do."""
+    cameras = watched.stream.cameras
+    over = {CameraState.FAILED, CameraState.ENDED}
+    return Health(
+        alive=not all(one.state in over for one in cameras),
+        ready=all(one.state is CameraState.RUNNING for one in cameras),
+        detail={
+            "cameras": [one.to_dict() for one in cameras],
+            "drift": {name: dict(one.moved) for name, one in watched.drift.items()},
+        },
+    )
+
+
+def _readings(watched: Watched) -> list[Reading]:
+    found: list[Reading] = []
+    for one in watched.stream.cameras:
+        camera = {"camera": one.name}
+        counted = {
+            "received": "Frames the camera gave.",
+            "processed": "Frames taken to be judged.",
+            "dropped": "Frames for which a newer one was taken.",
+            "restarts": "Captures restarted because they stalled.",
+        }
+        found += [
+            Reading(f"pcedge_camera_{name}", text, getattr(one, name), camera, "counter")
+            for name, text in counted.items()
+        ]
+        found += [
+            Reading(f"pcedge_camera_{name}_fps", "Frames per second, over 10 s.", value, camera)
+            for name, value in (
+                ("received", one.camera_fps),
+                ("processed", one.processed_fps),
+                ("dropped", one.dropped_fps),
+            )
+        ]
+        found += [
+            Reading("pcedge_camera_state", "1 for the state the camera is in.", one.state is state, labels)
+            for state in CameraState
+            for labels in [{**camera, "state": state.value}]
+        ]
+    return found

@@ -1,0 +1,245 @@
+"""Watch: an inspector at one or several cameras or folders, its verdicts handed on as they fall."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from pcedge.camera import (
+    Delivery,
+    Event,
+    EventCounts,
+    Frame,
+    FrameGate,
+    Inspect,
+    Inspection,
+    Journal,
+    Journaled,
+    MetricsTable,
+    OnDrift,
+    PicturesTable,
+    Save,
+    Sink,
+    SinksTable,
+    Source,
+    Station,
+    Stream,
+    Summary,
+    Tally,
+    inspect_stream,
+    one_by_one,
+    open_sinks,
+)
+from pcedge.errors import OptionError
+from pcedge.inspection.detector import AnyDetector
+
+from .build import Line
+from .status import OnState, Watched, health_server, notify, told_of_states
+from .systemd_notify import Notifier
+
+EVENTS_FILE = "events.jsonl"
+PICTURES_FOLDER = "pictures"
+
+OnEvent = Callable[[Event, Frame, Inspection], None]
+_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """What watching can be told.
+
+    Attributes:
+        output: Directory for ``events.jsonl`` (appended to) and ``pictures/``; an event's ``files`` are
+            relative to it.
+        save: Which frames' pictures are kept: ``flagged`` (every verdict but OK), ``all`` or ``none``.
+        max_frames: End after so many frames.
+        max_seconds: End after so much time.
+        frozen_after: A live camera that repeats the same picture so often is INVALID; 0 does not look.
+        sinks: Where else verdicts go; None for the files above only. Its ``pictures.save`` counts then.
+        metrics: Where to answer questions about metrics and health; None for nowhere.
+        batch: Frames of several cameras that are judged together, at most, where that takes less time than
+            one after the other.
+        stall_s: Seconds without a picture after which a camera is restarted; 0 for never.
+    """
+
+    output: Path
+    save: Save = "flagged"
+    max_frames: int | None = None
+    max_seconds: float | None = None
+    frozen_after: int = 25
+    sinks: SinksTable | None = None
+    metrics: MetricsTable | None = None
+    batch: int = 8
+    stall_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.max_seconds is not None and not isfinite(self.max_seconds):
+            raise OptionError(
+                f"{self.max_seconds} seconds is no time.", "Leave --max-seconds out to watch without end."
+            )
+
+
+OnReady = Callable[[Watched], None]
+
+
+def watch(
+    inspector: AnyDetector,
+    source: Source,
+    options: WatchOptions,
+    *,
+    on_ready: OnReady | None = None,
+    on_event: OnEvent | None = None,
+    tally: Tally | None = None,
+) -> Summary:
+    """Judge every frame of a source until it ends, is stopped, or reaches a limit.
+
+    Args:
+        inspector: As ``open_inspector`` gives it.
+        source: Not yet opened.
+        options: Where results go and when to end.
+        on_ready: Given what can be seen and stopped from outside, once the first frame may come.
+        on_event: Called for every frame, after its event was handed on.
+        tally: Counts; hand one in to read it while the watch runs.
+
+    Raises:
+        PcedgeError: The source cannot be opened or has failed for good.
+    """
+    _warm_up(inspector)
+    gate = FrameGate(frozen_after=options.frozen_after if source.live else 0)
+    return _watch(
+        source,
+        one_by_one(lambda frame: _inspect(inspector, frame)),
+        {source.name: Station(gate=gate)},
+        options,
+        _Watchers(on_ready, on_event),
+        tally or Tally(),
+    )
+
+
+def watch_line(
+    line: Line,
+    options: WatchOptions,
+    *,
+    on_ready: OnReady | None = None,
+    on_event: OnEvent | None = None,
+    on_state: OnState | None = None,
+    on_drift: OnDrift | None = None,
+    tally: Tally | None = None,
+) -> Summary:
+    """Judge the frames of all cameras of a line until they end, are stopped, or reach a limit.
+
+    Args:
+        line: As ``open_line`` gives it.
+        options: Where results go and when to end.
+        on_ready: Given what can be seen and stopped from outside, once the first frame may come.
+        on_event: Called for every frame, after its event was handed on.
+        on_state: Called from another thread whenever a camera has come into another state.
+        on_drift: Called whenever something at a camera has moved, or come back.
+        tally: Counts; hand one in to read it while the watch runs.
+
+    Raises:
+        PcedgeError: No source can be opened, or none goes on and one has failed for good.
+    """
+    watchers = _Watchers(on_ready, on_event, on_state, on_drift)
+    if not line.inspector.gains_from_batches:
+        options = replace(options, batch=1)
+    inspect = line.inspector.inspect
+    return _watch(line.sources, inspect, line.stations, options, watchers, tally or Tally(), line.journal)
+
+
+@dataclass(frozen=True)
+class _Watchers:
+    """Those who are told."""
+
+    on_ready: OnReady | None = None
+    on_event: OnEvent | None = None
+    on_state: OnState | None = None
+    on_drift: OnDrift | None = None
+
+
+def _watch(
+    sources: Source | Mapping[str, Source],
+    inspect: Inspect,
+    stations: Mapping[str, Station],
+    options: WatchOptions,
+    watchers: _Watchers,
+    tally: Tally,
+    journal: Journal | None = None,
+) -> Summary:
+    counts = EventCounts()
+    # The stream is closed before the sinks, so that they get all that was judged.
+    with _delivery(options, journal, counts) as delivery, ExitStack() as stack:
+        stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
+        monitors = {name: one.drift for name, one in stations.items() if one.drift is not None}
+        watched = Watched(stream, delivery, tally, monitors)
+        stack.enter_context(told_of_states(stream, watchers.on_state))
+        if options.metrics is not None:
+            stack.enter_context(health_server(options.metrics, watched, counts))
+        notifier = stack.enter_context(Notifier.from_environment())
+        stack.callback(notifier.stopping)
+        notifier.ready()
+        if watchers.on_ready is not None:
+            watchers.on_ready(watched)
+        inspect_stream(
+            stream,
+            inspect,
+            stations=stations,
+            outlet=delivery if stream.live else _Patient(delivery),
+            on_event=watchers.on_event,
+            on_turn=lambda: notify(notifier, watched),
+            on_drift=watchers.on_drift,
+            tally=tally,
+            batch=options.batch,
+            max_frames=options.max_frames,
+            max_seconds=options.max_seconds,
+        )
+    _count_faults(delivery, tally)
+    return tally.summary()
+
+
+class _Patient:
+    """Lets a line without cameras wait until every sink has room: files are in no hurry."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
+        """What the pictures of a frame will be called."""
+        return self._delivery.names(frame, inspection)
+
+    def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
+        """Hand an event over."""
+        self._delivery.wait_for_room(_PATIENCE_S)
+        self._delivery.put(event, frame, inspection)
+
+
+def _delivery(options: WatchOptions, journal: Journal | None, counts: EventCounts) -> Delivery:
+    table = options.sinks or SinksTable(pictures=PicturesTable(save=options.save))
+    sinks = open_sinks(table, options.output)
+    delivery: Delivery
+    if journal is not None and table.jsonl.enabled:
+        events = cast(Sink, sinks["jsonl"])
+        sinks["jsonl"] = Journaled(events, journal, lambda: delivery.wait_for_others("jsonl", _PATIENCE_S))
+    delivery = Delivery({**sinks, "counts": counts})
+    return delivery
+
+
+def _count_faults(delivery: Delivery, tally: Tally) -> None:
+    for report in delivery.faults():
+        if report.lost or report.abandoned:
+            tally.add_fault(f"{report.name}: {report.last_fault}", max(report.lost, 1))
+
+
+def _inspect(inspector: AnyDetector, frame: Frame) -> Inspection:
+    assert frame.image_rgb is not None  # frames without a picture are INVALID before they come here
+    return inspector.inspect(frame.image_rgb)
+
+
+def _warm_up(inspector: AnyDetector) -> None:
+    """Run once before the first frame: a runtime's first call is slow."""
+    size = inspector.preprocessing.input_size
+    inspector.inspect(np.zeros((size, size, 3), np.uint8))

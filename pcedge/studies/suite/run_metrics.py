@@ -1,0 +1,18 @@
+"""The metrics of an evaluation, as a run records them."""
+
+from dataclasses import fields
+
+from pcedge.evaluation.evaluate import Evaluation
+from pcedge.evaluation.metrics import Metric as Measured
+from pcedge.evaluation.runs import Metric
+
+
+def metrics_of(evaluation: Evaluation) -> dict[str, Metric]:
+    """By the names of ``pcedge.evaluation.runs.METRICS``; what is not defined says why."""
+    found = evaluation.metrics
+    return {field.name: _recorded(getattr(found, field.name)) for field in fields(found)}
+
+
+def _recorded(metric: Measured) -> Metric:
+    interval = None if metric.low is None or metric.high is None else (metric.low, metric.high)
+    return Metric(value=metric.value, interval=interval, reason=metric.reason, threshold=metric.threshold)

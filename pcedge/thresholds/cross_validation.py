@@ -1,0 +1,212 @@
+"""What good images score when the bank has not seen them: k folds over the training images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcedge.banks import Bank, CoresetSize, RowSources, greedy_coreset
+from pcedge.core.preprocessing import Preprocessing
+from pcedge.core.progress import Progress, silent
+from pcedge.core.scoring import anomaly_map, reweighted_score
+
+from .folds import deal_folds
+
+FOLDS = 5
+# Embeddings kept beside the scores: of so many patches an image, fewer where this takes more bytes.
+MOST_KEPT, KEPT_BYTES = 16, 8 * 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What images scored against banks that had not seen them.
+
+    Attributes:
+        scores: float32 [images], image scores.
+        map_peaks: float32 [images], the largest value of each anomaly map.
+        squared_distances: float32 [images, patches], to the nearest bank row.
+        farthest: int32 [images, kept], the patches of each image that lie farthest off, the farthest first.
+        embeddings: float32 [images, kept, dims], theirs.
+    """
+
+    scores: NDArray[np.float32]
+    map_peaks: NDArray[np.float32]
+    squared_distances: NDArray[np.float32]
+    farthest: NDArray[np.int32]
+    embeddings: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Scored]") -> "Scored":
+        """All images of several, in order."""
+        return cls(
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.map_peaks for part in parts]),
+            np.concatenate([part.squared_distances for part in parts]),
+            np.concatenate([part.farthest for part in parts]),
+            np.concatenate([part.embeddings for part in parts]),
+        )
+
+    def take(self, images: Sequence[int] | NDArray[np.int64]) -> "Scored":
+        """Some of the images, in the order given."""
+        chosen = np.asarray(images, np.int64)
+        return Scored(
+            self.scores[chosen],
+            self.map_peaks[chosen],
+            self.squared_distances[chosen],
+            self.farthest[chosen],
+            self.embeddings[chosen],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Held-out results of every image.
+
+    Attributes:
+        scored: What they scored.
+        folds: How many folds there were; 1 where one bank saw none of the images.
+    """
+
+    scored: Scored
+    folds: int
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """float32 [images], image scores."""
+        return self.scored.scores
+
+    @property
+    def map_peaks(self) -> NDArray[np.float32]:
+        """float32 [images], the largest value of each anomaly map."""
+        return self.scored.map_peaks
+
+
+def patches_kept(images: int, patches: int, dims: int) -> int:
+    """Of how many patches an image embeddings are kept: at least one, so that large sets stay small."""
+    affordable = KEPT_BYTES // max(1, images * dims * 4)
+    return min(MOST_KEPT, patches, max(1, affordable))
+
+
+def held_out(
+    embeddings: NDArray[np.float32],
+    projected: NDArray[np.float32],
+    size: CoresetSize,
+    preprocessing: Preprocessing,
+    grid_hw: tuple[int, int],
+    *,
+    seed: int,
+    neighbours: int = 1,
+    folds: int = FOLDS,
+    groups: Sequence[str] | None = None,
+    bank: Bank | None = None,
+    progress: Progress = silent,
+) -> HeldOut:
+    """Score every image against a bank chosen without the images of its fold.
+
+    A small bank may have a gap where those of the folds have none, at a place that all parts show, and then
+    scores every part high, those it was learned from too. So each distance counts as the larger one to its
+    fold's bank and to the bank itself.
+
+    Args:
+        embeddings: float32 [images, patches, dims].
+        projected: float32 [images, patches, projection dims], what coresets are chosen by.
+        size: Of the coreset.
+        preprocessing: Gives the map's size.
+        grid_hw: Grid of patches.
+        seed: Of the folds.
+        neighbours: Bank rows that re-weight the image score; 1 for none.
+        folds: At most; never more than images, or groups of them.
+        groups: The group of each image, those of a group being held out together; None for single images.
+        bank: The bank that is to run, learned from all of them; None to score by the folds alone.
+        progress: Told of images scored, as the stage ``calibrate``.
+    """
+    images = len(embeddings)
+    kept = patches_kept(*embeddings.shape)
+    parts: list[Scored] = []
+    order: list[int] = []
+    dealt = list(split_into_folds(images, folds, seed, groups))
+    for held in dealt:
+        without = bank_of(np.setdiff1d(np.arange(images), held), embeddings, projected, size)
+        banks = (without,) if bank is None else (without, bank)
+        for image in held:
+            one, side = embeddings[image : image + 1], preprocessing.input_size
+            parts.append(score_images(one, banks, grid_hw, side, neighbours, keep=kept))
+            order.append(int(image))
+            progress("calibrate", len(order), images)
+    return HeldOut(Scored.joined(parts).take(np.argsort(order)), len(dealt))
+
+
+def score_images(
+    embeddings: NDArray[np.float32],
+    banks: Bank | Sequence[Bank],
+    grid_hw: tuple[int, int],
+    map_size: int,
+    neighbours: int = 1,
+    *,
+    keep: int = MOST_KEPT,
+) -> Scored:
+    """Score images and keep the embeddings of their farthest patches.
+
+    Args:
+        embeddings: float32 [images, patches, dims].
+        banks: What they are scored against; of several, the larger distance of each patch counts.
+        grid_hw: Grid of patches.
+        map_size: Side of the anomaly map.
+        neighbours: Bank rows that re-weight the image score; 1 for none.
+        keep: Of how many patches embeddings are kept.
+    """
+    several = (banks,) if isinstance(banks, Bank) else tuple(banks)
+    images, patches, dims = embeddings.shape
+    keep = min(keep, patches)
+    scored = Scored(
+        np.empty(images, np.float32),
+        np.empty(images, np.float32),
+        np.empty((images, patches), np.float32),
+        np.empty((images, keep), np.int32),
+        np.empty((images, keep, dims), np.float32),
+    )
+    for image, rows in enumerate(embeddings):
+        found = [(bank, *bank.search(rows)) for bank in several]
+        scored.scores[image] = max(
+            reweighted_score(apart, nearest, rows, bank, neighbours) for bank, apart, nearest in found
+        )
+        distances = np.maximum.reduce([apart for _, apart, _ in found])
+        scored.map_peaks[image] = anomaly_map(distances, grid_hw, map_size).max()
+        scored.squared_distances[image] = distances
+        scored.farthest[image] = np.argsort(-distances, kind="stable")[:keep]
+        scored.embeddings[image] = rows[scored.farthest[image]]
+    return scored
+
+
+def nameless_bank(rows: NDArray[np.float32]) -> Bank:
+    """A bank of rows [n, dims] that is only searched: where they came from is not asked."""
+    unnamed = np.zeros(len(rows), np.int32)
+    return Bank.build(rows, RowSources((), unnamed, unnamed, unnamed))
+
+
+def split_into_folds(
+    images: int, folds: int, seed: int, groups: Sequence[str] | None = None
+) -> list[NDArray[np.int64]]:
+    """The numbers of the images of each fold; never more folds than images, or groups of them."""
+    return deal_folds(groups or [str(image) for image in range(images)], folds, seed)
+
+
+def bank_of(
+    images: NDArray[np.int64],
+    embeddings: NDArray[np.float32],
+    projected: NDArray[np.float32],
+    size: CoresetSize,
+) -> Bank:
+    """The bank of some of the images, chosen as a fit chooses it.
+
+    Args:
+        images: Their numbers.
+        embeddings: float32 [images, patches, dims].
+        projected: float32 [images, patches, projection dims].
+        size: Of the coreset.
+    """
+    rows = projected[images].reshape(-1, projected.shape[-1])
+    picks = greedy_coreset(rows, size.rows(len(rows))).picks
+    image, patch = np.divmod(picks, embeddings.shape[1])
+    return nameless_bank(embeddings[images[image], patch])
