@@ -37,7 +37,7 @@ from pcedge.camera import (
 from pcedge.errors import OptionError
 from pcedge.inspection.detector import AnyDetector
 
-from .build import Line
+from .open_line import Line
 from .status import OnState, Watched, health_server, notify, told_of_states
 from .systemd_notify import Notifier
 

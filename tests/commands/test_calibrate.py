@@ -21,8 +21,8 @@ from pcedge.inspection.runtimes import Candidate, open_inspector
 from pcedge.inspection.verification.certificate import CERTIFICATE_FILE
 from pcedge.inspection.verification.golden import with_fault
 from pcedge.inspection.verification.verify import verify
-from pcedge.line.build import open_line
 from pcedge.line.config import read_line_file
+from pcedge.line.open_line import open_line
 from pcedge.thresholds.calibration_data import read_evidence
 from pcedge.thresholds.conformal import threshold_at
 

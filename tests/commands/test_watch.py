@@ -17,8 +17,8 @@ from pcedge.bundles.gate_files import gate_limits
 from pcedge.camera import Event, Frame, Inspection, Pictures, Summary, Verdict, render_part, write_image
 from pcedge.errors import PcedgeError
 from pcedge.inspection.runtimes import Candidate
-from pcedge.line.build import Line, open_line
 from pcedge.line.config import read_line_file
+from pcedge.line.open_line import Line, open_line
 from pcedge.line.status import Watched
 from pcedge.line.watch import WatchOptions, watch_line
 

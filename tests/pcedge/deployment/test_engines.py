@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
+from pcedge.deployment.exporting import engines
 from pcedge.deployment.exporting.export_bundle import export_bundle
 from pcedge.errors import ExportError, PcedgeError, RuntimeUnavailableError
 from pcedge.export import OnnxRuntime, OnnxSearchingRuntime

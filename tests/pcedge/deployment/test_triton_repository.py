@@ -159,7 +159,7 @@ def test_products_with_one_network_share_it_and_agree_on_a_batch(
 
     assert written.products == ("line", "other")
     assert written.models == (_embedder(bundle), "other-search")
-    server = _Server(triton_repository, triton_schema)
+    server = _Server(repository, triton_schema)
     batches = {name: config.max_batch_size for name, config in server.configs.items()}
     assert batches == {
         "line": 4, "line-search": 4, "other": 2, "other-search": 2, _embedder(bundle): 4,
@@ -167,7 +167,7 @@ def test_products_with_one_network_share_it_and_agree_on_a_batch(
     assert (repository / "line" / "config.pbtxt").read_bytes() == before
 
     write_triton_repository(_renamed(bundle, "other"), repository, batch=16)
-    assert _Server(triton_repository, triton_schema).configs[_embedder(bundle)].max_batch_size == 16
+    assert _Server(repository, triton_schema).configs[_embedder(bundle)].max_batch_size == 16
 
 
 def test_a_product_is_replaced_and_what_else_is_there_stays(bundle: Bundle, repository: Path) -> None:

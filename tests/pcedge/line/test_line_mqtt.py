@@ -4,8 +4,8 @@ import pytest
 
 from pcedge.camera import MessageTrigger
 from pcedge.errors import OptionError
-from pcedge.line.build import _mqtt_triggers
 from pcedge.line.config import read_line_file
+from pcedge.line.open_line import _mqtt_triggers
 
 
 def test_a_camera_can_be_triggered_by_mqtt(tmp_path: Path) -> None:

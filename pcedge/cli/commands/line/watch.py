@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pcedge.camera import CameraStatus, Event, Frame, Inspection, Stream, Summary
-    from pcedge.line.build import Line
+    from pcedge.line.open_line import Line
     from pcedge.line.status import Watched
 
 
@@ -130,7 +130,7 @@ def watch(
 
     from pcedge.camera import Tally
     from pcedge.cli.console import show_error
-    from pcedge.line.build import open_line
+    from pcedge.line.open_line import open_line
     from pcedge.line.watch import WatchOptions, watch_line
 
     from .live_view import live_view
