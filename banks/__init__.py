@@ -1,15 +1,15 @@
 """The memory bank: which patches to keep, the FAISS file, and the search for the nearest."""
 
-from .approximate.faiss_index import (ApproximateIndex, Loss, default_parameters)
+from .approximate.faiss_index import ApproximateIndex, Loss, default_parameters
 from .approximate.milvus_index import MilvusIndex
-from .approximate.milvus_server import (MILVUS_VARIABLE, TOKEN_VARIABLE, MilvusAddress)
-from .bank import (INDEX_FILE, ROWS_FILE, Bank, RowSources)
+from .approximate.milvus_server import MILVUS_VARIABLE, TOKEN_VARIABLE, MilvusAddress
+from .bank import INDEX_FILE, ROWS_FILE, Bank, RowSources
 from .coreset.continued import continue_coreset
 from .coreset.greedy import Coreset, greedy_coreset
 from .coreset.greedy_torch import greedy_coreset_torch
 from .coreset.projection import PROJECTION_DIMS, project
 from .coreset.size import CoresetSize
-from .coreset.staged import (CANDIDATES_PER_ROW, StagedCoreset, StagedSelection)
+from .coreset.staged import CANDIDATES_PER_ROW, StagedCoreset, StagedSelection
 from .search.cores import usable_cores
 from .search.exact import ExactSearch, search_bytes
 from .search.reranked import DEFAULT_CANDIDATES, RerankedSearch

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pcedge.errors import BundleError, RuntimeUnavailableError
 
 from .search.exact import ExactSearch
-from .search.reranked import (DEFAULT_CANDIDATES, CandidateIndex, RerankedSearch, RowSearch)
+from .search.reranked import DEFAULT_CANDIDATES, CandidateIndex, RerankedSearch, RowSearch
 
 if TYPE_CHECKING:
     import faiss

@@ -9,31 +9,31 @@ Useful alone: it knows nothing of networks and memory banks, and is handed a cal
         summary = inspect_stream(stream, one_by_one(inspect), on_event=print)
 """
 
-from .drawing.explanation import (explained_picture, explanation_sheet, heat_legend)
-from .drawing.heatmap import (HeatScale, draw_findings, heatmap_overlay)
+from .drawing.explanation import explained_picture, explanation_sheet, heat_legend
+from .drawing.heatmap import HeatScale, draw_findings, heatmap_overlay
 from .drawing.regions import find_regions
 from .drawing.verdict_banner import banner, result_picture
 from .drift.martingale import Capital
-from .drift.monitor import (USUAL_REJECTS, DriftMonitor, DriftReference)
-from .drift.quantities import (RARE_ROWS, nominal_values, picture_values, score_values)
-from .drift.rank_test import (Grid, RankTest, RateTest, rank_payoffs)
+from .drift.monitor import USUAL_REJECTS, DriftMonitor, DriftReference
+from .drift.quantities import RARE_ROWS, nominal_values, picture_values, score_values
+from .drift.rank_test import Grid, RankTest, RateTest, rank_payoffs
 from .drift.series import SeriesState
-from .events.event import (Event, Part, Phase, nearest_normal)
+from .events.event import Event, Part, Phase, nearest_normal
 from .events.key import record_key
 from .events.tally import Summary, Tally
-from .frames import (Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained)
-from .images import (IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image)
-from .loop.inspection_loop import (Inspect, OnDrift, Outlet, inspect_stream, invalid, one_by_one)
+from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
+from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
+from .loop.inspection_loop import Inspect, OnDrift, Outlet, inspect_stream, invalid, one_by_one
 from .loop.station import Station
 from .parts.http_trigger import HttpTriggers
 from .parts.mqtt_trigger import MqttTriggers
-from .parts.rules import (Debounced, EachFrame, PartRule, Triggered, worst)
-from .parts.triggers import (MessageTrigger, RegionTrigger, TimeTrigger, Trigger)
+from .parts.rules import Debounced, EachFrame, PartRule, Triggered, worst
+from .parts.triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
 from .quality.gate import FrameGate, without_content
 from .quality.learning import MARGIN as GATE_MARGIN
-from .quality.learning import (NominalPictures, learn_limits, learn_usual_limits)
-from .quality.limits import (GateLimits, Glance, Look, PictureMeasures, glance)
-from .sinks.base import (FrameSink, Pictures, Save, Sink)
+from .quality.learning import NominalPictures, learn_limits, learn_usual_limits
+from .quality.limits import GateLimits, Glance, Look, PictureMeasures, glance
+from .sinks.base import FrameSink, Pictures, Save, Sink
 from .sinks.delivery import AnySink, Delivery
 from .sinks.files.clips import ClipLength, Clips
 from .sinks.files.image_process import Aside, write_pictures
@@ -45,21 +45,21 @@ from .sinks.registry import mqtt_broker, open_sinks
 from .sinks.remote.modbus import GateState, RejectGate
 from .sinks.remote.mqtt import MqttTransport
 from .sinks.remote.outbox import Message, Outbox
-from .sinks.remote.sender import (Backlog, Posted, Receipt, Sending, Transport)
+from .sinks.remote.sender import Backlog, Posted, Receipt, Sending, Transport
 from .sinks.remote.webhook import WebhookTransport
-from .sinks.settings import (MetricsTable, MqttTable, PicturesTable, SinksTable, read_table)
+from .sinks.settings import MetricsTable, MqttTable, PicturesTable, SinksTable, read_table
 from .sinks.sink_queue import Report
-from .sources.base import (Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name)
+from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
 from .sources.journal import Journal
 from .sources.registry import open_source
-from .sources.synthetic.camera import (DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset)
+from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .sources.video import VideoSource
 from .status.drift_metrics import drift_readings
 from .status.health import Health, HealthServer
-from .status.metrics import (EventCounts, Reading, prometheus_text, sink_readings)
+from .status.metrics import EventCounts, Reading, prometheus_text, sink_readings
 from .stream.state import CameraState, CameraStatus
 from .stream.stream import Stream
 from .util.addresses import redact

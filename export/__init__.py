@@ -1,6 +1,13 @@
 """A network as a file and a file as a network: ONNX, TensorRT, and the runtimes that run them."""
 
-from .engines.engine_file import (EngineInfo, engine_name, is_fused, read_engine, timing_cache_name, write_engine)
+from .engines.engine_file import (
+    EngineInfo,
+    engine_name,
+    is_fused,
+    read_engine,
+    timing_cache_name,
+    write_engine,
+)
 from .engines.gpu import cuda_driver_version, gpu_name
 from .engines.tensorrt_engine import build_engine
 from .engines.tensorrt_runtime import TensorrtRuntime
@@ -11,15 +18,30 @@ from .graphs.gaussian_graph import write_gaussian_distances
 from .graphs.input_shapes import Shapes, input_shapes
 from .graphs.onnx_file import OPSET, write_onnx
 from .graphs.operators import check_operators, tensorrt_operators
-from .graphs.search_graph import (BANK, BANK_SQUARED_NORMS, ROWS, SQUARED_DISTANCES, fuse, write_fused, write_search, write_search_part)
+from .graphs.search_graph import (
+    BANK,
+    BANK_SQUARED_NORMS,
+    ROWS,
+    SQUARED_DISTANCES,
+    fuse,
+    write_fused,
+    write_search,
+    write_search_part,
+)
 from .precisions.half_precision import write_fp16
 from .precisions.quantisation import Int8Kind, write_int8
 from .runtimes.onnx_runtime import OnnxRuntime
 from .runtimes.onnx_searching import OnnxSearchingRuntime
-from .runtimes.onnx_session import (TensorrtOptions, device_number, has_tensorrt_provider, onnx_devices, open_session)
-from .runtimes.runtime import (BoundBank, Runtime, SearchingRuntime)
+from .runtimes.onnx_session import (
+    TensorrtOptions,
+    device_number,
+    has_tensorrt_provider,
+    onnx_devices,
+    open_session,
+)
+from .runtimes.runtime import BoundBank, Runtime, SearchingRuntime
 from .runtimes.torch_runtime import TorchRuntime, torch_device
-from .triton_config import (MODEL_FILES, Platform, Step, Tensor, ensemble_config, model_config)
+from .triton_config import MODEL_FILES, Platform, Step, Tensor, ensemble_config, model_config
 
 __all__ = [
     "BANK",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pcedge.errors import (BankServerError, MissingExtraError, OptionError)
+from pcedge.errors import BankServerError, MissingExtraError, OptionError
 
 MILVUS_VARIABLE = "PCEDGE_MILVUS"
 TOKEN_VARIABLE = "PCEDGE_MILVUS_TOKEN"

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .pruned_layout import (BOX_DIMS, LEAF_ROWS, LEVELS)
+from .pruned_layout import BOX_DIMS, LEAF_ROWS, LEVELS
 
 # Leaves looked at first for a good guess, those with the lowest bounds.
 _PROBES = 4

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cores import usable_cores
-from .pruned_layout import (LEAST_DIMS, Heads, Layout)
+from .pruned_layout import LEAST_DIMS, Heads, Layout
 
 Kernel = Callable[..., bool]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..frames import (Explanation, Frame, Inspection, Region)
-from .heatmap import (HeatScale, draw_findings, heat_colours)
-from .verdict_banner import (banner, findings, font_of)
+from ..frames import Explanation, Frame, Inspection, Region
+from .heatmap import HeatScale, draw_findings, heat_colours
+from .verdict_banner import banner, findings, font_of
 
 _GROUND, _CARD, _EMPTY, _GREY = (24, 24, 24), (38, 40, 44), (56, 58, 63), (128, 128, 128)
 _BRIGHT, _SOFT, _DARK = (238, 240, 242), (168, 173, 180), (18, 18, 18)

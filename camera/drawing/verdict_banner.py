@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..frames import (Frame, Inspection, Verdict)
+from ..frames import Frame, Inspection, Verdict
 from .heatmap import draw_findings
 
 _COLOURS: dict[Verdict, tuple[int, int, int]] = {

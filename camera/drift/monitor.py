@@ -14,8 +14,8 @@ from pcedge.errors import OptionError
 from ..frames import Inspection, Verdict
 from ..quality.limits import Look
 from .messages import describe
-from .quantities import (QUANTITIES, REJECTS, TESTS, frame_values)
-from .series import (BLOCK, Rejects, Series, SeriesState)
+from .quantities import QUANTITIES, REJECTS, TESTS, frame_values
+from .series import BLOCK, Rejects, Series, SeriesState
 
 # Below this share good parts' false rejects and the odd defect are no news.
 USUAL_REJECTS = 0.05

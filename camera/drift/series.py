@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .quantities import Quantity
-from .rank_test import (RankTest, RateTest, Side)
+from .rank_test import RankTest, RateTest, Side
 
 # Frames that follow each other resemble each other: one value stands for so many. It is an order statistic,
 # so that a rare defect among them does not count.

@@ -11,7 +11,7 @@ from enum import Enum
 from itertools import zip_longest
 from typing import Any
 
-from ..frames import (Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained)
+from ..frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 
 
 class Phase(str, Enum):

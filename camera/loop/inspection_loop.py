@@ -12,7 +12,7 @@ from pcedge.errors import PcedgeError
 
 from ..events.event import Event
 from ..events.tally import Summary, Tally
-from ..frames import (Frame, Inspection, Verdict)
+from ..frames import Frame, Inspection, Verdict
 from ..quality.limits import Look
 from ..stream.stream import Stream
 from .station import Station

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..drift.monitor import DriftMonitor
-from ..frames import (Frame, Inspection, Region)
+from ..frames import Frame, Inspection, Region
 from ..parts.rules import EachFrame, PartRule
 from ..quality.gate import FrameGate
 

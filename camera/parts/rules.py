@@ -9,8 +9,8 @@ from typing import Protocol
 
 from pcedge.errors import OptionError
 
-from ..events.event import (Part, Phase, frame_id)
-from ..frames import (Frame, Inspection, Verdict)
+from ..events.event import Part, Phase, frame_id
+from ..frames import Frame, Inspection, Verdict
 from ..sources.base import frame_name
 from .triggers import Trigger
 

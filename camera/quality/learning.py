@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .limits import (STEADY_RESPONSE, GateLimits, Glance, PictureMeasures, glance, offset_from)
+from .limits import STEADY_RESPONSE, GateLimits, Glance, PictureMeasures, glance, offset_from
 
 # A limit lies this many times the whole range of the nominal pictures beyond the outermost of them, and at
 # least as far beyond it as the smallest distance named with each, which few pictures make larger: far enough

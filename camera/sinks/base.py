@@ -13,8 +13,8 @@ from pcedge.errors import OptionError
 
 from ..events.event import Event
 from ..frames import Frame, Inspection
-from .files.image_process import (Aside, WritePictures, write_pictures)
-from .files.retention import (PICTURE_NAMES, Keeper, Retention)
+from .files.image_process import Aside, WritePictures, write_pictures
+from .files.retention import PICTURE_NAMES, Keeper, Retention
 
 Save = Literal["flagged", "all", "none"]
 

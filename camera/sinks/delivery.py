@@ -10,7 +10,7 @@ from typing import Any
 
 from ..events.event import Event
 from ..frames import Frame, Inspection
-from .base import (FrameSink, Pictures, Sink)
+from .base import FrameSink, Pictures, Sink
 from .remote.sender import Sending
 from .sink_queue import Lane, Report
 

@@ -18,7 +18,16 @@ from .remote.mqtt import MqttTransport
 from .remote.outbox import Outbox
 from .remote.sender import Posted
 from .remote.webhook import WebhookTransport
-from .settings import (ClipTable, JsonLinesTable, ModbusTable, MqttTable, PicturesTable, SinksTable, SqliteTable, WebhookTable)
+from .settings import (
+    ClipTable,
+    JsonLinesTable,
+    ModbusTable,
+    MqttTable,
+    PicturesTable,
+    SinksTable,
+    SqliteTable,
+    WebhookTable,
+)
 
 
 def open_sinks(settings: SinksTable, output: Path) -> dict[str, AnySink]:

@@ -12,7 +12,7 @@ import cv2
 from pcedge.errors import CameraError
 
 from ..frames import Frame
-from .base import (Grabbed, NoFrame, frame_name)
+from .base import Grabbed, NoFrame, frame_name
 from .drivers import CameraSettings, rgb_of
 
 _FIRST_PAUSE_S = 0.5

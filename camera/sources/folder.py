@@ -14,7 +14,7 @@ from stat import S_ISREG
 from pcedge.errors import CameraError, ImageError
 
 from ..frames import Frame
-from ..images import (is_image_name, natural_key, read_image)
+from ..images import is_image_name, natural_key, read_image
 from .base import NoFrame
 from .journal import Journal
 

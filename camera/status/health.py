@@ -11,7 +11,7 @@ from typing import Any
 
 from pcedge.errors import OutputError
 
-from .metrics import (Reading, prometheus_text, require_prometheus)
+from .metrics import Reading, prometheus_text, require_prometheus
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pcedge.errors import CameraError, PcedgeError
 
 from ..frames import Frame
-from ..sources.base import (Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name)
+from ..sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .latest_frame import Slot
 from .state import CameraState, CameraStatus
 

@@ -9,7 +9,7 @@ import msgspec
 from pcedge.errors import ExportError
 
 from ..graphs.search_graph import fuse
-from .tensorrt_library import (polygraphy_backend, tensorrt_gpu, tensorrt_version)
+from .tensorrt_library import polygraphy_backend, tensorrt_gpu, tensorrt_version
 
 # Two lines of text, so that `head -n 2` shows them; the plan follows.
 _MAGIC = b"pcedge engine 1\n"

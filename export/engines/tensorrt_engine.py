@@ -11,8 +11,15 @@ from pcedge.errors import ExportError, RuntimeUnavailableError
 
 from ..graphs.input_shapes import Shapes, input_shapes
 from ..graphs.search_graph import BANK
-from .engine_file import (EngineInfo, file_sha256, write_engine)
-from .tensorrt_library import (first_line, polygraphy_backend, quiet_output, tensorrt_gpu, tensorrt_major, tensorrt_version)
+from .engine_file import EngineInfo, file_sha256, write_engine
+from .tensorrt_library import (
+    first_line,
+    polygraphy_backend,
+    quiet_output,
+    tensorrt_gpu,
+    tensorrt_major,
+    tensorrt_version,
+)
 
 if TYPE_CHECKING:
     import tensorrt

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pcedge.errors import ExportError, RuntimeUnavailableError
 
 from ..graphs.onnx_file import INPUT, OUTPUT
-from .engine_file import (EngineInfo, read_engine, require_this_machine)
-from .tensorrt_library import (first_line, polygraphy_backend, quiet_output)
+from .engine_file import EngineInfo, read_engine, require_this_machine
+from .tensorrt_library import first_line, polygraphy_backend, quiet_output
 
 _Self = TypeVar("_Self", bound="TensorrtRuntime")
 

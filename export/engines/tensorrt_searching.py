@@ -12,7 +12,7 @@ from pcedge.errors import RuntimeUnavailableError
 
 from ..graphs.bank_on_device import explain_memory, squared_norms
 from ..graphs.onnx_file import INPUT, OUTPUT
-from ..graphs.search_graph import (BANK, BANK_SQUARED_NORMS, ROWS, SQUARED_DISTANCES)
+from ..graphs.search_graph import BANK, BANK_SQUARED_NORMS, ROWS, SQUARED_DISTANCES
 from .tensorrt_library import first_line
 from .tensorrt_runtime import TensorrtRuntime
 

@@ -9,7 +9,7 @@ from pcedge.errors import ExportError
 
 from .bank_on_device import squared_norms
 from .graph_file import require_onnx, save_graph
-from .search_graph import (BANK, BANK_SQUARED_NORMS, SQUARED_DISTANCES, search_model)
+from .search_graph import BANK, BANK_SQUARED_NORMS, SQUARED_DISTANCES, search_model
 
 SCORE = "score"
 # Protobuf ends at 2 GiB; the graph beside the bank is small.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pcedge.errors import ExportError
 
 from .fixed_shapes import fixed_shapes
-from .graph_file import (check_file, read_graph, require_onnx, save_graph)
+from .graph_file import check_file, read_graph, require_onnx, save_graph
 from .onnx_file import OPSET, OUTPUT
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pcedge.errors import ExportError
 
-from ..graphs.graph_file import (lift_constants, read_graph, require_onnx, save_graph)
+from ..graphs.graph_file import lift_constants, read_graph, require_onnx, save_graph
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto

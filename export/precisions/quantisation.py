@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pcedge.errors import ExportError, MissingExtraError
 
-from ..graphs.graph_file import (read_graph, require_onnx, save_graph)
+from ..graphs.graph_file import read_graph, require_onnx, save_graph
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pcedge.errors import RuntimeUnavailableError
 
 from ..graphs.onnx_file import INPUT, OUTPUT
-from .onnx_session import (TensorrtOptions, first_line, open_session)
+from .onnx_session import TensorrtOptions, first_line, open_session
 
 _Self = TypeVar("_Self", bound="OnnxRuntime")
 

@@ -11,9 +11,9 @@ from pcedge.errors import RuntimeUnavailableError
 
 from ..graphs.bank_on_device import explain_memory, squared_norms
 from ..graphs.onnx_file import INPUT
-from ..graphs.search_graph import (BANK, BANK_SQUARED_NORMS, ROWS, SQUARED_DISTANCES, fuse)
+from ..graphs.search_graph import BANK, BANK_SQUARED_NORMS, ROWS, SQUARED_DISTANCES, fuse
 from .onnx_runtime import OnnxRuntime
-from .onnx_session import (TensorrtOptions, device_number, first_line, open_session)
+from .onnx_session import TensorrtOptions, device_number, first_line, open_session
 
 
 class OnnxSearchingRuntime(OnnxRuntime):

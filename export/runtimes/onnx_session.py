@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pcedge.errors import (ExportError, MissingExtraError, RuntimeUnavailableError)
+from pcedge.errors import ExportError, MissingExtraError, RuntimeUnavailableError
 
 from ..graphs.input_shapes import Shapes
 

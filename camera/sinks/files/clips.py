@@ -16,7 +16,7 @@ from pcedge.errors import OutputError
 from ...events.event import Event
 from ...frames import Frame, Inspection
 from ..base import moment, plain_name
-from .retention import (CLIP_NAMES, Keeper, Retention)
+from .retention import CLIP_NAMES, Keeper, Retention
 
 _QUALITY = 85
 _FEWEST_FPS, _MOST_FPS = 1.0, 60.0

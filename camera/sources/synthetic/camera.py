@@ -22,7 +22,7 @@ from ..base import NoFrame
 from .defects import SURFACE_DEFECTS, missing_hole
 from .optics import expose, photograph
 from .part import build_surface
-from .surface import (F32, Pose, Surface, draw_pose)
+from .surface import F32, Pose, Surface, draw_pose
 
 GOOD = "good"
 DEFECT_KINDS: tuple[str, ...] = (

@@ -11,8 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .part import (BOLT_COUNT, BORE_RADIUS, COUNTERBORE_RADIUS, DOWEL_ANGLE, FLANGE_FACE, HUB_FACE, OUTER_RADIUS, bolt_centre)
-from .surface import (F32, Pose, Surface, Window, blend)
+from .part import (
+    BOLT_COUNT,
+    BORE_RADIUS,
+    COUNTERBORE_RADIUS,
+    DOWEL_ANGLE,
+    FLANGE_FACE,
+    HUB_FACE,
+    OUTER_RADIUS,
+    bolt_centre,
+)
+from .surface import F32, Pose, Surface, Window, blend
 
 
 def missing_hole(rng: np.random.Generator) -> tuple[str, ...]:

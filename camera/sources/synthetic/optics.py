@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .surface import (F32, Pose, Surface)
+from .surface import F32, Pose, Surface
 
 
 def photograph(surface: Surface, pose: Pose) -> F32:

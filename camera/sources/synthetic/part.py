@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from .mark import engrave
-from .surface import (F32, Pose, Surface, Window, blend)
+from .surface import F32, Pose, Surface, Window, blend
 
 OUTER_RADIUS = 0.80
 BORE_RADIUS = 0.185
