@@ -30,7 +30,7 @@ from pcedge.camera import (
     FrameGate,
     GateLimits,
     Inspection,
-    Look,
+    QualityResult,
     invalid,
     render_part,
     write_image,
@@ -59,7 +59,7 @@ class Seen:
     """What gate and inspector made of a picture."""
 
     inspection: Inspection
-    look: Look | None
+    look: QualityResult | None
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pcedge.camera import (
     DriftMonitor,
     DriftReference,
+    ImageStatistics,
     Inspection,
-    Look,
-    PictureMeasures,
+    QualityResult,
     Verdict,
     picture_values,
     score_values,
@@ -114,7 +114,7 @@ def watch_stream(kind: str, frames: int, seed: int) -> Outcome:
     return Outcome(None, most)
 
 
-def made_up_frames(drawn: NDArray[np.float64]) -> list[tuple[Inspection, Look]]:
+def made_up_frames(drawn: NDArray[np.float64]) -> list[tuple[Inspection, QualityResult]]:
     """What gate and inspector made of frames with these numbers, as :class:`Stream` draws them."""
     return [_frame(values) for values in drawn]
 
@@ -129,9 +129,9 @@ def made_up_reference(drawn: NDArray[np.float64]) -> DriftReference:
     return DriftReference({name: np.array(numbers) for name, numbers in found.items()})
 
 
-def _frame(values: NDArray[np.float64]) -> tuple[Inspection, Look]:
+def _frame(values: NDArray[np.float64]) -> tuple[Inspection, QualityResult]:
     light, focus, place, score, rare = values.tolist()
-    measures = PictureMeasures(
+    measures = ImageStatistics(
         size_wh=(64, 64),
         brightness=min(255.0, 100 * float(np.exp(_LIGHT * light))),
         saturated=0.0,
@@ -143,4 +143,4 @@ def _frame(values: NDArray[np.float64]) -> tuple[Inspection, Look]:
     inspection = Inspection(
         Verdict.OK, float(np.exp(np.clip(_SCORE * score, -20, 20))), 99.0, numbers={"rare_rows": share}
     )
-    return inspection, Look("", measures, (_PLACE * place, -_PLACE * place))
+    return inspection, QualityResult("", measures, (_PLACE * place, -_PLACE * place))

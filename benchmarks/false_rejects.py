@@ -16,7 +16,7 @@ from pcedge.banks import project
 from pcedge.camera import write_dataset
 from pcedge.cli.console import out, progress_bars
 from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.fitting.build_bundle import embed_with, open_cache
 from pcedge.networks.load_network import load_network
 from pcedge.thresholds.conformal import Rates, smallest_rate, threshold_at
@@ -74,7 +74,7 @@ class Row:
 def embed(dataset: Dataset, name: str, options: FitOptions, progress: Progress) -> Pool:
     """Embed every good and every defective image of a dataset."""
     good = [*dataset.train, *(one.path for one in dataset.test if not one.is_defect)]
-    network = load_network(good, options.network, Stopwatch(), progress)
+    network = load_network(good, options.network, StageTimer(), progress)
     images = embed_with(network, open_cache(network, options))
     features = images(good, progress).embeddings
     defective = images([one.path for one in dataset.test if one.is_defect], progress).embeddings

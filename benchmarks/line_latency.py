@@ -48,7 +48,7 @@ from pcedge.cli.console import out
 from pcedge.errors import OptionError
 from pcedge.inspection.runtimes import candidates
 from pcedge.inspection.verification.golden import read_golden
-from pcedge.line.inspector_pool import Assignment, PooledInspector
+from pcedge.line.inspector_pool import Assignment, InspectorPool
 
 from .command import run
 
@@ -119,7 +119,7 @@ class Timing:
 
 
 def time_inference(
-    inspector: PooledInspector, pictures: list[NDArray[np.uint8]], together: int, rounds: int
+    inspector: InspectorPool, pictures: list[NDArray[np.uint8]], together: int, rounds: int
 ) -> Timing:
     """Time the inference of so many pictures, with pauses in between, from the first to the last verdict."""
     times_ms = []
@@ -161,7 +161,7 @@ class _TracedGate(FrameGate):
 
 
 def trace_line(
-    inspector: PooledInspector,
+    inspector: InspectorPool,
     pictures: list[NDArray[np.uint8]],
     output: Path,
     *,
@@ -227,7 +227,7 @@ def trace_line(
 
 
 def try_line(
-    inspector: PooledInspector, pictures: list[NDArray[np.uint8]], output: Path, *, in_step: bool, frames: int
+    inspector: InspectorPool, pictures: list[NDArray[np.uint8]], output: Path, *, in_step: bool, frames: int
 ) -> tuple[Timing, Trace]:
     """Time inference alone, then frames at 80 % load."""
     alone = time_inference(inspector, pictures, len(_CAMERAS) if in_step else 1, min(frames, 200))
@@ -284,9 +284,9 @@ def measure(
         raise typer.Exit(1)
 
 
-def _inspector(bundle: Bundle) -> PooledInspector:
+def _inspector(bundle: Bundle) -> InspectorPool:
     chosen = candidates(bundle, "auto")[0]
-    return PooledInspector({name: Assignment(bundle) for name in _CAMERAS}, lambda _: chosen)
+    return InspectorPool({name: Assignment(bundle) for name in _CAMERAS}, lambda _: chosen)
 
 
 if __name__ == "__main__":

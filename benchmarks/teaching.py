@@ -21,7 +21,7 @@ from rich.table import Table
 
 from pcedge import Bundle, CoresetSize, FitOptions, export_bundle, fit, open_dataset, read_image, teach
 from pcedge.adaptation.teaching import read_log, rollback
-from pcedge.adaptation.teaching.consensus import Seen, opinions
+from pcedge.adaptation.teaching.consensus import StrangePatches, opinions
 from pcedge.camera import write_dataset, write_image
 from pcedge.cli.console import out, progress_bars
 from pcedge.core.files import link_or_copy
@@ -239,10 +239,10 @@ def defect_lessons(pictures: Pictures, bundle: Bundle, draws: int, seed: int) ->
     rng, bank, limits = np.random.default_rng(seed), bundle.open_bank(), bundle.manifest.threshold
     limit = limits.score if limits.review is None else min(limits.review, limits.score)
 
-    def seen(number: int) -> Seen:
+    def seen(number: int) -> StrangePatches:
         embeddings = np.array(pictures.embeddings[number])
         distances, _ = bank.search(embeddings)
-        return Seen(embeddings, distances, float(distances.max()))
+        return StrangePatches(embeddings, distances, float(distances.max()))
 
     lit = pictures.where("side light good")
     found: dict[tuple[str, str], list[str]] = {}

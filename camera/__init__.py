@@ -13,7 +13,7 @@ from .drawing.explanation import explained_picture, explanation_sheet, heat_lege
 from .drawing.heatmap import HeatScale, draw_findings, heatmap_overlay
 from .drawing.regions import find_regions
 from .drawing.verdict_banner import banner, result_picture
-from .drift.martingale import Capital
+from .drift.martingale import Martingale
 from .drift.monitor import USUAL_REJECTS, DriftMonitor, DriftReference
 from .drift.quantities import RARE_ROWS, nominal_values, picture_values, score_values
 from .drift.rank_test import Grid, RankTest, RateTest, rank_payoffs
@@ -31,12 +31,12 @@ from .parts.rules import Debounced, EachFrame, PartRule, Triggered, worst
 from .parts.triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
 from .quality.gate import FrameGate, without_content
 from .quality.learning import MARGIN as GATE_MARGIN
-from .quality.learning import NominalPictures, learn_limits, learn_usual_limits
-from .quality.limits import GateLimits, Glance, Look, PictureMeasures, glance
-from .sinks.base import FrameSink, Pictures, Save, Sink
+from .quality.learning import NominalImages, learn_limits, learn_usual_limits
+from .quality.limits import GateLimits, ImageMeasures, ImageStatistics, QualityResult, glance
+from .sinks.base import FrameSink, ImageSink, Save, Sink
 from .sinks.delivery import AnySink, Delivery
 from .sinks.files.clips import ClipLength, Clips
-from .sinks.files.image_process import Aside, write_pictures
+from .sinks.files.image_process import ImageProcess, write_pictures
 from .sinks.files.jsonl import JsonLines
 from .sinks.files.retention import Retention
 from .sinks.files.sqlite import EventStore
@@ -48,7 +48,7 @@ from .sinks.remote.outbox import Message, Outbox
 from .sinks.remote.sender import Backlog, Posted, Receipt, Sending, Transport
 from .sinks.remote.webhook import WebhookTransport
 from .sinks.settings import MetricsTable, MqttTable, PicturesTable, SinksTable, read_table
-from .sinks.sink_queue import Report
+from .sinks.sink_queue import SinkStatus
 from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
 from .sources.drivers import CameraSettings
@@ -73,14 +73,12 @@ __all__ = [
     "RARE_ROWS",
     "USUAL_REJECTS",
     "AnySink",
-    "Aside",
     "Backlog",
     "Broker",
     "CameraSettings",
     "CameraSource",
     "CameraState",
     "CameraStatus",
-    "Capital",
     "ClipLength",
     "Clips",
     "Debounced",
@@ -99,7 +97,6 @@ __all__ = [
     "FrameSink",
     "GateLimits",
     "GateState",
-    "Glance",
     "Grabbed",
     "GrabbingSource",
     "Grid",
@@ -107,12 +104,16 @@ __all__ = [
     "HealthServer",
     "HeatScale",
     "HttpTriggers",
+    "ImageMeasures",
+    "ImageProcess",
+    "ImageSink",
+    "ImageStatistics",
     "Inspect",
     "Inspection",
     "Journal",
     "Journaled",
     "JsonLines",
-    "Look",
+    "Martingale",
     "Message",
     "MessageTrigger",
     "MetricsTable",
@@ -120,17 +121,16 @@ __all__ = [
     "MqttTransport",
     "MqttTriggers",
     "NoFrame",
-    "NominalPictures",
+    "NominalImages",
     "OnDrift",
     "Outbox",
     "Outlet",
     "Part",
     "PartRule",
     "Phase",
-    "PictureMeasures",
-    "Pictures",
     "PicturesTable",
     "Posted",
+    "QualityResult",
     "RankTest",
     "RateTest",
     "Reading",
@@ -140,13 +140,13 @@ __all__ = [
     "RejectGate",
     "RenderedPart",
     "RenewableSource",
-    "Report",
     "Retention",
     "Save",
     "Secret",
     "Sending",
     "SeriesState",
     "Sink",
+    "SinkStatus",
     "SinksTable",
     "Source",
     "Station",

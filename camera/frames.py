@@ -8,7 +8,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from .quality.limits import Look
+from .quality.limits import QualityResult
 
 
 class Verdict(str, Enum):
@@ -52,7 +52,7 @@ class Frame:
     key: str = ""
     camera: str = ""
     clock_s: float = field(default_factory=time.monotonic)
-    look: Look | None = None
+    look: QualityResult | None = None
 
     @property
     def camera_name(self) -> str:

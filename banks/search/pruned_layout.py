@@ -51,7 +51,7 @@ class Heads:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class BankLayout:
     """What the kernel reads; see there for the shapes.
 
     Attributes:
@@ -77,7 +77,7 @@ class Layout:
     order: NDArray[np.int64]
 
     @classmethod
-    def of(cls, rows: NDArray[np.float32], *, encoded: bool = False) -> "Layout":
+    def of(cls, rows: NDArray[np.float32], *, encoded: bool = False) -> "BankLayout":
         """Arrange rows [n, dims], with at least LEAST_DIMS dims.
 
         Args:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cores import usable_cores
-from .pruned_layout import LEAST_DIMS, Heads, Layout
+from .pruned_layout import LEAST_DIMS, BankLayout, Heads
 
 Kernel = Callable[..., bool]
 
@@ -50,7 +50,7 @@ class PrunedSearch:
     ) -> None:
         self._find_nearest = _kernel(aligned=rows.flags.aligned)
         self._rows = rows
-        self._layout = Layout.of(rows, encoded=encoded)
+        self._layout = BankLayout.of(rows, encoded=encoded)
         self._threads = threads or usable_cores()
         self._start_threads()
 
@@ -150,7 +150,7 @@ def _kernel(*, aligned: bool) -> Kernel:
 def _try_out(find_nearest: Kernel, *, aligned: bool) -> None:
     """Search once, which compiles; arrays are of the kinds that a search has."""
     rows = np.eye(2, LEAST_DIMS, dtype=np.float32)
-    layout = Layout.of(rows)
+    layout = BankLayout.of(rows)
     bank = rows
     if not aligned:
         bank = np.frombuffer(bytearray(1 + rows.nbytes), np.float32, offset=1).reshape(rows.shape)

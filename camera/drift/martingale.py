@@ -16,7 +16,7 @@ _PATIENCE = 100.0
 _LARGEST = 1e100
 
 
-class Capital:
+class Martingale:
     """A test martingale that is ready for a change at any time: several bets, each placed anew at every step.
 
     It begins with 1. If no payoff is above 1 in expectation, whatever came before, it is a non-negative

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pcedge.errors import OptionError
 
 from ..frames import Inspection, Verdict
-from ..quality.limits import Look
+from ..quality.limits import QualityResult
 from .messages import describe
 from .quantities import QUANTITIES, REJECTS, TESTS, frame_values
 from .series import BLOCK, Rejects, Series, SeriesState
@@ -76,7 +76,7 @@ class DriftMonitor:
         }
         self._tests = _Tests(series, Rejects(reference.rejects, self._limit))
 
-    def add(self, inspection: Inspection, look: Look | None = None) -> bool:
+    def add(self, inspection: Inspection, look: QualityResult | None = None) -> bool:
         """Take note of a judged frame; returns whether something has moved, or come back.
 
         What is INVALID is not counted: it was not judged, and says itself why.

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..frames import Inspection, Verdict
-from ..quality.learning import NominalPictures
-from ..quality.limits import Look
+from ..quality.learning import NominalImages
+from ..quality.limits import QualityResult
 from .rank_test import Grid, Side
 
 # The name of the test of how often parts are NG, which is no quantity of a frame.
@@ -104,7 +104,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
 TESTS = sum(len(one.sides) for one in QUANTITIES.values()) + 1
 
 
-def picture_values(look: Look) -> dict[str, float]:
+def picture_values(look: QualityResult) -> dict[str, float]:
     """The quantities of a picture as the gate saw it."""
     found = {"light": math.log(max(look.measures.brightness, 1e-3))}
     if look.comparable:
@@ -114,12 +114,12 @@ def picture_values(look: Look) -> dict[str, float]:
     return found
 
 
-def nominal_values(pictures: NominalPictures) -> dict[str, NDArray[np.float64]]:
+def nominal_values(pictures: NominalImages) -> dict[str, NDArray[np.float64]]:
     """The quantities of nominal pictures in their order, float64 [pictures] each."""
     offsets = pictures.offsets_xy or [None] * len(pictures.measures)
     comparable = len({one.size_wh for one in pictures.measures}) == 1
     looks = [
-        Look("", measures, offset, comparable=comparable)
+        QualityResult("", measures, offset, comparable=comparable)
         for measures, offset in zip(pictures.measures, offsets, strict=True)
     ]
     found = [picture_values(look) for look in looks]
@@ -133,7 +133,7 @@ def score_values(score: float) -> dict[str, float]:
     return dict.fromkeys(("score", "score_high"), math.log(score))
 
 
-def frame_values(inspection: Inspection, look: Look | None) -> dict[str, float]:
+def frame_values(inspection: Inspection, look: QualityResult | None) -> dict[str, float]:
     """All quantities of a frame that was judged.
 
     A defective part shows what the light is, but not what good parts score.

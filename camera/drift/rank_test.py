@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .martingale import Capital
+from .martingale import Martingale
 
 Side = Literal["up", "down"]
 
@@ -95,7 +95,7 @@ class RankTest:
         self._counts.add(place)
 
     def wealth(self, side: Side) -> float:
-        """The evidence that values have moved to a side; see :class:`Capital`."""
+        """The evidence that values have moved to a side; see :class:`Martingale`."""
         return self._sides[side].capital.wealth
 
     def _rank(self, place: int, side: Side) -> float:
@@ -139,7 +139,7 @@ class _OneSide:
     """The bets on one direction."""
 
     def __init__(self, reference: Sequence[int], side: Side) -> None:
-        self.capital = Capital(len(_POWERS) + len(_QUANTILES) * len(_PARTS))
+        self.capital = Martingale(len(_POWERS) + len(_QUANTILES) * len(_PARTS))
         # Signs are turned so that farther is always larger.
         self._sign = 1 if side == "up" else -1
         turned = sorted(place * self._sign for place in reference)
@@ -185,7 +185,7 @@ class RateTest:
             True: [one / rate for one in higher],
             False: [(1 - one) / (1 - rate) for one in higher],
         }
-        self._capital = Capital(len(higher))
+        self._capital = Martingale(len(higher))
 
     def add(self, happened: bool) -> None:
         """Settle the bets on one more chance."""

@@ -13,7 +13,7 @@ from pcedge.errors import PcedgeError
 from ..events.event import Event
 from ..events.tally import Summary, Tally
 from ..frames import Frame, Inspection, Verdict
-from ..quality.limits import Look
+from ..quality.limits import QualityResult
 from ..stream.stream import Stream
 from .station import Station
 
@@ -69,8 +69,8 @@ def inspect_stream(
     Raises:
         PcedgeError: The source has failed for good.
     """
-    told = _Told(on_event, on_drift, Tally() if tally is None else tally)
-    line = _Line(inspect, stations or {}, outlet, told)
+    told = _Callbacks(on_event, on_drift, Tally() if tally is None else tally)
+    line = _FrameLoop(inspect, stations or {}, outlet, told)
     if max_seconds is not None:
         stream.stop_after(max_seconds)
     for frames in stream.batches(batch, max_frames):
@@ -99,7 +99,7 @@ def one_by_one(inspect: Callable[[Frame], Inspection]) -> Inspect:
     return lambda frames: [judge(frame) for frame in frames]
 
 
-class _Told:
+class _Callbacks:
     """Those who are told of what was found, and the counts."""
 
     def __init__(self, on_event: OnEvent | None, on_drift: OnDrift | None, tally: Tally) -> None:
@@ -127,7 +127,7 @@ class _Told:
                 self.tally.add_fault(f"the news of drift failed: {type(error).__name__}: {error}")
 
 
-class _Line:
+class _FrameLoop:
     """What the frames of one inspection pass."""
 
     def __init__(
@@ -135,7 +135,7 @@ class _Line:
         inspect: Inspect,
         stations: Mapping[str, Station],
         outlet: Outlet | None,
-        told: _Told,
+        told: _Callbacks,
     ) -> None:
         self._inspect = inspect
         self._stations = dict(stations)
@@ -192,7 +192,7 @@ class _Line:
             self._outlet.put(event, frame, inspection)
         self._told.event(event, frame, inspection)
 
-    def _look_for_drift(self, camera: str, inspection: Inspection, look: Look | None) -> None:
+    def _look_for_drift(self, camera: str, inspection: Inspection, look: QualityResult | None) -> None:
         """Whether something has moved; after the verdict was handed over, which must not wait for it."""
         drift = self._stations[camera].drift
         if drift is None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .limits import GateLimits, Look
+from .limits import GateLimits, QualityResult
 
 _SMALLEST_PX = 16
 _SAMPLES_PER_SIDE = 256
@@ -34,7 +34,7 @@ class FrameGate:
 
     def __init__(self, limits: GateLimits | None = None, *, frozen_after: int = 25) -> None:
         self.limits = limits
-        self._look: Look | None = None
+        self._look: QualityResult | None = None
         self._frozen_after = frozen_after
         self._previous: NDArray[np.uint8] | None = None
         self._repeats = 0
@@ -54,7 +54,7 @@ class FrameGate:
         return self._look.reason
 
     @property
-    def look(self) -> Look | None:
+    def look(self) -> QualityResult | None:
         """What was seen of the picture checked last; None if the limits were not asked, or there are none."""
         return self._look
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .limits import STEADY_RESPONSE, GateLimits, Glance, PictureMeasures, glance, offset_from
+from .limits import STEADY_RESPONSE, GateLimits, ImageMeasures, ImageStatistics, glance, offset_from
 
 # A limit lies this many times the whole range of the nominal pictures beyond the outermost of them, and at
 # least as far beyond it as the smallest distance named with each, which few pictures make larger: far enough
@@ -33,7 +33,7 @@ _MOST_FOR_REFERENCE = 128
 
 
 @dataclass(frozen=True, eq=False)
-class NominalPictures:
+class NominalImages:
     """What nominal pictures were found to be, in their order.
 
     Attributes:
@@ -41,11 +41,11 @@ class NominalPictures:
         offsets_xy: How far each lies from their mean, as in :class:`Look`; None if the scene is not steady.
     """
 
-    measures: tuple[PictureMeasures, ...]
+    measures: tuple[ImageStatistics, ...]
     offsets_xy: tuple[tuple[float, float], ...] | None
 
 
-def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, NominalPictures]:
+def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, NominalImages]:
     """Learn the limits from nominal pictures, one after the other; at least one.
 
     The pictures themselves are not kept.
@@ -56,12 +56,12 @@ def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, Nomin
         _learn_place([one.grey_hw for one in glances]) if _one_size(measured) else (None, None)
     )
     shifts = [math.hypot(*one) for one in offsets or ()]
-    return _limits(measured, reference, shifts), NominalPictures(tuple(measured), offsets)
+    return _limits(measured, reference, shifts), NominalImages(tuple(measured), offsets)
 
 
 def learn_usual_limits(
-    glances: Sequence[Glance], trusted: Collection[int] = ()
-) -> tuple[GateLimits, NominalPictures, dict[int, str]]:
+    glances: Sequence[ImageMeasures], trusted: Collection[int] = ()
+) -> tuple[GateLimits, NominalImages, dict[int, str]]:
     """Learn the limits from pictures among which some may be unfit to be judged.
 
     The limits lie as far as always beyond the usual ones; what they turn away is unlike the others.
@@ -87,7 +87,7 @@ def learn_usual_limits(
         elif look.offset_xy is not None:
             offsets.append(look.offset_xy)
     passed = tuple(one.measures for number, one in enumerate(glances) if number not in odd)
-    return limits, NominalPictures(passed, tuple(offsets) if offsets else None), odd
+    return limits, NominalImages(passed, tuple(offsets) if offsets else None), odd
 
 
 def _of_another_size(sizes_wh: Sequence[tuple[int, int]]) -> dict[int, str]:
@@ -102,7 +102,7 @@ def _of_another_size(sizes_wh: Sequence[tuple[int, int]]) -> dict[int, str]:
     }
 
 
-def _usual_limits(glances: Sequence[Glance], known: NDArray[np.bool_]) -> GateLimits:
+def _usual_limits(glances: Sequence[ImageMeasures], known: NDArray[np.bool_]) -> GateLimits:
     """The limits that the usual ones of some pictures give, with those known to be fit."""
     measured = [one.measures for one in glances]
     if not _one_size(measured):
@@ -119,7 +119,7 @@ def _usual_limits(glances: Sequence[Glance], known: NDArray[np.bool_]) -> GateLi
 
 
 def _limits(
-    measured: Sequence[PictureMeasures],
+    measured: Sequence[ImageStatistics],
     reference: NDArray[np.uint8] | None,
     shifts: Sequence[float],
     known: NDArray[np.bool_] | None = None,
@@ -145,7 +145,7 @@ def _limits(
     )
 
 
-def _one_size(measured: Sequence[PictureMeasures]) -> bool:
+def _one_size(measured: Sequence[ImageStatistics]) -> bool:
     return len({one.size_wh for one in measured}) == 1
 
 

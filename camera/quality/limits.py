@@ -23,7 +23,7 @@ _SATURATED_LEVEL = 250
 
 
 @dataclass(frozen=True)
-class PictureMeasures:
+class ImageStatistics:
     """A picture in numbers; grey levels are those of 0 to 255.
 
     Attributes:
@@ -46,7 +46,7 @@ class PictureMeasures:
 
 
 @dataclass(frozen=True, eq=False)
-class Glance:
+class ImageMeasures:
     """All of a picture that the limits are about.
 
     Attributes:
@@ -54,12 +54,12 @@ class Glance:
         grey_hw: uint8 [128, 128], as it is compared with the reference.
     """
 
-    measures: PictureMeasures
+    measures: ImageStatistics
     grey_hw: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Look:
+class QualityResult:
     """What the gate saw of a picture.
 
     Attributes:
@@ -71,14 +71,14 @@ class Look:
     """
 
     reason: str
-    measures: PictureMeasures
+    measures: ImageStatistics
     offset_xy: tuple[float, float] | None = None
     comparable: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class GateLimits:
-    """What a picture may be and still be fit to be judged; see :class:`PictureMeasures` for the units.
+    """What a picture may be and still be fit to be judged; see :class:`ImageStatistics` for the units.
 
     Attributes:
         size_wh: Width and height of the nominal pictures; None if they differ.
@@ -105,7 +105,7 @@ class GateLimits:
         """Return what is wrong with a picture, or an empty string."""
         return self.look(image_rgb).reason
 
-    def look(self, image_rgb: NDArray[np.uint8]) -> Look:
+    def look(self, image_rgb: NDArray[np.uint8]) -> QualityResult:
         """Measure a picture and say what is wrong with it.
 
         A picture of the nominal ones' shape but another size, up to twice or half of theirs, is only compared
@@ -113,24 +113,24 @@ class GateLimits:
         """
         return self._look(measure_picture(image_rgb), lambda: grey_reference(image_rgb))
 
-    def look_again(self, seen: Glance) -> Look:
+    def look_again(self, seen: ImageMeasures) -> QualityResult:
         """What ``look`` says of the picture that was glanced at."""
         return self._look(seen.measures, lambda: seen.grey_hw)
 
-    def _look(self, found: PictureMeasures, grey: Callable[[], NDArray[np.uint8]]) -> Look:
+    def _look(self, found: ImageStatistics, grey: Callable[[], NDArray[np.uint8]]) -> QualityResult:
         comparable = self.size_wh is None or found.size_wh == self.size_wh
         if reason := self._wrong_size(found.size_wh) or self._wrong_light(found):
-            return Look(reason, found, comparable=comparable)
+            return QualityResult(reason, found, comparable=comparable)
         if not comparable:
-            return Look("", found, comparable=False)
+            return QualityResult("", found, comparable=False)
         if reason := self._torn_or_blurred(found):
-            return Look(reason, found)
+            return QualityResult(reason, found)
         if self.reference_hw is None:
-            return Look("", found)
+            return QualityResult("", found)
         offset_xy, response = offset_from(self.reference_hw, grey())
         if response < STEADY_RESPONSE:
-            return Look("", found)
-        return Look(self._moved(math.hypot(*offset_xy)), found, offset_xy)
+            return QualityResult("", found)
+        return QualityResult(self._moved(math.hypot(*offset_xy)), found, offset_xy)
 
     def _wrong_size(self, size_wh: tuple[int, int]) -> str:
         if self.size_wh is None:
@@ -141,7 +141,7 @@ class GateLimits:
         learned = f"{self.size_wh[0]} x {self.size_wh[1]}"
         return f"wrong size: {size_wh[0]} x {size_wh[1]}, learned from pictures of {learned}"
 
-    def _wrong_light(self, found: PictureMeasures) -> str:
+    def _wrong_light(self, found: ImageStatistics) -> str:
         darkest, brightest = self.brightness
         if not darkest <= found.brightness <= brightest:
             word = "too dark" if found.brightness < darkest else "too bright"
@@ -150,7 +150,7 @@ class GateLimits:
             return f"saturated: {found.saturated:.0%} of the picture, expected at most {self.saturated:.0%}"
         return ""
 
-    def _torn_or_blurred(self, found: PictureMeasures) -> str:
+    def _torn_or_blurred(self, found: ImageStatistics) -> str:
         if found.flat_rows > self.flat_rows:
             return f"torn: {found.flat_rows:.0%} of the rows are empty, expected at most {self.flat_rows:.0%}"
         if found.row_break > self.row_break:
@@ -167,7 +167,7 @@ class GateLimits:
         return f"the camera has moved: by {shift:.1%} of the picture, expected at most {self.shift:.1%}"
 
 
-def measure_picture(image_rgb: NDArray[np.uint8]) -> PictureMeasures:
+def measure_picture(image_rgb: NDArray[np.uint8]) -> ImageStatistics:
     """Measure a picture, uint8 [height, width, 3]."""
     height, width = image_rgb.shape[:2]
     grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
@@ -180,7 +180,7 @@ def measure_picture(image_rgb: NDArray[np.uint8]) -> PictureMeasures:
     steps = cv2.reduce(cv2.absdiff(grey[1:], grey[:-1]), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0]
     # But not its extremes of rows, which take ten times as long.
     flat = grey.max(axis=1) == grey.min(axis=1)
-    return PictureMeasures(
+    return ImageStatistics(
         size_wh=(width, height),
         brightness=brightness,
         saturated=cv2.countNonZero(white) / white.size,
@@ -195,9 +195,9 @@ def _mean_and_deviation(grey: NDArray[Any]) -> tuple[float, float]:
     return float(mean[0, 0]), float(deviation[0, 0])
 
 
-def glance(image_rgb: NDArray[np.uint8]) -> Glance:
+def glance(image_rgb: NDArray[np.uint8]) -> ImageMeasures:
     """Glance at a picture, uint8 [height, width, 3]."""
-    return Glance(measure_picture(image_rgb), grey_reference(image_rgb))
+    return ImageMeasures(measure_picture(image_rgb), grey_reference(image_rgb))
 
 
 def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from pcedge.errors import OptionError
 
 from ..events.event import Event
 from ..frames import Frame, Inspection
-from .files.image_process import Aside, WritePictures, write_pictures
+from .files.image_process import ImageProcess, WritePictures, write_pictures
 from .files.retention import PICTURE_NAMES, Keeper, Retention
 
 Save = Literal["flagged", "all", "none"]
@@ -72,7 +72,7 @@ class FrameSink(Opened, Protocol):
         """
 
 
-class Pictures:
+class ImageSink:
     """A folder that keeps pictures: the original as PNG and its heatmap as JPEG.
 
     The heatmap has the picture's size; with explanations, these are below it.
@@ -113,9 +113,9 @@ class Pictures:
         self._save = save
         self._keeper = Keeper(self._directory / folder, PICTURE_NAMES, retention or Retention())
         self._given: dict[str, tuple[str, int]] = {}
-        self._aside = Aside() if aside else None
+        self._aside = ImageProcess() if aside else None
 
-    def __enter__(self) -> Pictures:
+    def __enter__(self) -> ImageSink:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..events.event import Event
 from ..frames import Frame, Inspection
-from .base import FrameSink, Pictures, Sink
+from .base import FrameSink, ImageSink, Sink
 from .remote.sender import Sending
-from .sink_queue import Lane, Report
+from .sink_queue import Lane, SinkStatus
 
 _VERDICTS_WAITING = 10_000
 _FRAMES_WAITING = 16
@@ -89,10 +89,10 @@ class Delivery:
         self.close()
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """What the pictures of a frame are to be called, for its event; see :meth:`Pictures.names`."""
+        """What the pictures of a frame are to be called, for its event; see :meth:`ImageSink.names`."""
         files: dict[str, str] = {}
         for sink in self._sinks.values():
-            if isinstance(sink, Pictures):
+            if isinstance(sink, ImageSink):
                 files |= sink.names(frame, inspection)
         return files
 
@@ -117,7 +117,7 @@ class Delivery:
         for lane in self._lanes():
             lane.wait_for_room(until - time.monotonic())
 
-    def faults(self) -> tuple[Report, ...]:
+    def faults(self) -> tuple[SinkStatus, ...]:
         """How it stands with every sink, in the order given; also after closing."""
         reports = [lane.report() for lane in self._lanes()]
         order = {name: number for number, name in enumerate(self._sinks)}
@@ -158,7 +158,7 @@ class Delivery:
     def _lanes(self) -> list[Lane[Any]]:
         return [*self._verdict_lanes, *(lane for _, lane in self._frame_lanes)]
 
-    def _with_backlog(self, report: Report) -> Report:
+    def _with_backlog(self, report: SinkStatus) -> SinkStatus:
         """Add what a sink that sends has on disk and knows of the far side."""
         sink = self._sinks[report.name]
         if not isinstance(sink, Sending):

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..frames import Verdict
 from ..util.credentials import read_secret
 from ..util.mqtt_broker import Broker, Tls
-from .base import Pictures
+from .base import ImageSink
 from .delivery import AnySink
 from .files.clips import ClipLength, Clips
 from .files.jsonl import JsonLines
@@ -59,8 +59,8 @@ def _json_lines(table: JsonLinesTable, output: Path) -> JsonLines:
     return JsonLines(output / table.file, max_bytes=round(table.max_mb * 1e6), keep=table.keep)
 
 
-def _pictures(table: PicturesTable, output: Path) -> Pictures:
-    return Pictures(output, table.save, folder=table.folder, retention=_retention(table), aside=True)
+def _pictures(table: PicturesTable, output: Path) -> ImageSink:
+    return ImageSink(output, table.save, folder=table.folder, retention=_retention(table), aside=True)
 
 
 def _clips(table: ClipTable, output: Path) -> Clips:

@@ -18,11 +18,11 @@ Text = Annotated[str, Meta(min_length=1)]
 VerdictName = Literal["OK", "REVIEW", "NG", "INVALID"]
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table whose keys are all known."""
 
 
-class JsonLinesTable(_Table, frozen=True):
+class JsonLinesTable(_SinkTable, frozen=True):
     """``[sinks.jsonl]``: a file of JSON lines."""
 
     enabled: bool = True
@@ -31,7 +31,7 @@ class JsonLinesTable(_Table, frozen=True):
     keep: Annotated[int, Meta(ge=0)] = 10
 
 
-class PicturesTable(_Table, frozen=True):
+class PicturesTable(_SinkTable, frozen=True):
     """``[sinks.pictures]``: pictures with heatmaps."""
 
     folder: Text = "pictures"
@@ -41,14 +41,14 @@ class PicturesTable(_Table, frozen=True):
     min_free_gb: Annotated[float, Meta(ge=0)] = 1.0
 
 
-class SqliteTable(_Table, frozen=True):
+class SqliteTable(_SinkTable, frozen=True):
     """``[sinks.sqlite]``: the event store."""
 
     file: Text = "events.sqlite"
     max_events: Count | None = None
 
 
-class MqttTable(_Table, frozen=True):
+class MqttTable(_SinkTable, frozen=True):
     """``[sinks.mqtt]``: an MQTT broker."""
 
     host: Text
@@ -66,7 +66,7 @@ class MqttTable(_Table, frozen=True):
     max_waiting: Count = 1_000_000
 
 
-class WebhookTable(_Table, frozen=True):
+class WebhookTable(_SinkTable, frozen=True):
     """``[sinks.webhook]``: an address that takes events by POST."""
 
     url: str = ""
@@ -79,7 +79,7 @@ class WebhookTable(_Table, frozen=True):
     max_waiting: Count = 1_000_000
 
 
-class ModbusTable(_Table, frozen=True):
+class ModbusTable(_SinkTable, frozen=True):
     """``[sinks.modbus]``: coils of a reject gate."""
 
     host: Text
@@ -92,7 +92,7 @@ class ModbusTable(_Table, frozen=True):
     passes: tuple[VerdictName, ...] = ("OK",)
 
 
-class ClipTable(_Table, frozen=True):
+class ClipTable(_SinkTable, frozen=True):
     """``[sinks.clip]``: clips around events."""
 
     folder: Text = "clips"
@@ -106,14 +106,14 @@ class ClipTable(_Table, frozen=True):
     min_free_gb: Annotated[float, Meta(ge=0)] = 1.0
 
 
-class MetricsTable(_Table, frozen=True):
+class MetricsTable(_SinkTable, frozen=True):
     """``[metrics]``: Prometheus metrics and health."""
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9108
 
 
-class SinksTable(_Table, frozen=True):
+class SinksTable(_SinkTable, frozen=True):
     """``[sinks]``: the sinks that are wanted; JSON lines and pictures unless it says otherwise."""
 
     jsonl: JsonLinesTable = JsonLinesTable()

@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Report:
+class SinkStatus:
     """How it stands with a sink.
 
     Attributes:
@@ -103,12 +103,12 @@ class Lane(Generic[Item]):
                 self._items.append(item)
                 self._changed.notify_all()
 
-    def report(self) -> Report:
+    def report(self) -> SinkStatus:
         """How it stands."""
         with self._changed:
             busy_s = self._busy_s()
             hangs = busy_s > _HANGS_AFTER_S
-            return Report(
+            return SinkStatus(
                 name=self._name,
                 written=self._written,
                 waiting=len(self._items),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pcedge.errors import MissingExtraError
 
 from ..events.event import Event
-from ..sinks.sink_queue import Report
+from ..sinks.sink_queue import SinkStatus
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class EventCounts:
         ]
 
 
-def sink_readings(reports: Iterable[Report]) -> list[Reading]:
+def sink_readings(reports: Iterable[SinkStatus]) -> list[Reading]:
     """How it stands with the sinks, for Prometheus."""
     found: list[Reading] = []
     for one in reports:

@@ -22,7 +22,7 @@ _MOST_HANGING = 4
 
 
 @dataclass(eq=False)
-class _Run:
+class _ReaderThread:
     """One opening of the source, by one thread.
 
     Attributes:
@@ -68,7 +68,7 @@ class Reader:
         self._changed = changed
         self._source = source
         self._stopped = False
-        self._run: _Run | None = None
+        self._run: _ReaderThread | None = None
         self._left: list[threading.Thread] = []
         self._state, self._reason = CameraState.STARTING, ""
         self._restarts = 0
@@ -77,7 +77,7 @@ class Reader:
 
     def start(self) -> None:
         """Open the source in a thread and begin to read."""
-        run = self._run = _Run(self._source)
+        run = self._run = _ReaderThread(self._source)
         run.thread = threading.Thread(target=self._pump, args=(run,), name=f"read {self.name}", daemon=True)
         run.thread.start()
 
@@ -130,12 +130,12 @@ class Reader:
         """Whether the source can be given up and opened anew."""
         return isinstance(self._source, RenewableSource)
 
-    def _stalls(self, run: _Run, now: float) -> bool:
+    def _stalls(self, run: _ReaderThread, now: float) -> bool:
         if now - run.returned_s > self._stall_s:
             return True
         return not run.reopens and now - run.picture_s > self._stall_s
 
-    def _give_up(self, run: _Run, reason: str) -> None:
+    def _give_up(self, run: _ReaderThread, reason: str) -> None:
         if not self.renewable:
             if self._state is not CameraState.STALLED:
                 self._state, self._reason = CameraState.STALLED, reason
@@ -178,7 +178,7 @@ class Reader:
         self.slot.put(frame)
         self._changed.notify_all()
 
-    def _pump(self, run: _Run) -> None:
+    def _pump(self, run: _ReaderThread) -> None:
         """Read until stopped or given up; runs in the thread."""
         error: BaseException | None = None
         entered = False
@@ -194,7 +194,7 @@ class Reader:
         finally:
             self._finish(run, error, entered)
 
-    def _read_all(self, run: _Run) -> None:
+    def _read_all(self, run: _ReaderThread) -> None:
         source = run.source
         read: Callable[[float], Grabbed | Frame | NoFrame] = (
             source.grab if isinstance(source, GrabbingSource) else source.read
@@ -214,15 +214,15 @@ class Reader:
                 frame = got.decode() if isinstance(got, Grabbed) else got
                 self._deliver(run, replace(frame, camera=self.camera) if self.camera else frame)
 
-    def _goes_on(self, run: _Run) -> bool:
+    def _goes_on(self, run: _ReaderThread) -> bool:
         return not self._stopped and self._run is run
 
-    def _picture_came(self, run: _Run) -> None:
+    def _picture_came(self, run: _ReaderThread) -> None:
         run.picture_s, run.reopens = time.monotonic(), False
         if self._run is run:
             self._state, self._reason, self._pause_s = CameraState.RUNNING, "", _FIRST_PAUSE_S
 
-    def _deliver(self, run: _Run, frame: Frame) -> None:
+    def _deliver(self, run: _ReaderThread, frame: Frame) -> None:
         with self._changed:
             # A file waits for its turn; a camera does not.
             while self._goes_on(run) and not self.slot.takes():
@@ -238,7 +238,7 @@ class Reader:
             self.slot.put(frame)
             self._changed.notify_all()
 
-    def _finish(self, run: _Run, error: BaseException | None, entered: bool) -> None:
+    def _finish(self, run: _ReaderThread, error: BaseException | None, entered: bool) -> None:
         if entered:
             try:
                 run.source.__exit__(type(error) if error else None, error, None)
@@ -249,7 +249,7 @@ class Reader:
                 self._end(run, error)
             self._changed.notify_all()
 
-    def _end(self, run: _Run, error: BaseException | None) -> None:
+    def _end(self, run: _ReaderThread, error: BaseException | None) -> None:
         """The thread in charge ends: for good, unless only an attempt to reopen has failed."""
         again = self._restarts > 0 and not run.opened and isinstance(error, CameraError)
         if again and not self._stopped:

@@ -110,7 +110,7 @@ def _quantise(
             quantize_static(
                 str(prepared),
                 str(quantised),
-                _Reader(model.graph.input[0].name, images),
+                _CalibrationReader(model.graph.input[0].name, images),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=["Conv"] if symmetric else ["Conv", "Add", "Relu", "MaxPool"],
                 nodes_to_exclude=sorted(tail),
@@ -159,7 +159,7 @@ def _refuse_transformer(model: "ModelProto", source: Path) -> None:
         )
 
 
-class _Reader:
+class _CalibrationReader:
     """Calibration images in the form that ONNX Runtime asks for."""
 
     def __init__(self, name: str, images: list[NDArray[np.float32]]) -> None:

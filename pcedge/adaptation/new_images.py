@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.files import describe_file
-from pcedge.camera import FrameGate, Glance, glance, list_images
+from pcedge.camera import FrameGate, ImageMeasures, glance, list_images
 from pcedge.datasets import read_content
 from pcedge.errors import DatasetError, ImageError
 from pcedge.fitting.feature_cache import content_digest
@@ -79,7 +79,7 @@ def check_new(
     taught = _taught(bundle)
     seen: dict[str, str] = {}
     usable: dict[str, Path] = {}
-    glances: dict[str, Glance] = {}
+    glances: dict[str, ImageMeasures] = {}
     skipped: dict[str, str] = {}
     known: dict[str, str] = {}
     for path in paths:
@@ -108,7 +108,7 @@ def check_new(
     return images
 
 
-def _glance(path: Path) -> tuple[Glance | None, str, str]:
+def _glance(path: Path) -> tuple[ImageMeasures | None, str, str]:
     """What is seen of an image, or else what is wrong with it, and its digest, where it can be read."""
     digest = ""
     try:

@@ -16,7 +16,7 @@ from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import RuntimeKind, is_exported, open_inspector
 from pcedge.thresholds.calibration_data import HeldOutEvidence, read_evidence
 from pcedge.thresholds.conformal import Rates, outer_fence, outliers
-from pcedge.thresholds.cross_validation import HeldOut, Scored, patches_kept
+from pcedge.thresholds.cross_validation import HeldOut, ImageScores, patches_kept
 from pcedge.thresholds.groups import find_groups
 
 from .new_images import NewImages, check_new
@@ -190,18 +190,18 @@ def _score(
         for done, path in enumerate(images.paths.values(), 1):
             parts.append(_score_one(inspector, path, keep))
             progress(f"{manifest.precision}: calibrate", done, len(images.paths))
-    held_out = HeldOut(Scored.joined(parts), 1)
+    held_out = HeldOut(ImageScores.joined(parts), 1)
     size = manifest.preprocessing.input_size
     return HeldOutEvidence(tuple(images.paths), groups, held_out, (height, width), size, learned)
 
 
-def _score_one(inspector: Inspector, path: Path, keep: int) -> Scored:
+def _score_one(inspector: Inspector, path: Path, keep: int) -> ImageScores:
     stages = inspector.stages(read_content(path))
     embeddings = stages.embeddings
     if embeddings is None:  # they stayed on the device that searched them
         embeddings = inspector.runtime.infer(stages.network_input[np.newaxis])[0]
     farthest = np.argsort(-stages.squared_distances, kind="stable")[:keep].astype(np.int32)
-    return Scored(
+    return ImageScores(
         np.array([stages.score], np.float32),
         np.array([inspector.score_map(stages).max()], np.float32),
         stages.squared_distances[np.newaxis],

@@ -11,7 +11,7 @@ from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.drift_reference import columns, forget_shares
 from pcedge.bundles.gate_files import gate_limits, write_gate, write_values
 from pcedge.bundles.manifest import GateInfo
-from pcedge.camera import GateLimits, Glance, learn_usual_limits, nominal_values, picture_values
+from pcedge.camera import GateLimits, ImageMeasures, learn_usual_limits, nominal_values, picture_values
 
 # Of fewer pictures the limits would have to lie so far out that they say little.
 FEWEST_FOR_GATE = 20
@@ -55,7 +55,7 @@ class NewGate:
 
 
 def look_at_new(
-    bundle: Bundle, glances: Mapping[str, Glance], *, keep: bool
+    bundle: Bundle, glances: Mapping[str, ImageMeasures], *, keep: bool
 ) -> tuple[NewGate, dict[str, str]]:
     """Learn the gate from new pictures, or find out which of them it turns away.
 

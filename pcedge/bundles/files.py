@@ -14,7 +14,7 @@ _SETTLED_NS = 2 * 10**9
 AnyManifest_co = TypeVar("AnyManifest_co", bound=ProductManifest, covariant=True)
 
 
-class _State(NamedTuple):
+class _FileState(NamedTuple):
     """By what a file is known to be the one that was checked, without reading it again."""
 
     device: int
@@ -35,7 +35,7 @@ class BundleFiles(Generic[AnyManifest_co]):
 
     directory: Path
     manifest: AnyManifest_co
-    _checked: dict[str, _State] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _checked: dict[str, _FileState] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def nbytes(self) -> int:
@@ -88,6 +88,6 @@ def describe_file(path: Path) -> FileInfo:
     return FileInfo(sha256=digest.hexdigest(), size=path.stat().st_size)
 
 
-def _state(path: Path) -> _State:
+def _state(path: Path) -> _FileState:
     stat = path.stat()
-    return _State(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _FileState(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

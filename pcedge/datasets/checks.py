@@ -83,7 +83,7 @@ class Audit:
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _ImageScan:
     """One image, looked at: what it is compared by, and what was wrong."""
 
     digest: bytes
@@ -92,7 +92,7 @@ class _Look:
     mask_problem: str = ""
 
 
-_Looks = dict[str, _Look]
+_ImageScans = dict[str, _ImageScan]
 
 
 def audit(dataset: Dataset, progress: Progress = silent) -> Audit:
@@ -132,12 +132,12 @@ def find_leaks(dataset: Dataset, progress: Progress = silent) -> tuple[Leak, ...
     return tuple(_leaks(*_look_at_all(dataset, progress)))
 
 
-def _look_at_all(dataset: Dataset, progress: Progress) -> tuple[_Looks, _Looks]:
+def _look_at_all(dataset: Dataset, progress: Progress) -> tuple[_ImageScans, _ImageScans]:
     """Training and test images, looked at, by name."""
     tasks: list[tuple[Path, Sample | None]] = [(path, None) for path in dataset.train]
     tasks += [(sample.path, sample) for sample in dataset.test]
-    train: _Looks = {}
-    test: _Looks = {}
+    train: _ImageScans = {}
+    test: _ImageScans = {}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = pool.map(lambda task: _look_at(dataset, *task), tasks)
         try:
@@ -150,18 +150,18 @@ def _look_at_all(dataset: Dataset, progress: Progress) -> tuple[_Looks, _Looks]:
     return train, test
 
 
-def _look_at(dataset: Dataset, path: Path, sample: Sample | None) -> _Look:
+def _look_at(dataset: Dataset, path: Path, sample: Sample | None) -> _ImageScan:
     digest = _digest(path)
     try:
         image = read_content(path)
     except ImageError as error:
-        return _Look(digest, None, problem=error.what)
+        return _ImageScan(digest, None, problem=error.what)
     try:
         if sample is not None:
             read_ground_truth(dataset, sample, image.shape)
     except ImageError as error:
-        return _Look(digest, spectrum(image), mask_problem=error.what)
-    return _Look(digest, spectrum(image))
+        return _ImageScan(digest, spectrum(image), mask_problem=error.what)
+    return _ImageScan(digest, spectrum(image))
 
 
 def _digest(path: Path) -> bytes:
@@ -172,7 +172,7 @@ def _digest(path: Path) -> bytes:
         return b""
 
 
-def _leaks(train: _Looks, test: _Looks) -> Iterator[Leak]:
+def _leaks(train: _ImageScans, test: _ImageScans) -> Iterator[Leak]:
     trained = [name for name, look in train.items() if look.spectrum is not None]
     tested = [name for name, look in test.items() if look.spectrum is not None]
     if not trained or not tested:
@@ -186,5 +186,5 @@ def _leaks(train: _Looks, test: _Looks) -> Iterator[Leak]:
             yield Leak(name, trained[row], float(distance), identical=False)
 
 
-def _spectra(looks: _Looks) -> NDArray[np.float32]:
+def _spectra(looks: _ImageScans) -> NDArray[np.float32]:
     return np.stack([look.spectrum for look in looks.values() if look.spectrum is not None])

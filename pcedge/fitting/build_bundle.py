@@ -17,11 +17,11 @@ from pcedge.bundles.nominal_images import keep_pictures
 from pcedge.core.defaults import default_cache_directory
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import SIGMA
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import Dataset, training_images
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.verification.golden import golden_frames, write_golden
-from pcedge.networks.embedding_network import Network
+from pcedge.networks.embedding_network import EmbeddingNetwork
 from pcedge.thresholds.calibration_data import HeldOutEvidence
 from pcedge.thresholds.conformal import outliers
 from pcedge.thresholds.groups import find_groups
@@ -29,7 +29,7 @@ from pcedge.thresholds.limits import without_proof
 
 from .feature_cache import FeatureCache, content_digest, embedder_key
 from .features import BATCH, Features, embed_images
-from .fit_in_memory import Embed, Learned, Task, learn_exactly
+from .fit_in_memory import Embed, FittedBank, Task, learn_exactly
 from .fit_in_stages import learn_in_stages
 from .memory import GIGA, plan_memory
 from .options import FitOptions
@@ -58,9 +58,9 @@ def build(
     staging: Path,
     name: str,
     dataset: Dataset,
-    network: Network,
+    network: EmbeddingNetwork,
     options: FitOptions,
-    watch: Stopwatch,
+    watch: StageTimer,
     progress: Progress,
 ) -> Built:
     """Learn a dataset's good images through a network and fill a directory with the bundle.
@@ -105,7 +105,7 @@ def build(
     return Built(manifest, found, learned.cached, cache.problem)
 
 
-def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
+def _task(dataset: Dataset, network: EmbeddingNetwork, options: FitOptions) -> Task:
     paths = training_images(dataset, at_least=MIN_IMAGES)
     names = {path: dataset.relative(path) for path in paths}
     groups = find_groups(tuple(names.values()), options.groups) if options.groups is not None else ()
@@ -126,7 +126,7 @@ def _task(dataset: Dataset, network: Network, options: FitOptions) -> Task:
     )
 
 
-def open_cache(network: Network, options: FitOptions) -> FeatureCache:
+def open_cache(network: EmbeddingNetwork, options: FitOptions) -> FeatureCache:
     """The cache of what a network sees of images, as large as a fit was told."""
     key = embedder_key(
         backbone=network.backbone.name,
@@ -140,7 +140,7 @@ def open_cache(network: Network, options: FitOptions) -> FeatureCache:
     return FeatureCache(default_cache_directory(), int(options.cache_gb * GIGA), key, network.shape)
 
 
-def embed_with(network: Network, cache: FeatureCache) -> Embed:
+def embed_with(network: EmbeddingNetwork, cache: FeatureCache) -> Embed:
     """What reads and embeds images through a network and a cache."""
 
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
@@ -155,8 +155,8 @@ def _manifest(
     name: str,
     dataset: Dataset,
     evidence: HeldOutEvidence,
-    learned: Learned,
-    network: Network,
+    learned: FittedBank,
+    network: EmbeddingNetwork,
     options: FitOptions,
 ) -> Manifest:
     patches = learned.images * network.shape[0]
@@ -198,7 +198,7 @@ def _manifest(
     )
 
 
-def _evidence(task: Task, learned: Learned) -> HeldOutEvidence:
+def _evidence(task: Task, learned: FittedBank) -> HeldOutEvidence:
     names = tuple(task.names[path] for path in learned.held_out_paths)
     return HeldOutEvidence(
         names=names,
@@ -218,7 +218,9 @@ def _digest(path: Path) -> str:
         return ""
 
 
-def _write_files(staging: Path, manifest: Manifest, learned: Learned, network: Network, seed: int) -> None:
+def _write_files(
+    staging: Path, manifest: Manifest, learned: FittedBank, network: EmbeddingNetwork, seed: int
+) -> None:
     inspector = Inspector.of(manifest, network.runtime, learned.bank)
     learned.bank.save(staging)
     network.write_files(staging)

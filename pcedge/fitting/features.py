@@ -49,14 +49,14 @@ class _Known:
 
 
 @dataclass(frozen=True, eq=False)
-class _Picture:
+class _DecodedImage:
     """An image to be embedded: the network's input, and the file's digest if there is a cache."""
 
     pixels: NDArray[np.float32]
     digest: str = ""
 
 
-class _Batch:
+class _ImageBatch:
     """Pictures on their way through the network; their embeddings go to their rows and to the cache."""
 
     def __init__(
@@ -70,13 +70,13 @@ class _Batch:
         self._embeddings = embeddings
         self._cache = cache
         self._pool = pool
-        self._waiting: list[tuple[int, _Picture]] = []
+        self._waiting: list[tuple[int, _DecodedImage]] = []
         self._storing: list[Future[None]] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, row: int, picture: _Picture) -> None:
+    def add(self, row: int, picture: _DecodedImage) -> None:
         self._waiting.append((row, picture))
         if len(self) == BATCH:
             self.run()
@@ -139,7 +139,7 @@ def embed_images(
     skipped: dict[Path, str] = {}
     cached = 0
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-        batch = _Batch(runtime, embeddings, cache, pool)
+        batch = _ImageBatch(runtime, embeddings, cache, pool)
         for done, (path, loaded) in enumerate(_load_ahead(pool, paths, preprocessing, cache), 1):
             match loaded:
                 case ImageError():
@@ -148,7 +148,7 @@ def embed_images(
                     embeddings[len(used)] = loaded.embeddings
                     used.append(path)
                     cached += 1
-                case _Picture():
+                case _DecodedImage():
                     batch.add(len(used), loaded)
                     used.append(path)
             if done == len(paths):
@@ -178,7 +178,7 @@ def _load_ahead(
     paths: Sequence[Path],
     preprocessing: Preprocessing,
     cache: FeatureCache | None,
-) -> Iterator[tuple[Path, _Known | _Picture | ImageError]]:
+) -> Iterator[tuple[Path, _Known | _DecodedImage | ImageError]]:
     """What is to be known of each image, in order."""
     load = partial(_load, preprocessing=preprocessing, cache=cache)
     remaining = iter(paths)
@@ -191,16 +191,16 @@ def _load_ahead(
 
 def _load(
     path: Path, preprocessing: Preprocessing, cache: FeatureCache | None
-) -> _Known | _Picture | ImageError:
+) -> _Known | _DecodedImage | ImageError:
     try:
         if cache is None or not cache.active:
-            return _Picture(preprocessing.apply(read_content(path)))
+            return _DecodedImage(preprocessing.apply(read_content(path)))
         return _look_up(path, preprocessing, cache)
     except ImageError as error:
         return error
 
 
-def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _Known | _Picture:
+def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _Known | _DecodedImage:
     """Read an image unless the cache knows it.
 
     Raises:
@@ -210,7 +210,7 @@ def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _
     digest = _digest(path)
     if (embeddings := cache.load(digest)) is not None:
         return _Known(embeddings)
-    picture = _Picture(preprocessing.apply(read_content(path)), digest)
+    picture = _DecodedImage(preprocessing.apply(read_content(path)), digest)
     if _digest(path) != digest:
         raise ImageError(f"{path}: changed while it was read.")
     return picture

@@ -7,11 +7,11 @@ from pathlib import Path
 from pcedge.bundles.bundle import Bundle, check_name, set_current, write_bundle
 from pcedge.core.progress import Progress, silent
 from pcedge.core.scoring import check_neighbours
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import open_dataset, training_images
 from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
 from pcedge.inspection.exported_network import exported_network
-from pcedge.networks.embedding_network import Network
+from pcedge.networks.embedding_network import EmbeddingNetwork
 from pcedge.thresholds.folds import check_support
 from pcedge.thresholds.groups import find_groups
 
@@ -64,7 +64,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     check_neighbours(options.neighbours)
     name = check_name(options.name or dataset.name)
     directory = options.models / name
-    watch = Stopwatch()
+    watch = StageTimer()
     # Weights that are missing leave no trace; tuning them is long work.
     network = None if options.finetune else _load_network(paths, options, watch, progress)
     # Opened before the long work, so that a directory that cannot be written is found at once.
@@ -100,8 +100,8 @@ def _check_finetune(options: FitOptions) -> None:
 
 
 def _load_network(
-    paths: Sequence[Path], options: FitOptions, watch: Stopwatch, progress: Progress
-) -> Network:
+    paths: Sequence[Path], options: FitOptions, watch: StageTimer, progress: Progress
+) -> EmbeddingNetwork:
     if options.like is not None:
         with watch.stage("load"):
             return exported_network(options.like, options.device)

@@ -12,11 +12,11 @@ from pcedge.banks import Bank, Coreset, CoresetSize, RowSources, greedy_coreset,
 from pcedge.bundles.drift_reference import rows_used, usage_sample
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import DatasetError
 from pcedge.thresholds.conformal import Rates
-from pcedge.thresholds.cross_validation import HeldOut, Scored, held_out, patches_kept, score_images
-from pcedge.thresholds.folds import Calibration, check_support, choose_held, held_count
+from pcedge.thresholds.cross_validation import HeldOut, ImageScores, held_out, patches_kept, score_images
+from pcedge.thresholds.folds import CalibrationKind, check_support, choose_held, held_count
 
 from .features import Features
 
@@ -61,7 +61,7 @@ class Task:
     seed: int
     device: str
     neighbours: int = 1
-    calibration: Calibration = "folds"
+    calibration: CalibrationKind = "folds"
     groups: dict[Path, str] = field(default_factory=dict)
 
     def groups_of(self, paths: Sequence[Path]) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Learned:
+class FittedBank:
     """What was learned.
 
     Attributes:
@@ -104,7 +104,7 @@ class Learned:
         return len(self.paths)
 
 
-def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress) -> Learned:
+def learn_exactly(task: Task, embed: Embed, watch: StageTimer, progress: Progress) -> FittedBank:
     """Hold all embeddings in memory; the coreset is the exact greedy one of all patches.
 
     Every image is scored against a bank chosen without its fold; or, where the task says so, some images are
@@ -141,7 +141,7 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
         )
         used = _rows_used(task, features, bank, progress)
     over = f"{len(set(groups))} groups of training images" if grouped else "the training images"
-    return Learned(
+    return FittedBank(
         bank,
         features.paths,
         features.skipped,
@@ -156,8 +156,8 @@ def learn_exactly(task: Task, embed: Embed, watch: Stopwatch, progress: Progress
 
 
 def _learn_split(
-    task: Task, features: Features, groups: tuple[str, ...], watch: Stopwatch, progress: Progress
-) -> Learned:
+    task: Task, features: Features, groups: tuple[str, ...], watch: StageTimer, progress: Progress
+) -> FittedBank:
     """Choose the bank without the images held out, and score those against it."""
     held = choose_held(groups, held_count(len(set(groups)), task.rates), task.seed)
     used = np.setdiff1d(np.arange(len(groups)), held)
@@ -175,12 +175,12 @@ def _learn_split(
             progress("calibrate", done, len(held))
         rows = _rows_used(task, features, bank, progress)
     paths = tuple(features.paths[image] for image in held)
-    return Learned(
+    return FittedBank(
         bank,
         tuple(features.paths[image] for image in used),
         features.skipped,
         features.cached,
-        HeldOut(Scored.joined(parts), 1),
+        HeldOut(ImageScores.joined(parts), 1),
         paths,
         radius,
         _EXACT,

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank, RowSources, StagedSelection
 from pcedge.bundles.drift_reference import rows_used, usage_sample
 from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import DatasetError
 from pcedge.thresholds.conformal import Rates
-from pcedge.thresholds.cross_validation import HeldOut, Scored, patches_kept, score_images
+from pcedge.thresholds.cross_validation import HeldOut, ImageScores, patches_kept, score_images
 from pcedge.thresholds.folds import choose_held, held_count
 
 from .features import unusable
-from .fit_in_memory import Embed, Learned, Task, check_enough, split_words, without_words
+from .fit_in_memory import Embed, FittedBank, Task, check_enough, split_words, without_words
 from .memory import MemoryPlan
 
 # Held out: enough for false-reject rates down to 0.5 %, few beside thousands of images.
@@ -25,8 +25,8 @@ _HELD_OUT, _HELD_OUT_SHARE = 200, 0.1
 
 
 def learn_in_stages(
-    task: Task, plan: MemoryPlan, embed: Embed, watch: Stopwatch, directory: Path, progress: Progress
-) -> Learned:
+    task: Task, plan: MemoryPlan, embed: Embed, watch: StageTimer, directory: Path, progress: Progress
+) -> FittedBank:
     """Reduce the embeddings chunk by chunk; the stated radius bounds how far any patch is from the bank.
 
     Some images are held out for the threshold: the bank never sees them.
@@ -73,7 +73,7 @@ def learn_in_stages(
     del chosen
     with watch.stage("calibrate"):
         results, scored, rows = _score_held_out(task, plan, held, bank, embed, skipped, progress)
-    return Learned(
+    return FittedBank(
         bank,
         tuple(learned),
         skipped,
@@ -96,7 +96,7 @@ def _score_held_out(
     skipped: dict[Path, str],
     progress: Progress,
 ) -> tuple[HeldOut, tuple[Path, ...], NDArray[np.int64]]:
-    parts: list[Scored] = []
+    parts: list[ImageScores] = []
     rows: list[NDArray[np.int64]] = []
     scored: list[Path] = []
     keep = patches_kept(len(held), *task.shape)
@@ -113,7 +113,7 @@ def _score_held_out(
         raise DatasetError(
             "None of the images held out for the threshold can be used.", "Replace those that were skipped."
         )
-    return HeldOut(Scored.joined(parts), 1), tuple(scored), np.concatenate(rows)
+    return HeldOut(ImageScores.joined(parts), 1), tuple(scored), np.concatenate(rows)
 
 
 def _split(task: Task) -> tuple[list[Path], list[Path]]:

@@ -11,7 +11,7 @@ from pcedge.core.preprocessing import PRESETS, Preprocessing
 from pcedge.networks.finetuning.options import FinetuneOptions
 from pcedge.networks.network_options import NetworkOptions
 from pcedge.thresholds.conformal import Rates
-from pcedge.thresholds.folds import Calibration
+from pcedge.thresholds.folds import CalibrationKind
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class FitOptions:
     coreset: CoresetSize = field(default_factory=lambda: CoresetSize(fraction=0.1))
     false_reject_rate: float | None = None
     review_rate: float | None = None
-    calibration: Calibration = "folds"
+    calibration: CalibrationKind = "folds"
     groups: str | None = None
     neighbours: int = 1
     seed: int = 0

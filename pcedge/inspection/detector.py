@@ -21,7 +21,7 @@ from pcedge.thresholds.conformal import PValues
 _TOP = 0.9
 
 
-class Scored(Protocol):
+class HasScore(Protocol):
     """What was computed of a picture, with the anomaly score of the image in it."""
 
     @property
@@ -29,7 +29,7 @@ class Scored(Protocol):
         """The anomaly score of the image."""
 
 
-Stages = TypeVar("Stages", bound=Scored)
+Stages = TypeVar("Stages", bound=HasScore)
 
 
 class Detector(ABC, Generic[Stages]):

@@ -10,12 +10,12 @@ from pcedge.bundles.files import describe_file
 from pcedge.bundles.manifest import EmbeddingInfo, Precision
 from pcedge.core.files import link_or_copy
 from pcedge.export import Int8Kind, OnnxRuntime
-from pcedge.networks.embedding_network import Network
+from pcedge.networks.embedding_network import EmbeddingNetwork
 
 from .runtimes import runtime_file
 
 
-def exported_network(bundle: Bundle, device: str = "auto") -> Network:
+def exported_network(bundle: Bundle, device: str = "auto") -> EmbeddingNetwork:
     """The network of an exported bundle, for fitting another product through it.
 
     Raises:
@@ -35,7 +35,9 @@ def exported_network(bundle: Bundle, device: str = "auto") -> Network:
     return _from_file(bundle, runtime, digest, manifest.embedding, write_files, manifest.precision)
 
 
-def in_precision(bundle: Bundle, embedder: Path, precision: Precision, int8_for: Int8Kind | None) -> Network:
+def in_precision(
+    bundle: Bundle, embedder: Path, precision: Precision, int8_for: Int8Kind | None
+) -> EmbeddingNetwork:
     """A bundle's network as an ONNX file in another precision has it; the file lies where it is to stay.
 
     Raises:
@@ -53,8 +55,8 @@ def _from_file(
     embedding: EmbeddingInfo,
     write_files: Callable[[Path], None],
     precision: Precision,
-) -> Network:
-    return Network(
+) -> EmbeddingNetwork:
+    return EmbeddingNetwork(
         runtime=runtime,
         identity=f"{runtime.name} {digest}",
         device="cpu",

@@ -10,7 +10,7 @@ from pcedge.bundles.manifest import MANIFEST_FILE
 from pcedge.errors import PcedgeError
 from pcedge.methods.any_bundle import AnyBundle, open_any_bundle
 
-from .inspector_pool import PooledInspector
+from .inspector_pool import InspectorPool
 
 _POLL_S = 2.0
 
@@ -19,7 +19,7 @@ OnProblem = Callable[[PcedgeError], None]
 
 
 class Reloader:
-    """Looks after the bundles of a :class:`PooledInspector`, in a thread of its own, while the block lasts.
+    """Looks after the bundles of a :class:`InspectorPool`, in a thread of its own, while the block lasts.
 
     A bundle whose manifest has changed is opened, proved on this machine and loaded beside the one in use,
     which judges on until the new one is ready: no frame waits. One that cannot be used is reported once, and
@@ -37,7 +37,7 @@ class Reloader:
 
     def __init__(
         self,
-        inspector: PooledInspector,
+        inspector: InspectorPool,
         bundles: Mapping[str, Path],
         *,
         index: str | None = None,

@@ -22,11 +22,11 @@ _Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]*$")]
 _Box = tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)], _Whole, _Whole]
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class _LineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table whose keys are all known."""
 
 
-class TriggerTable(_Table, frozen=True):
+class TriggerTable(_LineTable, frozen=True):
     """``trigger`` of a camera: what announces a part.
 
     ``by``: ``time`` with ``every_s``; ``http``, a POST to ``/trigger/NAME``; ``mqtt``, a message to
@@ -48,7 +48,7 @@ class TriggerTable(_Table, frozen=True):
             raise ValueError("a trigger by region needs box = [left, top, width, height]")
 
 
-class CameraTable(_Table, frozen=True):
+class CameraTable(_LineTable, frozen=True):
     """``[[camera]]``: one camera. ``source`` or ``source_env`` is needed, everything else may be left out."""
 
     source: str = ""
@@ -94,7 +94,7 @@ class CameraTable(_Table, frozen=True):
         )
 
 
-class WatchTable(_Table, frozen=True):
+class WatchTable(_LineTable, frozen=True):
     """``[watch]``: what holds for all cameras."""
 
     output: str = ""

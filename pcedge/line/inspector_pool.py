@@ -53,7 +53,7 @@ class _Place:
     usage: RowUsage | None
 
 
-class PooledInspector:
+class InspectorPool:
     """Judges the frames of several cameras, those with the same network together::
 
         with PooledInspector({"left": Assignment(lid), "right": Assignment(cup)}, choose) as inspector:
@@ -75,7 +75,7 @@ class PooledInspector:
         self._loading = 0
         self._lock = threading.Lock()
 
-    def __enter__(self) -> "PooledInspector":
+    def __enter__(self) -> "InspectorPool":
         """Load what is needed.
 
         Raises:

@@ -41,7 +41,7 @@ from pcedge.methods.any_bundle import AnyBundle, find_any_bundle
 
 from .bundle_reloader import OnProblem, Reloader
 from .config import CameraTable, LineFile, TriggerTable
-from .inspector_pool import Assignment, Choose, PooledInspector
+from .inspector_pool import Assignment, Choose, InspectorPool
 
 JOURNAL_FILE = "judged.txt"
 
@@ -60,7 +60,7 @@ class Line:
 
     sources: Mapping[str, Source]
     stations: Mapping[str, Station]
-    inspector: PooledInspector
+    inspector: InspectorPool
     journal: Journal | None
     messages: Mapping[str, MessageTrigger] = field(default_factory=dict)
 
@@ -101,7 +101,7 @@ def open_line(
         sources = _sources(line, base, follow, journal)
         tables = dict(zip(sources, line.cameras, strict=True))
         assignments = {name: _assignment(table, models, base, index) for name, table in tables.items()}
-        inspector = stack.enter_context(PooledInspector(assignments, choose))
+        inspector = stack.enter_context(InspectorPool(assignments, choose))
         by_http = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "http")}
         by_mqtt = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "mqtt")}
         messages = {**by_http, **by_mqtt}
@@ -203,7 +203,7 @@ def _station(
     )
 
 
-def _drift_reference(inspector: PooledInspector, camera: str) -> DriftReference:
+def _drift_reference(inspector: InspectorPool, camera: str) -> DriftReference:
     assignment = inspector.assignment(camera)
     masked = assignment.mask_hw is not None
     return drift_reference(inspector.bundle(camera), threshold=assignment.threshold, masked=masked)
@@ -241,7 +241,7 @@ def _mqtt_triggers(table: MqttTable | None, triggers: Mapping[str, MessageTrigge
 
 
 def _reloader(
-    inspector: PooledInspector,
+    inspector: InspectorPool,
     assignments: Mapping[str, Assignment],
     stations: Mapping[str, Station],
     on_problem: OnProblem,

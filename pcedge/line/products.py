@@ -30,7 +30,7 @@ DEFAULT_MEMORY_GB = 2.0
 
 
 @dataclass(frozen=True)
-class _Network:
+class _SharedNetwork:
     """What makes two networks the same: weights, what is taken from them, and the exported file."""
 
     weights_sha256: str
@@ -40,7 +40,7 @@ class _Network:
     exported_sha256: str
 
     @classmethod
-    def of(cls, manifest: Manifest) -> "_Network":
+    def of(cls, manifest: Manifest) -> "_SharedNetwork":
         return cls(
             manifest.backbone.weights_sha256,
             manifest.backbone.layers,
@@ -87,7 +87,7 @@ class Products:
         self._kind, self._device, self._open_runtime = runtime, device, open_runtime
         self._memory_bytes = int(memory_gb * 1e9)
         self._loader = ThreadPoolExecutor(1, "products")
-        self._networks: dict[_Network, Runtime] = {}
+        self._networks: dict[_SharedNetwork, Runtime] = {}
         self._open = ExitStack()
         self._lock = RLock()
         # By time of last use, the oldest first; those that are still being loaded among them.
@@ -200,7 +200,7 @@ class Products:
 
     def _network(self, bundle: Bundle) -> Runtime:
         """The runtime of a bundle's network, opened unless it is; only the loader asks."""
-        key = _Network.of(bundle.manifest)
+        key = _SharedNetwork.of(bundle.manifest)
         if key not in self._networks:
             opened = self._open.enter_context(self._open_runtime(bundle, self._kind, self._device))
             self._networks[key] = opened if isinstance(opened, OnnxRuntime) else _OneAtATime(opened)

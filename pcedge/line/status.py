@@ -21,7 +21,7 @@ from pcedge.camera import (
     sink_readings,
 )
 
-from .systemd_notify import Notifier
+from .systemd_notify import SystemdNotifier
 
 OnState = Callable[[CameraStatus], None]
 _LOOK_S = 0.5
@@ -44,7 +44,7 @@ class Watched:
     drift: Mapping[str, DriftMonitor] = field(default_factory=dict)
 
 
-def notify(notifier: Notifier, watched: Watched) -> None:
+def notify(notifier: SystemdNotifier, watched: Watched) -> None:
     """Tell systemd that inspecting goes on; the inspecting thread does, so that a hang is noticed."""
     notifier.alive()
     if notifier.listened_to:

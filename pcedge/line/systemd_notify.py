@@ -8,7 +8,7 @@ from collections.abc import Mapping
 _NEVER = float("inf")
 
 
-class Notifier:
+class SystemdNotifier:
     """Speaks systemd's notification protocol, sd_notify(3); where nobody listens it does nothing.
 
     Nothing here waits or raises: news that does not get through is left out, and a watchdog that hears
@@ -30,7 +30,7 @@ class Notifier:
         self._status = ""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Notifier":
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "SystemdNotifier":
         """As systemd tells a service with ``Type=notify`` and ``WatchdogSec=``."""
         microseconds = environment.get("WATCHDOG_USEC", "")
         ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
@@ -42,7 +42,7 @@ class Notifier:
         """Whether anybody listens, so that it is worth while to find something to say."""
         return self._socket is not None
 
-    def __enter__(self) -> "Notifier":
+    def __enter__(self) -> "SystemdNotifier":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -39,7 +39,7 @@ from pcedge.inspection.detector import AnyDetector
 
 from .open_line import Line
 from .status import OnState, Watched, health_server, notify, told_of_states
-from .systemd_notify import Notifier
+from .systemd_notify import SystemdNotifier
 
 EVENTS_FILE = "events.jsonl"
 PICTURES_FOLDER = "pictures"
@@ -179,7 +179,7 @@ def _watch(
         stack.enter_context(told_of_states(stream, watchers.on_state))
         if options.metrics is not None:
             stack.enter_context(health_server(options.metrics, watched, counts))
-        notifier = stack.enter_context(Notifier.from_environment())
+        notifier = stack.enter_context(SystemdNotifier.from_environment())
         stack.callback(notifier.stopping)
         notifier.ready()
         if watchers.on_ready is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pcedge.bundles.manifest import BackboneInfo
 from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import WeightsUnavailableError
 from pcedge.fitting.options import FitOptions
 
@@ -80,7 +80,7 @@ class Fitter(Protocol):
     def offline_default(self) -> WeightsUnavailableError | None:
         """Why no backbone being named led to ``pcedge-s``; None if it did not."""
 
-    def learn(self, task: FitTask, staging: Path, watch: Stopwatch, progress: Progress) -> Learned:
+    def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
         """Learn from the images, and write what was learned into an empty directory.
 
         Args:

@@ -50,7 +50,7 @@ class Backbone:
     weights_sha256: str
 
 
-class _Features(nn.Module):
+class _FeatureExtractor(nn.Module):
     """A feature extractor (images to maps by layer's name) whose output is a tuple in a stated order.
 
     ``all_names`` are those of the whole network's tensors.
@@ -141,7 +141,7 @@ def restore_backbone(name: str, layers: Sequence[str], state: dict[str, Tensor])
 
 def used_state(module: nn.Module) -> dict[str, Tensor]:
     """The tensors of a truncated backbone under the architecture's own names."""
-    assert isinstance(module, _Features)
+    assert isinstance(module, _FeatureExtractor)
     return dict(module.extractor.state_dict())
 
 
@@ -175,7 +175,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return loaded
 
 
-def load_state(network: _Features, state: dict[str, Tensor], *, source: str, name: str) -> None:
+def load_state(network: _FeatureExtractor, state: dict[str, Tensor], *, source: str, name: str) -> None:
     """Load weights key by key: only what lies behind the last used layer may be missing or extra."""
     extractor = network.extractor
     wanted = extractor.state_dict()
@@ -205,11 +205,11 @@ def load_state(network: _Features, state: dict[str, Tensor], *, source: str, nam
 
 def _truncated(
     name: str, layers: Sequence[str], size: int = DEFAULT_SIZE
-) -> tuple[_Features, tuple[str, ...]]:
+) -> tuple[_FeatureExtractor, tuple[str, ...]]:
     if name in ENCODERS:
         with torch.random.fork_rng(devices=[]):
             extractor, chosen, names = build_encoder(ENCODERS[name], layers, size)
-        return _Features(extractor, chosen, names).eval().requires_grad_(False), chosen
+        return _FeatureExtractor(extractor, chosen, names).eval().requires_grad_(False), chosen
     full = _full_network(name)
     chosen = tuple(layers) or _default_layers(full, name)
     known = {module for module, _ in full.named_modules() if module}
@@ -233,7 +233,9 @@ def _truncated(
             f"{name} does not use all of the layers {', '.join(chosen)} on the way to its result.",
             "Name layers of the main path, not auxiliary ones.",
         ) from error
-    return _Features(extractor, chosen, frozenset(full.state_dict())).eval().requires_grad_(False), chosen
+    return _FeatureExtractor(extractor, chosen, frozenset(full.state_dict())).eval().requires_grad_(
+        False
+    ), chosen
 
 
 def _full_network(name: str) -> nn.Module:

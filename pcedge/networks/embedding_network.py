@@ -11,7 +11,7 @@ from pcedge.export import Runtime
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class EmbeddingNetwork:
     """A network that turns pictures into patch embeddings.
 
     Attributes:

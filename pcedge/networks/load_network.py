@@ -12,21 +12,21 @@ from pcedge.bundles.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.core.defaults import COMPACT
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import WeightsUnavailableError
 from pcedge.export import TorchRuntime
 
 from .backbones import Backbone, load_backbone, load_default_backbone
 from .embedder import build_embedder, default_embedding, save_backbone
-from .embedding_network import Network
+from .embedding_network import EmbeddingNetwork
 from .encoders import preprocessing_for
 from .finetuning.finetune import finetune
 from .network_options import NetworkOptions
 
 
 def load_network(
-    paths: Sequence[Path], options: NetworkOptions, watch: Stopwatch, progress: Progress
-) -> Network:
+    paths: Sequence[Path], options: NetworkOptions, watch: StageTimer, progress: Progress
+) -> EmbeddingNetwork:
     """Load the backbone that was asked for, or the default one, and put neighbourhood pooling on it.
 
     Args:
@@ -70,7 +70,7 @@ def feature_network(
     device: str,
     *,
     finetuning: FinetuneRecord | None = None,
-) -> Network:
+) -> EmbeddingNetwork:
     """A network of a backbone's features, which the images of a fit go through.
 
     Args:
@@ -82,7 +82,7 @@ def feature_network(
         finetuning: How its weights came from others, where they did.
     """
     runtime = TorchRuntime(module, device)
-    return Network(
+    return EmbeddingNetwork(
         runtime=runtime,
         identity=runtime.name,
         device=runtime.device,

@@ -21,7 +21,7 @@ from pcedge.core.scoring import anomaly_map
 from pcedge.errors import BundleError
 
 from .conformal import Rates, smallest_rate
-from .cross_validation import HeldOut, Scored, nameless_bank
+from .cross_validation import HeldOut, ImageScores, nameless_bank
 from .limits import find_limits, without_proof
 
 CALIBRATION_FILE = "calibration.npz"
@@ -187,7 +187,7 @@ def read_evidence_file(path: Path) -> HeldOutEvidence:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             height, width = stored["grid_hw"].tolist()
-            scored = Scored(
+            scored = ImageScores(
                 stored["scores"],
                 stored["map_peaks"],
                 stored["squared_distances"],

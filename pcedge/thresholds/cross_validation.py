@@ -19,7 +19,7 @@ MOST_KEPT, KEPT_BYTES = 16, 8 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ImageScores:
     """What images scored against banks that had not seen them.
 
     Attributes:
@@ -37,7 +37,7 @@ class Scored:
     embeddings: NDArray[np.float32]
 
     @classmethod
-    def joined(cls, parts: "Sequence[Scored]") -> "Scored":
+    def joined(cls, parts: "Sequence[ImageScores]") -> "ImageScores":
         """All images of several, in order."""
         return cls(
             np.concatenate([part.scores for part in parts]),
@@ -47,10 +47,10 @@ class Scored:
             np.concatenate([part.embeddings for part in parts]),
         )
 
-    def take(self, images: Sequence[int] | NDArray[np.int64]) -> "Scored":
+    def take(self, images: Sequence[int] | NDArray[np.int64]) -> "ImageScores":
         """Some of the images, in the order given."""
         chosen = np.asarray(images, np.int64)
-        return Scored(
+        return ImageScores(
             self.scores[chosen],
             self.map_peaks[chosen],
             self.squared_distances[chosen],
@@ -68,7 +68,7 @@ class HeldOut:
         folds: How many folds there were; 1 where one bank saw none of the images.
     """
 
-    scored: Scored
+    scored: ImageScores
     folds: int
 
     @property
@@ -123,7 +123,7 @@ def held_out(
     """
     images = len(embeddings)
     kept = patches_kept(*embeddings.shape)
-    parts: list[Scored] = []
+    parts: list[ImageScores] = []
     order: list[int] = []
     dealt = list(split_into_folds(images, folds, seed, groups))
     for held in dealt:
@@ -134,7 +134,7 @@ def held_out(
             parts.append(score_images(one, banks, grid_hw, side, neighbours, keep=kept))
             order.append(int(image))
             progress("calibrate", len(order), images)
-    return HeldOut(Scored.joined(parts).take(np.argsort(order)), len(dealt))
+    return HeldOut(ImageScores.joined(parts).take(np.argsort(order)), len(dealt))
 
 
 def score_images(
@@ -145,7 +145,7 @@ def score_images(
     neighbours: int = 1,
     *,
     keep: int = MOST_KEPT,
-) -> Scored:
+) -> ImageScores:
     """Score images and keep the embeddings of their farthest patches.
 
     Args:
@@ -159,7 +159,7 @@ def score_images(
     several = (banks,) if isinstance(banks, Bank) else tuple(banks)
     images, patches, dims = embeddings.shape
     keep = min(keep, patches)
-    scored = Scored(
+    scored = ImageScores(
         np.empty(images, np.float32),
         np.empty(images, np.float32),
         np.empty((images, patches), np.float32),

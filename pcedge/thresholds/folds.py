@@ -12,7 +12,7 @@ from .conformal import Rates, images_needed
 _MOST_HELD, _HELD_SHARE = 200, 1 / 3
 # ``folds``: every image is scored, against a bank made without its fold. ``split``: some images are kept from
 # the bank for good.
-Calibration = Literal["folds", "split"]
+CalibrationKind = Literal["folds", "split"]
 
 
 def deal_folds(groups: Sequence[str], folds: int, seed: int) -> list[NDArray[np.int64]]:
@@ -49,7 +49,7 @@ def held_count(units: int, rates: Rates) -> int:
 
 
 def check_support(
-    rates: Rates, units: int, calibration: Calibration, *, grouped: bool, without: str = ""
+    rates: Rates, units: int, calibration: CalibrationKind, *, grouped: bool, without: str = ""
 ) -> None:
     """Check that so many images, or groups of them, support the rates asked for.
 

@@ -15,14 +15,14 @@ import pcedge as product
 from pcedge.banks import CoresetSize
 from pcedge.bundles.bundle import Bundle, find_bundle
 from pcedge.camera import Frame, Verdict, render_part, write_dataset
-from pcedge.cli.doctor.finding import State
+from pcedge.cli.doctor.finding import CheckState
 from pcedge.cli.doctor.models import check_bundle
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError, ExportError, OptionError, PcedgeError
 from pcedge.fitting.options import FitOptions
 from pcedge.inspection.runtimes import Candidate
 from pcedge.inspection.verification.golden import FOLDER
-from pcedge.line.inspector_pool import Assignment, PooledInspector
+from pcedge.line.inspector_pool import Assignment, InspectorPool
 from pcedge.methods import (
     METHODS,
     BaselineBundle,
@@ -182,7 +182,7 @@ def test_a_line_of_several_methods_judges_each_camera_by_its_own(models: Path) -
     part = render_part(77, size=128).image_rgb
     frames = [Frame("s", 0, "0", 1e9, part, camera=name) for name in assignments]
 
-    with PooledInspector(assignments, lambda _: Candidate("onnx", "cpu")) as inspector:
+    with InspectorPool(assignments, lambda _: Candidate("onnx", "cpu")) as inspector:
         found = dict(zip(assignments, inspector.inspect(frames), strict=True))
         assert len(inspector.runtimes) == len(bundles)  # the two of one product share theirs
 
@@ -216,7 +216,7 @@ def test_a_masked_defect_does_not_show_on_the_map(models: Path, method: str) -> 
 def test_doctor_checks_and_proves_a_baseline(models: Path, method: str) -> None:
     findings = {finding.subject: finding for finding in check_bundle(method, models)}
 
-    assert [finding.state for finding in findings.values()] == [State.OK, State.OK]
+    assert [finding.state for finding in findings.values()] == [CheckState.OK, CheckState.OK]
     assert "proved just now: onnx on" in findings["Certificate"].what
 
 

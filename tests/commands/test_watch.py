@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pcedge.bundles.gate_files import gate_limits
-from pcedge.camera import Event, Frame, Inspection, Pictures, Summary, Verdict, render_part, write_image
+from pcedge.camera import Event, Frame, ImageSink, Inspection, Summary, Verdict, render_part, write_image
 from pcedge.errors import PcedgeError
 from pcedge.inspection.runtimes import Candidate
 from pcedge.line.config import read_line_file
@@ -291,13 +291,13 @@ def test_files_wait_for_a_slow_sink_and_lose_nothing(
     (tmp_path / "line.toml").write_text(
         '[[camera]]\nsource = "incoming"\nproduct = "line"\n[watch]\noutput = "out"\n', encoding="utf-8"
     )
-    write = Pictures.write_frame
+    write = ImageSink.write_frame
 
-    def slowly(self: Pictures, event: Event, frame: Frame, inspection: Inspection) -> None:
+    def slowly(self: ImageSink, event: Event, frame: Frame, inspection: Inspection) -> None:
         time.sleep(0.02)
         write(self, event, frame, inspection)
 
-    monkeypatch.setattr(Pictures, "write_frame", slowly)
+    monkeypatch.setattr(ImageSink, "write_frame", slowly)
     summary, events = _watch(tmp_path, exported_line.models)
 
     assert [event.verdict for event in events] == [Verdict.INVALID] * 40

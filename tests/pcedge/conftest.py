@@ -24,9 +24,9 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.evaluation.runs import (
     DataFacts,
     ImageRow,
-    Metric,
-    Picture,
+    RecordedMetric,
     Run,
+    RunImage,
     RuntimeResult,
     Settings,
     ThresholdFacts,
@@ -231,8 +231,8 @@ def make_run() -> Callable[..., Run]:
                 score=2.5, map=2.0, false_reject_rate=0.1, method="stated", held_out=(1.0, 2.0)
             ),
             metrics={
-                "image_auroc": Metric(value=0.9, interval=(0.8, 1.0)),
-                "aupro": Metric(value=None, reason="-"),
+                "image_auroc": RecordedMetric(value=0.9, interval=(0.8, 1.0)),
+                "aupro": RecordedMetric(value=None, reason="-"),
             },
             runtimes=(RuntimeResult(runtime="torch", description="torch (cpu)", frame_ms=3.5),),
             seconds={"embed": 1.5},
@@ -247,7 +247,7 @@ def make_run() -> Callable[..., Run]:
             skipped={"test/good/1.png": "is not an image"},
             unusable_masks={},
             pictures=(
-                Picture(
+                RunImage(
                     group="found",
                     name="test/dent, deep/0.png",
                     kind="dent, deep",

@@ -479,12 +479,12 @@ def test_two_cameras_are_timed_from_capture_to_verdict(
     from pcedge.errors import OptionError
     from pcedge.inspection.runtimes import Candidate
     from pcedge.inspection.verification.golden import read_golden
-    from pcedge.line.inspector_pool import Assignment, PooledInspector
+    from pcedge.line.inspector_pool import Assignment, InspectorPool
 
     bundle = Bundle.open(exported_line.models / "line")
     pictures = [golden.image_rgb for golden in read_golden(bundle)]
     assignments = {name: Assignment(bundle) for name in ("left", "right")}
-    with PooledInspector(assignments, lambda _: Candidate("onnx", "cpu")) as inspector:
+    with InspectorPool(assignments, lambda _: Candidate("onnx", "cpu")) as inspector:
         trace = line_latency.trace_line(
             inspector, pictures, tmp_path / "shown", in_step=True, period_s=0.1, frames=12
         )

@@ -48,7 +48,7 @@ def write_pictures(
         write_image(heatmap, explained_picture(image_rgb, inspection))
 
 
-class Aside:
+class ImageProcess:
     """Does :func:`write_pictures` in another process, for one thread; closed by :meth:`close`.
 
     The process starts with the first pictures, which are written here, as are all others while there is no
@@ -72,7 +72,7 @@ class Aside:
         if process is None:
             write_pictures(picture, heatmap, image_rgb, inspection)
             return
-        explained = replace(inspection, explain=_Explained(inspection.explain()))
+        explained = replace(inspection, explain=_FoundExplanations(inspection.explain()))
         try:
             _ask(process, (picture, heatmap, image_rgb, explained))
         except (OSError, EOFError):  # it has ended: whatever is missing is written here
@@ -135,7 +135,7 @@ class Aside:
 
 
 @dataclass(frozen=True)
-class _Explained:
+class _FoundExplanations:
     """Explanations that were found, in place of what finds them."""
 
     found: tuple[Explanation, ...]
@@ -145,7 +145,7 @@ class _Explained:
 
 
 def serve() -> None:
-    """Write the pictures that come through standard input until it ends; the other side of :class:`Aside`."""
+    """Write the images that come through standard input until it ends; see :class:`ImageProcess`."""
     give_way()
     source = sys.stdin.buffer
     # Nothing that a library prints may come between the answers.

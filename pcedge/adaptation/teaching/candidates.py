@@ -9,14 +9,14 @@ from pcedge.bundles.bundle import Bundle
 from pcedge.core.progress import Progress
 from pcedge.thresholds.calibration_data import read_evidence
 
-from .consensus import Opinion, Seen, opinions
+from .consensus import Opinion, StrangePatches, opinions
 from .examples import example_picture, read_examples
 from .lesson_log import Offered
-from .taught_bundle import Images, Picture, Variant
+from .taught_bundle import Images, LessonImage, Variant
 
 
 def judge_offers(
-    own: Variant, pictures: Sequence[Picture], *, force: bool, progress: Progress
+    own: Variant, pictures: Sequence[LessonImage], *, force: bool, progress: Progress
 ) -> list[Offered]:
     """Say of every picture whether it may be learned from, and why.
 
@@ -48,8 +48,8 @@ def judge_offers(
     ]
 
 
-def _look_at(images: Sequence[NDArray[np.uint8]], own: Variant, progress: Progress) -> list[Seen]:
-    seen: list[Seen] = []
+def _look_at(images: Sequence[NDArray[np.uint8]], own: Variant, progress: Progress) -> list[StrangePatches]:
+    seen: list[StrangePatches] = []
     for done, image in enumerate(images):
         progress("look", done, len(images))
         seen += own.look(own.embed([image]))
@@ -57,7 +57,7 @@ def _look_at(images: Sequence[NDArray[np.uint8]], own: Variant, progress: Progre
     return seen
 
 
-def _offered(picture: Picture, seen: Seen, opinion: Opinion, learned: bool) -> Offered:
+def _offered(picture: LessonImage, seen: StrangePatches, opinion: Opinion, learned: bool) -> Offered:
     if learned and opinion.outcome == "taught":
         opinion = Opinion("passes", "the bundle was fitted on this very picture: nothing to learn")
     return Offered(
@@ -70,7 +70,7 @@ def _offered(picture: Picture, seen: Seen, opinion: Opinion, learned: bool) -> O
     )
 
 
-def _learned(bundle: Bundle, pictures: Sequence[Picture]) -> frozenset[str]:
+def _learned(bundle: Bundle, pictures: Sequence[LessonImage]) -> frozenset[str]:
     """Digests of the pictures that the bundle was fitted on."""
     evidence = read_evidence(bundle)
     if evidence is None:

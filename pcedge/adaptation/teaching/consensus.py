@@ -21,7 +21,7 @@ _MOST_STRANGE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class StrangePatches:
     """What an inspector made of a picture.
 
     Attributes:
@@ -49,7 +49,9 @@ class Opinion:
         return self.confirmed is not None
 
 
-def opinions(offered: Sequence[Seen], examples: Sequence[Seen], limit: float) -> list[Opinion]:
+def opinions(
+    offered: Sequence[StrangePatches], examples: Sequence[StrangePatches], limit: float
+) -> list[Opinion]:
     """Say of each picture whether it may be learned from.
 
     Args:
@@ -63,7 +65,7 @@ def opinions(offered: Sequence[Seen], examples: Sequence[Seen], limit: float) ->
     ]
 
 
-def _opinion(one: Seen, others: Sequence[Seen], limit: float) -> Opinion:
+def _opinion(one: StrangePatches, others: Sequence[StrangePatches], limit: float) -> Opinion:
     if one.score <= limit:
         return Opinion("passes", "nothing to learn: it passes")
     strange = np.flatnonzero(one.squared_distances > limit)
@@ -91,7 +93,9 @@ def _opinion(one: Seen, others: Sequence[Seen], limit: float) -> Opinion:
     )
 
 
-def _confirmed_score(one: Seen, strange: NDArray[np.int64], others: Sequence[Seen]) -> float:
+def _confirmed_score(
+    one: StrangePatches, strange: NDArray[np.int64], others: Sequence[StrangePatches]
+) -> float:
     """The picture's score if every patch were as near to the bank as to its second best witness."""
     distances = one.squared_distances.copy()
     if len(others) >= WITNESSES and len(strange):

@@ -19,10 +19,10 @@ from .bank.row_choice import choose_pruned, choose_rows
 from .bank.row_ranges import TaughtRow, read_ranges
 from .bank.taught_bank import TaughtRows, write_rows
 from .candidates import judge_offers
-from .lesson_log import Entry, Offered
+from .lesson_log import LogEntry, Offered
 from .options import TeachOptions, TeachResult, limits_of, now
 from .regression_check import check_examples
-from .taught_bundle import Images, Picture, Variant, class_of, passes_up_to, read_pictures
+from .taught_bundle import Images, LessonImage, Variant, class_of, passes_up_to, read_pictures
 
 
 def teach(
@@ -74,7 +74,7 @@ class _Lesson:
     def __init__(
         self,
         bundle: Bundle,
-        log: tuple[Entry, ...],
+        log: tuple[LogEntry, ...],
         variants: Mapping[Precision, Variant],
         options: TeachOptions,
         progress: Progress,
@@ -82,7 +82,7 @@ class _Lesson:
         self._bundle, self._log, self._variants = bundle, log, variants
         self._options, self._progress = options, progress
 
-    def give(self, offered: Sequence[Offered], pictures: Sequence[Picture]) -> TeachResult:
+    def give(self, offered: Sequence[Offered], pictures: Sequence[LessonImage]) -> TeachResult:
         own = self._variants[self._bundle.manifest.precision]
         images = Images(pictures)
         names = _names(len(self._log), [one.name for one in pictures])
@@ -101,7 +101,7 @@ class _Lesson:
             before_rows, after_rows = (set(read_ranges(state.taught)) for state in (own.state, after.state))
             added, pruned = len(after_rows - before_rows), len(before_rows - after_rows)
             notes = (*_limits_of_growth(told, passes_up_to(after.manifest.threshold), pruned), *after.notes)
-            entry = Entry(
+            entry = LogEntry(
                 number=0,
                 kind="lesson",
                 who=self._options.who,

@@ -72,7 +72,7 @@ class BankState(msgspec.Struct, frozen=True, kw_only=True):
     review: float | None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the log.
 
     Attributes:
@@ -109,7 +109,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
-def read_log(bundle: Bundle) -> tuple[Entry, ...]:
+def read_log(bundle: Bundle) -> tuple[LogEntry, ...]:
     """Read a bundle's log; empty if nothing was ever taught.
 
     Raises:
@@ -118,10 +118,10 @@ def read_log(bundle: Bundle) -> tuple[Entry, ...]:
     if not bundle.has(LOG_FILE):
         return ()
     path = bundle.file(LOG_FILE)
-    entries: list[Entry] = []
+    entries: list[LogEntry] = []
     for number, line in enumerate(path.read_bytes().splitlines()):
         try:
-            entry = msgspec.json.decode(line, type=Entry)
+            entry = msgspec.json.decode(line, type=LogEntry)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise _broken(path, number, str(error)) from error
         previous = entries[-1].digest if entries else _START
@@ -131,14 +131,14 @@ def read_log(bundle: Bundle) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def chained(log: tuple[Entry, ...], entry: Entry) -> tuple[Entry, ...]:
+def chained(log: tuple[LogEntry, ...], entry: LogEntry) -> tuple[LogEntry, ...]:
     """The log with an entry more, which gets its number and its place in the chain."""
     previous = log[-1].digest if log else _START
     placed = msgspec.structs.replace(entry, number=len(log), previous=previous, digest="")
     return (*log, msgspec.structs.replace(placed, digest=_digest(placed)))
 
 
-def write_log(staging: Path, log: tuple[Entry, ...]) -> None:
+def write_log(staging: Path, log: tuple[LogEntry, ...]) -> None:
     """Write the log into a directory, in place of one that may be there."""
     path = staging / LOG_FILE
     path.parent.mkdir(exist_ok=True)
@@ -146,7 +146,7 @@ def write_log(staging: Path, log: tuple[Entry, ...]) -> None:
     path.write_bytes(b"".join(msgspec.json.encode(entry) + b"\n" for entry in log))
 
 
-def find_entry(log: tuple[Entry, ...], number: int) -> Entry:
+def find_entry(log: tuple[LogEntry, ...], number: int) -> LogEntry:
     """An entry by its number.
 
     Raises:
@@ -158,7 +158,7 @@ def find_entry(log: tuple[Entry, ...], number: int) -> Entry:
     raise OptionError(f"There is no lesson {number}; {known}.", "See them with: pcedge teach --history")
 
 
-def _digest(entry: Entry) -> str:
+def _digest(entry: LogEntry) -> str:
     return sha256(msgspec.json.encode(msgspec.structs.replace(entry, digest=""))).hexdigest()
 
 

@@ -8,7 +8,7 @@ from pcedge.bundles.manifest import Precision
 from .bank.bank_state import restore_bank
 from .bank.rewriting import begin_log, finish, keep_usage, result_of, rewrite
 from .bank.row_ranges import read_ranges
-from .lesson_log import BankState, Entry, find_entry
+from .lesson_log import BankState, LogEntry, find_entry
 from .options import TeachOptions, TeachResult, now
 from .taught_bundle import class_of
 
@@ -43,7 +43,7 @@ def rollback(bundle: Bundle, to: int, options: TeachOptions | None = None) -> Te
                     )
             after = work.changed[bundle.manifest.precision]
             then, current = (set(read_ranges(state.taught)) for state in (after.state, own.state))
-            entry = Entry(
+            entry = LogEntry(
                 number=0,
                 kind="rollback",
                 who=chosen.who,
@@ -60,7 +60,7 @@ def rollback(bundle: Bundle, to: int, options: TeachOptions | None = None) -> Te
     return result_of(bundle, result, work, msgspec.structs.replace(entry, number=work.entry))
 
 
-def _state_at(log: tuple[Entry, ...], to: int, precision: Precision) -> tuple[int, BankState] | None:
+def _state_at(log: tuple[LogEntry, ...], to: int, precision: Precision) -> tuple[int, BankState] | None:
     """A bank's state after an entry, and the entry that it is kept under; the first one of a later bank.
 
     None for one that was never taught: it stays as it is.

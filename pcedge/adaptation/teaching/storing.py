@@ -8,9 +8,9 @@ from pcedge.errors import ImageError
 
 from .bank.rewriting import begin_log, finish, rewrite
 from .examples import ExampleKind, add_examples, read_examples
-from .lesson_log import Entry, Offered
+from .lesson_log import LogEntry, Offered
 from .options import TeachOptions, TeachResult, limits_of, now
-from .taught_bundle import Images, Picture, class_of, read_pictures
+from .taught_bundle import Images, LessonImage, class_of, read_pictures
 
 
 def store_examples(
@@ -61,7 +61,7 @@ def store_examples(
                     )
                     for one, shown in zip(pictures, seen, strict=True)
                 ]
-            entry = Entry(
+            entry = LogEntry(
                 number=0,
                 kind="examples",
                 who=chosen.who,
@@ -75,7 +75,7 @@ def store_examples(
     return TeachResult(result, work.entry, tuple(told), 0, 0, len(own.bank), limits, limits)
 
 
-def _check(pictures: Sequence[Picture]) -> None:
+def _check(pictures: Sequence[LessonImage]) -> None:
     for one in pictures:
         if one.problem:
             raise ImageError(

@@ -22,14 +22,14 @@ from pcedge.inspection.exported_network import exported_network
 from pcedge.inspection.patchcore_detector import Inspector
 
 from .bank.bank_state import current_state
-from .consensus import Seen
-from .lesson_log import BankState, Entry, read_log
+from .consensus import StrangePatches
+from .lesson_log import BankState, LogEntry, read_log
 from .options import TeachOptions
 from .teacher_lock import only_teacher
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class LessonImage:
     """A picture that was offered; read whenever it is needed, since many large ones fill a device's memory.
 
     Attributes:
@@ -66,7 +66,7 @@ class Picture:
 class Images(Sequence[NDArray[np.uint8]]):
     """What pictures show, each read when it is asked for."""
 
-    def __init__(self, pictures: Sequence[Picture]) -> None:
+    def __init__(self, pictures: Sequence[LessonImage]) -> None:
         self._pictures = pictures
 
     def __len__(self) -> int:
@@ -80,24 +80,24 @@ class Images(Sequence[NDArray[np.uint8]]):
 
     def __getitem__(self, number: int | slice) -> "NDArray[np.uint8] | Images":
         found = self._pictures[number]
-        return found.read() if isinstance(found, Picture) else Images(found)
+        return found.read() if isinstance(found, LessonImage) else Images(found)
 
 
-def read_pictures(bundle: Bundle, paths: Sequence[Path]) -> list[Picture]:
+def read_pictures(bundle: Bundle, paths: Sequence[Path]) -> list[LessonImage]:
     """Look at pictures, each once, and ask the frame gate whether they are fit to be judged."""
     gate = FrameGate(gate_limits(bundle), frozen_after=0)
-    found: dict[str, Picture] = {}
+    found: dict[str, LessonImage] = {}
     for path in paths:
         try:
             digest = sha256(path.read_bytes()).hexdigest()
             image = read_image(path)
         except (OSError, ImageError) as error:
             what = error.what if isinstance(error, ImageError) else f"{error.strerror or error}"
-            found[str(path)] = Picture(path, "", f"it cannot be read: {what}")
+            found[str(path)] = LessonImage(path, "", f"it cannot be read: {what}")
             continue
         problem = gate.check(image)
         reason = f"the frame gate turns it away: {problem}" if problem else ""
-        found.setdefault(digest, Picture(path, digest, reason, content_digest(path)))
+        found.setdefault(digest, LessonImage(path, digest, reason, content_digest(path)))
     return list(found.values())
 
 
@@ -111,7 +111,7 @@ class Variant:
         device: Where the network runs.
     """
 
-    def __init__(self, bundle: Bundle, folder: Path, log: tuple[Entry, ...], device: str) -> None:
+    def __init__(self, bundle: Bundle, folder: Path, log: tuple[LogEntry, ...], device: str) -> None:
         self.bundle = bundle
         self.folder = folder
         self.state: BankState = current_state(bundle, log)
@@ -132,13 +132,13 @@ class Variant:
             (found[number],) = self.network.runtime.infer(prepare(picture)[np.newaxis])
         return found
 
-    def look(self, embeddings: NDArray[np.float32], bank: Bank | None = None) -> list[Seen]:
+    def look(self, embeddings: NDArray[np.float32], bank: Bank | None = None) -> list[StrangePatches]:
         """What the inspector makes of embeddings, with this bank or another in its place."""
         inspector = Inspector.of(self.bundle.manifest, self.network.runtime, bank or self.bank)
         nothing = np.empty(0, np.float32)
         stages = [inspector.stages_from(nothing, one) for one in embeddings]
         return [
-            Seen(one, found.squared_distances, found.score)
+            StrangePatches(one, found.squared_distances, found.score)
             for one, found in zip(embeddings, stages, strict=True)
         ]
 
@@ -151,7 +151,7 @@ def passes_up_to(limits: ThresholdInfo) -> float:
 @contextmanager
 def class_of(
     bundle: Bundle, options: TeachOptions
-) -> Iterator[tuple[Bundle, tuple[Entry, ...], Mapping[Precision, "Variant"]]]:
+) -> Iterator[tuple[Bundle, tuple[LogEntry, ...], Mapping[Precision, "Variant"]]]:
     """The bundle as it is now, its log and its banks, for one teacher alone while the block lasts.
 
     Raises:
@@ -165,7 +165,7 @@ def class_of(
 
 
 def open_variants(
-    bundle: Bundle, log: tuple[Entry, ...], device: str, stack: ExitStack
+    bundle: Bundle, log: tuple[LogEntry, ...], device: str, stack: ExitStack
 ) -> Mapping[Precision, Variant]:
     """Open all banks of a bundle, its own first.
 

@@ -1,6 +1,6 @@
 """Doctor: looks at a machine and says what would keep an inspection from running well, and what to do."""
 
 from .checks import check_machine
-from .finding import Finding, State
+from .finding import CheckResult, CheckState
 
-__all__ = ["Finding", "State", "check_machine"]
+__all__ = ["CheckResult", "CheckState", "check_machine"]

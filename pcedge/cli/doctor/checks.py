@@ -7,14 +7,14 @@ from pcedge.core.defaults import DEFAULT_MODELS, default_cache_directory
 from pcedge.errors import PcedgeError
 
 from . import devices, engines, host, installed, models
-from .finding import Finding, fail
+from .finding import CheckResult, fail
 
-Check = Callable[[], list[Finding]]
+Check = Callable[[], list[CheckResult]]
 
 
 def check_machine(
     output: Path = Path("inspections"), model: str | None = None, models_dir: Path = DEFAULT_MODELS
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Look at this machine; findings come as they are made.
 
     Args:
@@ -41,7 +41,7 @@ def check_machine(
         yield from _safely(check)
 
 
-def _safely(check: Check) -> list[Finding]:
+def _safely(check: Check) -> list[CheckResult]:
     """A check that fails itself is a finding too, and the others go on."""
     try:
         return check()

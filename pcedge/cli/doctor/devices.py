@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from .finding import Finding, ok, warn
+from .finding import CheckResult, ok, warn
 
 DEVICES = Path("/dev")
 DRIVERS = Path("/sys/class/video4linux")
 
 
-def check_cameras(devices: Path = DEVICES, drivers: Path = DRIVERS) -> list[Finding]:
+def check_cameras(devices: Path = DEVICES, drivers: Path = DRIVERS) -> list[CheckResult]:
     """Look at every /dev/video*.
 
     Args:
@@ -22,7 +22,7 @@ def check_cameras(devices: Path = DEVICES, drivers: Path = DRIVERS) -> list[Find
     return [_check_camera(path, drivers) for path in cameras]
 
 
-def _check_camera(path: Path, drivers: Path) -> Finding:
+def _check_camera(path: Path, drivers: Path) -> CheckResult:
     name = _name(drivers / path.name / "name")
     shown = f"{path} ({name})" if name else str(path)
     if os.access(path, os.R_OK | os.W_OK):

@@ -7,7 +7,7 @@ import numpy as np
 
 from pcedge.export import gpu_name
 
-from .finding import Finding, fail, ok, warn
+from .finding import CheckResult, fail, ok, warn
 
 # An ONNX file (opset 17) of one node: y = x + x, float32 [2].
 _DOUBLE = b64decode(
@@ -16,7 +16,7 @@ _DOUBLE = b64decode(
 _GPU_BUILD = "pip uninstall onnxruntime onnxruntime-gpu; pip install 'pcedge[gpu]'"
 
 
-def check_onnx_runtime(gpu: str | None) -> list[Finding]:
+def check_onnx_runtime(gpu: str | None) -> list[CheckResult]:
     """Run a tiny network on every device that this build of ONNX Runtime offers.
 
     Args:
@@ -37,7 +37,7 @@ def check_onnx_runtime(gpu: str | None) -> list[Finding]:
     return found
 
 
-def check_tensorrt(gpu: str | None) -> Finding:
+def check_tensorrt(gpu: str | None) -> CheckResult:
     """Whether TensorRT, if it is installed, can build something."""
     spec = find_spec("tensorrt")
     if spec is None or spec.origin is None:  # a folder of that name is not the library
@@ -55,7 +55,7 @@ def check_tensorrt(gpu: str | None) -> Finding:
     return ok("TensorRT", f"{tensorrt.__version__} works")
 
 
-def check_torch() -> Finding:
+def check_torch() -> CheckResult:
     """Whether PyTorch, which only fit and export need, computes."""
     if find_spec("torch") is None:
         return ok("PyTorch", "not installed; only fit and export need it")
@@ -76,7 +76,7 @@ def find_gpu() -> str | None:
     return gpu_name()
 
 
-def _run_onnx(provider: str, subject: str) -> Finding:
+def _run_onnx(provider: str, subject: str) -> CheckResult:
     import onnxruntime
 
     try:

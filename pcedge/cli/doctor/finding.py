@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class State(str, Enum):
+class CheckState(str, Enum):
     """How good it is; the order is from good to bad."""
 
     OK = "OK"
@@ -13,7 +13,7 @@ class State(str, Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at.
 
     Attributes:
@@ -24,21 +24,21 @@ class Finding:
     """
 
     subject: str
-    state: State
+    state: CheckState
     what: str
     advice: str = ""
 
 
-def ok(subject: str, what: str) -> Finding:
+def ok(subject: str, what: str) -> CheckResult:
     """All is well."""
-    return Finding(subject, State.OK, what)
+    return CheckResult(subject, CheckState.OK, what)
 
 
-def warn(subject: str, what: str, advice: str) -> Finding:
+def warn(subject: str, what: str, advice: str) -> CheckResult:
     """It may do harm."""
-    return Finding(subject, State.WARN, what, advice)
+    return CheckResult(subject, CheckState.WARN, what, advice)
 
 
-def fail(subject: str, what: str, advice: str) -> Finding:
+def fail(subject: str, what: str, advice: str) -> CheckResult:
     """It keeps something from working."""
-    return Finding(subject, State.FAIL, what, advice)
+    return CheckResult(subject, CheckState.FAIL, what, advice)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pcedge.core.machine import describe_machine, power_mode
 
-from .finding import Finding, State, fail, ok, warn
+from .finding import CheckResult, CheckState, fail, ok, warn
 
 _LITTLE_GB, _TOO_LITTLE_GB = 5.0, 1.0
 _TIMEX_BYTES = 512  # more than any system's struct timex
@@ -18,7 +18,7 @@ _FAST_GOVERNORS = {"performance", "schedutil", "ondemand", "interactive", "users
 MEMORY = Path("/proc/meminfo")
 
 
-def check_disk(folder: Path, subject: str, *, little_gb: float = _LITTLE_GB) -> Finding:
+def check_disk(folder: Path, subject: str, *, little_gb: float = _LITTLE_GB) -> CheckResult:
     """Whether a folder, or the one above that is there, can be written to and has room."""
     there = folder.absolute()
     while not there.exists() and there != there.parent:
@@ -42,7 +42,7 @@ def check_disk(folder: Path, subject: str, *, little_gb: float = _LITTLE_GB) -> 
     return ok(subject, shown)
 
 
-def check_clock(synchronised: bool | None) -> Finding:
+def check_clock(synchronised: bool | None) -> CheckResult:
     """Whether times in events can be trusted.
 
     Args:
@@ -65,7 +65,7 @@ def clock_synchronised() -> bool | None:
     return None if state < 0 else bool(state != _NOT_SYNCHRONISED)
 
 
-def check_power(mode: str | None) -> Finding:
+def check_power(mode: str | None) -> CheckResult:
     """Whether the machine is held back.
 
     Args:
@@ -82,7 +82,7 @@ def check_power(mode: str | None) -> Finding:
     return warn("Power", f"power mode {mode}, which is not the fastest", advice)
 
 
-def check_memory(memory: Path = MEMORY) -> Finding:
+def check_memory(memory: Path = MEMORY) -> CheckResult:
     """Whether there is memory left to work with."""
     try:
         lines = dict(line.split(":", 1) for line in memory.read_text(encoding="utf-8").splitlines())
@@ -94,20 +94,20 @@ def check_memory(memory: Path = MEMORY) -> Finding:
     return ok("Memory", f"{free_gb:.1f} GB available")
 
 
-def check_processor() -> Finding:
+def check_processor() -> CheckResult:
     """What computes here."""
     machine = describe_machine()
     parts = [machine.board, machine.processor, f"{machine.cores} cores", machine.gpu or "no NVIDIA GPU"]
     return ok("Machine", f"{machine.system}: {', '.join(part for part in parts if part)}")
 
 
-def check_user(user: int | None = None) -> Finding:
+def check_user(user: int | None = None) -> CheckResult:
     """Whether it runs as somebody who can do less harm than root."""
     user = os.geteuid() if user is None else user
     if user == 0:
-        return Finding(
+        return CheckResult(
             "User",
-            State.OK,
+            CheckState.OK,
             "root",
             "A service had better have a user of its own: pcedge service line.toml --user NAME",
         )

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distributions, requires, version
 
-from .finding import Finding, fail, ok, warn
+from .finding import CheckResult, fail, ok, warn
 
 # Packages that install the same module: the last one installed wins, or neither works.
 _RIVALS = {
@@ -28,7 +28,7 @@ def installed_versions() -> dict[str, str]:
     }
 
 
-def check_python(python: tuple[int, int] = sys.version_info[:2]) -> Finding:
+def check_python(python: tuple[int, int] = sys.version_info[:2]) -> CheckResult:
     """Whether this Python is one that pcedge is made for."""
     shown = ".".join(map(str, python))
     if _PYTHON[0] <= python < _PYTHON[1]:
@@ -36,7 +36,7 @@ def check_python(python: tuple[int, int] = sys.version_info[:2]) -> Finding:
     return fail("Python", f"{shown} is not supported", "Use Python 3.10 to 3.13.")
 
 
-def check_rivals(versions: Mapping[str, str]) -> list[Finding]:
+def check_rivals(versions: Mapping[str, str]) -> list[CheckResult]:
     """Whether packages that install the same module meet in this environment."""
     found = []
     for subject, rivals in _RIVALS.items():
@@ -57,7 +57,7 @@ def check_rivals(versions: Mapping[str, str]) -> list[Finding]:
     return found
 
 
-def check_extras(versions: Mapping[str, str]) -> Finding:
+def check_extras(versions: Mapping[str, str]) -> CheckResult:
     """Which extras are there in full; none of them is needed by everybody."""
     complete = [extra for extra in _EXTRAS if _needed_by(extra) and _needed_by(extra) <= set(versions)]
     missing = [extra for extra in _EXTRAS if extra not in complete]

@@ -9,10 +9,10 @@ from pcedge.inspection.verification.certificate import valid_certificate
 from pcedge.methods import BaselineBundle, choose_baseline_runtime
 from pcedge.methods.any_bundle import find_any_bundle
 
-from .finding import Finding, fail, ok, warn
+from .finding import CheckResult, fail, ok, warn
 
 
-def check_bundle(model: str | None, models: Path) -> list[Finding]:
+def check_bundle(model: str | None, models: Path) -> list[CheckResult]:
     """Check every file of a bundle, and its certificate.
 
     Args:
@@ -34,7 +34,7 @@ def check_bundle(model: str | None, models: Path) -> list[Finding]:
     return [ok("Bundle", whole), proof]
 
 
-def _prove(bundle: BaselineBundle) -> Finding:
+def _prove(bundle: BaselineBundle) -> CheckResult:
     """A baseline has no certificate: it is proved at every start, and here."""
     try:
         chosen = choose_baseline_runtime(bundle)
@@ -43,7 +43,7 @@ def _prove(bundle: BaselineBundle) -> Finding:
     return ok("Certificate", f"{bundle.manifest.method} was proved just now: {chosen}")
 
 
-def _check_certificate(bundle: Bundle) -> Finding:
+def _check_certificate(bundle: Bundle) -> CheckResult:
     try:
         possible = candidates(bundle)
     except PcedgeError as error:

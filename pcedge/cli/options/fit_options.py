@@ -96,7 +96,7 @@ ReviewRate = Annotated[
         show_default=False,
     ),
 ]
-Calibration = Annotated[
+CalibrationKind = Annotated[
     str,
     typer.Option(
         help="How good images are held out to find thresholds. folds: each is scored against a bank made "
@@ -168,10 +168,10 @@ def fit_options(recipe: Recipe) -> "FitOptions":
     from pcedge.bundles.manifest import EmbeddingKind
     from pcedge.fitting.options import FitOptions
     from pcedge.fitting.presets import find_preset
-    from pcedge.thresholds.folds import Calibration
+    from pcedge.thresholds.folds import CalibrationKind
 
     preset = find_preset(recipe.preset)
-    if recipe.calibration not in get_args(Calibration):
+    if recipe.calibration not in get_args(CalibrationKind):
         raise OptionError(
             f"There is no calibration {recipe.calibration!r}.", "Choose --calibration folds or split."
         )

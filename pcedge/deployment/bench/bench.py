@@ -24,7 +24,7 @@ from pcedge.inspection.runtimes import Candidate, RuntimeKind, candidates, open_
 from pcedge.inspection.verification.golden import read_golden
 from pcedge.inspection.verification.parity import measure_parity
 
-from .result import FRAME, STAGES, Measured, Timing
+from .result import FRAME, STAGES, BenchMeasurement, Timing
 
 _WARM_UP = 5
 _PICTURES = 64
@@ -32,7 +32,7 @@ _PICTURES = 64
 
 def measure(
     bundle: Bundle, candidate: Candidate, dataset: Path | None, frames: int, progress: Progress = silent
-) -> Measured:
+) -> BenchMeasurement:
     """Measure one runtime in this process.
 
     Args:
@@ -54,7 +54,7 @@ def measure(
     ) as inspector:
         seconds = _time(inspector, pictures, frames, progress)
         evaluation = None if images is None else evaluate(images, inspector, progress, leaks="ignore")
-        return Measured(
+        return BenchMeasurement(
             runtime=candidate.runtime,
             device=candidate.device,
             precision=candidate.precision,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pcedge.errors import MissingExtraError, OptionError, OutputError
 
-from .result import FRAME, STAGES, Bench, Measured
+from .result import FRAME, STAGES, Bench, BenchMeasurement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def bench_figure(bench: Bench) -> "Figure":
     return figure
 
 
-def _draw_point(axes: "Axes", measured: Measured) -> None:
+def _draw_point(axes: "Axes", measured: BenchMeasurement) -> None:
     """A point at the median, and from it a line to the time that 95 % of the frames keep to."""
     if measured.image_auroc is None:
         return
@@ -74,7 +74,7 @@ def _draw_point(axes: "Axes", measured: Measured) -> None:
     axes.plot([frame.p50, frame.p95], [measured.image_auroc] * 2, color=points[0].get_color(), alpha=0.5)
 
 
-def _draw_bars(axes: "Axes", measured: Sequence[Measured]) -> None:
+def _draw_bars(axes: "Axes", measured: Sequence[BenchMeasurement]) -> None:
     """Without labelled images: where the time of a frame goes."""
     names = [_label(one) for one in measured]
     start = [0.0] * len(names)
@@ -85,5 +85,5 @@ def _draw_bars(axes: "Axes", measured: Sequence[Measured]) -> None:
     axes.invert_yaxis()
 
 
-def _label(measured: Measured) -> str:
+def _label(measured: BenchMeasurement) -> str:
     return f"{measured.called} {measured.precision}"

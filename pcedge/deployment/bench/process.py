@@ -10,14 +10,14 @@ from pcedge.errors import PcedgeError, RuntimeUnavailableError
 from pcedge.inspection.runtimes import Candidate
 
 from .bench import measure
-from .result import Measured
+from .result import BenchMeasurement
 
 _STOP_S = 5.0
 
 
 def measure_apart(
     bundle: Bundle, candidate: Candidate, dataset: Path | None, frames: int, progress: Progress = silent
-) -> Measured:
+) -> BenchMeasurement:
     """Measure one runtime in a new process; see :func:`pcedge.deployment.bench.bench.measure`.
 
     Raises:
@@ -45,10 +45,10 @@ def measure_apart(
         process.kill()
 
 
-def _result(here: Connection, progress: Progress) -> Measured:
+def _result(here: Connection, progress: Progress) -> BenchMeasurement:
     while True:
         match here.recv():
-            case Measured() as measured:
+            case BenchMeasurement() as measured:
                 return measured
             case ("error", str() as what, str() as hint):
                 raise PcedgeError(what, hint)

@@ -31,7 +31,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         return cls(p50=float(p50), p95=float(p95), p99=float(p99))
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class BenchMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of one runtime in one precision.
 
     Attributes:
@@ -98,12 +98,16 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     power_mode: str | None
     load: float
     versions: dict[str, str]
-    measured: tuple[Measured, ...]
+    measured: tuple[BenchMeasurement, ...]
     skipped: dict[str, str]
 
 
 def describe_bench(
-    bundle: Bundle, dataset: Path | None, load: float, measured: Sequence[Measured], skipped: dict[str, str]
+    bundle: Bundle,
+    dataset: Path | None,
+    load: float,
+    measured: Sequence[BenchMeasurement],
+    skipped: dict[str, str],
 ) -> Bench:
     """Put measurements together with what they were made on."""
     return Bench(

@@ -14,7 +14,7 @@ from pcedge.bundles.manifest import Manifest, Precision, PrecisionInfo
 from pcedge.bundles.nominal_images import NOMINAL_FILE
 from pcedge.core.files import link_or_copy
 from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import Dataset, open_dataset, read_content, training_images
 from pcedge.errors import DatasetError, ExportError, ImageError, MissingExtraError, OptionError
 from pcedge.evaluation.evaluate import Evaluation, evaluate
@@ -123,7 +123,7 @@ def _add(
             check_operators(folder / EMBEDDER_FILE)
         network = in_precision(bundle, folder / EMBEDDER_FILE, precision, kind)
         options = _options(bundle.manifest)
-        built = build(folder, bundle.manifest.name, dataset, network, options, Stopwatch(), progress)
+        built = build(folder, bundle.manifest.name, dataset, network, options, StageTimer(), progress)
         measured = {name: info for name, info in bundle.manifest.precisions.items() if name != precision}
         if own is not None:
             variant = Bundle(folder, built.manifest)

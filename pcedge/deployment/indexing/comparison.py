@@ -91,7 +91,7 @@ class Frames:
 
 
 @dataclass
-class _Tally:
+class _RecallCount:
     """What one way to search has shown so far."""
 
     seconds: list[float] = field(default_factory=list)
@@ -166,7 +166,7 @@ def compare_indexes(
     Raises:
         DatasetError: There is no frame to search for.
     """
-    tallies = [_Tally() for _ in built]
+    tallies = [_RecallCount() for _ in built]
     defects: list[bool | None] = []
     for done, (defect, embeddings) in enumerate(frames.embeddings, 1):
         if not np.isfinite(embeddings).all():
@@ -189,7 +189,7 @@ def compare_indexes(
     ]
 
 
-def _search(one: BuiltIndex, embeddings: NDArray[np.float32], tally: _Tally) -> NDArray[np.float32]:
+def _search(one: BuiltIndex, embeddings: NDArray[np.float32], tally: _RecallCount) -> NDArray[np.float32]:
     """Search once, and note how long it took, the score, and what is proved."""
     approximate = one.bank.approximate
     began = time.perf_counter()
@@ -205,8 +205,8 @@ def _search(one: BuiltIndex, embeddings: NDArray[np.float32], tally: _Tally) -> 
 
 def _report(
     one: BuiltIndex,
-    tally: _Tally,
-    exact: _Tally,
+    tally: _RecallCount,
+    exact: _RecallCount,
     defects: list[bool | None],
     source: str,
     bundle: Bundle,

@@ -22,7 +22,7 @@ METRICS = {
 }
 
 
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedMetric(msgspec.Struct, frozen=True, kw_only=True):
     """A number from 0 to 1, or why there is none.
 
     Attributes:
@@ -158,14 +158,14 @@ class RuntimeResult(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
     description: str = ""
     skipped: str = ""
-    metrics: dict[str, Metric] = msgspec.field(default_factory=dict)
+    metrics: dict[str, RecordedMetric] = msgspec.field(default_factory=dict)
     frame_ms: float | None = None
     frame_ms_p95: float | None = None
     largest_difference: float | None = None
     flips: int = 0
 
 
-class Picture(msgspec.Struct, frozen=True, kw_only=True):
+class RunImage(msgspec.Struct, frozen=True, kw_only=True):
     """A test image worth looking at; files are paths in the run's directory.
 
     Attributes:
@@ -248,7 +248,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     data: DataFacts
     settings: Settings
     threshold: ThresholdFacts | None
-    metrics: dict[str, Metric]
+    metrics: dict[str, RecordedMetric]
     runtimes: tuple[RuntimeResult, ...]
     seconds: dict[str, float]
     bank_bytes: int
@@ -256,7 +256,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     images: tuple[ImageRow, ...]
     skipped: dict[str, str]
     unusable_masks: dict[str, str]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[RunImage, ...]
     machine: Machine
     libraries: dict[str, str]
 

@@ -12,14 +12,14 @@ from pcedge.fitting.build_bundle import embed_with, open_cache
 from pcedge.fitting.features import BATCH
 from pcedge.fitting.fit_in_memory import check_enough, without_words
 from pcedge.methods.base import FitTask
-from pcedge.networks.embedding_network import Network
+from pcedge.networks.embedding_network import EmbeddingNetwork
 
 # Images whose features are in memory at once; full batches.
 _CHUNK = 4 * BATCH
 
 
 @dataclass(frozen=True)
-class Seen:
+class EmbeddedImages:
     """Which images the network has seen.
 
     Attributes:
@@ -36,8 +36,8 @@ class Seen:
 
 
 def embed_in_chunks(
-    task: FitTask, network: Network, take: Callable[[NDArray[np.float32]], None], progress: Progress
-) -> Seen:
+    task: FitTask, network: EmbeddingNetwork, take: Callable[[NDArray[np.float32]], None], progress: Progress
+) -> EmbeddedImages:
     """Embed the images that can be used, and hand their features over chunk by chunk.
 
     Args:
@@ -67,4 +67,4 @@ def embed_in_chunks(
         cached += features.cached
     check_enough(len(used), len(task.paths), task.at_least, skipped)
     task.options.rates.check(len(used), called="good images" + without_words(skipped))
-    return Seen(tuple(used), skipped, cached, cache.problem)
+    return EmbeddedImages(tuple(used), skipped, cached, cache.problem)

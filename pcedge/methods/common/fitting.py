@@ -14,7 +14,7 @@ from pcedge.bundles.gate_files import learn_gate
 from pcedge.bundles.manifest import SCHEMA_VERSION, MapInfo
 from pcedge.core.progress import Progress, silent
 from pcedge.core.scoring import SIGMA
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import Dataset, open_dataset, training_images
 from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
 from pcedge.fitting.build_bundle import MIN_IMAGES
@@ -85,7 +85,7 @@ def fit_baseline(
     paths = training_images(dataset, at_least=MIN_IMAGES)
     options.rates.check(len(paths))
     name = check_name(options.name or dataset.name)
-    watch = Stopwatch()
+    watch = StageTimer()
     with watch.stage("load"):
         try:
             fitter = chosen.prepare(options, parsed, progress)

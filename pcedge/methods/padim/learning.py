@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import OptionError
 from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
 from pcedge.methods.base import FitTask
 from pcedge.methods.common.bundle import BaselineBundle
-from pcedge.methods.common.embedding_images import Seen, embed_in_chunks
+from pcedge.methods.common.embedding_images import EmbeddedImages, embed_in_chunks
 from pcedge.methods.common.row_file import RowFile
-from pcedge.networks.embedding_network import Network
+from pcedge.networks.embedding_network import EmbeddingNetwork
 from pcedge.thresholds.cross_validation import FOLDS, split_into_folds
 
 from .gaussians import blocks, gaussians_of
@@ -38,7 +38,7 @@ class Fitted:
         folds: How many folds there were.
     """
 
-    seen: Seen
+    seen: EmbeddedImages
     scores: NDArray[np.float32]
     folds: int
 
@@ -64,10 +64,10 @@ def check_memory(positions: int, dims: int, memory_gb: float | None) -> None:
 
 def learn_gaussians(
     task: FitTask,
-    network: Network,
+    network: EmbeddingNetwork,
     chosen: NDArray[np.int64],
     staging: Path,
-    watch: Stopwatch,
+    watch: StageTimer,
     progress: Progress,
 ) -> Fitted:
     """Learn the Gaussians and write them into a directory.

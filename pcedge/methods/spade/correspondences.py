@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pcedge.banks import usable_cores
 
-from .layout import Layout
+from .layout import FeatureLayout
 
 # Coarse cells of the query that a thread takes at a time.
 _CHUNK = 49
@@ -29,7 +29,7 @@ class Correspondences:
         layout: Of the features.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: FeatureLayout) -> None:
         self._layout = layout
         # With a single layer every pixel is a cell of its own.
         pixels = layout.layers[0][1] * layout.layers[0][2]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .correspondences import Correspondences
-from .layout import Layout
+from .layout import FeatureLayout
 
 # In a bundle: the features of the normal pictures.
 FEATURES_FILE = "features.npy"
@@ -25,7 +25,7 @@ class Gallery:
         descriptors: float32 [pictures, layout.descriptor].
     """
 
-    def __init__(self, path: Path, layout: Layout, neighbours: int) -> None:
+    def __init__(self, path: Path, layout: FeatureLayout, neighbours: int) -> None:
         self._rows = np.load(path, mmap_mode="r", allow_pickle=False)
         self._layout = layout
         self._neighbours = neighbours

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Layout:
+class FeatureLayout:
     """The parts of a row.
 
     Attributes:

@@ -14,7 +14,7 @@ from pcedge.fitting.options import FitOptions
 from pcedge.methods.common.bundle import BaselineBundle
 
 from .gallery import FEATURES_FILE, Gallery
-from .layout import Layout
+from .layout import FeatureLayout
 
 if TYPE_CHECKING:
     from .networks.fitter import SpadeFitter
@@ -63,7 +63,7 @@ class Spade:
     def scorer(self, bundle: BaselineBundle) -> "_Compared":
         """Compares features with those of the normal pictures."""
         settings = bundle.manifest.settings
-        layout = Layout(settings["descriptor"], tuple(tuple(shape) for shape in settings["pyramid"]))
+        layout = FeatureLayout(settings["descriptor"], tuple(tuple(shape) for shape in settings["pyramid"]))
         return _Compared(Gallery(bundle.file(FEATURES_FILE), layout, settings["neighbours"]))
 
 

@@ -3,7 +3,7 @@
 from .augmentation import with_local_change
 from .batches import BatchSettings
 from .distill import DistillResult, distill
-from .objective import Measurement
+from .objective import HeldOutAgreement
 from .options import DistillOptions
 from .procedural.scenes import render
 
@@ -11,7 +11,7 @@ __all__ = [
     "BatchSettings",
     "DistillOptions",
     "DistillResult",
-    "Measurement",
+    "HeldOutAgreement",
     "distill",
     "render",
     "with_local_change",

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from .augmentation import augmented, with_local_change
-from .sources import Pictures
+from .sources import ImageSource
 
 # Larger than a cut, so that cuts can move and turn.
 _PICTURE_OVER_CUT = 9 / 7
@@ -50,7 +50,7 @@ class BatchSettings:
         return round(self.size * _PICTURE_OVER_CUT)
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """What one training step gets.
 
     Attributes:
@@ -63,7 +63,7 @@ class Batch(NamedTuple):
     unreadable: tuple[str, ...]
 
 
-class Batches(IterableDataset[Batch]):
+class Batches(IterableDataset[TrainingBatch]):
     """Batches from a step on, without end.
 
     Args:
@@ -72,19 +72,19 @@ class Batches(IterableDataset[Batch]):
         first_step: The step of the first batch.
     """
 
-    def __init__(self, pictures: Pictures, settings: BatchSettings, first_step: int = 0) -> None:
+    def __init__(self, pictures: ImageSource, settings: BatchSettings, first_step: int = 0) -> None:
         self._pictures = pictures
         self._settings = settings
         self._first_step = first_step
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         settings, step = self._settings, self._first_step
         low = step * settings.fresh
         pool = {index: self._picture(index) for index in range(low, low + settings.pool)}
         while True:
             rng = np.random.default_rng([settings.seed, _BATCH, step])
             images = torch.from_numpy(_batch(rng, pool, settings))
-            yield Batch(images, tuple(sorted(self._pictures.unreadable)))
+            yield TrainingBatch(images, tuple(sorted(self._pictures.unreadable)))
             for index in range(low, low + settings.fresh):
                 del pool[index]
                 pool[index + settings.pool] = self._picture(index + settings.pool)
@@ -95,7 +95,7 @@ class Batches(IterableDataset[Batch]):
         return self._pictures.picture(index, self._settings.picture_size)
 
 
-def stream(batches: Batches, *, worker: bool) -> Iterator[Batch]:
+def stream(batches: Batches, *, worker: bool) -> Iterator[TrainingBatch]:
     """The batches, made ahead by a process of their own if ``worker``."""
     if not worker:
         return iter(batches)
@@ -112,7 +112,7 @@ def stream(batches: Batches, *, worker: bool) -> Iterator[Batch]:
     )
 
 
-def held_out(pictures: Pictures, settings: BatchSettings, count: int) -> Tensor:
+def held_out(pictures: ImageSource, settings: BatchSettings, count: int) -> Tensor:
     """Cuts that training never sees, uint8 [count, size, size, 3]: the second half are twins of the first."""
     rng = np.random.default_rng([settings.seed, _HELD_OUT])
     half = count // 2

@@ -11,7 +11,7 @@ from pcedge.core.progress import Progress, silent
 from pcedge.errors import OptionError
 
 from .checkpoint import Checkpoint
-from .objective import Measurement
+from .objective import HeldOutAgreement
 from .options import DistillOptions
 from .training import OnMeasurement, Training
 from .weights import write_weights
@@ -39,7 +39,7 @@ class DistillResult:
     report: Path
     settings: dict[str, Any]
     parameters: int
-    last: Measurement
+    last: HeldOutAgreement
     as_written: tuple[float, float, float]
     unreadable: tuple[str, ...]
 

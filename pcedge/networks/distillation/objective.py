@@ -20,7 +20,7 @@ _pool = MeanPooling()
 
 
 @dataclass(frozen=True)
-class Measurement:
+class HeldOutAgreement:
     """How well the student imitates its teacher on held-out pictures; 0 is perfectly, 1 not at all.
 
     Attributes:
@@ -40,7 +40,7 @@ class Measurement:
     twins_unexplained: float
 
     @classmethod
-    def of(cls, values: Mapping[str, float]) -> "Measurement":
+    def of(cls, values: Mapping[str, float]) -> "HeldOutAgreement":
         """Undo ``asdict``."""
         return cls(**{**values, "step": int(values["step"])})  # type: ignore[arg-type]
 

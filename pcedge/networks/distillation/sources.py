@@ -23,7 +23,7 @@ _TRIES = 50
 _TRAINING, _HELD_OUT, _KIND = 0, 1, 2
 
 
-class Pictures(Protocol):
+class ImageSource(Protocol):
     """An endless series of pictures; the held-out one shares none with the one for training."""
 
     @property
@@ -140,11 +140,11 @@ class Mixed:
     def picture(self, index: int, size: int, *, held_out: bool = False) -> NDArray[np.uint8]:
         """The picture of a number, uint8 [size, size, 3], always the same while the files are."""
         made_up = np.random.default_rng([self.procedural.seed, _KIND, held_out, index]).random() < self.share
-        chosen: Pictures = self.procedural if made_up else self.folders
+        chosen: ImageSource = self.procedural if made_up else self.folders
         return chosen.picture(index, size, held_out=held_out)
 
 
-def open_pictures(folders: Sequence[Path], seed: int, procedural: float | None = None) -> Pictures:
+def open_pictures(folders: Sequence[Path], seed: int, procedural: float | None = None) -> ImageSource:
     """Pictures from image files below ``folders``, or procedural ones where none are named.
 
     Args:

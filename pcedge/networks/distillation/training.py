@@ -17,7 +17,7 @@ from pcedge.networks.pcedge_s import COMPACT_DIMS, CompactNet
 
 from .batches import Batches, held_out, stream
 from .checkpoint import Checkpoint
-from .objective import Measurement, Objective
+from .objective import HeldOutAgreement, Objective
 from .options import DistillOptions
 from .sources import open_pictures
 from .teacher import Teacher
@@ -26,7 +26,7 @@ _WARM_UP = 0.02
 _WEIGHT_DECAY = 1e-4
 _CHUNK = 16
 
-OnMeasurement = Callable[[Measurement], None]
+OnMeasurement = Callable[[HeldOutAgreement], None]
 
 
 class Training:
@@ -83,11 +83,11 @@ class Training:
             self.student.parameters(), lr=options.learning_rate, weight_decay=_WEIGHT_DECAY
         )
         self.step, self.seconds = 0, 0.0
-        self.history: list[Measurement] = []
+        self.history: list[HeldOutAgreement] = []
         if checkpoint is not None:
             self.optimizer.load_state_dict(checkpoint.optimizer)
             self.step, self.seconds = checkpoint.step, checkpoint.seconds
-            self.history = [Measurement.of(values) for values in checkpoint.history]
+            self.history = [HeldOutAgreement.of(values) for values in checkpoint.history]
         self.objective = Objective(self.teacher.variance, self.batches.twins)
         self.unreadable: set[str] = set()
         self.held_out = held_out(self.pictures, self.batches, options.held_out)
@@ -117,7 +117,9 @@ class Training:
             finished = self._done() >= 1
             if finished or self.step % self.options.measure_every == 0:
                 shares = self.evaluate(self.student.eval())
-                self.history.append(Measurement(self.step, self.seconds, sum(losses) / len(losses), *shares))
+                self.history.append(
+                    HeldOutAgreement(self.step, self.seconds, sum(losses) / len(losses), *shares)
+                )
                 losses.clear()
                 if on_measurement is not None:
                     on_measurement(self.history[-1])

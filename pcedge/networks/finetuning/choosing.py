@@ -10,7 +10,7 @@ _SOLVED = 0.98
 _TASKS = {"rotation": "how held-out pictures were turned", "cutmix": "which held-out places are the same"}
 
 
-class Choice:
+class EpochChoice:
     """Follows the measurements of a fine-tuning.
 
     Args:

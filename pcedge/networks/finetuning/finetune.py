@@ -14,8 +14,8 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress, silent
 from pcedge.networks.backbones import Backbone, state_digest, used_state
 
-from .choosing import Choice
-from .images import Split, load_split
+from .choosing import EpochChoice
+from .images import TuningSplit, load_split
 from .options import FinetuneOptions
 from .stages import trained_stages
 from .tuning import Tuning
@@ -87,7 +87,7 @@ def finetune(
         device=device,
         progress=progress,
     )
-    choice = Choice(options.method, tuning.chance, tuning.answers, options.patience)
+    choice = EpochChoice(options.method, tuning.chance, tuning.answers, options.patience)
     kept = tuning.state()
     for measured in tuning.epochs():
         go_on = choice.see(measured)
@@ -109,9 +109,9 @@ def finetune(
 def _record(
     backbone: Backbone,
     options: FinetuneOptions,
-    split: Split,
+    split: TuningSplit,
     tuning: Tuning,
-    choice: Choice,
+    choice: EpochChoice,
     *,
     stages: tuple[str, ...],
     seed: int,

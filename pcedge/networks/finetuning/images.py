@@ -24,7 +24,7 @@ _SPLIT = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class TuningSplit:
     """Nominal pictures at the network's input size.
 
     Attributes:
@@ -36,7 +36,7 @@ class Split:
     held_out: Pictures
 
 
-def load_split(paths: Sequence[Path], preprocessing: Preprocessing, seed: int) -> Split:
+def load_split(paths: Sequence[Path], preprocessing: Preprocessing, seed: int) -> TuningSplit:
     """Read nominal images, those that cannot be used passed over, and hold a fifth of them out.
 
     Raises:
@@ -57,7 +57,7 @@ def load_split(paths: Sequence[Path], preprocessing: Preprocessing, seed: int) -
         )
     held_out = min(round(len(pictures) * _HELD_OUT_SHARE), _MOST_HELD_OUT)
     stacked = np.stack(pictures)
-    return Split(train=stacked[held_out:], held_out=stacked[:held_out])
+    return TuningSplit(train=stacked[held_out:], held_out=stacked[:held_out])
 
 
 def network_input(pictures: Pictures, preprocessing: Preprocessing) -> NDArray[np.float32]:

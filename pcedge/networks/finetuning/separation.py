@@ -16,7 +16,7 @@ from pcedge.export import Runtime
 from pcedge.networks.distillation import with_local_change
 from pcedge.thresholds.cross_validation import score_images
 
-from .images import Pictures, Split, network_input
+from .images import Pictures, TuningSplit, network_input
 
 _BANK_PICTURES = 32
 _BANK_SHARE = 0.01
@@ -62,7 +62,7 @@ class Criterion:
     """
 
     def __init__(
-        self, split: Split, preprocessing: Preprocessing, grid_hw: tuple[int, int], seed: int
+        self, split: TuningSplit, preprocessing: Preprocessing, grid_hw: tuple[int, int], seed: int
     ) -> None:
         rng = np.random.default_rng([seed, _SEPARATION])
         self._preprocessing = preprocessing

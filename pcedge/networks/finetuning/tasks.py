@@ -16,7 +16,7 @@ _PROJECTION = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class TaskBatch:
     """What a step gets.
 
     Attributes:
@@ -40,17 +40,17 @@ class Rotation(nn.Module):
         self.head = nn.Linear(channels, 4)
 
     @staticmethod
-    def batch(rng: Rng, pictures: Pictures) -> Batch:
+    def batch(rng: Rng, pictures: Pictures) -> TaskBatch:
         """Every picture in all four turns, each in light of its own."""
         turned = [turn for picture in pictures for turn in quarter_turns(moved(rng, picture))]
-        return Batch(np.stack([varied(rng, turn) for turn in turned]))
+        return TaskBatch(np.stack([varied(rng, turn) for turn in turned]))
 
     @staticmethod
     def chance(pictures: int) -> float:
         """Accuracy of guessing."""
         return 1 / 4
 
-    def forward(self, maps: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: Tensor, batch: TaskBatch) -> tuple[Tensor, Tensor]:
         """Loss, and for each picture whether its turn was found, from maps [n, channels, h, w]."""
         logits = self.head(_standardised(maps.mean(dim=(2, 3))))
         answer = torch.arange(len(maps), device=maps.device) % 4
@@ -73,7 +73,7 @@ class CutMix(nn.Module):
         self.head = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, _PROJECTION))
 
     @staticmethod
-    def batch(rng: Rng, pictures: Pictures) -> Batch:
+    def batch(rng: Rng, pictures: Pictures) -> TaskBatch:
         """Two views of every picture, then the first of them with a piece pasted in."""
         others = np.roll(np.arange(len(pictures)), int(rng.integers(1, max(len(pictures), 2))))
         clean, otherwise = ([moved(rng, picture) for picture in pictures] for _ in range(2))
@@ -82,14 +82,14 @@ class CutMix(nn.Module):
         ]
         faulty = [picture for picture, _ in pasted]
         views = [varied(rng, picture) for picture in (*clean, *otherwise, *faulty)]
-        return Batch(np.stack(views), np.stack([place for _, place in pasted]))
+        return TaskBatch(np.stack(views), np.stack([place for _, place in pasted]))
 
     @staticmethod
     def chance(pictures: int) -> float:
         """Accuracy of guessing among all other places of a batch."""
         return 1 / (3 * pictures - 1)
 
-    def forward(self, maps: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: Tensor, batch: TaskBatch) -> tuple[Tensor, Tensor]:
         """Loss, and for each clean view whether its twin is the nearest, from maps [3n, channels, h, w]."""
         assert batch.places is not None
         count = len(batch.places)

@@ -20,11 +20,11 @@ from pcedge.networks.backbones import Backbone
 from pcedge.networks.embedder import build_embedder
 
 from .drift import compare, layer_rows, linear_cka
-from .images import Pictures, Split, network_input
+from .images import Pictures, TuningSplit, network_input
 from .options import FinetuneOptions
 from .separation import Criterion
 from .stages import tuned_parameters
-from .tasks import TASKS, Batch
+from .tasks import TASKS, TaskBatch
 
 _PICTURES_A_STEP = 16
 # An epoch takes no more pictures than these, so that one lasts seconds rather than minutes without a GPU.
@@ -62,7 +62,7 @@ class Tuning:
     def __init__(
         self,
         backbone: Backbone,
-        split: Split,
+        split: TuningSplit,
         preprocessing: Preprocessing,
         kind: EmbeddingKind,
         options: FinetuneOptions,
@@ -169,7 +169,7 @@ class Tuning:
                 losses.append(loss.detach().item())
         return float(np.mean(losses))
 
-    def _step(self, batch: Batch, learning_rate: float) -> float:
+    def _step(self, batch: TaskBatch, learning_rate: float) -> float:
         self._optimizer.param_groups[0]["lr"] = learning_rate
         self._optimizer.zero_grad(set_to_none=True)
         loss = self.task(self._maps(batch), batch)[0]
@@ -210,16 +210,16 @@ class Tuning:
             cka=min(map(linear_cka, self._first_rows, rows)),
         )
 
-    def _maps(self, batch: Batch) -> Tensor:
+    def _maps(self, batch: TaskBatch) -> Tensor:
         """The last layer's maps of a batch."""
         return torch.cat([self._network(inputs)[-1] for inputs in self._inputs(batch.pictures)])
 
-    def _batches(self, epoch: int) -> Iterator[Batch]:
+    def _batches(self, epoch: int) -> Iterator[TaskBatch]:
         order = np.random.default_rng([self._seed, _TRAIN, epoch]).permutation(len(self._split.train))
         for step, chosen in enumerate(np.array_split(order[: self._steps * _PICTURES_A_STEP], self._steps)):
             yield self._batch([self._seed, _TRAIN, epoch, step], self._split.train[chosen])
 
-    def _batch(self, seed: list[int], pictures: Pictures) -> Batch:
+    def _batch(self, seed: list[int], pictures: Pictures) -> TaskBatch:
         return TASKS[self._options.method].batch(np.random.default_rng(seed), pictures)
 
     def _held_out_inputs(self) -> Iterator[Tensor]:

@@ -1,9 +1,17 @@
 """Comparisons: several methods on the same datasets, through the same evaluation."""
 
 from .compare import CompareOptions, compare_methods
-from .entries import COMPARED, COMPARISON_CSV, COMPARISON_JSON, Comparison, Entry, NotRun, write_comparison
+from .entries import (
+    COMPARED,
+    COMPARISON_CSV,
+    COMPARISON_JSON,
+    Comparison,
+    ComparisonEntry,
+    NotRun,
+    write_comparison,
+)
 from .markdown import comparison_markdown
-from .methods import METHODS_FILE, MethodSpec, Told, choose_methods, read_methods
+from .methods import METHODS_FILE, MethodSettings, MethodSpec, choose_methods, read_methods
 from .plot import COMPARISON_PLOT, plot_comparison
 
 __all__ = [
@@ -14,10 +22,10 @@ __all__ = [
     "METHODS_FILE",
     "CompareOptions",
     "Comparison",
-    "Entry",
+    "ComparisonEntry",
+    "MethodSettings",
     "MethodSpec",
     "NotRun",
-    "Told",
     "choose_methods",
     "compare_methods",
     "comparison_markdown",

@@ -10,7 +10,7 @@ from pcedge.fitting.options import FitOptions
 from pcedge.inspection.runtimes import RuntimeKind
 from pcedge.studies.suite import Outcome, TrialOptions, run_one
 
-from .entries import Comparison, Entry, NotRun, write_comparison
+from .entries import Comparison, ComparisonEntry, NotRun, write_comparison
 from .methods import MethodSpec
 
 
@@ -58,7 +58,7 @@ def compare_methods(
         command=options.command, about={method.name: method.told.about for method in options.methods}
     )
     outcomes: list[Outcome] = []
-    entries: list[Entry] = []
+    entries: list[ComparisonEntry] = []
     not_run: list[NotRun] = []
     output.mkdir(parents=True, exist_ok=True)
     progress("compare", 0, total)
@@ -67,7 +67,7 @@ def compare_methods(
             outcome = run_one(f"{dataset}-{method.name}", folder, trial, output, progress)
             outcomes.append(outcome)
             if outcome.run:
-                entries.append(Entry.of(outcome.run))
+                entries.append(ComparisonEntry.of(outcome.run))
             else:
                 why = NotRun(dataset=dataset, method=method.name, reason=outcome.error, hint=outcome.hint)
                 not_run.append(why)

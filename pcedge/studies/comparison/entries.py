@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 
 from pcedge.core.files import replace_file
-from pcedge.evaluation.runs import Metric, Run
+from pcedge.evaluation.runs import RecordedMetric, Run
 
 COMPARISON_JSON, COMPARISON_CSV = "comparison.json", "comparison.csv"
 SCHEMA_VERSION = 1
 COMPARED = ("image_auroc", "pixel_auroc", "aupro")
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class ComparisonEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one dataset.
 
     Attributes:
@@ -34,14 +34,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     run: str
     backbone: str
-    metrics: dict[str, Metric]
+    metrics: dict[str, RecordedMetric]
     fit_s: float
     frame_ms: float | None
     runtime: str
     bytes: int
 
     @classmethod
-    def of(cls, run: Run) -> "Entry":
+    def of(cls, run: Run) -> "ComparisonEntry":
         """From a run."""
         ran = next(result for result in run.runtimes if not result.skipped)
         return cls(
@@ -92,7 +92,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int = SCHEMA_VERSION
     command: str = ""
     about: dict[str, str] = {}
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[ComparisonEntry, ...] = ()
     not_run: tuple[NotRun, ...] = ()
 
     @property
@@ -111,7 +111,7 @@ def write_comparison(directory: Path, comparison: Comparison) -> None:
     replace_file(directory / COMPARISON_CSV, _table(comparison.entries).encode())
 
 
-def _table(entries: Iterable[Entry]) -> str:
+def _table(entries: Iterable[ComparisonEntry]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     costs = ("fit_s", "frame_ms", "bytes")

@@ -7,7 +7,7 @@ from pathlib import Path
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.evaluation.runs import Run
 
-from .entries import COMPARED, Comparison, Entry
+from .entries import COMPARED, Comparison, ComparisonEntry
 
 _HEADS = ("method", "image AUROC", "pixel AUROC", "AUPRO", "fit s", "ms a frame", "MB")
 
@@ -67,13 +67,13 @@ def _prepared(stated: Preprocessing) -> str:
     return f"shorter side to {stated.image_size} px, centre {stated.crop} px"
 
 
-def _row(entry: Entry) -> list[str]:
+def _row(entry: ComparisonEntry) -> list[str]:
     frame = "" if entry.frame_ms is None else f"{entry.frame_ms:.0f}"
     metrics = [_percent(entry, name) for name in COMPARED]
     return [entry.method, *metrics, f"{entry.fit_s:.0f}", frame, f"{entry.bytes / 1e6:.1f}"]
 
 
-def _percent(entry: Entry, name: str) -> str:
+def _percent(entry: ComparisonEntry, name: str) -> str:
     found = entry.metrics.get(name)
     if found is None or found.value is None:
         return "not defined"

@@ -27,7 +27,7 @@ METHODS_FILE = Path(__file__).with_name("methods.toml")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MethodSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a file says of one method; None and empty for what the command says. See ``methods.toml``."""
 
     about: str = ""
@@ -52,7 +52,7 @@ class MethodSpec:
     """
 
     name: str
-    told: Told
+    told: MethodSettings
 
     def options(self, base: FitOptions, weights: dict[str, Path]) -> FitOptions:
         """What its fit is told.
@@ -87,7 +87,7 @@ class MethodSpec:
         return chosen if told.method == PATCHCORE else replace(chosen, neighbours=1)
 
 
-def read_methods(path: Path | None = None) -> dict[str, Told]:
+def read_methods(path: Path | None = None) -> dict[str, MethodSettings]:
     """The methods that a file names; None for pcedge's own.
 
     Raises:
@@ -96,7 +96,7 @@ def read_methods(path: Path | None = None) -> dict[str, Told]:
     path = path or METHODS_FILE
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        methods = msgspec.convert(tables, dict[str, Told])
+        methods = msgspec.convert(tables, dict[str, MethodSettings])
     except OSError as error:
         raise OptionError(f"{path} cannot be read: {error.strerror}.", "Check --methods-file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
@@ -111,7 +111,7 @@ def read_methods(path: Path | None = None) -> dict[str, Told]:
     return methods
 
 
-def choose_methods(names: Iterable[str], known: dict[str, Told]) -> list[MethodSpec]:
+def choose_methods(names: Iterable[str], known: dict[str, MethodSettings]) -> list[MethodSpec]:
     """The named methods, each once, in that order.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pcedge.errors import MissingExtraError
 
-from .entries import Comparison, Entry
+from .entries import Comparison, ComparisonEntry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,17 +38,19 @@ def plot_comparison(comparison: Comparison, path: Path) -> None:
     figure.savefig(path)
 
 
-def _measured(comparison: Comparison, dataset: str) -> list[Entry]:
+def _measured(comparison: Comparison, dataset: str) -> list[ComparisonEntry]:
     return [
         one for one in comparison.entries if one.dataset == dataset and one.value("image_auroc") is not None
     ]
 
 
-def _first_of_each(comparison: Comparison) -> list[Entry]:
+def _first_of_each(comparison: Comparison) -> list[ComparisonEntry]:
     return list({entry.method: entry for entry in comparison.entries}.values())
 
 
-def _accuracy(axes: "Axes", entries: Sequence[Entry], colours: dict[str, str], dataset: str) -> None:
+def _accuracy(
+    axes: "Axes", entries: Sequence[ComparisonEntry], colours: dict[str, str], dataset: str
+) -> None:
     for place, entry in enumerate(reversed(entries)):
         metric = entry.metrics["image_auroc"]
         value = 100 * (metric.value or 0.0)
@@ -62,7 +64,7 @@ def _accuracy(axes: "Axes", entries: Sequence[Entry], colours: dict[str, str], d
     axes.margins(0.08, 0.15)
 
 
-def _times(axes: "Axes", entries: Sequence[Entry], colours: dict[str, str]) -> None:
+def _times(axes: "Axes", entries: Sequence[ComparisonEntry], colours: dict[str, str]) -> None:
     for entry in entries:
         if entry.frame_ms is None:
             continue

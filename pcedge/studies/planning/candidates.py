@@ -19,7 +19,7 @@ from pcedge.fitting.feature_cache import FeatureCache, embedder_key
 from pcedge.fitting.features import BATCH
 from pcedge.fitting.memory import GIGA
 from pcedge.inspection.runtimes import runtime_file
-from pcedge.studies.sweeps import Network
+from pcedge.studies.sweeps import SweepNetwork
 
 _CALIBRATION_IMAGES = 16
 # Well-known networks whose weights may lie in torchvision's cache.
@@ -27,7 +27,7 @@ _USUAL = ("resnet18", "resnet50", "wide_resnet50_2")
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class NetworkCandidate:
     """A network that could be chosen.
 
     Attributes:
@@ -36,7 +36,7 @@ class Candidate:
         bytes: Of its file.
     """
 
-    network: Network
+    network: SweepNetwork
     precision: Precision
     bytes: int
 
@@ -64,7 +64,7 @@ def candidates(
     folder: Path,
     device: str,
     cache_gb: float,
-) -> Iterator[Candidate]:
+) -> Iterator[NetworkCandidate]:
     """Export a backbone at a picture size, in every precision that is asked for.
 
     Args:
@@ -110,7 +110,7 @@ def candidates(
 
 def bundle_candidates(
     bundle: Bundle, precisions: Sequence[Precision], device: str, cache_gb: float
-) -> Iterator[Candidate]:
+) -> Iterator[NetworkCandidate]:
     """A bundle's exported network, in every precision that it has and that is asked for.
 
     Raises:
@@ -142,7 +142,7 @@ def _candidate(
     precision: Precision,
     device: str,
     cache_gb: float,
-) -> Candidate:
+) -> NetworkCandidate:
     runtime = OnnxRuntime(path, device)
     stated = describe_file(path)
     key = embedder_key(
@@ -157,8 +157,8 @@ def _candidate(
     grid_hw = embedding.grid_hw
     shape = (grid_hw[0] * grid_hw[1], embedding.dims)
     cache = FeatureCache(default_cache_directory(), int(cache_gb * GIGA), key, shape)
-    network = Network(backbone.name, preprocessing, runtime, grid_hw, embedding.dims, cache)
-    return Candidate(network, precision, stated.size)
+    network = SweepNetwork(backbone.name, preprocessing, runtime, grid_hw, embedding.dims, cache)
+    return NetworkCandidate(network, precision, stated.size)
 
 
 def _calibration(dataset: Dataset, preprocessing: Preprocessing) -> Iterator[NDArray[np.float32]]:

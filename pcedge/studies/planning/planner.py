@@ -17,9 +17,9 @@ from pcedge.core.defaults import DEFAULT_CACHE_GB
 from pcedge.core.progress import Progress, silent
 from pcedge.datasets import Dataset, labelled_images
 from pcedge.errors import OptionError, PcedgeError
-from pcedge.studies.sweeps import Measurement
+from pcedge.studies.sweeps import SweepMeasurement
 
-from .candidates import Candidate, bundle_candidates, candidates
+from .candidates import NetworkCandidate, bundle_candidates, candidates
 from .points import Budget, Plan, PlanPoint, best, nearest
 from .separation import LABELLED, SYNTHETIC, separation_dataset
 
@@ -131,12 +131,12 @@ def _measure_all(
 
 def _sources(
     dataset: Dataset, options: PlanOptions, bundle: Bundle | None, folder: Path
-) -> dict[str, Callable[[], Iterator[Candidate]]]:
+) -> dict[str, Callable[[], Iterator[NetworkCandidate]]]:
     if bundle is not None:
         given = (options.precisions, options.device, options.cache_gb)
         return {bundle.manifest.name: lambda: bundle_candidates(bundle, *given)}
 
-    def exporting(backbone: str, size: int) -> Callable[[], Iterator[Candidate]]:
+    def exporting(backbone: str, size: int) -> Callable[[], Iterator[NetworkCandidate]]:
         return lambda: candidates(
             backbone,
             size,
@@ -156,7 +156,7 @@ def _sources(
 
 
 def _measure(
-    candidate: Candidate, dataset: Dataset, options: PlanOptions, progress: Progress
+    candidate: NetworkCandidate, dataset: Dataset, options: PlanOptions, progress: Progress
 ) -> list[PlanPoint]:
     """All banks of a network; the network alone where that exceeds the budget already."""
     network = candidate.network
@@ -178,11 +178,11 @@ def _measure(
     if options.budget.excess(alone) > 1:
         return [alone]
     wanted = {size: [1] for size in options.coresets}
-    measured = Measurement(dataset, network, wanted, options.seed, progress).points()
+    measured = SweepMeasurement(dataset, network, wanted, options.seed, progress).points()
     return [point(one.coreset, one.bank_rows, one.frame_ms, one.image_auroc) for one in measured]
 
 
-def _network_ms(candidate: Candidate) -> float:
+def _network_ms(candidate: NetworkCandidate) -> float:
     size = candidate.network.preprocessing.input_size
     picture = np.zeros((1, 3, size, size), np.float32)
     times = []

@@ -11,7 +11,7 @@ from pcedge.evaluation.reference.published import (
     read_results,
 )
 
-from .compare_runtimes import Measured, measure
+from .compare_runtimes import RuntimeResults, measure
 from .dataset_facts import data_digest, data_facts
 from .ensemble import combine
 from .options import TrialOptions, parse_runtimes, request_digest
@@ -27,9 +27,9 @@ __all__ = [
     "TOLERANCES",
     "Circumstances",
     "Difference",
-    "Measured",
     "Outcome",
     "Published",
+    "RuntimeResults",
     "TrialOptions",
     "combine",
     "data_digest",

@@ -19,7 +19,7 @@ from .run_metrics import metrics_of
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class RuntimeResults:
     """What the runtimes made of the test images.
 
     Attributes:
@@ -45,7 +45,7 @@ def measure(
     policy: LeakPolicy = "report",
     unavailable: dict[RuntimeKind, str] | None = None,
     progress: Progress = silent,
-) -> Measured:
+) -> RuntimeResults:
     """Judge the test images with every runtime; one that cannot run is listed with the reason.
 
     Args:
@@ -85,7 +85,7 @@ def measure(
         results.append(_result(kind, images, evaluation, limit, reference))
     if first is None:
         raise errors[0]
-    return Measured(*first, tuple(results))
+    return RuntimeResults(*first, tuple(results))
 
 
 def exported_for(

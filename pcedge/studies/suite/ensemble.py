@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import Bundle
 from pcedge.core.progress import Progress, silent
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import Dataset, find_leaks, labelled_images
 from pcedge.evaluation.evaluate import Evaluation, left_out, summarise
 from pcedge.evaluation.inference import Judged, judge
@@ -90,7 +90,7 @@ def fit_and_evaluate_ensemble(
                 pictures_mb=0,
             )
             fitted = fit(dataset.root, asked, report)
-            watch = Stopwatch()
+            watch = StageTimer()
             with (
                 watch.stage("evaluate"),
                 open_inspector(fitted.bundle, runtime="torch", device=options.fit.device) as inspector,

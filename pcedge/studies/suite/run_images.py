@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pcedge.camera import HeatScale, heatmap_overlay, read_image, read_mask, write_image
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.evaluation.inference import Judged
-from pcedge.evaluation.runs import PICTURES, Picture
+from pcedge.evaluation.runs import PICTURES, RunImage
 
 _LONGEST_PX = 512
 _WORST, _BEST = 8, 4
@@ -33,7 +33,7 @@ def draw(
     chosen: Sequence[tuple[str, Judged]],
     preprocessing: Preprocessing,
     map_threshold: float,
-) -> tuple[Picture, ...]:
+) -> tuple[RunImage, ...]:
     """Write the chosen images, their anomaly maps and their masks below ``directory``/pictures.
 
     Args:
@@ -61,7 +61,7 @@ def draw(
             mask = f"{stem}-mask.png"
             _write_mask(directory / mask, image.sample.masks)
         drawn.append(
-            Picture(
+            RunImage(
                 group=group,
                 name=image.name,
                 kind=image.sample.kind,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from pcedge.bundles.manifest import PATCHCORE
 from pcedge.core.progress import Progress, silent
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import Dataset, labelled_images
 from pcedge.evaluation.evaluate import LeakPolicy
 from pcedge.evaluation.runs import Run, ThresholdFacts, write_run
 from pcedge.inspection.runtimes import RuntimeKind
 from pcedge.methods.any_bundle import AnyBundle
 
-from .compare_runtimes import Measured, exported_for, measure
+from .compare_runtimes import RuntimeResults, exported_for, measure
 from .options import TrialOptions
 from .record import Circumstances, Findings, write_down
 
@@ -40,7 +40,7 @@ def fit_and_evaluate(
         PcedgeError: It cannot be fitted or evaluated; no run is written.
     """
     labelled_images(dataset)
-    watch = Stopwatch()
+    watch = StageTimer()
     with write_run(directory) as staging:
         fitted, seconds = _fit(dataset, options, models, circumstances.name, progress)
         with watch.stage("export"):
@@ -91,7 +91,7 @@ def evaluate_bundle(
     Raises:
         PcedgeError: No runtime can run, or no image can be used; no run is written.
     """
-    watch = Stopwatch()
+    watch = StageTimer()
     with write_run(directory) as staging:
         with watch.stage("evaluate"):
             measured = measure(
@@ -100,7 +100,7 @@ def evaluate_bundle(
         return write_down(staging, _findings(bundle, measured, watch.seconds), circumstances)
 
 
-def _findings(bundle: AnyBundle, measured: Measured, seconds: dict[str, float]) -> Findings:
+def _findings(bundle: AnyBundle, measured: RuntimeResults, seconds: dict[str, float]) -> Findings:
     limit = bundle.manifest.threshold
     return Findings(
         bundles=[bundle],

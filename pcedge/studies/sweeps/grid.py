@@ -16,8 +16,8 @@ from pcedge.errors import PcedgeError
 from pcedge.fitting.feature_cache import content_digest
 from pcedge.studies.suite import data_digest
 
-from .measure import Measurement
-from .network import Network, load_network
+from .measure import SweepMeasurement
+from .network import SweepNetwork, load_network
 from .points import Point, Sweep, read_sweep, write_sweep
 
 
@@ -130,10 +130,10 @@ def _missing(
 
 def _measure(
     dataset: Dataset,
-    network: Network,
+    network: SweepNetwork,
     missing: dict[CoresetSize, list[int]],
     options: SweepOptions,
     progress: Progress,
 ) -> tuple[list[Point], dict[str, str]]:
-    measurement = Measurement(dataset, network, missing, options.seed, progress)
+    measurement = SweepMeasurement(dataset, network, missing, options.seed, progress)
     return measurement.points(), measurement.skipped

@@ -19,13 +19,13 @@ from pcedge.fitting.features import BATCH, Features, embed_images
 from pcedge.fitting.memory import plan_memory
 from pcedge.inspection.patchcore_detector import Inspector
 
-from .network import Network
+from .network import SweepNetwork
 from .points import Point
 
 _TIMED_IMAGES, _TIMED_ROUNDS = 5, 4
 
 
-class Measurement:
+class SweepMeasurement:
     """Measures the points of one network.
 
     Args:
@@ -42,7 +42,7 @@ class Measurement:
     def __init__(
         self,
         dataset: Dataset,
-        network: Network,
+        network: SweepNetwork,
         wanted: dict[CoresetSize, list[int]],
         seed: int,
         progress: Progress,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class SweepNetwork:
     """A backbone at one picture size.
 
     Attributes:
@@ -78,7 +78,9 @@ def load_embedder(name: str, image_size: int, weights: Path | None) -> LoadedEmb
     return LoadedEmbedder(backbone, build_embedder(backbone.module, preprocessing, kind), kind, preprocessing)
 
 
-def load_network(name: str, image_size: int, weights: Path | None, device: str, cache_gb: float) -> Network:
+def load_network(
+    name: str, image_size: int, weights: Path | None, device: str, cache_gb: float
+) -> SweepNetwork:
     """Load a backbone for whole pictures of a size.
 
     Raises:
@@ -101,4 +103,4 @@ def load_network(name: str, image_size: int, weights: Path | None, device: str, 
     )
     shape = (embedder.patches, embedder.dims)
     cache = FeatureCache(default_cache_directory(), int(cache_gb * GIGA), key, shape)
-    return Network(name, preprocessing, runtime, embedder.grid_hw, embedder.dims, cache)
+    return SweepNetwork(name, preprocessing, runtime, embedder.grid_hw, embedder.dims, cache)

@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from pcedge.camera import (
-    Capital,
     DriftMonitor,
     DriftReference,
     Grid,
+    ImageStatistics,
     Inspection,
-    Look,
-    PictureMeasures,
+    Martingale,
+    QualityResult,
     RankTest,
     RateTest,
     Verdict,
@@ -39,11 +39,13 @@ class Line:
     def __init__(self, seed: int = 0) -> None:
         self._random = np.random.default_rng(seed)
 
-    def look(self, light: float = 1.0, focus: float = 0.0, x: float = 0.0) -> Look:
+    def look(self, light: float = 1.0, focus: float = 0.0, x: float = 0.0) -> QualityResult:
         brightness = 100 * light * np.exp(0.02 * self._random.standard_normal())
         sharpness = -2 + focus + 0.05 * self._random.standard_normal()
         offset_xy = (x + 0.004 * self._random.standard_normal(), 0.004 * self._random.standard_normal())
-        return Look("", PictureMeasures((64, 64), float(brightness), 0.0, float(sharpness), 0, 0), offset_xy)
+        return QualityResult(
+            "", ImageStatistics((64, 64), float(brightness), 0.0, float(sharpness), 0, 0), offset_xy
+        )
 
     def inspection(self, score: float = 1.0, rare: float = 0.0, verdict: Verdict = Verdict.OK) -> Inspection:
         found = score * np.exp(0.1 * self._random.standard_normal())
@@ -64,7 +66,7 @@ class Line:
 
 
 def _first_alarm(
-    monitor: DriftMonitor, frames: Iterator[tuple[Inspection, Look]]
+    monitor: DriftMonitor, frames: Iterator[tuple[Inspection, QualityResult]]
 ) -> tuple[int, dict[str, str]] | None:
     for number, (inspection, look) in enumerate(frames, 1):
         if monitor.add(inspection, look):
@@ -72,7 +74,7 @@ def _first_alarm(
     return None
 
 
-def _frames(line: Line, count: int, **changes: Change) -> Iterator[tuple[Inspection, Look]]:
+def _frames(line: Line, count: int, **changes: Change) -> Iterator[tuple[Inspection, QualityResult]]:
     for frame in range(count):
         now = {name: change(frame) for name, change in changes.items()}
         inspection = line.inspection(now.pop("score", 1.0), now.pop("rare", 0.0))
@@ -307,7 +309,7 @@ def test_bets_are_fair_whatever_the_ranks_so_far() -> None:
 
 
 def test_capital_is_neither_made_nor_lost_without_luck() -> None:
-    capital = Capital(3)
+    capital = Martingale(3)
 
     for _ in range(1000):
         capital.settle([1.0] * 3)

@@ -24,11 +24,11 @@ from pcedge.camera import (
     Frame,
     Health,
     HealthServer,
+    ImageSink,
     Inspection,
     JsonLines,
-    Pictures,
-    Report,
     SinksTable,
+    SinkStatus,
     Verdict,
     open_sinks,
     read_image,
@@ -68,7 +68,7 @@ def _put(delivery: Delivery, first: int, count: int) -> None:
         delivery.put(event, frame, NG)
 
 
-def _report(delivery: Delivery, name: str) -> Report:
+def _report(delivery: Delivery, name: str) -> SinkStatus:
     return next(one for one in delivery.faults() if one.name == name)
 
 
@@ -184,7 +184,7 @@ def test_sinks_of_every_kind_that_hang_delay_neither_the_inspection_nor_its_end(
 
     let_go = threading.Event()
     monkeypatch.setattr(JsonLines, "write", hang)
-    monkeypatch.setattr(Pictures, "write_frame", hang)
+    monkeypatch.setattr(ImageSink, "write_frame", hang)
     with Delivery(open_sinks(_settings(sqlite={}), tmp_path), close_within_s=0.5) as delivery:
         began = time.perf_counter()
         _put(delivery, 0, 50)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from pcedge.camera import Event, Frame, Inspection, Pictures, Verdict, read_image
+from pcedge.camera import Event, Frame, ImageSink, Inspection, Verdict, read_image
 from pcedge.errors import OptionError, OutputError
 
 CAPTURED_AT = datetime(2026, 11, 22, 10, 15, 30, 123456, timezone.utc).timestamp()
@@ -74,7 +74,7 @@ def test_an_event_can_be_made_of_any_mapping_of_files() -> None:
 
 
 def test_kept_pictures_are_the_original_and_its_heatmap(tmp_path: Path) -> None:
-    files = Pictures(tmp_path / "new").write(FRAME, NG)
+    files = ImageSink(tmp_path / "new").write(FRAME, NG)
 
     assert files == {
         "picture": "20261122T101530.123456-cam0-000012-NG.png",
@@ -88,7 +88,7 @@ def test_kept_pictures_are_the_original_and_its_heatmap(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["pictures", "kept/of today"])
 def test_pictures_in_a_folder_are_named_with_it(tmp_path: Path, folder: str) -> None:
-    pictures = Pictures(tmp_path / "new", folder=folder)
+    pictures = ImageSink(tmp_path / "new", folder=folder)
 
     first, second = pictures.write(FRAME, NG), pictures.write(FRAME, NG)
 
@@ -108,7 +108,7 @@ def test_pictures_in_a_folder_are_named_with_it(tmp_path: Path, folder: str) -> 
     ],
 )
 def test_which_pictures_are_kept(tmp_path: Path, save: str, kept: set[str]) -> None:
-    pictures = Pictures(tmp_path, save)  # type: ignore[arg-type]
+    pictures = ImageSink(tmp_path, save)  # type: ignore[arg-type]
 
     written = {v.value for v in Verdict if pictures.write(FRAME, replace(NG, verdict=v))}
 
@@ -118,11 +118,11 @@ def test_which_pictures_are_kept(tmp_path: Path, save: str, kept: set[str]) -> N
 
 def test_an_unknown_choice_of_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="'some'"):
-        Pictures(tmp_path, "some")  # type: ignore[arg-type]
+        ImageSink(tmp_path, "some")  # type: ignore[arg-type]
 
 
 def test_no_picture_is_overwritten(tmp_path: Path) -> None:
-    pictures = Pictures(tmp_path)
+    pictures = ImageSink(tmp_path)
 
     names = [pictures.write(FRAME, NG)["picture"] for _ in range(3)]
 
@@ -134,7 +134,7 @@ def test_no_picture_is_overwritten(tmp_path: Path) -> None:
     "source", ["rtsp://***@10.0.0.9/a?b=c", "folder:/data/../x", "", "\u65e5\u672c", "a" * 300]
 )
 def test_file_names_are_fit_for_any_system(tmp_path: Path, source: str) -> None:
-    name = Pictures(tmp_path).write(replace(FRAME, source=source), NG)["picture"]
+    name = ImageSink(tmp_path).write(replace(FRAME, source=source), NG)["picture"]
 
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-")
     assert len(name) < 100
@@ -142,7 +142,7 @@ def test_file_names_are_fit_for_any_system(tmp_path: Path, source: str) -> None:
 
 
 def test_a_frame_without_picture_leaves_none(tmp_path: Path) -> None:
-    assert Pictures(tmp_path, "all").write(replace(FRAME, image_rgb=None), NG) == {}
+    assert ImageSink(tmp_path, "all").write(replace(FRAME, image_rgb=None), NG) == {}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -152,7 +152,7 @@ def test_pictures_that_cannot_be_kept_are_an_output_error(
     (tmp_path / "file").touch()
 
     with no_room(), pytest.raises(OutputError, match="File too large"):
-        Pictures(tmp_path).write(FRAME, NG)
+        ImageSink(tmp_path).write(FRAME, NG)
     with pytest.raises(OutputError, match="cannot be made"):
-        Pictures(tmp_path / "file").write(FRAME, NG)
+        ImageSink(tmp_path / "file").write(FRAME, NG)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -10,7 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcedge.camera import AnySink, Delivery, Event, Frame, Inspection, JsonLines, Pictures, Report, Verdict
+from pcedge.camera import (
+    AnySink,
+    Delivery,
+    Event,
+    Frame,
+    ImageSink,
+    Inspection,
+    JsonLines,
+    SinkStatus,
+    Verdict,
+)
 from pcedge.errors import OutputError
 
 FRAME = Frame("cam0", 0, "frame-000000", 1.0, np.zeros((8, 8, 3), np.uint8))
@@ -70,7 +80,7 @@ def _put(delivery: Delivery, count: int, first: int = 0) -> None:
         delivery.put(replace(EVENT, frame=number), FRAME, NG)
 
 
-def _report(delivery: Delivery, name: str) -> Report:
+def _report(delivery: Delivery, name: str) -> SinkStatus:
     return next(one for one in delivery.faults() if one.name == name)
 
 
@@ -250,7 +260,7 @@ def test_sinks_opened_before_one_that_cannot_be_are_closed_again(tmp_path: Path)
 def test_pictures_are_written_under_the_names_that_their_events_gave_before(tmp_path: Path) -> None:
     sinks: dict[str, AnySink] = {
         "jsonl": JsonLines(tmp_path / "events.jsonl"),
-        "pictures": Pictures(tmp_path, folder="kept"),
+        "pictures": ImageSink(tmp_path, folder="kept"),
     }
     with Delivery(sinks) as delivery:
         for inspection in (NG, NG, replace(NG, verdict=Verdict.OK)):

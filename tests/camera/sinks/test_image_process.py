@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcedge.camera import Aside, Explanation, Inspection, Region, Verdict, write_pictures
+from pcedge.camera import Explanation, ImageProcess, Inspection, Region, Verdict, write_pictures
 from pcedge.errors import OutputError
 
 NOISE = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
@@ -29,12 +29,14 @@ NG = Inspection(
 
 
 @pytest.fixture
-def aside() -> Iterator[Aside]:
-    with closing(Aside()) as one:
+def aside() -> Iterator[ImageProcess]:
+    with closing(ImageProcess()) as one:
         yield one
 
 
-def test_pictures_are_the_same_and_errors_too_wherever_they_are_written(aside: Aside, tmp_path: Path) -> None:
+def test_pictures_are_the_same_and_errors_too_wherever_they_are_written(
+    aside: ImageProcess, tmp_path: Path
+) -> None:
     write_pictures(tmp_path / "here.png", tmp_path / "here.jpg", NOISE, NG)
     assert _process(aside) != os.getpid()
     aside.write(tmp_path / "aside.png", tmp_path / "aside.jpg", NOISE, NG)
@@ -51,7 +53,7 @@ def test_pictures_are_the_same_and_errors_too_wherever_they_are_written(aside: A
     assert str(there.value) == str(here.value)
 
 
-def test_a_picture_is_written_whatever_becomes_of_the_process(aside: Aside, tmp_path: Path) -> None:
+def test_a_picture_is_written_whatever_becomes_of_the_process(aside: ImageProcess, tmp_path: Path) -> None:
     killed = _process(aside)
     os.kill(killed, signal.SIGKILL)
     aside.write(tmp_path / "a.png", tmp_path / "a.jpg", NOISE, NG)
@@ -64,7 +66,7 @@ def test_a_picture_is_written_whatever_becomes_of_the_process(aside: Aside, tmp_
     _until(lambda: not _runs(another))
 
 
-def _process(aside: Aside) -> int:
+def _process(aside: ImageProcess) -> int:
     _until(lambda: aside.process_id is not None)
     number = aside.process_id
     assert number is not None

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pcedge.camera import Frame, Inspection, Pictures, Retention, Verdict
+from pcedge.camera import Frame, ImageSink, Inspection, Retention, Verdict
 from pcedge.errors import OutputError
 
 NOW = datetime.now(timezone.utc).timestamp()
@@ -20,7 +20,7 @@ NG = Inspection(
 
 
 def _write(folder: Path, ages_days: list[float], retention: Retention | None = None) -> None:
-    pictures = Pictures(folder, retention=retention)
+    pictures = ImageSink(folder, retention=retention)
     for number, age_days in enumerate(ages_days):
         moment = NOW - timedelta(days=age_days).total_seconds()
         pictures.write(replace(FRAME, index=number, captured_at=moment), NG)
@@ -116,7 +116,7 @@ def test_a_folder_of_many_pictures_is_looked_through_once_a_minute(
         return scandir(path)
 
     monkeypatch.setattr("os.scandir", look)
-    pictures = Pictures(tmp_path, retention=Retention(max_count=100, min_free_bytes=1))
+    pictures = ImageSink(tmp_path, retention=Retention(max_count=100, min_free_bytes=1))
     pictures.write(FRAME, NG)
     at_first = len(looks)
     for _ in range(5):

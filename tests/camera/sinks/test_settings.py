@@ -10,9 +10,9 @@ from pcedge.camera import (
     EventStore,
     Health,
     HealthServer,
+    ImageSink,
     JsonLines,
     MetricsTable,
-    Pictures,
     Posted,
     RejectGate,
     Secret,
@@ -50,7 +50,7 @@ def test_every_sink_can_be_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "modbus": RejectGate,
         "mqtt": Posted,
         "webhook": Posted,
-        "pictures": Pictures,
+        "pictures": ImageSink,
         "clip": Clips,
     }
     assert list(tmp_path.iterdir()) == [], "nothing is made before it is opened"

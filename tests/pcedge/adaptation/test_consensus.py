@@ -6,17 +6,17 @@ from numpy.typing import NDArray
 
 from pcedge.adaptation.teaching.bank.row_choice import choose_pruned
 from pcedge.adaptation.teaching.bank.row_ranges import read_ranges, write_ranges
-from pcedge.adaptation.teaching.consensus import Seen, opinions
+from pcedge.adaptation.teaching.consensus import StrangePatches, opinions
 
 LIMIT = 4.0
 
 
-def _picture(*strange: float, known: int = 20) -> Seen:
+def _picture(*strange: float, known: int = 20) -> StrangePatches:
     """Patches of two dims: known ones at the bank's only row, the origin; strange ones so far up from it."""
     embeddings = np.zeros((known + len(strange), 2), np.float32)
     embeddings[known:, 1] = strange
     distances = np.square(embeddings).sum(axis=1)
-    return Seen(embeddings, distances, float(distances.max()))
+    return StrangePatches(embeddings, distances, float(distances.max()))
 
 
 PASSES, NEW, NEW_TOO, ODD = _picture(1.9), _picture(9.0), _picture(9.5), _picture(-9.0)
@@ -36,7 +36,7 @@ PASSES, NEW, NEW_TOO, ODD = _picture(1.9), _picture(9.0), _picture(9.5), _pictur
         ([_picture(*[9.0] * 21)] * 3, ["refused"] * 3),
     ],
 )
-def test_two_others_confirm_what_is_new(offered: list[Seen], outcomes: list[str]) -> None:
+def test_two_others_confirm_what_is_new(offered: list[StrangePatches], outcomes: list[str]) -> None:
     assert [one.outcome for one in opinions(offered, [], LIMIT)] == outcomes
 
 
@@ -54,7 +54,9 @@ def test_of_another_product_there_is_nothing_to_insist_on() -> None:
 
 
 def test_a_reweighted_score_is_confirmed_in_its_own_unit() -> None:
-    weighted = [Seen(one.embeddings, one.squared_distances, one.score / 2) for one in (NEW, NEW_TOO, NEW)]
+    weighted = [
+        StrangePatches(one.embeddings, one.squared_distances, one.score / 2) for one in (NEW, NEW_TOO, NEW)
+    ]
 
     found = opinions(weighted, [], LIMIT)
 

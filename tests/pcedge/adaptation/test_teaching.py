@@ -34,7 +34,7 @@ from pcedge.deployment.indexing.stored_indexes import keep_indexes
 from pcedge.errors import BundleError, ImageError, LessonRefusedError, OptionError
 from pcedge.inspection.runtimes import Candidate
 from pcedge.line.bundle_reloader import Reloader
-from pcedge.line.inspector_pool import Assignment, PooledInspector
+from pcedge.line.inspector_pool import Assignment, InspectorPool
 from pcedge.thresholds.calibration_data import CALIBRATION_FILE, read_evidence
 
 SIZE = 160
@@ -449,9 +449,7 @@ def test_a_running_inspector_takes_a_lesson_over(school: School) -> None:
         arrived.set()
 
     picture = Frame("part", 0, "part", 0.0, pcedge.read_image(school.new[-1]))
-    with PooledInspector(
-        {"part": Assignment(school.bundle)}, lambda _: Candidate("onnx", "cpu")
-    ) as inspector:
+    with InspectorPool({"part": Assignment(school.bundle)}, lambda _: Candidate("onnx", "cpu")) as inspector:
         (before,) = inspector.inspect([picture])
         with Reloader(
             inspector,

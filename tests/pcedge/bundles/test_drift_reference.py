@@ -20,7 +20,7 @@ from pcedge.camera import Frame, FrameGate, Verdict, glance, render_part
 from pcedge.core import npz
 from pcedge.errors import BundleError, PcedgeError
 from pcedge.inspection.runtimes import Candidate
-from pcedge.line.inspector_pool import Assignment, PooledInspector
+from pcedge.line.inspector_pool import Assignment, InspectorPool
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_watching_counts_the_rows_of_good_parts_alone(line: Any) -> None:
 
     def judge(threshold: float) -> tuple[list[Any], Any]:
         assignment = Assignment(bundle, threshold)
-        with PooledInspector({"cam": assignment}, lambda _: Candidate("onnx", "cpu")) as inspector:
+        with InspectorPool({"cam": assignment}, lambda _: Candidate("onnx", "cpu")) as inspector:
             with UsageKeeper(inspector.usages, lambda _: None):
                 found = inspector.inspect(frames)
             assert inspector.bundle("cam") == bundle

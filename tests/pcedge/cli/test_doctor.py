@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pcedge.cli import app
-from pcedge.cli.doctor import Finding, State, check_machine
+from pcedge.cli.doctor import CheckResult, CheckState, check_machine
 from pcedge.cli.doctor.checks import _safely
 from pcedge.cli.doctor.devices import check_cameras
 from pcedge.cli.doctor.engines import check_onnx_runtime, check_tensorrt
@@ -18,42 +18,47 @@ from pcedge.cli.doctor.models import check_bundle
 from pcedge.errors import BundleError
 
 
-def _states(findings: list[Finding]) -> dict[str, State]:
+def _states(findings: list[CheckResult]) -> dict[str, CheckState]:
     return {finding.subject: finding.state for finding in findings}
 
 
 @pytest.mark.parametrize(
     ("python", "state"),
-    [((3, 9), State.FAIL), ((3, 10), State.OK), ((3, 13), State.OK), ((3, 14), State.FAIL)],
+    [
+        ((3, 9), CheckState.FAIL),
+        ((3, 10), CheckState.OK),
+        ((3, 13), CheckState.OK),
+        ((3, 14), CheckState.FAIL),
+    ],
 )
-def test_python_must_be_one_that_is_supported(python: tuple[int, int], state: State) -> None:
+def test_python_must_be_one_that_is_supported(python: tuple[int, int], state: CheckState) -> None:
     assert check_python(python).state == state
 
 
 @pytest.mark.parametrize(
     ("versions", "subject", "state", "words"),
     [
-        ({"onnxruntime": "1.20"}, "ONNX Runtime", State.OK, "onnxruntime 1.20"),
+        ({"onnxruntime": "1.20"}, "ONNX Runtime", CheckState.OK, "onnxruntime 1.20"),
         (
             {"onnxruntime": "1.20", "onnxruntime-gpu": "1.20"},
             "ONNX Runtime",
-            State.FAIL,
+            CheckState.FAIL,
             "pip uninstall onnxruntime onnxruntime-gpu",
         ),
-        ({}, "ONNX Runtime", State.FAIL, "pcedge[cpu]"),
-        ({"opencv-python": "5.0"}, "OpenCV", State.OK, "opencv-python 5.0"),
+        ({}, "ONNX Runtime", CheckState.FAIL, "pcedge[cpu]"),
+        ({"opencv-python": "5.0"}, "OpenCV", CheckState.OK, "opencv-python 5.0"),
         (
             {"opencv-python": "5.0", "opencv-python-headless": "4.9"},
             "OpenCV",
-            State.FAIL,
+            CheckState.FAIL,
             "install the same module",
         ),
-        ({}, "OpenCV", State.WARN, "not installed with pip"),
-        ({"faiss-cpu": "1.8", "faiss-gpu": "1.7"}, "FAISS", State.FAIL, "faiss-gpu 1.7"),
+        ({}, "OpenCV", CheckState.WARN, "not installed with pip"),
+        ({"faiss-cpu": "1.8", "faiss-gpu": "1.7"}, "FAISS", CheckState.FAIL, "faiss-gpu 1.7"),
     ],
 )
 def test_packages_in_each_other_s_way_are_found(
-    versions: dict[str, str], subject: str, state: State, words: str
+    versions: dict[str, str], subject: str, state: CheckState, words: str
 ) -> None:
     (finding,) = [one for one in check_rivals(versions) if one.subject == subject]
 
@@ -68,7 +73,7 @@ def test_names_of_installed_packages_are_as_the_index_has_them() -> None:
 def test_the_runtimes_here_compute() -> None:
     pytest.importorskip("onnxruntime")
 
-    assert _states(check_onnx_runtime(None))["ONNX Runtime, CPU"] == State.OK
+    assert _states(check_onnx_runtime(None))["ONNX Runtime, CPU"] == CheckState.OK
 
 
 def test_a_gpu_that_nothing_can_use_is_said() -> None:
@@ -76,11 +81,11 @@ def test_a_gpu_that_nothing_can_use_is_said() -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this build of ONNX Runtime can use a GPU")
 
-    assert _states(check_onnx_runtime("NVIDIA H200"))["ONNX Runtime, GPU"] == State.WARN
+    assert _states(check_onnx_runtime("NVIDIA H200"))["ONNX Runtime, GPU"] == CheckState.WARN
 
 
 def test_tensorrt_s_type_stubs_are_not_taken_for_tensorrt() -> None:
-    assert check_tensorrt(None).state == State.OK
+    assert check_tensorrt(None).state == CheckState.OK
 
 
 def test_cameras_are_named_and_those_that_may_not_be_opened_are_said(tmp_path: Path) -> None:
@@ -95,19 +100,19 @@ def test_cameras_are_named_and_those_that_may_not_be_opened_are_said(tmp_path: P
     assert [finding.subject for finding in findings] == ["Camera video0", "Camera video2", "Camera video10"]
     assert "Camera 2" in findings[1].what
     if os.geteuid() != 0:  # whom no file is closed to
-        assert findings[2].state == State.WARN
+        assert findings[2].state == CheckState.WARN
         assert "group video" in findings[2].advice
 
 
 def test_no_camera_is_no_fault(tmp_path: Path) -> None:
-    assert [finding.state for finding in check_cameras(tmp_path)] == [State.OK]
+    assert [finding.state for finding in check_cameras(tmp_path)] == [CheckState.OK]
 
 
 def test_a_disk_is_looked_at_where_results_would_go_and_nothing_is_left_there(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "yet"
 
-    assert check_disk(folder, "Disk").state == State.OK
-    assert check_disk(folder, "Disk", little_gb=1e9).state == State.WARN
+    assert check_disk(folder, "Disk").state == CheckState.OK
+    assert check_disk(folder, "Disk", little_gb=1e9).state == CheckState.WARN
     assert list(tmp_path.iterdir()) == []
 
 
@@ -115,11 +120,13 @@ def test_a_folder_that_cannot_be_written_to_fails(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     finding = check_disk(tmp_path / "file", "Disk")
 
-    assert (finding.state, "cannot be written to" in finding.what) == (State.FAIL, True)
+    assert (finding.state, "cannot be written to" in finding.what) == (CheckState.FAIL, True)
 
 
-@pytest.mark.parametrize(("synchronised", "state"), [(True, State.OK), (None, State.OK), (False, State.WARN)])
-def test_a_clock_that_runs_alone_is_a_warning(synchronised: bool | None, state: State) -> None:
+@pytest.mark.parametrize(
+    ("synchronised", "state"), [(True, CheckState.OK), (None, CheckState.OK), (False, CheckState.WARN)]
+)
+def test_a_clock_that_runs_alone_is_a_warning(synchronised: bool | None, state: CheckState) -> None:
     assert check_clock(synchronised).state == state
     assert clock_synchronised() in (True, False, None)
 
@@ -127,28 +134,28 @@ def test_a_clock_that_runs_alone_is_a_warning(synchronised: bool | None, state: 
 @pytest.mark.parametrize(
     ("mode", "state"),
     [
-        (None, State.OK),
-        ("performance", State.OK),
-        ("schedutil", State.OK),
-        ("powersave", State.WARN),
-        ("MAXN_SUPER", State.OK),
-        ("15W", State.WARN),
+        (None, CheckState.OK),
+        ("performance", CheckState.OK),
+        ("schedutil", CheckState.OK),
+        ("powersave", CheckState.WARN),
+        ("MAXN_SUPER", CheckState.OK),
+        ("15W", CheckState.WARN),
     ],
 )
-def test_a_machine_that_is_held_back_is_a_warning(mode: str | None, state: State) -> None:
+def test_a_machine_that_is_held_back_is_a_warning(mode: str | None, state: CheckState) -> None:
     assert check_power(mode).state == state
 
 
 @pytest.mark.parametrize(
     ("text", "state"),
     [
-        ("MemTotal: 8000000 kB\nMemAvailable: 500000 kB\n", State.WARN),
-        ("MemTotal: 8000000 kB\nMemAvailable: 5000000 kB\n", State.OK),
-        ("", State.OK),
-        ("nonsense", State.OK),
+        ("MemTotal: 8000000 kB\nMemAvailable: 500000 kB\n", CheckState.WARN),
+        ("MemTotal: 8000000 kB\nMemAvailable: 5000000 kB\n", CheckState.OK),
+        ("", CheckState.OK),
+        ("nonsense", CheckState.OK),
     ],
 )
-def test_little_memory_is_a_warning(tmp_path: Path, text: str, state: State) -> None:
+def test_little_memory_is_a_warning(tmp_path: Path, text: str, state: CheckState) -> None:
     (tmp_path / "meminfo").write_text(text)
 
     assert check_memory(tmp_path / "meminfo").state == state
@@ -157,8 +164,8 @@ def test_little_memory_is_a_warning(tmp_path: Path, text: str, state: State) -> 
 def test_a_bundle_is_checked_to_the_last_byte(line: Any) -> None:
     models: Path = line.models
     findings = check_bundle(None, models)
-    assert _states(findings)["Bundle"] == State.OK
-    assert _states(findings)["Certificate"] in (State.OK, State.WARN)
+    assert _states(findings)["Bundle"] == CheckState.OK
+    assert _states(findings)["Certificate"] in (CheckState.OK, CheckState.WARN)
 
     bank = next(models.glob("*/bank.faiss"))
     content = bytearray(bank.read_bytes())
@@ -167,24 +174,24 @@ def test_a_bundle_is_checked_to_the_last_byte(line: Any) -> None:
     bank.write_bytes(content)
 
     (finding,) = check_bundle(None, models)
-    assert (finding.state, "was changed or damaged" in finding.what) == (State.FAIL, True)
+    assert (finding.state, "was changed or damaged" in finding.what) == (CheckState.FAIL, True)
 
 
 def test_no_bundle_is_no_fault_but_one_that_is_named_must_be_there(tmp_path: Path) -> None:
-    assert [finding.state for finding in check_bundle(None, tmp_path / "models")] == [State.OK]
-    assert [finding.state for finding in check_bundle("bottle", tmp_path)] == [State.FAIL]
+    assert [finding.state for finding in check_bundle(None, tmp_path / "models")] == [CheckState.OK]
+    assert [finding.state for finding in check_bundle("bottle", tmp_path)] == [CheckState.FAIL]
 
 
 def test_a_check_that_fails_itself_is_a_finding() -> None:
-    def broken() -> list[Finding]:
+    def broken() -> list[CheckResult]:
         raise ZeroDivisionError("mistake")
 
-    def clear() -> list[Finding]:
+    def clear() -> list[CheckResult]:
         raise BundleError("What.", "Hint.")
 
     assert [(one.state, one.what) for one in _safely(broken) + _safely(clear)] == [
-        (State.FAIL, "ZeroDivisionError: mistake"),
-        (State.FAIL, "What."),
+        (CheckState.FAIL, "ZeroDivisionError: mistake"),
+        (CheckState.FAIL, "What."),
     ]
     assert [one.advice for one in _safely(clear)] == ["Hint."]
 
@@ -192,7 +199,7 @@ def test_a_check_that_fails_itself_is_a_finding() -> None:
 def test_whatever_is_not_well_comes_with_advice(tmp_path: Path) -> None:
     for finding in check_machine(tmp_path, None, tmp_path / "models"):
         assert finding.what
-        assert finding.advice or finding.state == State.OK, finding
+        assert finding.advice or finding.state == CheckState.OK, finding
 
 
 def test_the_command_prints_a_table_or_json_and_its_exit_code_says_the_worst(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pcedge.core.machine import describe_machine
 from pcedge.deployment.bench.bench import bench_candidates, measure
 from pcedge.deployment.bench.plot import bench_figure, check_plot, draw_bench
 from pcedge.deployment.bench.process import measure_apart
-from pcedge.deployment.bench.result import FRAME, STAGES, Bench, Measured, Timing
+from pcedge.deployment.bench.result import FRAME, STAGES, Bench, BenchMeasurement, Timing
 from pcedge.errors import OptionError, OutputError, PcedgeError
 from pcedge.inspection.runtimes import Candidate
 
@@ -19,9 +19,9 @@ from ...conftest import Line
 
 def measured(
     p95: float = 12.0, image_auroc: float | None = 0.9, *, parity: bool = True, precision: Precision = "fp32"
-) -> Measured:
+) -> BenchMeasurement:
     times = {stage: Timing(p50=2.0, p95=3.0, p99=4.0) for stage in STAGES}
-    return Measured(
+    return BenchMeasurement(
         runtime="onnx",
         device="cpu",
         precision=precision,
@@ -39,7 +39,7 @@ def measured(
     )
 
 
-def bench(*found: Measured) -> Bench:
+def bench(*found: BenchMeasurement) -> Bench:
     return Bench(
         bundle="models/part",
         dataset=None,
@@ -64,7 +64,7 @@ def bench(*found: Measured) -> Bench:
     ],
 )
 def test_a_runtime_keeps_to_limits_or_not(
-    one: Measured, min_auroc: float | None, max_ms: float | None, holds: bool
+    one: BenchMeasurement, min_auroc: float | None, max_ms: float | None, holds: bool
 ) -> None:
     assert one.holds(min_auroc=min_auroc, max_ms=max_ms) is holds
 

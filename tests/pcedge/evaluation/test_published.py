@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pcedge.errors import OptionError, ResultError
-from pcedge.evaluation.runs import Metric, Run
+from pcedge.evaluation.runs import RecordedMetric, Run
 from pcedge.fitting.presets import PRESETS, find_preset
 from pcedge.studies.suite import Published, differences, means, paper_means, published_for, read_results
 
@@ -23,7 +23,9 @@ def having(make_run: Callable[..., Run]) -> Having:
     """A run with these metrics."""
 
     def having(name: str, **values: float | None) -> Run:
-        return make_run(name=name, metrics={metric: Metric(value=value) for metric, value in values.items()})
+        return make_run(
+            name=name, metrics={metric: RecordedMetric(value=value) for metric, value in values.items()}
+        )
 
     return having
 

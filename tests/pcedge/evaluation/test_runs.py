@@ -16,8 +16,8 @@ from pcedge.evaluation.runs import (
     SCORES_FILE,
     Curve,
     Curves,
-    Picture,
     Run,
+    RunImage,
     find_runs,
     finish_run,
     read_curves,
@@ -119,7 +119,7 @@ def test_fields_of_later_versions_do_not_disturb(tmp_path: Path, write: Write) -
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../other/a.jpg"])
 def test_a_run_that_names_files_outside_is_refused(tmp_path: Path, name: str, write: Write) -> None:
-    picture = Picture(group="miss", name="a", kind="dent", score=1.0, picture=name, heatmap="pictures/b.jpg")
+    picture = RunImage(group="miss", name="a", kind="dent", score=1.0, picture=name, heatmap="pictures/b.jpg")
     write(tmp_path / "bolt", pictures=(picture,))
 
     with pytest.raises(ResultError, match="outside"):

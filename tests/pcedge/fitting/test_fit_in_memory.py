@@ -11,15 +11,15 @@ from pcedge.banks import CoresetSize
 from pcedge.camera import write_image
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import DatasetError, OptionError
 from pcedge.export import Runtime
 from pcedge.fitting.features import Features, embed_images
-from pcedge.fitting.fit_in_memory import Learned, Task, learn_exactly
+from pcedge.fitting.fit_in_memory import FittedBank, Task, learn_exactly
 from pcedge.fitting.fit_in_stages import learn_in_stages
 from pcedge.fitting.memory import MemoryPlan
 from pcedge.thresholds.conformal import Rates
-from pcedge.thresholds.folds import Calibration
+from pcedge.thresholds.folds import CalibrationKind
 
 SMALL = Preprocessing(image_size=32)
 SHAPE, GRID = (16, 6), (4, 4)  # of the blocks of ``make_runtime``
@@ -47,9 +47,9 @@ def _learn(
     rate: float | None = None,
     chunk_images: int | None = None,
     stages: list[str] | None = None,
-    calibration: Calibration = "folds",
+    calibration: CalibrationKind = "folds",
     groups: dict[Path, str] | None = None,
-) -> Learned:
+) -> FittedBank:
     """Learn from images, in chunks if their size is given; names of stages begun go to ``stages``."""
 
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
@@ -74,9 +74,9 @@ def _learn(
         groups=groups or {},
     )
     if chunk_images is None:
-        return learn_exactly(task, embed, Stopwatch(), note)
+        return learn_exactly(task, embed, StageTimer(), note)
     plan = MemoryPlan(10**9, chunk_images)
-    return learn_in_stages(task, plan, embed, Stopwatch(), images[0].parent, note)
+    return learn_in_stages(task, plan, embed, StageTimer(), images[0].parent, note)
 
 
 def _spoil(paths: Sequence[Path]) -> None:
@@ -188,7 +188,7 @@ def test_a_split_holds_out_as_many_as_the_rate_takes(
     ],
 )
 def test_groups_are_held_out_whole(
-    paths: list[Path], make_runtime: Any, calibration: Calibration, chunk_images: int | None, method: str
+    paths: list[Path], make_runtime: Any, calibration: CalibrationKind, chunk_images: int | None, method: str
 ) -> None:
     groups = {path: f"batch {number // 5}" for number, path in enumerate(paths)}
 

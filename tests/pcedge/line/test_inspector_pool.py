@@ -14,7 +14,7 @@ from pcedge.camera import Frame, Verdict, render_part
 from pcedge.errors import BundleError, OptionError, PcedgeError
 from pcedge.inspection.runtimes import Candidate
 from pcedge.line.bundle_reloader import Reloader
-from pcedge.line.inspector_pool import Assignment, PooledInspector
+from pcedge.line.inspector_pool import Assignment, InspectorPool
 from pcedge.methods.any_bundle import AnyBundle
 
 
@@ -40,7 +40,7 @@ def test_cameras_with_one_network_share_it_and_are_judged_as_each_alone(bundle: 
     frames = [_frame(camera, seed) for seed, camera in enumerate(assignments)]
     with pcedge.open_inspector(bundle) as alone:
         expected = [alone.inspect(render_part(seed).image_rgb).score for seed in range(3)]
-    with PooledInspector(assignments, _onnx) as inspector:
+    with InspectorPool(assignments, _onnx) as inspector:
         assert len(inspector.runtimes) == 1
         together = inspector.inspect(frames)
         one_by_one = [inspector.inspect([frame])[0] for frame in frames]
@@ -53,13 +53,13 @@ def test_cameras_with_one_network_share_it_and_are_judged_as_each_alone(bundle: 
 
 
 def test_on_a_processor_frames_gain_nothing_from_being_judged_together(bundle: Bundle) -> None:
-    with PooledInspector({"a": Assignment(bundle), "b": Assignment(bundle)}, _onnx) as inspector:
+    with InspectorPool({"a": Assignment(bundle), "b": Assignment(bundle)}, _onnx) as inspector:
         assert not inspector.gains_from_batches
 
 
 def test_what_was_loaded_for_a_replacement_that_cannot_be_used_is_closed(bundle: Bundle) -> None:
     runtimes = iter([Candidate("onnx", "cpu"), Candidate("torch", "cpu")])
-    with PooledInspector({"a": Assignment(bundle)}, lambda _: next(runtimes)) as inspector:
+    with InspectorPool({"a": Assignment(bundle)}, lambda _: next(runtimes)) as inspector:
         before = inspector.runtimes
         with pytest.raises(PcedgeError, match="threshold"):
             inspector.replace("a", Assignment(bundle, threshold=float("nan")))
@@ -74,9 +74,9 @@ def test_a_defect_behind_the_mask_is_ignored(bundle: Bundle) -> None:
     height, width = frame.image_rgb.shape[:2]
     everything: NDArray[np.uint8] = np.full((height, width), 255, np.uint8)
     everything[:20] = 0
-    with PooledInspector({"a": Assignment(bundle)}, _onnx) as inspector:
+    with InspectorPool({"a": Assignment(bundle)}, _onnx) as inspector:
         (seen,) = inspector.inspect([frame])
-    with PooledInspector({"a": Assignment(bundle, mask_hw=everything)}, _onnx) as inspector:
+    with InspectorPool({"a": Assignment(bundle, mask_hw=everything)}, _onnx) as inspector:
         (masked,) = inspector.inspect([frame])
 
     assert seen.verdict is Verdict.NG
@@ -88,7 +88,7 @@ def test_a_defect_behind_the_mask_is_ignored(bundle: Bundle) -> None:
 def test_a_mask_that_hides_every_patch_is_refused_since_every_part_would_be_ok(bundle: Bundle) -> None:
     mask = np.full((100, 100), 255, np.uint8)
     mask[0, 0] = 0
-    line = PooledInspector({"a": Assignment(bundle, mask_hw=mask)}, _onnx)
+    line = InspectorPool({"a": Assignment(bundle, mask_hw=mask)}, _onnx)
 
     with pytest.raises(OptionError, match="leaves nothing to look at"), line:
         pytest.fail("opened")
@@ -100,7 +100,7 @@ def test_a_bundle_that_cannot_run_is_an_error_and_nothing_stays_open(bundle: Bun
 
     with (
         pytest.raises(BundleError, match="does not verify"),
-        PooledInspector({"a": Assignment(bundle)}, refuse),
+        InspectorPool({"a": Assignment(bundle)}, refuse),
     ):
         pytest.fail("opened")
 
@@ -135,7 +135,7 @@ def test_a_bundle_replaced_on_disk_is_taken_over_and_one_that_does_not_verify_is
     problems: list[PcedgeError] = []
     reloaded: list[str] = []
     with (
-        PooledInspector({"a": Assignment(Bundle.open(place))}, choose) as inspector,
+        InspectorPool({"a": Assignment(Bundle.open(place))}, choose) as inspector,
         Reloader(
             inspector,
             {"a": place},

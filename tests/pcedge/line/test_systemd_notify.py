@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pcedge.line.systemd_notify import Notifier
+from pcedge.line.systemd_notify import SystemdNotifier
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def _environment(listening: socket.socket, **more: str) -> dict[str, str]:
 
 
 def test_systemd_hears_what_goes_on(systemd: socket.socket) -> None:
-    with Notifier.from_environment(_environment(systemd)) as notifier:
+    with SystemdNotifier.from_environment(_environment(systemd)) as notifier:
         notifier.ready()
         notifier.status("12 frames,\n2 NG")
         notifier.status("12 frames, 2 NG")
@@ -37,7 +37,7 @@ def test_systemd_hears_what_goes_on(systemd: socket.socket) -> None:
 def test_the_watchdog_hears_in_time_and_not_for_every_frame(
     systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Notifier.from_environment(_environment(systemd, WATCHDOG_USEC="300000")) as notifier:
+    with SystemdNotifier.from_environment(_environment(systemd, WATCHDOG_USEC="300000")) as notifier:
         for now in range(550):
             monkeypatch.setattr(
                 "pcedge.line.systemd_notify.time.monotonic", lambda now=now: 1000 + now / 1000
@@ -58,7 +58,9 @@ def _all_that_waits(listening: socket.socket) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("more", [{"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "x"}, {"WATCHDOG_PID": "1"}])
 def test_a_watchdog_of_somebody_else_hears_nothing(systemd: socket.socket, more: dict[str, str]) -> None:
-    with Notifier.from_environment(_environment(systemd, **{"WATCHDOG_USEC": "1000", **more})) as notifier:
+    with SystemdNotifier.from_environment(
+        _environment(systemd, **{"WATCHDOG_USEC": "1000", **more})
+    ) as notifier:
         notifier.alive()
         notifier.ready()
 
@@ -70,18 +72,22 @@ def test_abstract_names_are_understood() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{name}")
         listening.settimeout(2)
-        with Notifier(f"@{name}") as notifier:
+        with SystemdNotifier(f"@{name}") as notifier:
             notifier.ready()
         assert listening.recv(100) == b"READY=1"
 
 
 def test_where_nobody_listens_nothing_happens(tmp_path: Path, systemd: socket.socket) -> None:
-    for notifier in (Notifier(), Notifier(str(tmp_path / "gone")), Notifier.from_environment({})):
+    for notifier in (
+        SystemdNotifier(),
+        SystemdNotifier(str(tmp_path / "gone")),
+        SystemdNotifier.from_environment({}),
+    ):
         with notifier:
             notifier.ready()
             notifier.status("x")
             notifier.alive()
 
-    with Notifier(systemd.getsockname(), 0.001) as notifier:
+    with SystemdNotifier(systemd.getsockname(), 0.001) as notifier:
         for number in range(2000):  # more than the socket holds: waiting would be for ever
             notifier.status(f"{number}")

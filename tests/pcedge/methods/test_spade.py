@@ -20,21 +20,21 @@ from pcedge.methods.any_bundle import open_detector
 from pcedge.methods.common.row_file import RowFile
 from pcedge.methods.spade.correspondences import Correspondences
 from pcedge.methods.spade.gallery import Gallery
-from pcedge.methods.spade.layout import Layout
+from pcedge.methods.spade.layout import FeatureLayout
 from pcedge.networks.embedder import restore_stored
 
 SIZE = 64
-PYRAMID = Layout(7, ((8, 12, 12), (6, 6, 6), (5, 3, 3)))
+PYRAMID = FeatureLayout(7, ((8, 12, 12), (6, 6, 6), (5, 3, 3)))
 LAYOUTS = [
     PYRAMID,
-    Layout(3, ((4, 9, 9),)),
-    Layout(3, ((4, 7, 7), (3, 7, 7))),
-    Layout(2, ((4, 8, 6), (3, 4, 3), (5, 2, 1), (2, 1, 1))),
-    Layout(2, ((3, 7, 7), (6, 4, 4))),
+    FeatureLayout(3, ((4, 9, 9),)),
+    FeatureLayout(3, ((4, 7, 7), (3, 7, 7))),
+    FeatureLayout(2, ((4, 8, 6), (3, 4, 3), (5, 2, 1), (2, 1, 1))),
+    FeatureLayout(2, ((3, 7, 7), (6, 4, 4))),
 ]
 
 
-def _concatenated(layout: Layout, row: NDArray[np.float32]) -> NDArray[np.float32]:
+def _concatenated(layout: FeatureLayout, row: NDArray[np.float32]) -> NDArray[np.float32]:
     """Features [pixels, channels of all layers]: every pixel has those of the coarser cells it lies in."""
     _, height, width = layout.layers[0]
     grids = [
@@ -55,13 +55,13 @@ def _concatenated(layout: Layout, row: NDArray[np.float32]) -> NDArray[np.float3
     return np.stack(pixels)
 
 
-def _rows(layout: Layout, count: int, seed: int = 0) -> NDArray[np.float32]:
+def _rows(layout: FeatureLayout, count: int, seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).gamma(1.0, size=(count, layout.length)).astype(np.float32)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("pictures", [1, 5])
-def test_correspondences_are_those_of_a_plain_search(layout: Layout, pictures: int) -> None:
+def test_correspondences_are_those_of_a_plain_search(layout: FeatureLayout, pictures: int) -> None:
     gallery, query = _rows(layout, pictures), _rows(layout, 1, seed=9)[0]
 
     found = Correspondences(layout).distances(query, list(gallery))
@@ -148,7 +148,7 @@ def _plain_rows(bundle: BaselineBundle, pictures: list[NDArray[np.uint8]]) -> ND
 
 
 def test_a_fitted_detector_is_the_plain_implementation(folder: Path, bundle: BaselineBundle) -> None:
-    layout = Layout(128, ((32, 16, 16), (96, 8, 8), (128, 4, 4)))
+    layout = FeatureLayout(128, ((32, 16, 16), (96, 8, 8), (128, 4, 4)))
     train = _plain_rows(bundle, [read_image(path) for path in sorted((folder / "parts").iterdir())])
     picture = render_part(50, "missing_hole", size=96).image_rgb
     row = _plain_rows(bundle, [picture])[0]

@@ -20,7 +20,7 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import DatasetError, OptionError
 from pcedge.networks.backbones import Backbone, load_backbone, state_digest, used_state
 from pcedge.networks.finetuning import separation
-from pcedge.networks.finetuning.choosing import Choice
+from pcedge.networks.finetuning.choosing import EpochChoice
 from pcedge.networks.finetuning.drift import compare, effective_rank, linear_cka
 from pcedge.networks.finetuning.finetune import Finetuned, finetune
 from pcedge.networks.finetuning.options import FinetuneMethod, FinetuneOptions
@@ -251,7 +251,7 @@ def _epoch(epoch: int, gain: float = 0.0, error: float = 0.01, **changes: float)
     ids=["best", "chance", "patience", "falls", "drift", "guessed", "no time"],
 )
 def test_the_choice(epochs: list[FinetuneEpoch], kept: int, seen: int, words: str) -> None:
-    choice = Choice("rotation", chance=0.25, answers=64, patience=2)
+    choice = EpochChoice("rotation", chance=0.25, answers=64, patience=2)
     choice.see(_epoch(0, error=0))
 
     for epoch in epochs:

@@ -14,8 +14,7 @@ from pcedge.bundles.manifest import PATCHCORE
 from pcedge.camera import write_dataset
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import OptionError
-from pcedge.evaluation.runs import ImageRow, Run, read_run, write_run
-from pcedge.evaluation.runs import Metric as RunMetric
+from pcedge.evaluation.runs import ImageRow, RecordedMetric, Run, read_run, write_run
 from pcedge.fitting.options import FitOptions
 from pcedge.studies.comparison import (
     COMPARISON_CSV,
@@ -144,7 +143,7 @@ def _scored(run: Run, method: str, label: str, scores: list[float]) -> Run:
         name=f"bolt-{label}",
         settings=msgspec.structs.replace(run.settings, method=method, label=label),
         images=tuple(images),
-        metrics={"image_auroc": RunMetric(value=auroc)},
+        metrics={"image_auroc": RecordedMetric(value=auroc)},
         pictures=(),
     )
 
@@ -232,7 +231,7 @@ def test_a_method_that_guesses_is_named(
     shutil.copytree(root / "runs", tmp_path / "runs")
     directory = tmp_path / "runs" / "bolt-gauss"
     run = read_run(directory)
-    metrics = {**run.metrics, "image_auroc": RunMetric(value=0.5, interval=interval)}
+    metrics = {**run.metrics, "image_auroc": RecordedMetric(value=0.5, interval=interval)}
     changed = msgspec.structs.replace(run, metrics=metrics)
     (directory / "run.json").write_bytes(msgspec.json.encode(changed))
 

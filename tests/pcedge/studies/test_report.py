@@ -16,7 +16,7 @@ import pytest
 from pcedge.bundles.bundle import find_bundle
 from pcedge.datasets import audit, open_dataset
 from pcedge.errors import MissingExtraError, OptionError, OutputError, PcedgeError, ResultError
-from pcedge.evaluation.runs import Curves, DataFacts, Metric, Run, read_run
+from pcedge.evaluation.runs import Curves, DataFacts, RecordedMetric, Run, read_run
 from pcedge.studies.report import ReportOptions, load_study, write_report
 from pcedge.studies.suite import SUMMARY_JSON, Circumstances, data_facts, evaluate_bundle
 
@@ -174,7 +174,7 @@ def test_names_are_shown_as_they_are_and_cannot_do_anything(real_run: Path, tmp_
 
 
 def _degenerate(run: Run) -> dict[str, dict[str, Any]]:
-    undefined = Metric(value=None, reason="needs masks of defects")
+    undefined = RecordedMetric(value=None, reason="needs masks of defects")
     replace = msgspec.structs.replace
     good = tuple(row for row in run.images if not row.defect)
     return {
@@ -292,7 +292,7 @@ def test_two_runs_of_one_category_are_compared_each_for_itself(real_run: Path, t
     run = read_run(real_run)
     settings = msgspec.structs.replace(run.settings, preset="official-224")
     for place, value in (("one", 0.9), ("two", 0.5)):
-        metrics = {"image_auroc": Metric(value=value)}
+        metrics = {"image_auroc": RecordedMetric(value=value)}
         _changed(real_run, tmp_path / place / "bottle", name="bottle", settings=settings, metrics=metrics)
 
     (group,) = load_study([tmp_path / "one", tmp_path / "two"]).groups

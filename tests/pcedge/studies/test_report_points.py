@@ -12,13 +12,13 @@ from pcedge.evaluation.runs import (
     Curves,
     DataFacts,
     ImageRow,
-    Metric,
+    RecordedMetric,
     Run,
     RuntimeResult,
     Settings,
     ThresholdFacts,
 )
-from pcedge.studies.report import Finding, Study, findings
+from pcedge.studies.report import DiscussionPoint, Study, findings
 from pcedge.studies.report.render.document import prose, shortened
 from pcedge.studies.report.render.wording import listed, scientific
 from pcedge.studies.report.report_data import Group, Subject
@@ -77,13 +77,13 @@ def _run(**changes: Any) -> Run:
     return msgspec.structs.replace(run, **changes)
 
 
-def _findings(run: Run) -> list[Finding]:
+def _findings(run: Run) -> list[DiscussionPoint]:
     subject = Subject(Path(), run, Curves(), "", run.name)
     return findings(Study((Group("official-224", (subject,)),), ()))
 
 
-def _metric(value: float, low: float | None = None, high: float = 1.0) -> Metric:
-    return Metric(value=value, interval=None if low is None else (low, high))
+def _metric(value: float, low: float | None = None, high: float = 1.0) -> RecordedMetric:
+    return RecordedMetric(value=value, interval=None if low is None else (low, high))
 
 
 def _held_out(*scores: float, limit: float) -> ThresholdFacts:
@@ -140,7 +140,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "wrong place": (
         "Right image, wrong place",
         {"metrics": {"image_auroc": _metric(0.95), "aupro": _metric(0.79)}},
-        {"metrics": {"image_auroc": _metric(0.95), "aupro": Metric(value=None, reason="no masks")}},
+        {"metrics": {"image_auroc": _metric(0.95), "aupro": RecordedMetric(value=None, reason="no masks")}},
     ),
     "few good": ("Few good test images", {"images": GOOD[:19]}, {"images": GOOD}),
     "data": (

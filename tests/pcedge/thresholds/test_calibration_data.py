@@ -15,7 +15,7 @@ from pcedge.errors import BundleError
 from pcedge.thresholds.calibration_data import CALIBRATION_FILE, HeldOutEvidence, read_evidence
 from pcedge.thresholds.cross_validation import (
     HeldOut,
-    Scored,
+    ImageScores,
     held_out,
     nameless_bank,
     patches_kept,
@@ -37,7 +37,7 @@ def _evidence(
     return _of(scored)
 
 
-def _of(scored: Scored) -> HeldOutEvidence:
+def _of(scored: ImageScores) -> HeldOutEvidence:
     digests = {"good/a.png": "0" * 40}
     return HeldOutEvidence(NAMES, NAMES, HeldOut(scored, 1), GRID, SIZE, digests)
 
@@ -143,7 +143,7 @@ def test_written_and_read_again_it_is_the_same(tmp_path: Path, make_bundle: Call
     assert after is not None
     assert (after.names, after.groups, after.learned) == (before.names, before.groups, before.learned)
     assert (after.grid_hw, after.map_size, after.held_out.folds) == (GRID, SIZE, 1)
-    for name in Scored.__dataclass_fields__:
+    for name in ImageScores.__dataclass_fields__:
         np.testing.assert_array_equal(
             getattr(after.held_out.scored, name), getattr(before.held_out.scored, name)
         )

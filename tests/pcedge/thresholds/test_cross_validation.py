@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank, CoresetSize
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.scoring import anomaly_map
-from pcedge.thresholds.cross_validation import Scored, held_out, nameless_bank, score_images
+from pcedge.thresholds.cross_validation import ImageScores, held_out, nameless_bank, score_images
 
 GRID, DIMS = (3, 3), 5
 ALL, SIZE = CoresetSize(fraction=1.0), Preprocessing(image_size=32)
@@ -104,7 +104,7 @@ def test_a_gap_in_the_bank_itself_counts_too() -> None:
     embeddings = _embeddings(8)
     coarse = nameless_bank(embeddings[:1, :1].reshape(-1, DIMS))
 
-    def scored(bank: Bank | None) -> Scored:
+    def scored(bank: Bank | None) -> ImageScores:
         return held_out(embeddings, embeddings, ALL, SIZE, GRID, seed=0, bank=bank).scored
 
     alone, with_it, by_it = scored(None), scored(coarse), score_images(embeddings, coarse, GRID, 32)

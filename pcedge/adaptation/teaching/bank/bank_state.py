@@ -23,7 +23,7 @@ from pcedge.inspection.verification.golden import renew_golden
 from pcedge.thresholds.calibration_data import CALIBRATION_FILE, HeldOutEvidence, read_evidence_file
 from pcedge.thresholds.cross_validation import nameless_bank
 
-from ..lesson_log import FOLDER, BankState, Entry
+from ..lesson_log import FOLDER, BankState, LogEntry
 from .row_ranges import TaughtRow, read_ranges, write_ranges
 from .taught_bank import TaughtRows, bank_head, lesson_folder, read_rows, restore_head, write_bank
 
@@ -49,7 +49,7 @@ class Changed:
     notes: tuple[str, ...]
 
 
-def current_state(variant: Bundle, log: tuple[Entry, ...]) -> BankState:
+def current_state(variant: Bundle, log: tuple[LogEntry, ...]) -> BankState:
     """The state in which a bank is; one that the log does not speak of is as it was fitted."""
     manifest = variant.manifest
     known = [entry.states[manifest.precision] for entry in log if manifest.precision in entry.states]

@@ -15,7 +15,7 @@ from pcedge.bundles.manifest import Precision
 from pcedge.bundles.nominal_images import NOMINAL_FILE, add_nominal
 from pcedge.core.defaults import DEFAULT_PICTURES_MB
 
-from ..lesson_log import BankState, Entry, chained, write_log
+from ..lesson_log import BankState, LogEntry, chained, write_log
 from ..options import TeachResult, limits_of, now
 from ..taught_bundle import Variant
 from .bank_state import Changed, keep_origin
@@ -44,7 +44,9 @@ class Rewriting:
         return self.staging / variant.folder
 
 
-def begin_log(log: tuple[Entry, ...], variants: Mapping[Precision, Variant], who: str) -> tuple[Entry, ...]:
+def begin_log(
+    log: tuple[LogEntry, ...], variants: Mapping[Precision, Variant], who: str
+) -> tuple[LogEntry, ...]:
     """The log as it is to go on: with an entry for the state that the bundle is in, if that has none yet.
 
     That is the fitted state, or one that something else than teaching made, such as calibrating.
@@ -53,12 +55,12 @@ def begin_log(log: tuple[Entry, ...], variants: Mapping[Precision, Variant], who
     if log and log[-1].states == states:
         return log
     kind: Literal["fitted", "changed"] = "changed" if log else "fitted"
-    return chained(log, Entry(number=0, kind=kind, who=who, when=now(), states=states))
+    return chained(log, LogEntry(number=0, kind=kind, who=who, when=now(), states=states))
 
 
 @contextmanager
 def rewrite(
-    bundle: Bundle, log: tuple[Entry, ...], variants: Mapping[Precision, Variant]
+    bundle: Bundle, log: tuple[LogEntry, ...], variants: Mapping[Precision, Variant]
 ) -> Iterator[Rewriting]:
     """Yield a copy of a bundle whose banks may be changed; ``finish`` it within the block.
 
@@ -74,9 +76,9 @@ def rewrite(
 def finish(
     work: Rewriting,
     bundle: Bundle,
-    log: tuple[Entry, ...],
+    log: tuple[LogEntry, ...],
     variants: Mapping[Precision, Variant],
-    entry: Entry,
+    entry: LogEntry,
 ) -> Bundle:
     """Write the log with its new entry and seal everything; the bundle as it will be."""
     states: dict[Precision, BankState] = {
@@ -93,7 +95,7 @@ def finish(
     return Bundle(bundle.directory, seal(work.staging, manifest))
 
 
-def result_of(before: Bundle, after: Bundle, work: Rewriting, entry: Entry) -> TeachResult:
+def result_of(before: Bundle, after: Bundle, work: Rewriting, entry: LogEntry) -> TeachResult:
     """What came of an entry."""
     return TeachResult(
         after,

@@ -9,7 +9,7 @@ from pcedge.cli.options import common
 from pcedge.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
-    from pcedge.networks.distillation import DistillResult, Measurement
+    from pcedge.networks.distillation import DistillResult, HeldOutAgreement
 
 
 def distill(
@@ -113,7 +113,7 @@ def distill(
         _print_summary(result)
 
 
-def _say_measurement(measured: "Measurement") -> None:
+def _say_measurement(measured: "HeldOutAgreement") -> None:
     from pcedge.cli.console import say
 
     say(

@@ -66,7 +66,7 @@ def fit(
     neighbours: fit_options.Neighbours = 1,
     false_reject_rate: fit_options.FalseRejectRate = None,
     review_rate: fit_options.ReviewRate = None,
-    calibration: fit_options.Calibration = "folds",
+    calibration: fit_options.CalibrationKind = "folds",
     groups: fit_options.Groups = None,
     seed: fit_options.Seed = 0,
     device: common.Device = "auto",

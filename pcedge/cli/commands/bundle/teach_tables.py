@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pcedge.adaptation.teaching import Entry, TeachResult
+    from pcedge.adaptation.teaching import LogEntry, TeachResult
     from pcedge.bundles.bundle import Bundle
 
 
@@ -81,7 +81,7 @@ def _print_json(result: "TeachResult") -> None:
     )
 
 
-def print_history(bundle: "Bundle", log: "tuple[Entry, ...]", json: bool) -> None:
+def print_history(bundle: "Bundle", log: "tuple[LogEntry, ...]", json: bool) -> None:
     """Print the log as a table."""
     import json as json_module
 
@@ -118,7 +118,7 @@ def print_history(bundle: "Bundle", log: "tuple[Entry, ...]", json: bool) -> Non
     out.print(table)
 
 
-def _summary(entry: "Entry") -> str:
+def _summary(entry: "LogEntry") -> str:
     names = [one.name for one in entry.images if one.outcome in ("taught", "stored")]
     refused = sum(one.outcome == "refused" for one in entry.images)
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

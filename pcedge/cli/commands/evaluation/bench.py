@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pcedge.bundles.bundle import Bundle
     from pcedge.core.progress import Progress
-    from pcedge.deployment.bench.result import Bench, Measured
+    from pcedge.deployment.bench.result import Bench, BenchMeasurement
     from pcedge.inspection.runtimes import Candidate
 
 
@@ -102,13 +102,13 @@ def bench(
 
 def _measure(
     bundle: "Bundle", found: "list[Candidate]", dataset: Path | None, frames: int
-) -> "tuple[list[Measured], dict[str, str]]":
+) -> "tuple[list[BenchMeasurement], dict[str, str]]":
     """Measure all that can be used here; one alone that cannot be is an error."""
     from pcedge.cli.console import progress_bars, say
     from pcedge.deployment.bench.process import measure_apart
     from pcedge.errors import PcedgeError
 
-    measured: list[Measured] = []
+    measured: list[BenchMeasurement] = []
     skipped: dict[str, str] = {}
     problem: PcedgeError | None = None
     with progress_bars() as progress:
@@ -187,7 +187,7 @@ def _right_aligned(title: str, headings: "Iterable[str]") -> "Table":
     return table
 
 
-def _name(measured: "Measured") -> "Text":
+def _name(measured: "BenchMeasurement") -> "Text":
     from rich.text import Text
 
     name = Text(f"{measured.called}, {measured.precision}")

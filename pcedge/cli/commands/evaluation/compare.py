@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pcedge.evaluation.runs import Run
-    from pcedge.studies.comparison import Comparison, Entry
+    from pcedge.studies.comparison import Comparison, ComparisonEntry
 
 
 def compare(
@@ -200,7 +200,7 @@ def _print(found: "Comparison", output: Path, *, resumed: int, json: bool) -> No
     say("Written to [bold]{output}[/].", output=output)
 
 
-def comparison_table(dataset: str, entries: "list[Entry]") -> "Table":
+def comparison_table(dataset: str, entries: "list[ComparisonEntry]") -> "Table":
     """What every method gave on one dataset."""
     from rich.table import Table
     from rich.text import Text

@@ -11,7 +11,7 @@ from pcedge.cli.options import common
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
-    from pcedge.cli.doctor import Finding
+    from pcedge.cli.doctor import CheckResult
 
 _COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "bold red"}
 
@@ -47,7 +47,7 @@ def doctor(
         raise typer.Exit(PARTLY_DONE)
 
 
-def _print_table(findings: "Sequence[Finding]") -> None:
+def _print_table(findings: "Sequence[CheckResult]") -> None:
     from rich.table import Table
     from rich.text import Text
 

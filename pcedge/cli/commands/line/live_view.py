@@ -9,7 +9,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pcedge.camera import CameraState, CameraStatus, Event, Frame, Inspection, Report, Summary, Tally, Verdict
+from pcedge.camera import (
+    CameraState,
+    CameraStatus,
+    Event,
+    Frame,
+    Inspection,
+    SinkStatus,
+    Summary,
+    Tally,
+    Verdict,
+)
 from pcedge.cli.console import Facts, out
 from pcedge.line.status import Watched
 
@@ -119,7 +129,7 @@ def drift_table(drift: Mapping[str, Mapping[str, str]]) -> Table:
     return table
 
 
-def _sinks_table(reports: list[Report]) -> Table:
+def _sinks_table(reports: list[SinkStatus]) -> Table:
     table = Table(box=None, padding=(0, 2), header_style="cyan")
     for heading in ("sink in trouble", "waiting", "lost", "last fault"):
         table.add_column(heading)

@@ -134,11 +134,11 @@ def watch(
     from pcedge.line.watch import WatchOptions, watch_line
 
     from .live_view import live_view
-    from .watched_line import Asked, chooser, described_line, results_place
+    from .watched_line import RuntimeOptions, chooser, described_line, results_place
 
     line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
     place = output or results_place(line, base, models)
-    asked = Asked(runtime, device, precision, unverified).over(line)
+    asked = RuntimeOptions(runtime, device, precision, unverified).over(line)
     tally = Tally()
     machine = json or not sys.stdout.isatty()
     watch_options = WatchOptions(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RuntimeOptions:
     """What the command line says of runtimes."""
 
     runtime: str
@@ -25,7 +25,7 @@ class Asked:
     precision: str
     unverified: bool
 
-    def over(self, line: "LineFile") -> "Asked":
+    def over(self, line: "LineFile") -> "RuntimeOptions":
         """What the line's file says, where the command line says nothing."""
         table = line.watch
         # A threshold that was named is one on the scale of float32's scores.
@@ -94,7 +94,7 @@ def results_place(line: "LineFile", base: Path, models: Path) -> Path:
     return Path("inspections") / directory.resolve().name
 
 
-def chooser(asked: Asked) -> "Callable[[AnyBundle], Candidate]":
+def chooser(asked: RuntimeOptions) -> "Callable[[AnyBundle], Candidate]":
     """What chooses a runtime for a bundle, and says so the first time."""
     said: set[str] = set()
 
@@ -106,7 +106,7 @@ def chooser(asked: Asked) -> "Callable[[AnyBundle], Candidate]":
     return choose
 
 
-def _choose_runtime(bundle: "AnyBundle", asked: Asked, *, say_so: bool) -> "Candidate":
+def _choose_runtime(bundle: "AnyBundle", asked: RuntimeOptions, *, say_so: bool) -> "Candidate":
     """Take the fastest runtime that is proved on this machine, or any that can be had without proof."""
     from pcedge.cli.console import say
     from pcedge.inspection.precision import precision_choice
@@ -132,7 +132,7 @@ def _choose_runtime(bundle: "AnyBundle", asked: Asked, *, say_so: bool) -> "Cand
     return choice.candidate
 
 
-def _choose_for_baseline(bundle: "BaselineBundle", asked: Asked, *, say_so: bool) -> "Candidate":
+def _choose_for_baseline(bundle: "BaselineBundle", asked: RuntimeOptions, *, say_so: bool) -> "Candidate":
     """A baseline is proved on its golden frames at every start; that leaves no certificate."""
     from pcedge.cli.console import say
     from pcedge.inspection.precision import one_precision

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pcedge.bundles.bundle import BACKBONE_FILE
 from pcedge.bundles.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import OptionError, WeightsUnavailableError
 from pcedge.fitting.options import FitOptions
 from pcedge.methods.base import FitTask, Learned
 from pcedge.methods.common.bundle import BaselineBundle
 from pcedge.methods.networks.pyramid import Pyramid, load_pyramid_backbone
 from pcedge.networks.embedder import layer_shapes, restore_stored
-from pcedge.networks.embedding_network import Network
+from pcedge.networks.embedding_network import EmbeddingNetwork
 from pcedge.networks.load_network import feature_network
 
 from ..learning import WHITENING_FILE, check_memory, learn_gaussians, read_gaussians
@@ -32,7 +32,7 @@ _DEFAULT_DIMS = 100
 class PadimFitter:
     """PaDiM with its network loaded; see :class:`pcedge.methods.Fitter`."""
 
-    network: Network
+    network: EmbeddingNetwork
     chosen: NDArray[np.int64]
     total: int
     offline_default: WeightsUnavailableError | None
@@ -66,7 +66,7 @@ class PadimFitter:
         """What a manifest says of the backbone."""
         return self.network.backbone
 
-    def learn(self, task: FitTask, staging: Path, watch: Stopwatch, progress: Progress) -> Learned:
+    def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
         """Learn a Gaussian for every position and write them into a directory."""
         self.network.write_files(staging)
         fitted = learn_gaussians(task, self.network, self.chosen, staging, watch, progress)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import BundleError, OptionError
 from pcedge.export import TorchRuntime
 from pcedge.fitting.features import Features, embed_images
@@ -26,7 +26,7 @@ from pcedge.networks.embedder import save_tensors
 
 from ..scorer import Residuals
 from ..settings import ReconstructionSettings
-from .pixels import Detector, PixelRows
+from .pixels import PixelRows, ReconstructionDetector
 from .training import BATCH, Reconstructor, Trained, draws_one_picture, train
 
 WEIGHTS_FILE = "reconstruction.safetensors"
@@ -37,7 +37,7 @@ _FIXED = 600_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class _Split:
+class _ImageSplit:
     """Numbers of the images that are trained on, stopped by, and held out for the threshold."""
 
     training: NDArray[np.int64]
@@ -55,7 +55,7 @@ class ReconstructionFitter:
     backbone: None = None
     offline_default: None = None
 
-    def learn(self, task: FitTask, staging: Path, watch: Stopwatch, progress: Progress) -> Learned:
+    def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
         """Train on some of the images, find scores on others, and write the network into a directory."""
         side = self.options.preprocessing.input_size // self.method.shrink
         self._check_memory(len(task.paths), side)
@@ -157,7 +157,7 @@ class ReconstructionFitter:
         return tuple(notes)
 
 
-def restore(method: Reconstructor, bundle: BaselineBundle) -> Detector:
+def restore(method: Reconstructor, bundle: BaselineBundle) -> ReconstructionDetector:
     """The network of a bundle.
 
     Raises:
@@ -175,22 +175,22 @@ def restore(method: Reconstructor, bundle: BaselineBundle) -> Detector:
         raise BundleError(
             f"{path} does not hold the network that the manifest describes.", "Fit the bundle again."
         ) from error
-    return Detector(manifest.preprocessing, method.shrink, core).eval().requires_grad_(False)
+    return ReconstructionDetector(manifest.preprocessing, method.shrink, core).eval().requires_grad_(False)
 
 
-def _split(images: int, held_out: float, seed: int) -> _Split:
+def _split(images: int, held_out: float, seed: int) -> _ImageSplit:
     """Deal out the images at random; each part gets one at least, and four are enough for that."""
     order = np.random.default_rng(seed).permutation(images)
     held = min(max(1, round(images * held_out)), images - 2)
     stopping = max(1, round((images - held) * _STOPPING_SHARE))
-    return _Split(
+    return _ImageSplit(
         training=np.sort(order[held + stopping :]),
         stopping=np.sort(order[held : held + stopping]),
         held_out=np.sort(order[:held]),
     )
 
 
-def _record(split: _Split, trained: Trained) -> dict[str, Any]:
+def _record(split: _ImageSplit, trained: Trained) -> dict[str, Any]:
     return {
         "trained_on": len(split.training),
         "stopped_by": len(split.stopping),

@@ -36,7 +36,7 @@ class PixelRows(nn.Module):
         return rows
 
 
-class Detector(nn.Module):
+class ReconstructionDetector(nn.Module):
     """The whole of a method's network: normalised images to residuals.
 
     Args:

@@ -10,7 +10,7 @@ from pcedge.bundles.bundle import BACKBONE_FILE
 from pcedge.bundles.manifest import BackboneInfo, EmbeddingInfo
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map
-from pcedge.core.stage_timer import Stopwatch
+from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import OptionError, WeightsUnavailableError
 from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
 from pcedge.fitting.options import FitOptions
@@ -21,12 +21,12 @@ from pcedge.methods.common.row_file import RowFile
 from pcedge.methods.networks.pyramid import load_pyramid_backbone
 from pcedge.networks.backbones import Backbone
 from pcedge.networks.embedder import layer_shapes, restore_stored
-from pcedge.networks.embedding_network import Network
+from pcedge.networks.embedding_network import EmbeddingNetwork
 from pcedge.networks.load_network import feature_network
 from pcedge.thresholds.cross_validation import FOLDS, split_into_folds
 
 from ..gallery import FEATURES_FILE, Gallery
-from ..layout import Layout
+from ..layout import FeatureLayout
 from .network import SpadeNetwork
 
 # The descriptor is the pooled last block of a ResNet, before its classifier.
@@ -41,8 +41,8 @@ _FIXED = 600_000_000
 class SpadeFitter:
     """SPADE with its network loaded; see :class:`pcedge.methods.Fitter`."""
 
-    network: Network
-    layout: Layout
+    network: EmbeddingNetwork
+    layout: FeatureLayout
     neighbours: int
     offline_default: WeightsUnavailableError | None
 
@@ -56,7 +56,7 @@ class SpadeFitter:
         backbone, missing = load_pyramid_backbone(options, progress, last=_LAST_BLOCK)
         shapes = layer_shapes(backbone.module, options.preprocessing.input_size)
         pyramid = _pyramid_layers(backbone)
-        layout = Layout(shapes[-1][0], tuple(shapes[:pyramid]))
+        layout = FeatureLayout(shapes[-1][0], tuple(shapes[:pyramid]))
         _check_memory(layout, neighbours, options.memory_gb)
         kind = f"descriptor and {pyramid} layers"
         embedding = EmbeddingInfo(kind=kind, dims=layout.length, grid_hw=(1, 1))  # one row a picture
@@ -70,7 +70,7 @@ class SpadeFitter:
         """What a manifest says of the backbone."""
         return self.network.backbone
 
-    def learn(self, task: FitTask, staging: Path, watch: Stopwatch, progress: Progress) -> Learned:
+    def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
         """Write down the features of all images, and score each against those of the other folds."""
         self.network.write_files(staging)
         path = staging / FEATURES_FILE
@@ -148,7 +148,7 @@ def _pyramid_layers(backbone: Backbone) -> int:
     return max(1, len(backbone.layers) - (backbone.layers[-1] == _LAST_BLOCK))
 
 
-def _check_memory(layout: Layout, neighbours: int, memory_gb: float | None) -> None:
+def _check_memory(layout: FeatureLayout, neighbours: int, memory_gb: float | None) -> None:
     """Check that the features of the images that a picture is compared with fit into memory, twice."""
     budget = available_bytes() * DEFAULT_SHARE if memory_gb is None else memory_gb * GIGA
     image = 2 * 4 * layout.length

@@ -93,14 +93,14 @@ class Card(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Gallery(msgspec.Struct, frozen=True, tag="gallery"):
+class ImageGallery(msgspec.Struct, frozen=True, tag="gallery"):
     """Cards in rows under a line that says what they are."""
 
     caption: str
     cards: tuple[Card, ...]
 
 
-Block = Heading | Paragraph | Note | Items | Formula | Table | Plot | Gallery
+Block = Heading | Paragraph | Note | Items | Formula | Table | Plot | ImageGallery
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):

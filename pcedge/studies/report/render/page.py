@@ -10,8 +10,8 @@ from .document import (
     Block,
     Document,
     Formula,
-    Gallery,
     Heading,
+    ImageGallery,
     Items,
     Note,
     Paragraph,
@@ -133,13 +133,13 @@ class _Writer:
             case _:
                 return self._figure(block)
 
-    def _figure(self, block: Table | Plot | Gallery) -> str:
+    def _figure(self, block: Table | Plot | ImageGallery) -> str:
         match block:
             case Table():
                 return self._table(block)
             case Plot():
                 return self._plot(block)
-            case Gallery():
+            case ImageGallery():
                 return self._gallery(block)
 
     def _words(self, spans: Prose) -> str:
@@ -178,7 +178,7 @@ class _Writer:
         caption = f"{self._label('Figure')} {_escape(plot.caption)}"
         return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
-    def _gallery(self, gallery: Gallery) -> str:
+    def _gallery(self, gallery: ImageGallery) -> str:
         cards = []
         for card in gallery.cards:
             pictures = "".join(

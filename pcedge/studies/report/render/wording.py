@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from pcedge.evaluation.runs import Metric, Run
+from pcedge.evaluation.runs import RecordedMetric, Run
 
 UNDEFINED = "n. d."
 # Where the metrics' own titles are too long.
@@ -24,14 +24,14 @@ def percent(value: float | None, digits: int = 2) -> str:
     return NOT_MEASURED if value is None else f"{100 * value:.{digits}f}"
 
 
-def metric_text(metric: Metric | None) -> str:
+def metric_text(metric: RecordedMetric | None) -> str:
     """A metric in percent; apart, what is not defined and what was not measured."""
     if metric is None:
         return NOT_MEASURED
     return UNDEFINED if metric.value is None else percent(metric.value)
 
 
-def interval_text(metric: Metric | None) -> str:
+def interval_text(metric: RecordedMetric | None) -> str:
     """The 95 % confidence interval of a metric, in percent."""
     if metric is None or metric.interval is None:
         return NOT_MEASURED

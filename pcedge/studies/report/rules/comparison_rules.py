@@ -9,7 +9,7 @@ from ..render.document import prose
 from ..render.wording import listed, percent, points
 from ..report_data import Study, Subject, rivals
 from .paired import Gap, gap
-from .point import Finding, Rule
+from .point import DiscussionPoint, Rule
 
 BEST = Rule(
     "The best method",
@@ -35,7 +35,7 @@ PLACES = Rule("Where the defects are", "another method than the best has the hig
 _TIERS = ((PATCHCORE,), ("padim", "spade"), ("ae", "gan"))
 
 
-def comparison_findings(study: Study) -> Iterator[Finding]:
+def comparison_findings(study: Study) -> Iterator[DiscussionPoint]:
     """Everything that follows from methods on the same images."""
     for subjects in rivals(study):
         ranked = sorted(subjects, key=lambda subject: -(subject.run.value("image_auroc") or 0.0))
@@ -54,12 +54,12 @@ def _told(found: Gap | None) -> bool:
     return found is not None and found.is_told
 
 
-def _best(ranked: Sequence[Subject], same: Sequence[Subject]) -> Finding:
+def _best(ranked: Sequence[Subject], same: Sequence[Subject]) -> DiscussionPoint:
     below = [subject for subject in ranked if subject not in same]
     text = "{data}: {best} has the highest image AUROC, {value} %.{same}{below}"
     names = listed(_name(subject) for subject in same[1:])
     lower = listed(_name(subject) for subject in below)
-    return Finding(
+    return DiscussionPoint(
         BEST,
         prose(
             text,
@@ -72,7 +72,7 @@ def _best(ranked: Sequence[Subject], same: Sequence[Subject]) -> Finding:
     )
 
 
-def _order(subjects: Sequence[Subject]) -> Finding:
+def _order(subjects: Sequence[Subject]) -> DiscussionPoint:
     """Whether each method is above those of later tiers; of each method its plainest run counts."""
     data = subjects[0].run.data.name
     plain: dict[str, Subject] = {}
@@ -91,18 +91,18 @@ def _order(subjects: Sequence[Subject]) -> Finding:
             if found is not None and found.value < 0:
                 wrong.append(_above(second, first, found))
     if wrong:
-        return Finding(DISORDER, prose("{data}: {wrong}.", data=data, wrong=listed(wrong)))
+        return DiscussionPoint(DISORDER, prose("{data}: {wrong}.", data=data, wrong=listed(wrong)))
     text = (
         "{data}: methods come in the literature's order in all {pairs} pairs, in {told} by more than chance."
     )
-    return Finding(ORDER, prose(text, data=data, pairs=str(pairs), told=str(told)))
+    return DiscussionPoint(ORDER, prose(text, data=data, pairs=str(pairs), told=str(told)))
 
 
-def _chance(ranked: Sequence[Subject]) -> Iterator[Finding]:
+def _chance(ranked: Sequence[Subject]) -> Iterator[DiscussionPoint]:
     if lost := [subject for subject in ranked if _guesses(subject)]:
         text = "{data}: no better than chance at telling defective pictures from good ones: {lost}."
         names = listed(_name(subject) for subject in lost)
-        yield Finding(CHANCE, prose(text, data=ranked[0].run.data.name, lost=names))
+        yield DiscussionPoint(CHANCE, prose(text, data=ranked[0].run.data.name, lost=names))
 
 
 def _guesses(subject: Subject) -> bool:
@@ -116,7 +116,7 @@ def _above(higher: Subject, lower: Subject, found: Gap) -> str:
     return f"{_name(higher)} is above {_name(lower)} by {points(-100 * found.value)} ({between}: {chance})"
 
 
-def _cheaper(best: Subject, same: Sequence[Subject]) -> Iterator[Finding]:
+def _cheaper(best: Subject, same: Sequence[Subject]) -> Iterator[DiscussionPoint]:
     timed = [(ms, subject) for subject in same if (ms := _frame_ms(subject)) is not None]
     needed = _frame_ms(best)
     if needed is None or not timed:
@@ -124,7 +124,7 @@ def _cheaper(best: Subject, same: Sequence[Subject]) -> Iterator[Finding]:
     ms, fastest = min(timed, key=lambda pair: pair[0])
     if 2 * ms <= needed:
         text = "{data}: {fastest} cannot be told from {best} and takes {ms} ms a frame instead of {needed}."
-        yield Finding(
+        yield DiscussionPoint(
             CHEAPER,
             prose(
                 text,
@@ -137,7 +137,7 @@ def _cheaper(best: Subject, same: Sequence[Subject]) -> Iterator[Finding]:
         )
 
 
-def _places(ranked: Sequence[Subject]) -> Iterator[Finding]:
+def _places(ranked: Sequence[Subject]) -> Iterator[DiscussionPoint]:
     located = [(value, subject) for subject in ranked if (value := subject.run.value("aupro")) is not None]
     if not located:
         return
@@ -145,7 +145,7 @@ def _places(ranked: Sequence[Subject]) -> Iterator[Finding]:
     own = ranked[0].run.value("aupro")
     if best is not ranked[0] and own is not None:
         text = "{data}: {best} shows best where defects are (AUPRO {value} %), {first} has {own} %."
-        yield Finding(
+        yield DiscussionPoint(
             PLACES,
             prose(
                 text,

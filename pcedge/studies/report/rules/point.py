@@ -21,7 +21,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Finding:
+class DiscussionPoint:
     """A point.
 
     Attributes:
@@ -35,7 +35,7 @@ class Finding:
     subject: str = ""
 
 
-def point(finding: Finding) -> Prose:
+def point(finding: DiscussionPoint) -> Prose:
     """The point, after the run that it is about."""
     if not finding.subject:
         return finding.spans

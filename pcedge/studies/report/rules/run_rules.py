@@ -8,7 +8,7 @@ import numpy as np
 from ..render.document import prose
 from ..render.wording import counted, listed, percent, score_text
 from ..report_data import Subject, interval_of
-from .point import Finding, Rule
+from .point import DiscussionPoint, Rule
 
 _FEW_GOOD = 20
 _CHANCE, _GOOD_RANKING, _GOOD_MAP, _MANY_MISSED = 0.5, 0.95, 0.8, 0.2
@@ -42,16 +42,16 @@ FEW_GOOD = Rule("Few good test images", "fewer than 20", 3)
 AS_PROMISED = Rule("False rejects as promised", "the rate's interval includes the promised rate", 2)
 
 
-def _constant(subject: Subject) -> Iterator[Finding]:
+def _constant(subject: Subject) -> Iterator[DiscussionPoint]:
     images = subject.run.images
     if len(images) > 1 and len({row.score for row in images}) == 1:
         text = (
             "All {count} test images have the same score: the network or the pictures carry no information."
         )
-        yield Finding(CONSTANT, prose(text, count=len(images)), subject.label)
+        yield DiscussionPoint(CONSTANT, prose(text, count=len(images)), subject.label)
 
 
-def _near_chance(subject: Subject) -> Iterator[Finding]:
+def _near_chance(subject: Subject) -> Iterator[DiscussionPoint]:
     interval = interval_of(subject.run, "image_auroc")
     if interval and interval[0] <= _CHANCE:
         text = (
@@ -59,10 +59,10 @@ def _near_chance(subject: Subject) -> Iterator[Finding]:
             "that scores tell defects from good parts."
         )
         low, high = (f"{100 * end:.1f}" for end in interval)
-        yield Finding(NEAR_CHANCE, prose(text, low=low, high=high), subject.label)
+        yield DiscussionPoint(NEAR_CHANCE, prose(text, low=low, high=high), subject.label)
 
 
-def _false_rejects(subject: Subject) -> Iterator[Finding]:
+def _false_rejects(subject: Subject) -> Iterator[DiscussionPoint]:
     run, interval = subject.run, interval_of(subject.run, "false_reject_rate")
     if run.threshold is None or interval is None:
         return
@@ -77,15 +77,15 @@ def _false_rejects(subject: Subject) -> Iterator[Finding]:
     )
     if low > promised:
         advice = " Good test images differ from those learned: add some of them to the fit."
-        yield Finding(MORE_REJECTED, (*measured, *prose(advice)), subject.label)
+        yield DiscussionPoint(MORE_REJECTED, (*measured, *prose(advice)), subject.label)
     elif high < promised:
         advice = " A lower threshold would miss less."
-        yield Finding(FEWER_REJECTED, (*measured, *prose(advice)), subject.label)
+        yield DiscussionPoint(FEWER_REJECTED, (*measured, *prose(advice)), subject.label)
     else:
-        yield Finding(AS_PROMISED, measured, subject.label)
+        yield DiscussionPoint(AS_PROMISED, measured, subject.label)
 
 
-def _outlier(subject: Subject) -> Iterator[Finding]:
+def _outlier(subject: Subject) -> Iterator[DiscussionPoint]:
     limit = subject.run.threshold
     if limit is None or len(limit.held_out) < _FEWEST_HELD_OUT:
         return
@@ -110,10 +110,10 @@ def _outlier(subject: Subject) -> Iterator[Finding]:
         found=counted(sum(row.defect for row in between), "defect"),
         rejected=counted(sum(not row.defect for row in between), "good part"),
     )
-    yield Finding(OUTLIER, spans, subject.label)
+    yield DiscussionPoint(OUTLIER, spans, subject.label)
 
 
-def _kinds(subject: Subject) -> Iterator[Finding]:
+def _kinds(subject: Subject) -> Iterator[DiscussionPoint]:
     defects = [row for row in subject.run.images if row.defect]
     total = Counter(row.kind for row in defects)
     missed = Counter(row.kind for row in defects if row.verdict == "OK")
@@ -127,17 +127,17 @@ def _kinds(subject: Subject) -> Iterator[Finding]:
             )
             share = percent(count / total[kind], 0)
             spans = prose(text, count=count, missed=missed.total(), kind=kind, share=share)
-            yield Finding(ONE_KIND, spans, subject.label)
+            yield DiscussionPoint(ONE_KIND, spans, subject.label)
     whole = [kind for kind in total if total[kind] > 1 and missed[kind] == total[kind]]
     if whole:
-        yield Finding(
+        yield DiscussionPoint(
             WHOLE_KIND,
             prose("Every image of these kinds passes: {kinds}.", kinds=listed(whole)),
             subject.label,
         )
 
 
-def _high_threshold(subject: Subject) -> Iterator[Finding]:
+def _high_threshold(subject: Subject) -> Iterator[DiscussionPoint]:
     auroc, missed = subject.run.value("image_auroc"), subject.run.value("miss_rate")
     if auroc is None or missed is None or auroc < _GOOD_RANKING or missed < _MANY_MISSED:
         return
@@ -146,28 +146,30 @@ def _high_threshold(subject: Subject) -> Iterator[Finding]:
         "larger false-reject rate buys fewer misses."
     )
     spans = prose(text, auroc=percent(auroc), missed=percent(missed, 0))
-    yield Finding(HIGH_THRESHOLD, spans, subject.label)
+    yield DiscussionPoint(HIGH_THRESHOLD, spans, subject.label)
 
 
-def _wrong_place(subject: Subject) -> Iterator[Finding]:
+def _wrong_place(subject: Subject) -> Iterator[DiscussionPoint]:
     auroc, aupro = subject.run.value("image_auroc"), subject.run.value("aupro")
     if auroc is not None and aupro is not None and auroc >= _GOOD_RANKING and aupro < _GOOD_MAP:
         text = (
             "Images are told apart (image AUROC {auroc} %) better than defects are located (AUPRO {aupro} "
             "%): trust the verdict more than the coloured area."
         )
-        yield Finding(WRONG_PLACE, prose(text, auroc=percent(auroc), aupro=percent(aupro)), subject.label)
+        yield DiscussionPoint(
+            WRONG_PLACE, prose(text, auroc=percent(auroc), aupro=percent(aupro)), subject.label
+        )
 
 
-def _few_good(subject: Subject) -> Iterator[Finding]:
+def _few_good(subject: Subject) -> Iterator[DiscussionPoint]:
     good = sum(not row.defect for row in subject.run.images)
     if 0 < good < _FEW_GOOD:
         text = "{good}: each weighs {weight} percentage points in the false-reject rate."
         spans = prose(text, good=counted(good, "good test image"), weight=f"{100 / good:.1f}")
-        yield Finding(FEW_GOOD, spans, subject.label)
+        yield DiscussionPoint(FEW_GOOD, spans, subject.label)
 
 
-RUN_RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+RUN_RULES: tuple[Callable[[Subject], Iterator[DiscussionPoint]], ...] = (
     _constant,
     _near_chance,
     _false_rejects,

@@ -9,7 +9,7 @@ from ..render.document import prose
 from ..render.wording import counted, listed, points, scientific
 from ..report_data import MEAN, Group, Study, interval_of
 from .comparison_rules import comparison_findings
-from .point import Finding, Rule
+from .point import DiscussionPoint, Rule
 
 FLIPS = Rule("Runtimes disagree", "a verdict changes with the runtime", 9)
 DATA = Rule("Data to be settled first", "the checks found anything", 9)
@@ -33,7 +33,7 @@ SKIPPED = Rule("Images left out", "an image was skipped", 5)
 AGREEMENT = Rule("Runtimes agree", "runtimes were compared, and no verdict changes", 4)
 
 
-def _data(study: Study) -> Iterator[Finding]:
+def _data(study: Study) -> Iterator[DiscussionPoint]:
     concerned = [subject for subject in study.subjects if subject.run.data.problems]
     if concerned:
         text = (
@@ -42,15 +42,17 @@ def _data(study: Study) -> Iterator[Finding]:
         )
         count = counted(sum(len(subject.run.data.problems) for subject in concerned), "finding")
         labels = listed(subject.label for subject in concerned)
-        yield Finding(DATA, prose(text, count=count, labels=labels))
+        yield DiscussionPoint(DATA, prose(text, count=count, labels=labels))
     lost = [subject for subject in study.subjects if subject.run.skipped]
     if lost:
         text = "{count} in {labels} could not be used; the metrics are of the others."
         count = counted(sum(len(subject.run.skipped) for subject in lost), "image")
-        yield Finding(SKIPPED, prose(text, count=count, labels=listed(subject.label for subject in lost)))
+        yield DiscussionPoint(
+            SKIPPED, prose(text, count=count, labels=listed(subject.label for subject in lost))
+        )
 
 
-def _parity(study: Study) -> Iterator[Finding]:
+def _parity(study: Study) -> Iterator[DiscussionPoint]:
     for group in study.groups:
         stated = [difference for difference in group.compared.values() if difference.tolerance is not None]
         wrong = [difference for difference in stated if not difference.holds]
@@ -60,10 +62,10 @@ def _parity(study: Study) -> Iterator[Finding]:
             text = "{title}: all differences lie within tolerance ({names}){but}."
             names = listed(dict.fromkeys(d.category for d in stated if d.category != MEAN), 15)
             but = f", though the settings differ: {'; '.join(group.deviations)}" if group.deviations else ""
-            yield Finding(PARITY, prose(text, title=group.title, names=names, but=but))
+            yield DiscussionPoint(PARITY, prose(text, title=group.title, names=names, but=but))
 
 
-def _beyond(group: Group, wrong: list[Difference]) -> Finding:
+def _beyond(group: Group, wrong: list[Difference]) -> DiscussionPoint:
     worst = max(wrong, key=lambda difference: abs(difference.points))
     text = "{title}: {count} beyond tolerance, most of all {category}, {metric}: {points} points. {reason}"
     reason = (
@@ -80,10 +82,10 @@ def _beyond(group: Group, wrong: list[Difference]) -> Finding:
         points=points(worst.points),
         reason=reason,
     )
-    return Finding(NO_PARITY, spans)
+    return DiscussionPoint(NO_PARITY, spans)
 
 
-def _intervals(study: Study) -> Iterator[Finding]:
+def _intervals(study: Study) -> Iterator[DiscussionPoint]:
     included: list[str] = []
     excluded: list[str] = []
     for group in study.groups:
@@ -95,13 +97,13 @@ def _intervals(study: Study) -> Iterator[Finding]:
                 (included if low <= difference.published <= high else excluded).append(subject.label)
     if included:
         text = "So many test images cannot tell the result from the published one: {labels}."
-        yield Finding(INCLUDED, prose(text, labels=listed(included, 15)))
+        yield DiscussionPoint(INCLUDED, prose(text, labels=listed(included, 15)))
     if excluded:
         text = "Which test images there are does not explain the difference: {labels}."
-        yield Finding(EXCLUDED, prose(text, labels=listed(excluded, 15)))
+        yield DiscussionPoint(EXCLUDED, prose(text, labels=listed(excluded, 15)))
 
 
-def _runtimes(study: Study) -> Iterator[Finding]:
+def _runtimes(study: Study) -> Iterator[DiscussionPoint]:
     compared = [
         (subject, result, result.largest_difference)
         for subject in study.subjects
@@ -116,13 +118,13 @@ def _runtimes(study: Study) -> Iterator[Finding]:
         text = "{flips} with another runtime ({labels}); scores differ by up to {worst} of their size."
         labels = listed(dict.fromkeys(subject.label for subject, result, _ in compared if result.flips))
         changed = counted(flips, "verdict changes", "verdicts change")
-        yield Finding(FLIPS, prose(text, flips=changed, labels=labels, worst=worst))
+        yield DiscussionPoint(FLIPS, prose(text, flips=changed, labels=labels, worst=worst))
     else:
         text = "No verdict changes with the runtime, and no score differs by more than {worst} of its size."
-        yield Finding(AGREEMENT, prose(text, worst=worst))
+        yield DiscussionPoint(AGREEMENT, prose(text, worst=worst))
 
 
-STUDY_RULES: tuple[Callable[[Study], Iterator[Finding]], ...] = (
+STUDY_RULES: tuple[Callable[[Study], Iterator[DiscussionPoint]], ...] = (
     _data,
     _parity,
     _intervals,

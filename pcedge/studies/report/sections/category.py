@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from pcedge.evaluation.runs import Picture
+from pcedge.evaluation.runs import RunImage
 
-from ..render.document import Block, Card, Gallery, Heading, Plot, Table, paragraph, shortened
+from ..render.document import Block, Card, Heading, ImageGallery, Plot, Table, paragraph, shortened
 from ..render.wording import NOT_MEASURED, counted, score_text
 from ..report_data import Study, Subject
 
@@ -42,7 +42,7 @@ def picture_file(number: int, name: str) -> str:
     return f"picture-{number:03d}-{Path(name).stem}.jpg"
 
 
-def shown_pictures(subject: Subject, most: int) -> dict[str, list[Picture]]:
+def shown_pictures(subject: Subject, most: int) -> dict[str, list[RunImage]]:
     """The pictures that a report shows, by group, in the run's order."""
     return {
         group: [picture for picture in subject.run.pictures if picture.group == group][
@@ -77,7 +77,7 @@ def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:
     shown = shown_pictures(subject, most)
     for group, caption in _GROUPS.items():
         if shown[group]:
-            yield Gallery(
+            yield ImageGallery(
                 _gallery_caption(subject, group, caption, len(shown[group])),
                 tuple(_card(picture, subject, number) for picture in shown[group]),
             )
@@ -125,7 +125,7 @@ def _share(score: float, limit: float | None) -> str:
     return f"{score / limit:.2f}" if limit else score_text(score)
 
 
-def _card(picture: Picture, subject: Subject, number: int) -> Card:
+def _card(picture: RunImage, subject: Subject, number: int) -> Card:
     limit = subject.run.threshold.score if subject.run.threshold else None
     share = f" ({picture.score / limit:.2f} × threshold)" if limit else ""
     return Card(

@@ -7,14 +7,14 @@ from pcedge.evaluation.runs import METRICS
 from ..render.document import Block, Heading, Items, Paragraph, Span, paragraph, shortened
 from ..render.wording import SHORT, listed, percent
 from ..report_data import Group, Study
-from ..rules.point import Finding, point
+from ..rules.point import DiscussionPoint, point
 
 _KEY_FINDINGS = 4
 # Points that weigh less are for the discussion alone.
 _KEY_WEIGHT = 4
 
 
-def summary(study: Study, found: list[Finding]) -> Iterator[Block]:
+def summary(study: Study, found: list[DiscussionPoint]) -> Iterator[Block]:
     """The answer in short."""
     for group in study.groups:
         yield Paragraph((Span(f"{group.title}: ", "strong"), Span(_in_short(group))))
