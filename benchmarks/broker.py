@@ -1,4 +1,4 @@
-"""Kill an MQTT broker again and again while verdicts go through it, and count on the far side what arrives.
+"""Kill an MQTT broker again and again while verdicts go through it, and count what arrives behind it.
 
 A Mosquitto of its own on 127.0.0.1 gets events at a steady rate and is killed (SIGKILL) and started again
 at random moments. A subscriber with a persistent session counts the events by their ids: each must arrive,
@@ -48,7 +48,7 @@ user root
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was counted on the far side.
+    """What was counted on the remote endpoint.
 
     Attributes:
         verdicts: Events handed to the delivery.
@@ -176,7 +176,7 @@ def hammer(verdicts: int, kills: int, rate_hz: float, seed: int, progress: Progr
         kills: How often the broker is killed.
         rate_hz: Events a second; 0 for as many as it takes.
         seed: Of the moments.
-        progress: Told of events handed over.
+        progress: Called with events handed over.
     """
     moments = sorted(random.Random(seed).sample(range(1, verdicts), kills))
     with tempfile.TemporaryDirectory(prefix="pcedge-broker-") as folder, Mosquitto(Path(folder)) as broker:
@@ -222,7 +222,7 @@ def broker(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Kill an MQTT broker under load and count on the far side what arrives. Exits with 1 if any is lost."""
+    """Kill an MQTT broker under load and count what arrives behind it. Exits with 1 if any is lost."""
     with progress_bars() as progress:
         outcome = hammer(verdicts, min(kills, verdicts - 1), rate, seed, progress)
     if json:

@@ -54,7 +54,7 @@ def replace_results(card: Path, lines: Iterable[str], begin: str) -> None:
 
 def _markdown(result: Mapping[str, Any]) -> Iterator[str]:
     size, seed = result["image_size"], result["seed"]
-    yield f"Banks of {result['coreset']} of the patches, whole pictures at {size}, seed {seed}:"
+    yield f"Banks of {result['coreset']} of the patches, whole images at {size}, seed {seed}:"
     yield ""
     yield "| dataset | AUROC | pcedge-s | ResNet-18 `mean` | ResNet-18 `reference` | untrained | gap closed |"
     yield "|---|---|---|---|---|---|---|"
@@ -83,7 +83,7 @@ def _markdown(result: Mapping[str, Any]) -> Iterator[str]:
     small, large = result["sizes"]["pcedge-s"], result["sizes"]["resnet18"]
     yield (
         f"Size: {small['parameters'] / 1e6:.2f} million parameters and "
-        f"{small['multiply_adds'] / 1e6:,.0f} million multiply-adds a picture; ResNet-18 to layer3: "
+        f"{small['multiply_adds'] / 1e6:,.0f} million multiply-adds an image; ResNet-18 to layer3: "
         f"{large['parameters'] / 1e6:.2f} and {large['multiply_adds'] / 1e6:,.0f}."
     )
     yield ""

@@ -1,7 +1,7 @@
 """The shipped network beside ResNet-18 and untrained networks of its own shape: quality, time, size.
 
 Every network fits and judges each dataset through the code of ``pcedge fit`` and ``pcedge evaluate``, whole
-pictures at 224. Much of a result can be the architecture's, and untrained networks tell how much: they have
+images at 224. Much of a result can be the architecture's, and untrained networks tell how much: they have
 PyTorch's own initialisation (uniform, He's with a = sqrt 5), which does better here than He's for ReLU.
 """
 
@@ -135,7 +135,7 @@ def speed(
 
 
 def sizes(candidate: Candidate) -> dict[str, float]:
-    """Parameters, multiply-adds for a picture of 224, and megabytes as half-precision values."""
+    """Parameters, multiply-adds for an image of 224, and megabytes as half-precision values."""
     import torch
 
     from pcedge.networks.backbones import load_backbone
@@ -181,7 +181,7 @@ def measure(
         untrained_seeds: How many untrained networks.
         threads: Numbers of threads to measure with.
         runs: Rounds of each measurement of time.
-        progress: Told of the stages.
+        progress: Called with the stages.
     """
     shipped = Candidate("pcedge-s", "pcedge-s", None, "mean")
     mean = Candidate("resnet18 mean", "resnet18", weights, "mean")

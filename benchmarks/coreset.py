@@ -30,7 +30,7 @@ from .rows import load_rows, render_rows
 if TYPE_CHECKING:
     from .baselines import PlainGreedy, Sampled
 
-DEFAULT_ROWS = 50_176  # 64 pictures of 784 patches
+DEFAULT_ROWS = 50_176  # 64 images of 784 patches
 _WARM_UP_ROWS, _WARM_UP_PICKS = 20_000, 64
 # A single short run says little: ours is repeated up to so often while it takes no longer than this.
 _REPEATS, _REPEAT_WITHIN_S = 3, 5.0
@@ -62,7 +62,7 @@ def compare(
         seed: Of the rows that the reference starts from.
         device: Where ours and the reference run; plain greedy stays on the CPU.
         limit_s: Longest full run of plain and the reference; None for any.
-        progress: Told of every part.
+        progress: Called with every part.
 
     Returns:
         What ``--json`` prints, but for where the rows came from.

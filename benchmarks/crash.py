@@ -1,9 +1,9 @@
 """``pcedge watch`` killed again and again while it works through a folder.
 
 ``python -m benchmarks.crash --files 500 --kills 100``. The real command watches a folder with every kind of
-file it keeps: events, pictures of everything, the event store. It is killed (SIGKILL) at random moments:
+file it keeps: events, images of everything, the event store. It is killed (SIGKILL) at random moments:
 while it starts, between two files, while it writes. At the end it is let finish. Exit code 1 unless every
-file has exactly one verdict, every picture is whole, and the event store is sound.
+file has exactly one verdict, every image is whole, and the event store is sound.
 """
 
 import json
@@ -51,8 +51,8 @@ class Report:
         kills: How often it was killed, and how many of the kills met it at work.
         at_work: Kills after its first event of that run.
         verdicts: How many files have how many verdicts.
-        half_pictures: Pictures that cannot be read.
-        missing_pictures: Pictures that an event names and that are not there.
+        half_pictures: Images that cannot be read.
+        missing_pictures: Images that an event names and that are not there.
         store: What SQLite says of the event store, and how many events it has.
     """
 
@@ -164,7 +164,7 @@ def measure(
         report = survive(root / "work", _bundle(root), files, kills, seed)
     print(f"{report.files} files, killed {report.kills} times, {report.at_work} times at work")
     print(f"verdicts a file: {report.verdicts}   (number of verdicts: files)")
-    print(f"half pictures: {len(report.half_pictures)}, named but missing: {report.missing_pictures}")
+    print(f"half images: {len(report.half_pictures)}, named but missing: {report.missing_pictures}")
     print(f"event store: {report.store[0]}, {report.store[1]} events")
     if not report.good:
         raise typer.Exit(1)

@@ -1,7 +1,7 @@
 """Drift: no false alarm in 50,000 stationary frames, and how soon what moves is noticed and named.
 
 ``python -m benchmarks.drift``. First made-up lines on which nothing moves, many runs of each: see
-``benchmarks.drift_streams``. Then a rendered line: a bundle is fitted on it, pictures are judged by it and go
+``benchmarks.drift_streams``. Then a rendered line: a bundle is fitted on it, images are judged by it and go
 through gate and monitor, rendered once and given again and again; then they become brighter by 1 % every 100
 frames, darker, blurred, shifted, stained. Exit code 1 if there is an alarm where nothing moves, or none of
 the right name where something does.
@@ -46,7 +46,7 @@ from .drift_streams import STREAMS, watch_stream
 
 Image = NDArray[np.uint8]
 _SIZE_PX = 128
-# Parts lie where they are put: of all rendered ones those within this share of the picture.
+# Parts lie where they are put: of all rendered ones those within this share of the image.
 _NEST = 0.02
 _DEFECT_RATE = 0.01
 _LONGEST = 3000
@@ -56,7 +56,7 @@ _STAINS = 1.8
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What gate and inspector made of a picture."""
+    """What gate and inspector made of an image."""
 
     inspection: Inspection
     look: QualityResult | None
@@ -80,12 +80,12 @@ class Noticed:
 
 
 class RenderedLine:
-    """A fitted bundle, and pictures of the same line that it has judged.
+    """A fitted bundle, and images of the same line that it has judged.
 
     Args:
         directory: For the bundle.
-        train: Pictures to fit on.
-        pictures: Pictures to judge.
+        train: Images to fit on.
+        images: Images to judge.
         seed: Which line.
     """
 
@@ -105,7 +105,7 @@ class RenderedLine:
         ]
 
     def judge_with(self, inspector: Inspector) -> Callable[[Image], Seen]:
-        """What judges a picture as watch does, region, sinks and threads aside."""
+        """What judges an image as watch does, region, sinks and threads aside."""
         gate = FrameGate(gate_limits(self.bundle), frozen_after=0)
         usage = usage_of(self.bundle, rare_rows_of(self.bundle))
 
@@ -155,7 +155,7 @@ def _blurred(image: Image, frame: int, per_frame: float = 0.0, at_once: float = 
 
 
 def _shifted(image: Image, _frame: int) -> Image:
-    """By 2 % of the picture to the right, in whole pixels, which leaves it as sharp as it was."""
+    """By 2 % of the image to the right, in whole pixels, which leaves it as sharp as it was."""
     height, width = image.shape[:2]
     shift = np.array([[1.0, 0.0, round(0.02 * width)], [0.0, 1.0, 0.0]])
     moved = cv2.warpAffine(image, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
@@ -184,7 +184,7 @@ CHANGES: dict[str, tuple[Callable[[Image, int], Image], str]] = {
 
 
 def stationary(line: RenderedLine, judge: Callable[[Image], Seen], frames: int, seed: int) -> Noticed:
-    """Watch pictures of the line in random order, one in a hundred of them defective; an alarm ends it."""
+    """Watch images of the line in random order, one in a hundred of them defective; an alarm ends it."""
     random, monitor = np.random.default_rng(seed), line.monitor(seed)
     good, bad = [judge(image) for image in line.good], [judge(image) for image in line.bad]
     gate = FrameGate(gate_limits(line.bundle), frozen_after=0)
@@ -225,8 +225,8 @@ def measure(
     frames: Annotated[int, typer.Option(help="Stationary frames.", min=10)] = 50_000,
     runs: Annotated[int, typer.Option(help="Runs of every made-up line.", min=0)] = 20,
     seeds: Annotated[int, typer.Option(help="Runs of the rendered line; 0 for none.", min=0)] = 3,
-    train: Annotated[int, typer.Option(help="Rendered pictures to fit on.", min=50)] = 200,
-    pictures: Annotated[int, typer.Option(help="Rendered pictures to judge.", min=10)] = 300,
+    train: Annotated[int, typer.Option(help="Rendered images to fit on.", min=50)] = 200,
+    pictures: Annotated[int, typer.Option(help="Rendered images to judge.", min=10)] = 300,
     before: Annotated[int, typer.Option(help="Stationary frames before a change.", min=0)] = 2000,
     longest: Annotated[int, typer.Option(help="Frames within which a change is to be noticed.")] = _LONGEST,
     only: Annotated[str, typer.Option(help="Only changes with this in their name.")] = "",

@@ -120,7 +120,7 @@ def made_up_frames(drawn: NDArray[np.float64]) -> list[tuple[Inspection, Quality
 
 
 def made_up_reference(drawn: NDArray[np.float64]) -> DriftReference:
-    """The reference that good pictures with these numbers are."""
+    """The reference that good images with these numbers are."""
     found: dict[str, list[float]] = {}
     for inspection, look in made_up_frames(drawn):
         numbers = picture_values(look) | score_values(inspection.score or 0.0) | dict(inspection.numbers)

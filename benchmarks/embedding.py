@@ -1,7 +1,7 @@
 """pcedge's closed-form patch embedding against the reference's unfolding and pooling.
 
 Both start from the same feature maps of one layer2 and one layer3 as the backbones give them for a 224 x
-224 picture; the network itself is not run. Runs of the two alternate, each after an untimed one of its own;
+224 image; the network itself is not run. Runs of the two alternate, each after an untimed one of its own;
 the times are medians, and the best of all: what others run on the machine at the same time never makes a
 call faster.
 """
@@ -37,7 +37,7 @@ def compare(name: str, images: int, repeats: int, seed: int, progress: Progress)
         images: In one call.
         repeats: Calls of each that are timed.
         seed: Of the feature maps.
-        progress: Told of the calls.
+        progress: Called with the calls.
     """
     import torch
     from torch import Tensor
@@ -106,7 +106,7 @@ def main(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Compare pcedge's patch embedding with the reference's, in milliseconds a picture."""
+    """Compare pcedge's patch embedding with the reference's, in milliseconds an image."""
     where = environment()
     with progress_bars() as progress:
         shapes = {name: compare(name, images, repeats, seed, progress) for name in SHAPES_CHW}

@@ -1,7 +1,7 @@
 """What explaining a flagged frame takes, and what the typical distance says of good and of defective parts.
 
-Every test picture is judged, and its most unusual place explained, as the first flagged frame of a watch
-would be: nothing of its bank row is known yet. The multiple of the typical distance is taken of all pictures,
+Every test image is judged, and its most unusual place explained, as the first flagged frame of a watch
+would be: nothing of its bank row is known yet. The multiple of the typical distance is taken of all images,
 flagged or not.
 """
 
@@ -28,12 +28,12 @@ from .command import Json, environment, facts, print_environment, print_json, ru
 
 
 def measure(inspector: Inspector, dataset: Dataset, progress: Progress) -> dict[str, Any]:
-    """Judge and explain every test picture.
+    """Judge and explain every test image.
 
     Args:
         inspector: Of a bundle.
-        dataset: With test pictures.
-        progress: Told of pictures done with.
+        dataset: With test images.
+        progress: Called with images done with.
 
     Returns:
         What ``--json`` prints, but for where it was measured.
@@ -84,7 +84,7 @@ def _auroc(values: dict[str, list[float]]) -> float | None:
 
 def main(
     model: Annotated[str, typer.Argument(help="A bundle.", show_default=False)],
-    dataset: Annotated[Path, typer.Argument(help="A folder with test pictures.", show_default=False)],
+    dataset: Annotated[Path, typer.Argument(help="A folder with test images.", show_default=False)],
     models: common.ModelsDir = DEFAULT_MODELS,
     as_json: Json = False,
 ) -> None:

@@ -167,7 +167,7 @@ def main(
         list[Path] | None,
         typer.Argument(help="Folders in MVTec layout, with defects.", show_default=False),
     ] = None,
-    line: Annotated[int, typer.Option(help="Good pictures of a rendered line; 0 for no line.", min=0)] = 200,
+    line: Annotated[int, typer.Option(help="Good images of a rendered line; 0 for no line.", min=0)] = 200,
     per_defect: Annotated[int, typer.Option(help="Pictures of each of its defects.", min=1)] = 10,
     splits: Annotated[int, typer.Option(help="Random splits of each set.", min=1)] = 20,
     backbone: Annotated[str, typer.Option(help="The network.")] = "resnet18",

@@ -1,4 +1,4 @@
-"""The picture of ``benchmarks.false_rejects``: asked against observed, and what is proven."""
+"""The image of ``benchmarks.false_rejects``: asked against observed, and what is proven."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

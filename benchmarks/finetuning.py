@@ -142,7 +142,7 @@ def measure(
         options: How; the method in it counts for nothing.
         seeds: Of coreset and tuning, 0 to ``seeds`` - 1.
         other_rates: Learning rates that are tried with seed 0 only.
-        progress: Told of the stages.
+        progress: Called with the stages.
         on_run: Told of each tuning, once it is measured.
     """
     from .study import exact

@@ -14,7 +14,7 @@ def markdown(result: Mapping[str, Any]) -> Iterator[str]:
     rate = result["learning_rate"]
     seeds = len(next(iter(result["datasets"].values()))["before"])
     yield (
-        f"{result['backbone']}, whole pictures, coreset {result['coreset']}, {result['epochs']} epochs "
+        f"{result['backbone']}, whole images, coreset {result['coreset']}, {result['epochs']} epochs "
         f"at {rate:g}; mean ± standard deviation over {seeds} seeds. In brackets: the difference from before "
         "with the same coreset seed, so without what the coreset's luck does."
     )

@@ -1,6 +1,6 @@
-"""A whole fit, split by stage: seconds, pictures a second, peak memory.
+"""A whole fit, split by stage: seconds, images a second, peak memory.
 
-The bundle and the feature cache go to a temporary directory and are removed: every picture is embedded.
+The bundle and the feature cache go to a temporary directory and are removed: every image is embedded.
 Peak memory is that above the loaded libraries, the backbone and its weights included.
 """
 
@@ -31,7 +31,7 @@ def measure(dataset: Path, options: "FitOptions", progress: "Progress") -> dict[
     Args:
         dataset: As ``pcedge.fit`` takes it.
         options: Of the fit.
-        progress: Told of the fit's stages.
+        progress: Called with the fit's stages.
     """
     # Loaded first, so that they count neither as time nor as memory of the fit.
     import faiss  # noqa: F401
@@ -72,7 +72,7 @@ def main(
     layers: Annotated[
         str | None, typer.Option(help="Layers, separated by commas.", show_default=False)
     ] = None,
-    preset: Annotated[str, typer.Option(help="How pictures are prepared.")] = "whole",
+    preset: Annotated[str, typer.Option(help="How images are prepared.")] = "whole",
     embedding: Annotated[
         Literal["reference", "mean"] | None,
         typer.Option(

@@ -1,7 +1,7 @@
-"""What the frame gate turns away: real pictures, good and defective, and real pictures made unfit.
+"""What the frame gate turns away: real images, good and defective, and real images made unfit.
 
 ``python -m benchmarks.gate DATASET ...`` with datasets in MVTec layout. Prints a line for every kind of test
-picture, of which none should be turned away, and for every way of spoiling a good one, of which all should.
+image, of which none should be turned away, and for every way of spoiling a good one, of which all should.
 """
 
 import sys
@@ -26,7 +26,7 @@ def _blurred(image: Image, _other: Image) -> Image:
 
 
 def _torn(image: Image, other: Image) -> Image:
-    """The lower part is that of another picture, a tenth of its width late."""
+    """The lower part is that of another image, a tenth of its width late."""
     height, width = image.shape[:2]
     late = np.roll(cv2.resize(other, (width, height)), width // 10, axis=1)
     return np.concatenate([image[: height // 2], late[height // 2 :]]).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""How long networks take in ONNX Runtime, one picture at a time, alternating in one process."""
+"""How long networks take in ONNX Runtime, one image at a time, alternating in one process."""
 
 import statistics
 import time
@@ -26,7 +26,7 @@ def latencies_ms(
         image: The input, float32 [1, 3, s, s].
         threads: Threads that one call may use.
         runs: Rounds that are measured.
-        progress: Told of the rounds done.
+        progress: Called with the rounds done.
     """
     import onnxruntime
 

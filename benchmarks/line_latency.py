@@ -1,9 +1,9 @@
 """From capture to verdict with two cameras at 80 % load, beside the time of inference alone.
 
 ``python -m benchmarks.line_latency BUNDLE``, on a machine that does nothing else. Each round first times the
-bundle's inference alone (preprocessing, network, search and map of one picture, or of two), with the pauses
+bundle's inference alone (preprocessing, network, search and map of one image, or of two), with the pauses
 that a load of 80 % has: what it varies by there is the machine's own. Then two cameras show the bundle's
-golden pictures, of which about every fourth is NG, with frame gate, drift, events, pictures and heatmaps as
+golden images, of which about every fourth is NG, with frame gate, drift, events, images and heatmaps as
 ``pcedge watch`` has them: once taking turns, as cameras triggered one after the other do, once at the same
 moment. 80 % is of what the line can do: the time that a frame takes from capture to verdict is measured at
 half that load beforehand. The aim is a 99th percentile from capture to verdict, at 80 %, of at most 1.25
@@ -58,11 +58,11 @@ _CAMERAS = ("left", "right")
 
 
 class Ticking:
-    """A live camera that gives a picture at fixed moments.
+    """A live camera that gives an image at fixed moments.
 
     Args:
         name: Its name.
-        pictures: Given in turn.
+        images: Given in turn.
         first_s: ``time.monotonic()`` of the first.
         period_s: Between two.
         frames: How many.
@@ -87,7 +87,7 @@ class Ticking:
         return
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """The next picture at its moment, which is that of its capture however late it is fetched."""
+        """The next image at its moment, which is that of its capture however late it is fetched."""
         if self._next == self._frames:
             return NoFrame.END
         due_s = self._first_s + self._next * self._period_s
@@ -121,7 +121,7 @@ class Timing:
 def time_inference(
     inspector: InspectorPool, pictures: list[NDArray[np.uint8]], together: int, rounds: int
 ) -> Timing:
-    """Time the inference of so many pictures, with pauses in between, from the first to the last verdict."""
+    """Time the inference of so many images, with pauses in between, from the first to the last verdict."""
     times_ms = []
     for number in range(_WARM_UP + rounds):
         frames = [
@@ -173,8 +173,8 @@ def trace_line(
 
     Args:
         inspector: Knows both cameras.
-        pictures: Given in turn by both.
-        output: For events and pictures.
+        images: Given in turn by both.
+        output: For events and images.
         in_step: Whether both expose at the same moment.
         period_s: Between two frames of a camera.
         frames: Of each camera.
@@ -206,7 +206,7 @@ def trace_line(
 
     def note(event: Event, frame: Frame, _inspection: Inspection) -> None:
         if event.verdict is Verdict.INVALID:
-            raise OptionError(f"A golden picture is INVALID: {event.reason}.")
+            raise OptionError(f"A golden image is INVALID: {event.reason}.")
         if event.frame < _WARM_UP:
             return
         gate_ms = gates[event.camera].took_ms

@@ -31,7 +31,7 @@ def measure(images: int, size: int, limit: float, seed: int, progress: Progress)
         size: Side in pixels.
         limit: Of the AUPRO.
         seed: Of the maps.
-        progress: Told of maps added.
+        progress: Called with maps added.
     """
     seconds, cpu, defect_pixels = 0.0, 0.0, 0
     with peak_memory() as peak, PixelMetrics(limit) as metrics:

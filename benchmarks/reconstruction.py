@@ -1,10 +1,10 @@
-"""What the score of a method that draws pictures anew stands for: defects, or the look of the picture anyway.
+"""What the score of a method that draws images anew stands for: defects, or the look of the image anyway.
 
 Fits the autoencoder and the GAN and puts beside their image AUROC what no network is needed for (how bright
-and how rich in contrast a picture is), how far the score follows from that among good pictures, what is left
-of it when that is taken off, and whether it rises when a fault is drawn into a picture that stays the same
+and how rich in contrast an image is), how far the score follows from that among good images, what is left
+of it when that is taken off, and whether it rises when a fault is drawn into an image that stays the same
 otherwise. The last tells a score that knows nothing, or whose sign is wrong, from one that differs more from
-picture to picture than by a defect.
+image to image than by a defect.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +41,7 @@ from pcedge.networks.distillation import with_local_change
 BEGIN = "<!-- results: filled by python -m benchmarks.reconstruction ... --card docs/baselines.md -->"
 METHODS = ("ae", "gan")
 LOOKS = ("brightness", "contrast", "texture")
-# How coarse detail may be that counts as texture, in pixels of the picture that is drawn.
+# How coarse detail may be that counts as texture, in pixels of the image that is drawn.
 _FINE = 2.0
 
 Values = dict[str, NDArray[np.float64]]
@@ -49,11 +49,11 @@ Values = dict[str, NDArray[np.float64]]
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Numbers of some pictures by name, and how well they are drawn.
+    """Numbers of some images by name, and how well they are drawn.
 
     Attributes:
         values: ``score``, ``map, largest``, ``map, mean`` and ``LOOKS``, float64 [pictures] each.
-        error: Mean squared error of the drawn pictures.
+        error: Mean squared error of the drawn images.
         pixels: float32 [pictures, 3, side, side], what was to be drawn.
     """
 
@@ -65,7 +65,7 @@ class Seen:
 def main(
     datasets: Annotated[list[Path], typer.Argument(help="With training and test images.")],
     methods: Annotated[str, typer.Option(help="Separated by commas.")] = ",".join(METHODS),
-    image_size: Annotated[int, typer.Option(help="Side that whole pictures are resized to.")] = 224,
+    image_size: Annotated[int, typer.Option(help="Side that whole images are resized to.")] = 224,
     epochs: Annotated[
         int | None, typer.Option(help="Of the training, at most. Without it, the method's own.")
     ] = None,
@@ -149,7 +149,7 @@ def _inputs(inspector: BaselineInspector, paths: Iterable[Path]) -> Iterator[NDA
 
 
 def _marked(inspector: BaselineInspector, paths: Iterable[Path], seed: int) -> Iterator[NDArray[np.float32]]:
-    """The pictures with a scratch, spot, stain, print or displaced piece in each."""
+    """The images with a scratch, spot, stain, print or displaced piece in each."""
     rng = np.random.default_rng(seed)
     prepared = inspector.preprocessing
     mean, std = (np.array(values, np.float32)[:, None, None] for values in (prepared.mean, prepared.std))
@@ -182,7 +182,7 @@ def _seen(
 
 
 def _looks(grey: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Brightness, contrast and fine texture of a picture with values from 0 to 1."""
+    """Brightness, contrast and fine texture of an image with values from 0 to 1."""
     fine = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), _FINE)).mean()
     return float(grey.mean()), float(grey.std()), float(fine)
 
@@ -192,14 +192,14 @@ def _separation(good: NDArray[np.float64], bad: NDArray[np.float64]) -> float | 
 
 
 def _auroc(name: str, good: Values, seen: Mapping[str, Seen]) -> dict[str, float | None]:
-    """Of all defective pictures, then kind by kind."""
+    """Of all defective images, then kind by kind."""
     bad = {kind: one.values[name] for kind, one in seen.items()}
     every = _separation(good[name], np.concatenate(list(bad.values())))
     return {"all": every} | {kind: _separation(good[name], values) for kind, values in bad.items()}
 
 
 def _beside_looks(reference: Values, good: Values, seen: Mapping[str, Seen]) -> dict[str, float | None]:
-    """AUROC of the score's logarithm less what a line through held-out good pictures makes of their looks."""
+    """AUROC of the score's logarithm less what a line through held-out good images makes of their looks."""
 
     def table(values: Values) -> NDArray[np.float64]:
         return np.column_stack([np.ones(len(values["score"])), *(values[name] for name in LOOKS)])
@@ -222,7 +222,7 @@ def _rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> f
 def markdown(result: Mapping[str, Any]) -> Iterator[str]:
     """Lines of what ``--json`` prints."""
     size, seed = result["image_size"], result["seed"]
-    yield f"Whole pictures to {size} px, seed {seed}, trained without a limit of time. AUROC in percent:"
+    yield f"Whole images to {size} px, seed {seed}, trained without a limit of time. AUROC in percent:"
     for dataset, found in result["datasets"].items():
         kinds = list(next(iter(found.values()))["auroc"]["score"])
         yield ""
@@ -233,7 +233,7 @@ def markdown(result: Mapping[str, Any]) -> Iterator[str]:
             for name, values in one["auroc"].items():
                 if name == "score" or (name not in LOOKS and values != score):
                     yield _row(f"`{method}`: {name}", values.values())
-        method, one = next(iter(found.items()))  # the others see the same pictures, larger or smaller
+        method, one = next(iter(found.items()))  # the others see the same images, larger or smaller
         for name in LOOKS:
             yield _row(f"no network: {name} of what `{method}` is shown", one["auroc"][name].values())
     yield ""

@@ -53,7 +53,7 @@ class Outcome:
 
 
 class Controller:
-    """The far side, in a process of its own; says when its gate changes.
+    """The remote endpoint, in a process of its own; says when its gate changes.
 
     Args:
         watchdog_s: How long the heartbeat may stay as it is.
@@ -148,7 +148,7 @@ def kill_inspectors(kills: int, heartbeat_s: float, seed: int, progress: Progres
         kills: How many.
         heartbeat_s: How often the heartbeat changes; the controller's watchdog is three times this.
         seed: Of the moments.
-        progress: Told of kills.
+        progress: Called with kills.
     """
     moments = random.Random(seed)
     took_ms: list[float] = []

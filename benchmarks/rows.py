@@ -25,7 +25,7 @@ def load_rows(path: Path) -> NDArray[np.float32]:
 
 
 def load_pictures(path: Path) -> NDArray[np.float32]:
-    """Open the rows of pictures, float32 [images, patches, dims], of a ``.npy`` file without reading all.
+    """Open the rows of images, float32 [images, patches, dims], of a ``.npy`` file without reading all.
 
     Raises:
         OptionError: There is no such file, or it holds something else.
@@ -33,7 +33,7 @@ def load_pictures(path: Path) -> NDArray[np.float32]:
     stored = _open(path)
     if stored.ndim != 3:
         raise OptionError(
-            f"{path} holds rows without their pictures: {list(stored.shape)}.",
+            f"{path} holds rows without their images: {list(stored.shape)}.",
             "Expected float32 [images, patches, dims].",
         )
     return stored

@@ -1,7 +1,7 @@
 """pcedge's exact search against FAISS's flat one: same bank, same queries, alternating in one process.
 
-The bank is the coreset of the rows given; the queries are rows of pictures that the bank has not seen, a
-picture at a time, as they come from a camera. Rows are identical where both name the same row, or rows whose
+The bank is the coreset of the rows given; the queries are rows of images that the bank has not seen, a
+image at a time, as they come from a camera. Rows are identical where both name the same row, or rows whose
 distances float32 cannot tell apart.
 """
 
@@ -33,13 +33,13 @@ _ROUNDING = 1e-5
 def compare(
     bank: NDArray[np.float32], pictures: NDArray[np.float32], rounds: int, progress: Progress
 ) -> dict[str, Any]:
-    """Search for the patches of every picture by both.
+    """Search for the patches of every image by both.
 
     Args:
         bank: float32 [rows, dims].
-        pictures: float32 [pictures, patches, dims].
+        images: float32 [pictures, patches, dims].
         rounds: How often.
-        progress: Told of pictures searched for.
+        progress: Called with images searched for.
 
     Returns:
         What ``--json`` prints, but for where the rows came from.
@@ -115,7 +115,7 @@ def main(
     queries: Annotated[
         Path | None,
         typer.Option(
-            help="Another such file to search for. Without it, the last pictures of the features, which the "
+            help="Another such file to search for. Without it, the last images of the features, which the "
             "bank then has not seen.",
             show_default=False,
         ),
@@ -143,7 +143,7 @@ def main(
         if not len(seen) or asked.shape[2] != seen.shape[2]:
             raise OptionError(
                 f"There is nothing to search: features {list(rows.shape)}, queries {list(asked.shape)}.",
-                "Give more pictures than are searched for, with as many dims in both files.",
+                "Give more images than are searched for, with as many dims in both files.",
             )
         flat = np.ascontiguousarray(seen.reshape(-1, seen.shape[2]))
         picks = greedy_coreset(project(flat, seed), size.rows(len(flat))).picks
@@ -165,7 +165,7 @@ def main(
 
 def _print_table(result: dict[str, Any]) -> None:
     table = facts(f"Exact search in {result['bank_rows']:,} rows of {result['dims']} ({result['source']})")
-    table.add_row("ours", f"{result['ours_ms']:.1f} ms a picture (median)")
+    table.add_row("ours", f"{result['ours_ms']:.1f} ms an image (median)")
     table.add_row("IndexFlatL2", f"{result['flat_ms']:.1f} ms")
     table.add_row("ratio", f"{result['flat_over_ours']:.1f}")
     same = "[green]yes[/]" if result["identical"] else f"[red]no[/], {result['different']} differ"

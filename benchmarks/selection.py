@@ -26,7 +26,7 @@ def main(
     dataset: Annotated[Path, typer.Argument(help="With training and test images.")],
     weights: Annotated[Path | None, typer.Option(help="A state dict for the backbone.")] = None,
     backbone: Annotated[str, typer.Option(help="Whose features are used.")] = "resnet18",
-    preset: Annotated[str, typer.Option(help="How pictures are prepared.")] = "official-224",
+    preset: Annotated[str, typer.Option(help="How images are prepared.")] = "official-224",
     coreset: Annotated[str, typer.Option(help="Patches the bank keeps.")] = "1%",
     seeds: Annotated[int, typer.Option(help="Of pcedge's selection: of its projection.", min=1)] = 5,
     reference_seeds: Annotated[

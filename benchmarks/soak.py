@@ -1,8 +1,8 @@
 """100,000 frames, and what they leave behind: memory, threads, open files.
 
-``python -m benchmarks.soak --frames 100000``. The synthetic camera's pictures, rendered once and given
+``python -m benchmarks.soak --frames 100000``. The synthetic camera's images, rendered once and given
 again and again, go the whole way of a frame: reader, gate, inspection (a trivial one), decision, event, the
-files of events and pictures. Exit code 1 if the memory of the process has grown by more than 2 % since
+files of events and images. Exit code 1 if the memory of the process has grown by more than 2 % since
 frame 5,000, or if a thread or an open file is left over.
 """
 
@@ -71,7 +71,7 @@ class Report:
 
 
 class Rerun:
-    """The synthetic camera's pictures again and again: rendering them anew would take a day.
+    """The synthetic camera's images again and again: rendering them anew would take a day.
 
     Args:
         frames: How many.
@@ -91,7 +91,7 @@ class Rerun:
         return
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """The next picture, in memory of its own as from a driver."""
+        """The next image, in memory of its own as from a driver."""
         number = next(self._numbers, None)
         if number is None:
             return NoFrame.END

@@ -1,8 +1,8 @@
 """A real network camera that fails in every way, again and again, and what the stream makes of it.
 
-``python -m benchmarks.stream --rounds 20``. FFmpeg (Debian's package ``ffmpeg``) serves pictures as MJPEG
+``python -m benchmarks.stream --rounds 20``. FFmpeg (Debian's package ``ffmpeg``) serves images as MJPEG
 over HTTP. Each round the server is stopped, started again, frozen (SIGSTOP: the connection stays, nothing
-comes), and started with another picture size. The time at which it was made is drawn into every picture, so
+comes), and started with another image size. The time at which it was made is drawn into every image, so
 that the age of a judged frame is that of what it shows. Exit code 1 if a frame was judged that was older than
 a second and a half, if a frame after a recovery was not judged, or if a size was not followed.
 """
@@ -106,7 +106,7 @@ class NetworkCamera:
         )
         assert process.stdin is not None
         try:
-            # FFmpeg wants a picture before it listens, so the first is older than its viewer; it says so.
+            # FFmpeg wants an image before it listens, so the first is older than its viewer; it says so.
             process.stdin.write(stamped(size_wh, 0, time_s=0.0).tobytes())
             process.stdin.flush()
             for number in count(1):
@@ -134,7 +134,7 @@ class NetworkCamera:
 
 
 def stamped(size_wh: tuple[int, int], number: int, time_s: float | None = None) -> NDArray[np.uint8]:
-    """A grey picture with the time, in binary milliseconds, as white and black fields in its first rows."""
+    """A grey image with the time, in binary milliseconds, as white and black fields in its first rows."""
     now_s = time.time() if time_s is None else time_s
     width, height = size_wh
     x, y = np.meshgrid(np.arange(width), np.arange(height))
@@ -145,7 +145,7 @@ def stamped(size_wh: tuple[int, int], number: int, time_s: float | None = None) 
 
 
 def shown_at(image_rgb: NDArray[np.uint8]) -> float:
-    """Unix time in seconds that is drawn into a picture; whole as far as 40 bits of milliseconds go."""
+    """Unix time in seconds that is drawn into an image; whole as far as 40 bits of milliseconds go."""
     fields = image_rgb[2 : _FIELD_PX - 2, : _BITS * _FIELD_PX, 1].reshape(-1, _BITS, _FIELD_PX)
     bits = fields[:, :, 2:-2].mean(axis=(0, 2)) > 128
     return float(sum(1 << bit for bit in range(_BITS) if bits[bit]) / 1000)
@@ -156,7 +156,7 @@ class Watcher:
     """Judges frames by their age.
 
     Attributes:
-        judged: Frames with a picture.
+        judged: Frames with an image.
         oldest_s: Age of the oldest of them, by what it shows.
         size_wh: Size of the latest.
     """

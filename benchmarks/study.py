@@ -31,8 +31,8 @@ class Study:
     Args:
         dataset: With training and test images.
         network: Embeds them.
-        preprocessing: How pictures become the network's input.
-        progress: Told of the stage ``embed``.
+        preprocessing: How images become the network's input.
+        progress: Called with the stage ``embed``.
     """
 
     def __init__(

@@ -118,7 +118,7 @@ def _network(dims: int, seed: int) -> Any:
     import torch
 
     class Patches(torch.nn.Module):
-        """Cuts pictures into patches."""
+        """Cuts images into patches."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,7 +1,7 @@
 """``pcedge.teach`` killed again and again while it teaches a bundle.
 
 ``python -m benchmarks.teach_kills --kills 50``. A bundle is fitted on rendered parts; a process of its own
-teaches it three pictures that show the same new thing, and is killed (SIGKILL) at a random moment, more often
+teaches it three images that show the same new thing, and is killed (SIGKILL) at a random moment, more often
 towards its end, where it writes. Each time the bundle must open, every file in it must be what its manifest
 says, and its bank must be the old one or the new one, to the byte. At the end a teacher that is left alone
 must succeed, and nothing may lie beside the bundle. Exit code 1 unless all of that holds.
@@ -35,8 +35,8 @@ from pathlib import Path
 import pcedge
 from pcedge.teaching import TeachOptions
 print("ready", flush=True)
-directory, *pictures = map(Path, sys.argv[1:])
-pcedge.teach(pcedge.Bundle.open(directory), pictures, TeachOptions(force=True, wait_s=60.0))
+directory, *images = map(Path, sys.argv[1:])
+pcedge.teach(pcedge.Bundle.open(directory), images, TeachOptions(force=True, wait_s=60.0))
 print("done", flush=True)
 """
 
@@ -67,7 +67,7 @@ def survive(directory: Path, pictures: list[Path], kills: int, seed: int) -> Rep
 
     Args:
         directory: The bundle's; it was exported, was never taught, and lies alone in its folder.
-        pictures: Good ones that teach it something.
+        images: Good ones that teach it something.
         kills: How often.
         seed: Of the moments.
     """
@@ -164,7 +164,7 @@ def _bundle(root: Path, size: int) -> Path:
 
 def measure(
     kills: Annotated[int, typer.Option(help="How often a teacher is killed.", min=1)] = 50,
-    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.", min=96)] = 192,
+    size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=96)] = 192,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

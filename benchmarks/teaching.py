@@ -1,9 +1,9 @@
-"""Teach-in measured: a mode of good pictures taken out of the fit and taught; defects offered as lessons.
+"""Teach-in measured: a mode of good images taken out of the fit and taught; defects offered as lessons.
 
 ``python -m benchmarks.teaching mvtec/bottle magnetic_tile --weights resnet18.pth``, and without a dataset
-on a rendered line. Modes are found in the pictures themselves (those that lie farthest out along a principal
+on a rendered line. Modes are found in the images themselves (those that lie farthest out along a principal
 component of their mean embedding; names with a common beginning) or made: light that falls from the side,
-a brushed finish. For each, five pictures of it are taught, and the rest of it is judged before and after.
+a brushed finish. For each, five images of it are taught, and the rest of it is judged before and after.
 """
 
 import re
@@ -46,31 +46,31 @@ class Pictures:
     embeddings: NDArray[np.float32]
 
     def where(self, kind: str) -> NDArray[np.int64]:
-        """Numbers of the pictures of a kind: ``train``, ``good``, ``MODE good``, ``MODE defect``, others."""
+        """Numbers of the images of a kind: ``train``, ``good``, ``MODE good``, ``MODE defect``, others."""
         return np.flatnonzero(np.array(self.kinds) == kind)
 
     @property
     def defects(self) -> dict[str, NDArray[np.int64]]:
-        """Numbers of the pictures of every kind of defect."""
+        """Numbers of the images of every kind of defect."""
         kinds = sorted({kind for kind in self.kinds if kind not in ("train", "good") and " " not in kind})
         return {kind: self.where(kind) for kind in kinds}
 
 
 @dataclass(frozen=True)
 class Mode:
-    """What teaching five pictures of a mode changed.
+    """What teaching five images of a mode changed.
 
     Attributes:
         mode: Which.
-        pictures: Of it that were judged before and after: neither fitted on nor taught.
+        images: Of it that were judged before and after: neither fitted on nor taught.
         ng_before, ng_after: Share of these that are NG.
         rejected_before, rejected_after: Share that is NG or REVIEW.
-        taught: Pictures that were accepted, of five.
-        refused: Pictures that were refused, of five; the others passed already.
+        taught: Images that were accepted, of five.
+        refused: Images that were refused, of five; the others passed already.
         rows: Rows that the lessons brought, of ``bank_rows``.
-        auroc_before, auroc_after: Of defects among the good test pictures outside the mode.
+        auroc_before, auroc_after: Of defects among the good test images outside the mode.
         misses_before, misses_after: Share of defects that are OK.
-        mode_auroc_before, mode_auroc_after: Of defects in the mode among its good pictures; None for modes
+        mode_auroc_before, mode_auroc_after: Of defects in the mode among its good images; None for modes
             that were found, as nobody has defects of these.
         same_bytes: Whether rolling back gave the bank's file and thresholds as they were.
     """
@@ -95,14 +95,14 @@ class Mode:
 
 
 def light(image_rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
-    """The picture lit from the side: 0.6 of the light at its left edge, 1.4 at its right (times strength)."""
+    """The image lit from the side: 0.6 of the light at its left edge, 1.4 at its right (times strength)."""
     change = np.linspace(-0.4, 0.4, image_rgb.shape[1], dtype=np.float32)[np.newaxis, :, np.newaxis]
     gain = 1 + strength * change
     return np.asarray(np.clip(image_rgb * gain + 0.5, 0, 255), np.uint8)
 
 
 def finish(image_rgb: NDArray[np.uint8], strength: float) -> NDArray[np.uint8]:
-    """The picture with a brushed finish: fine upright lines of 12 grey levels, for a strength of 1."""
+    """The image with a brushed finish: fine upright lines of 12 grey levels, for a strength of 1."""
     height, width = image_rgb.shape[:2]
     phase = np.arange(width, dtype=np.float32) * (2 * np.pi * 28 / width)
     lines = np.broadcast_to(12 * strength * np.sin(phase), (height, width))[:, :, np.newaxis]
@@ -113,7 +113,7 @@ MADE = {"side light": light, "brushed finish": finish}
 
 
 def see(root: Path, bundle: Bundle, work: Path, strength: float, progress: Progress) -> Pictures:
-    """Embed every picture of a dataset, and the test pictures under every made mode."""
+    """Embed every image of a dataset, and the test images under every made mode."""
     dataset = open_dataset(root)
     paths = [(path, "train") for path in dataset.train]
     paths += [(sample.path, sample.kind if sample.is_defect else "good") for sample in dataset.test]
@@ -136,7 +136,7 @@ def see(root: Path, bundle: Bundle, work: Path, strength: float, progress: Progr
 
 
 def natural_modes(pictures: Pictures, pattern: str) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Groups of good pictures that may be taken out of the fit."""
+    """Groups of good images that may be taken out of the fit."""
     good = np.concatenate([pictures.where("train"), pictures.where("good")])
     groups: dict[str, list[int]] = {}
     for number in good:
@@ -163,7 +163,7 @@ class Bench:
         self._fits = 0
 
     def mode(self, name: str, members: NDArray[np.int64], bundle: Bundle, seed: int) -> Mode:
-        """Teach pictures of a mode to a bundle that was fitted without them."""
+        """Teach images of a mode to a bundle that was fitted without them."""
         draws = [self._draw(name, members, bundle, seed + draw) for draw in range(self.draws)]
         means: dict[str, Any] = {
             key: float(np.mean([getattr(draw, key) for draw in draws]))
@@ -173,7 +173,7 @@ class Bench:
         return replace(draws[0], **means, same_bytes=all(draw.same_bytes for draw in draws))
 
     def without(self, members: NDArray[np.int64]) -> Bundle:
-        """A bundle fitted on the training pictures that are not of the mode."""
+        """A bundle fitted on the training images that are not of the mode."""
         self._fits += 1
         root = self.work / f"fit-{self._fits}"
         for number in np.setdiff1d(self.pictures.where("train"), members):
@@ -309,22 +309,22 @@ def main(
     backbone: Annotated[str, typer.Option(help="The network.")] = "resnet18",
     weights: Annotated[Path | None, typer.Option(help="Its weights, as a file.", show_default=False)] = None,
     coreset: Annotated[str, typer.Option(help="A fraction (0.1), 10%, or a number of rows.")] = "1%",
-    pattern: Annotated[str, typer.Option(help="Beginning of a name that pictures of a mode share.")] = (
+    pattern: Annotated[str, typer.Option(help="Beginning of a name that images of a mode share.")] = (
         r"exp\d+_"
     ),
     found_modes: Annotated[
         bool,
-        typer.Option("--found/--made-only", help="Whether modes found in the pictures are taken out too."),
+        typer.Option("--found/--made-only", help="Whether modes found in the images are taken out too."),
     ] = True,
     strength: Annotated[float, typer.Option(help="Of the modes that are made.", min=0.0)] = 1.0,
     draws: Annotated[int, typer.Option(help="Lessons that are drawn of each mode.", min=1)] = 3,
     train: Annotated[int, typer.Option(help="Pictures to fit on of the rendered line.", min=8)] = 60,
-    per_defect: Annotated[int, typer.Option(help="Its pictures of each kind of defect.", min=1)] = 10,
-    size: Annotated[int, typer.Option(help="Side of its pictures in pixels.", min=64)] = 384,
+    per_defect: Annotated[int, typer.Option(help="Its images of each kind of defect.", min=1)] = 10,
+    size: Annotated[int, typer.Option(help="Side of its images in pixels.", min=64)] = 384,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Teach five pictures of a mode that was taken out of the fit; offer defects as lessons."""
+    """Teach five images of a mode that was taken out of the fit; offer defects as lessons."""
     where = environment()
     options = FitOptions(backbone=backbone, weights=weights, coreset=CoresetSize.parse(coreset))
     results: dict[str, Any] = {}

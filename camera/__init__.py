@@ -1,4 +1,4 @@
-"""Frames in, verdicts out: sources, the stream, the gate, events, pictures and sinks.
+"""Frames in, verdicts out: sources, the stream, the gate, events, images and sinks.
 
 Useful alone: it knows nothing of networks and memory banks, and is handed a callable that turns a
 :class:`Frame` into an :class:`Inspection`::

@@ -27,7 +27,7 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture from a source, or the news that it could not be had.
+    """One image from a source, or the news that it could not be had.
 
     Attributes:
         source: The source's name, safe to print (no password).
@@ -35,12 +35,12 @@ class Frame:
         name: What a person calls it: a file name, or ``frame-000012``.
         captured_at: Unix time in seconds at which it was captured; of a file, at which it was read.
         image_rgb: uint8 [height, width, 3]; None when ``fault`` says why it could not be read.
-        fault: Empty, or why there is no picture.
+        fault: Empty, or why there is no image.
         key: Of a file: what tells it from every other, also after a restart; empty otherwise.
         camera: Name of the camera; empty for the source's own.
         clock_s: ``time.monotonic()`` when it was captured: latencies are measured from here, which a clock
             that is set does not disturb.
-        look: What the frame gate saw of the picture; None before, and where it did not look.
+        look: What the frame gate saw of the image; None before, and where it did not look.
     """
 
     source: str
@@ -62,7 +62,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Region:
-    """A connected area in which a picture differs from what is normal; coordinates are the picture's pixels.
+    """A connected area in which an image differs from what is normal; coordinates are the image's pixels.
 
     Attributes:
         box_xywh: Left, top, width and height of its bounding box.
@@ -84,20 +84,20 @@ class Explanation:
     """Why a region stands out: its patch that differs most, beside the nearest normal one.
 
     Boxes are left, top, width and height. What is called normal is from a training image, whose places are
-    given as those of the picture: where they would be if the two lay on each other.
+    given as those of the image: where they would be if the two lay on each other.
 
     Attributes:
-        patch_xywh: The patch, in the picture's pixels.
-        around_xywh: What is shown of the picture around it.
+        patch_xywh: The patch, in the image's pixels.
+        around_xywh: What is shown of the image around it.
         distance: From the patch to the nearest normal one, in the space of embeddings; its square is what the
             anomaly map is made of.
         typical_distance: How far normal patches like that one lie from each other: the median distance from
             it to those nearest to it; None where there are no others.
         image: The training image that the nearest normal patch is from.
         normal_xy: The centre of that patch.
-        normal_rgb: uint8 [h, w, 3], what the network saw there; None where no picture was kept.
+        normal_rgb: uint8 [h, w, 3], what the network saw there; None where no image was kept.
         normal_patch_xywh: The normal patch in ``normal_rgb``.
-        missing: Why there is no picture; empty if there is one.
+        missing: Why there is no image; empty if there is one.
     """
 
     patch_xywh: tuple[int, int, int, int]
@@ -135,10 +135,10 @@ class Inspection:
         reason: Why the verdict is INVALID; empty otherwise.
         score_map_hw: float32 [h, w] anomaly map at the network's input size; None when not judged.
         map_to_picture: float64 [2, 3], affine map from (x, y) pixel centres of the map to those of
-            the picture; None when not judged.
+            the image; None when not judged.
         map_threshold: The map value above which colours say NG.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
-        regions: Where the picture differs, the highest peak first; empty when OK or not judged.
+        regions: Where the image differs, the highest peak first; empty when OK or not judged.
         review_map_threshold: The map value above which colours say REVIEW; None when there is no REVIEW.
         explain: Why the regions differ, in their order, of the first few of them. Found when it is called for
             the first time, so that judging does not wait for it; from any thread.

@@ -1,4 +1,4 @@
-"""Image files: the one decoder of the whole project, and writing that leaves no half pictures.
+"""Image files: the one decoder of the whole project, and writing that leaves no half images.
 
 Everything that learns from, measures on or judges an image file reads it here, so that the pixels
 are the same everywhere.
@@ -24,7 +24,7 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".t
 _SAVE_OPTIONS: dict[str, dict[str, int]] = {
     ".jpg": {"quality": 92, "subsampling": 0},
     ".jpeg": {"quality": 92, "subsampling": 0},
-    # Level 1 is several times faster than the default and hardly larger on camera pictures.
+    # Level 1 is several times faster than the default and hardly larger on camera images.
     ".png": {"compress_level": 1},
 }
 _WIDE_MODES = {"I", "F"}
@@ -38,7 +38,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     The EXIF orientation is applied. Grey, palette, CMYK and other colour modes become RGB; an alpha
     channel is dropped and the colours stay as stored. 16-bit grey keeps its upper 8 bits over the
     full 16-bit range, without stretching, so that brightness means the same in every file. Of a
-    file with several pictures the first is taken.
+    file with several images the first is taken.
 
     Raises:
         ImageError: The file is missing, empty, truncated, corrupt, too large, not an image, or
@@ -108,14 +108,14 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8]) -> None:
     ``path`` and renamed.
 
     Raises:
-        OutputError: The file cannot be written, the suffix is another one, or it is not a picture.
+        OutputError: The file cannot be written, the suffix is another one, or it is not an image.
     """
     path = Path(path)
     options = _SAVE_OPTIONS.get(path.suffix.lower())
     if options is None:
         raise OutputError(f"{path}: cannot write this kind of file.", "Use .png or .jpg.")
     if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
-        raise OutputError(f"{path}: {image_rgb.dtype} {image_rgb.shape} is not an RGB picture.")
+        raise OutputError(f"{path}: {image_rgb.dtype} {image_rgb.shape} is not an RGB image.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_temporary_number)}.tmp")
     kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
     try:
@@ -148,7 +148,7 @@ def _decode(path: Path) -> Image.Image:
 
 
 def _open(path: Path) -> Image.Image:
-    """Read the header. A picture large enough for Pillow to warn of an attack is refused."""
+    """Read the header. An image large enough for Pillow to warn of an attack is refused."""
     # Warning filters belong to the whole process, so threads that decode must not change them at
     # the same time.
     with _header_lock, warnings.catch_warnings():

@@ -83,7 +83,7 @@ class CameraError(PcedgeError):
 
 
 class OutputError(PcedgeError):
-    """A picture or an event could not be written: full disk, no permission, folder gone."""
+    """An image or an event could not be written: full disk, no permission, folder gone."""
 
 
 class ResultError(PcedgeError):

@@ -135,7 +135,7 @@ def triton_schema() -> Any:
 
 @pytest.fixture(scope="session")
 def good_images() -> Callable[..., Path]:
-    """Make a folder of so many pictures of good parts."""
+    """Make a folder of so many images of good parts."""
     from pcedge.camera import render_part, write_image
 
     def make(folder: Path, count: int = 6) -> Path:

@@ -14,7 +14,7 @@ from .milvus_server import MilvusAddress
 
 ROW, EMBEDDING = "row", "embedding"
 # Searching every list is exact. Milvus's own exact search is no choice: in Milvus Lite its memory grows with
-# queries x rows x dims, and passes 10 GB with one picture and a usual bank.
+# queries x rows x dims, and passes 10 GB with one image and a usual bank.
 _LISTS = 128
 _BLOCK_ROWS = 1000
 _WRITE_S = 120.0

@@ -1,4 +1,4 @@
-"""The picture of a result with its reasons: heat, the nearest normal patches, and what the colours mean."""
+"""The image of a result with its reasons: heat, the nearest normal patches, and what the colours mean."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .verdict_banner import banner, findings, font_of
 _GROUND, _CARD, _EMPTY, _GREY = (24, 24, 24), (38, 40, 44), (56, 58, 63), (128, 128, 128)
 _BRIGHT, _SOFT, _DARK = (238, 240, 242), (168, 173, 180), (18, 18, 18)
 _HERE, _NORMAL = (255, 120, 70), (110, 215, 140)
-_LEGEND = "Anomaly map: the same colours mean the same values on every picture of this product."
+_LEGEND = "Anomaly map: the same colours mean the same values on every image of this product."
 _NARROWEST_PX = 560
 _SHEET_PX, _TALLEST_PX, _GAP_PX = 1240, 760, 12
 
 
 def explained_picture(image_rgb: NDArray[np.uint8], inspection: Inspection) -> NDArray[np.uint8]:
-    """Draw what was found and why: the picture with its heat at its own size, and the reasons below it.
+    """Draw what was found and why: the image with its heat at its own size, and the reasons below it.
 
     Returns:
-        uint8 RGB. The heat is at the top left; a picture narrower than 560 px gets a dark margin. Without
+        uint8 RGB. The heat is at the top left; an image narrower than 560 px gets a dark margin. Without
         explanations it is the heat alone.
     """
     explanations = inspection.explain()
@@ -38,10 +38,10 @@ def explained_picture(image_rgb: NDArray[np.uint8], inspection: Inspection) -> N
 
 
 def explanation_sheet(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
-    """A sheet for one picture: verdict, the picture, its heat beside it, and the reasons below.
+    """A sheet for one image: verdict, the image, its heat beside it, and the reasons below.
 
     Args:
-        frame: With a picture.
+        frame: With an image.
         inspection: What was found in it.
     """
     assert frame.image_rgb is not None
@@ -61,7 +61,7 @@ def explanation_sheet(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]
 
 
 def heat_legend(inspection: Inspection, width: int) -> NDArray[np.uint8]:
-    """A strip that says which map values have which colour on a product's pictures, uint8 [h, width, 3]."""
+    """A strip that says which map values have which colour on a product's images, uint8 [h, width, 3]."""
     font_px = _font_px(width)
     scale = HeatScale(inspection.map_threshold, inspection.review_map_threshold)
     pad, bar_px = font_px, round(1.1 * font_px)
@@ -97,7 +97,7 @@ def _reasons(
     """Cards of all regions, and the legend."""
     columns = max(1, min(len(explanations), width // (21 * _font_px(width)), 3))
     card_px = min((width - (columns + 1) * _GAP_PX) // columns, 30 * _font_px(width))
-    # All windows of a picture have one size, but for the rounding.
+    # All windows of an image have one size, but for the rounding.
     shape_wh = _fitted(explanations[0].around_xywh[2:], _side(card_px)) if explanations else (0, 0)
     cards = [_card(n, image_rgb, one, card_px, shape_wh) for n, one in enumerate(explanations, 1)]
     rows = []
@@ -204,7 +204,7 @@ def _shown(
 
 
 def _numbered(picture: NDArray[np.uint8], regions: Sequence[Region]) -> NDArray[np.uint8]:
-    """The picture with the regions' numbers at their boxes."""
+    """The image with the regions' numbers at their boxes."""
     if not regions:
         return picture
     font_px = max(12, round(min(picture.shape[:2]) / 28))
@@ -242,7 +242,7 @@ def _fitted(size_wh: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def _inside(box_xywh: tuple[int, int, int, int], image_rgb: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """A box, cut at the picture's edges."""
+    """A box, cut at the image's edges."""
     height, width = image_rgb.shape[:2]
     left, top = min(max(box_xywh[0], 0), width - 1), min(max(box_xywh[1], 0), height - 1)
     right, bottom = min(box_xywh[0] + box_xywh[2], width), min(box_xywh[1] + box_xywh[3], height)

@@ -1,4 +1,4 @@
-"""A score map drawn on the picture it belongs to."""
+"""A score map drawn on the image it belongs to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEVELS = 256
 
 @dataclass(frozen=True)
 class HeatScale:
-    """Which map values get which colour, the same on every picture of a product.
+    """Which map values get which colour, the same on every image of a product.
 
     Yellow says REVIEW, orange to dark red says NG; darker and stronger is more, so also clear to the
     colour-blind. Between the two the colour jumps.
@@ -35,10 +35,10 @@ class HeatScale:
 
     @classmethod
     def of(cls, inspection: Inspection) -> HeatScale | None:
-        """The scale for a judged picture; None for one without colours.
+        """The scale for a judged image; None for one without colours.
 
         The map is smoothed and has thresholds of its own, so that once in a while it says more than the
-        score, which the verdict is of. A picture never says more than its verdict: one that is OK has no
+        score, which the verdict is of. An image never says more than its verdict: one that is OK has no
         colours, one for REVIEW none of NG.
         """
         if inspection.verdict is Verdict.NG:
@@ -86,12 +86,12 @@ def heatmap_overlay(
 ) -> NDArray[np.uint8]:
     """Colour what scores above ``scale.low``, outline it, and dim what was not inspected.
 
-    The colours follow ``scale`` and nothing else; a picture without anomalies stays as it is.
+    The colours follow ``scale`` and nothing else; an image without anomalies stays as it is.
 
     Args:
         image_rgb: uint8 [height, width, 3]; not changed.
         score_map_hw: float32 [h, w], at the network's input size.
-        map_to_picture: [2, 3]; takes (x, y, 1) of a map pixel's centre to that of the picture.
+        map_to_picture: [2, 3]; takes (x, y, 1) of a map pixel's centre to that of the image.
         scale: Map values and their colours; None for none.
         mark_peak: Draw a ring around the highest value of the map.
 
@@ -123,9 +123,9 @@ def heatmap_overlay(
 
 
 def draw_findings(image_rgb: NDArray[np.uint8], inspection: Inspection) -> NDArray[np.uint8]:
-    """Draw an inspection's heat on its picture, at the picture's own size.
+    """Draw an inspection's heat on its image, at the image's own size.
 
-    A picture that was not judged comes back as it is.
+    An image that was not judged comes back as it is.
     """
     if inspection.score_map_hw is None or inspection.map_to_picture is None:
         return image_rgb
@@ -139,7 +139,7 @@ def draw_findings(image_rgb: NDArray[np.uint8], inspection: Inspection) -> NDArr
 
 
 def line_width(image_rgb: NDArray[np.uint8]) -> int:
-    """Width in pixels of a thin line on a picture of this size."""
+    """Width in pixels of a thin line on an image of this size."""
     shorter: int = min(image_rgb.shape[:2])
     return max(1, round(shorter / 500))
 

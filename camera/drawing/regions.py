@@ -1,4 +1,4 @@
-"""Where on a picture an anomaly lies: the connected areas of a score map that stand out."""
+"""Where on an image an anomaly lies: the connected areas of a score map that stand out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def find_regions(
 
     Args:
         score_map_hw: float32 [h, w].
-        map_to_picture: float64 [2, 3]; takes (x, y, 1) of a map pixel's centre to that of the picture.
+        map_to_picture: float64 [2, 3]; takes (x, y, 1) of a map pixel's centre to that of the image.
         threshold: Map values above it belong to a region.
         most: How many regions are returned at most.
     """

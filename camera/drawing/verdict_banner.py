@@ -1,4 +1,4 @@
-"""The strip above a picture that says what was found, and the whole picture of a result."""
+"""The strip above an image that says what was found, and the whole image of a result."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def result_picture(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
-    """Draw what was found: the picture with its heat, below a banner with verdict and score.
+    """Draw what was found: the image with its heat, below a banner with verdict and score.
 
     Returns:
-        uint8 RGB. The picture keeps its size and is at the bottom left; the banner is above it, and
-        a picture narrower than 240 px gets a dark margin on its right so that the banner can be
-        read. A frame without picture is drawn as an empty one.
+        uint8 RGB. The image keeps its size and is at the bottom left; the banner is above it, and
+        an image narrower than 240 px gets a dark margin on its right so that the banner can be
+        read. A frame without image is drawn as an empty one.
     """
     picture = frame.image_rgb
     if picture is None:
@@ -52,9 +52,9 @@ def findings(inspection: Inspection) -> str:
 
 
 def banner(image_rgb: NDArray[np.uint8], text: str, verdict: Verdict) -> NDArray[np.uint8]:
-    """Put a strip in the verdict's colour above a picture, with the verdict and ``text`` on it.
+    """Put a strip in the verdict's colour above an image, with the verdict and ``text`` on it.
 
-    The letters grow with the picture; text that does not fit is made smaller, then cut.
+    The letters grow with the image; text that does not fit is made smaller, then cut.
 
     Returns:
         uint8 RGB, at least 240 px wide; ``image_rgb`` is its lower left part.

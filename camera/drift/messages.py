@@ -26,8 +26,8 @@ def describe(states: Mapping[str, SeriesState], suspected: Collection[str]) -> d
     """A sentence for everything that has moved, by the quantity's name.
 
     Args:
-        states: How it stands with every quantity and the rejects.
-        suspected: Subjects of the picture for which there is some evidence, though no alarm yet.
+        states: Status of every quantity and the rejects.
+        suspected: Subjects of the image for which there is some evidence, though no alarm yet.
     """
     moved = {name: state for name, state in states.items() if state.side is not None}
     subjects = {QUANTITIES[name].subject for name in moved if name in QUANTITIES}
@@ -50,7 +50,7 @@ def _sentence(name: str, state: SeriesState, cause: str) -> str:
 
 
 def _cause(moved: list[str], states: Mapping[str, SeriesState]) -> str:
-    """Why parts look different, as far as the pictures tell."""
+    """Why parts look different, as far as the images tell."""
     if moved:
         return f"{' and '.join(moved)} moved too, see to that first"
     seen = [one for one in _PICTURE if _is_seen(one, states)]

@@ -28,7 +28,7 @@ class DriftReference:
     """What things were at fit.
 
     Attributes:
-        values: Of good pictures in their order, float64 [pictures], by quantity; what is missing, or has
+        values: Of good images in their order, float64 [pictures], by quantity; what is missing, or has
             fewer than 50 values, is learned from the first 200 frames.
         rejects: The highest share of NG that good parts explain.
     """
@@ -83,7 +83,7 @@ class DriftMonitor:
 
         Args:
             inspection: What was found.
-            look: What the frame gate saw of the picture; None if it did not look.
+            look: What the frame gate saw of the image; None if it did not look.
         """
         if inspection.verdict is Verdict.INVALID:
             return False
@@ -124,7 +124,7 @@ class _Tests:
         self.states: Mapping[str, SeriesState] = self._found()
 
     def look(self) -> None:
-        """See how it stands with all of them, and say what has moved."""
+        """See the status of all of them, and say what has moved."""
         self.states = self._found()
         suspected = {
             QUANTITIES[name].subject for name, one in self.series.items() if one.suspects(_SUSPICIOUS)

@@ -1,4 +1,4 @@
-"""What is watched for drift: pictures in numbers, scores, and what an inspector counts."""
+"""What is watched for drift: images in numbers, scores, and what an inspector counts."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
             Grid(0.0, 1.0, 0.001),
             0.05,
             sides=("up",),
-            up="{amount} more of the picture resembles what was rare",
+            up="{amount} more of the image resembles what was rare",
         ),
     }
 )
@@ -105,7 +105,7 @@ TESTS = sum(len(one.sides) for one in QUANTITIES.values()) + 1
 
 
 def picture_values(look: QualityResult) -> dict[str, float]:
-    """The quantities of a picture as the gate saw it."""
+    """The quantities of an image as the gate saw it."""
     found = {"light": math.log(max(look.measures.brightness, 1e-3))}
     if look.comparable:
         found["focus"] = look.measures.sharpness
@@ -115,7 +115,7 @@ def picture_values(look: QualityResult) -> dict[str, float]:
 
 
 def nominal_values(pictures: NominalImages) -> dict[str, NDArray[np.float64]]:
-    """The quantities of nominal pictures in their order, float64 [pictures] each."""
+    """The quantities of nominal images in their order, float64 [pictures] each."""
     offsets = pictures.offsets_xy or [None] * len(pictures.measures)
     comparable = len({one.size_wh for one in pictures.measures}) == 1
     looks = [

@@ -35,7 +35,7 @@ Standing = Literal["learning", "steady", "moved"]
 
 @dataclass(frozen=True)
 class SeriesState:
-    """How it stands with a quantity.
+    """Status of a quantity.
 
     Attributes:
         standing: ``learning`` while it has no reference yet, ``steady``, or ``moved``.
@@ -112,7 +112,7 @@ class Series:
 
     @property
     def state(self) -> SeriesState:
-        """How it stands."""
+        """The status."""
         test = self._test
         return SeriesState(
             standing="learning" if test is None else "steady" if self._side is None else "moved",
@@ -199,7 +199,7 @@ class Rejects:
 
     @property
     def state(self) -> SeriesState:
-        """How it stands."""
+        """The status."""
         return SeriesState(
             standing="moved" if self._too_many else "steady",
             shift=self._share_of_late() if self._recent else None,

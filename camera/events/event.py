@@ -52,9 +52,9 @@ class Event:
         threshold: The score above which the verdict is NG; None when not judged.
         latency_ms: Of a live camera, from the frame's capture to its verdict; of a file, from its hand-over.
         reason: Why the verdict is INVALID; empty otherwise.
-        files: Pictures kept of this frame: kind (``picture``, ``heatmap``) to path, relative to the directory
+        files: Images kept of this frame: kind (``picture``, ``heatmap``) to path, relative to the directory
             that :class:`~pcedge.camera.Pictures` was given; ``watch`` gives it the events file's own, so
-            that directory and path joined open the picture.
+            that directory and path joined open the image.
         id: Of the part that the frame belongs to.
         phase: ``new``, ``update`` or ``end`` of that part.
         camera: The camera's name.
@@ -62,7 +62,7 @@ class Event:
         decision: The decision on the part so far, final when ``phase`` is ``end``: what a reject gate acts
             on. Without part-level rules it is ``verdict``.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
-        regions: Where the picture differs.
+        regions: Where the image differs.
         explain: Why, as the inspection has it; asked only when the event is written.
         p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
             or not known.
@@ -108,7 +108,7 @@ class Event:
             frame: What was judged.
             inspection: What was found.
             latency_ms: How long that took.
-            files: Pictures kept of it.
+            files: Images kept of it.
             part: What it means for its part; None for a frame that is a part of its own.
             product: What it was judged as.
             drift: What has moved at the camera.
@@ -186,7 +186,7 @@ def _region(region: Region, explanation: Explanation | None) -> dict[str, Any]:
 
 
 def nearest_normal(explanation: Explanation) -> dict[str, Any]:
-    """An explanation in standard JSON's types, without the picture."""
+    """An explanation in standard JSON's types, without the image."""
     times = _finite(explanation.times_typical)
     return {
         "image": explanation.image,

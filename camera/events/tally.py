@@ -27,7 +27,7 @@ class Summary:
             last 10,000 frames, like the next.
         latency_p99_ms: 99th percentile of the same.
         by_camera: How many of each verdict every camera has.
-        faults: Events or pictures that could not be written, and what else failed beside the judging.
+        faults: Events or images that could not be written, and what else failed beside the judging.
         last_fault: What the last of these was; empty if there was none.
         drift: What has moved now: camera to quantity to a sentence; without cameras at which nothing has.
     """

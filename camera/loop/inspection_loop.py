@@ -26,7 +26,7 @@ class Outlet(Protocol):
     """Takes events at once, whatever becomes of them later; :class:`~pcedge.camera.Delivery` is one."""
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """What the pictures of a frame will be called: kind to path."""
+        """What the images of a frame will be called: kind to path."""
 
     def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
         """Take an event; never waits and never raises."""
@@ -53,7 +53,7 @@ def inspect_stream(
 
     Args:
         stream: Already opened.
-        inspect: Turns frames, which have pictures, into as many inspections.
+        inspect: Turns frames, which have images, into as many inspections.
         stations: By camera name; a camera without one has its frames judged as they are.
         outlet: Takes the events to the sinks.
         on_event: Called last for every frame, for a live view. What it raises is counted.

@@ -20,7 +20,7 @@ class Station:
         product: What its frames are judged as; empty when there is only one product.
         gate: Turns away frames that are not fit to be judged.
         rule: Makes decisions on parts of verdicts on frames.
-        region_xywh: The part of the picture that is judged: left, top, width, height; None for all of it.
+        region_xywh: The part of the image that is judged: left, top, width, height; None for all of it.
         drift: Notices slow changes; None to look for none.
     """
 
@@ -33,7 +33,7 @@ class Station:
     def view(self, frame: Frame) -> Frame:
         """The frame with nothing but the region that is judged, or with ``fault`` set why it cannot be.
 
-        Never raises: whatever is wrong with a picture is a reason for INVALID.
+        Never raises: whatever is wrong with an image is a reason for INVALID.
         """
         if frame.image_rgb is None or frame.fault:
             return frame if frame.fault else replace(frame, fault="there is no picture")
@@ -42,7 +42,7 @@ class Station:
             left, top, width, height = self.region_xywh
             if left + width > image_rgb.shape[1] or top + height > image_rgb.shape[0]:
                 size = f"{image_rgb.shape[1]} x {image_rgb.shape[0]}"
-                fault = f"the region of interest {list(self.region_xywh)} is outside the picture, {size}"
+                fault = f"the region of interest {list(self.region_xywh)} is outside the image, {size}"
                 return replace(frame, fault=fault)
             image_rgb = image_rgb[top : top + height, left : left + width]
         if self.gate is None:
@@ -51,7 +51,7 @@ class Station:
         return replace(frame, image_rgb=image_rgb, fault=fault, look=self.gate.look)
 
     def placed(self, inspection: Inspection) -> Inspection:
-        """What was found in the region, in coordinates of the whole picture."""
+        """What was found in the region, in coordinates of the whole image."""
         if self.region_xywh is None or inspection.map_to_picture is None:
             return inspection
         left, top = self.region_xywh[:2]

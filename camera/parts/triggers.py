@@ -1,4 +1,4 @@
-"""What announces a part: the clock, a message, or the picture itself."""
+"""What announces a part: the clock, a message, or the image itself."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ class MessageTrigger:
 
 
 class RegionTrigger:
-    """A part whenever something appears in a region of the picture and has come to rest.
+    """A part whenever something appears in a region of the image and has come to rest.
 
-    What the empty region looks like is learned from the first picture, so begin with it empty, and followed
+    What the empty region looks like is learned from the first image, so begin with it empty, and followed
     slowly while nothing is there.
 
     Args:
-        box_xywh: The region: left, top, width and height in the picture.
+        box_xywh: The region: left, top, width and height in the image.
         change: Mean difference in grey levels, of 255, from which on something is there.
 
     Raises:

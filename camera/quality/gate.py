@@ -13,22 +13,22 @@ _SAMPLES_PER_SIDE = 256
 
 
 class FrameGate:
-    """Turns away pictures that show nothing: black, blank, overexposed, frozen or malformed.
+    """Turns away images that show nothing: black, blank, overexposed, frozen or malformed.
 
-    Looks at a grid of about 256 x 256 of a picture's pixels, so that it costs about a millisecond.
-    The limits are far from anything that a lit part looks like, so that only pictures without
-    content are turned away; how sharp or well lit a picture ought to be is for the product to say.
+    Looks at a grid of about 256 x 256 of an image's pixels, so that it costs about a millisecond.
+    The limits are far from anything that a lit part looks like, so that only images without
+    content are turned away; how sharp or well lit an image ought to be is for the product to say.
 
-    With limits learned from nominal pictures it also turns away what is too dark or bright, saturated,
+    With limits learned from nominal images it also turns away what is too dark or bright, saturated,
     blurred, torn, of another shape, or taken by a camera that has moved; see
     :class:`~pcedge.camera.GateLimits`.
 
-    A camera's noise makes every picture differ from the one before. One that is repeated byte for
-    byte is the sign of a driver or a network that hands out an old picture.
+    A camera's noise makes every image differ from the one before. One that is repeated byte for
+    byte is the sign of a driver or a network that hands out an old image.
 
     Args:
-        limits: Learned from nominal pictures; None for those that hold for any picture.
-        frozen_after: How often in a row the same picture may be repeated; 0 does not look for it,
+        limits: Learned from nominal images; None for those that hold for any image.
+        frozen_after: How often in a row the same image may be repeated; 0 does not look for it,
             as is right for files and for cameras whose compression hides the noise.
     """
 
@@ -46,7 +46,7 @@ class FrameGate:
             image_rgb: uint8 [height, width, 3]; kept until the next call, so do not write to it.
         """
         self._look = None
-        # Frozen comes before the limits: it remembers, so it must see every picture.
+        # Frozen comes before the limits: it remembers, so it must see every image.
         general = malformed(image_rgb) or without_content(image_rgb) or self._frozen(image_rgb)
         if general or self.limits is None:
             return general
@@ -55,7 +55,7 @@ class FrameGate:
 
     @property
     def look(self) -> QualityResult | None:
-        """What was seen of the picture checked last; None if the limits were not asked, or there are none."""
+        """What was seen of the image checked last; None if the limits were not asked, or there are none."""
         return self._look
 
     def _frozen(self, image_rgb: NDArray[np.uint8]) -> str:
@@ -66,13 +66,13 @@ class FrameGate:
         self._previous = image_rgb
         if self._repeats < self._frozen_after:
             return ""
-        return f"frozen: the same picture {self._repeats + 1} times in a row"
+        return f"frozen: the same image {self._repeats + 1} times in a row"
 
 
 def malformed(image_rgb: NDArray[np.uint8]) -> str:
     """Return what is wrong with the array itself, or an empty string."""
     if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
-        return f"not an RGB picture: {image_rgb.dtype} {image_rgb.shape}"
+        return f"not an RGB image: {image_rgb.dtype} {image_rgb.shape}"
     height, width = image_rgb.shape[:2]
     if min(height, width) < _SMALLEST_PX:
         return f"too small: {width} x {height}, at least {_SMALLEST_PX} x {_SMALLEST_PX} is needed"
@@ -80,10 +80,10 @@ def malformed(image_rgb: NDArray[np.uint8]) -> str:
 
 
 def without_content(image_rgb: NDArray[np.uint8]) -> str:
-    """Return why a picture shows nothing, or an empty string.
+    """Return why an image shows nothing, or an empty string.
 
     Black: mean below 4 and 99.9 % of the values below 16, so that a few lit pixels on black still
-    count as a picture. Overexposed: mean above 251. Blank: standard deviation below 1.5 in every
+    count as an image. Overexposed: mean above 251. Blank: standard deviation below 1.5 in every
     channel, less than any sensor's noise over a lit scene. All in grey levels of 0 to 255.
     """
     sample = np.ascontiguousarray(_sample(image_rgb))

@@ -1,4 +1,4 @@
-"""The frame gate's limits, learned from pictures of good parts."""
+"""The frame gate's limits, learned from images of good parts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from .limits import STEADY_RESPONSE, GateLimits, ImageMeasures, ImageStatistics, glance, offset_from
 
-# A limit lies this many times the whole range of the nominal pictures beyond the outermost of them, and at
-# least as far beyond it as the smallest distance named with each, which few pictures make larger: far enough
+# A limit lies this many times the whole range of the nominal images beyond the outermost of them, and at
+# least as far beyond it as the smallest distance named with each, which few images make larger: far enough
 # for any good part, and for a defective one, which is to be judged and not turned away.
 MARGIN = 1.5
 _FEW_PICTURES = 8
@@ -23,7 +23,7 @@ _SHARPNESS_MARGIN = math.log(2.0)
 _ROW_BREAK_MARGIN = 6.0
 _FLAT_ROWS_MARGIN = 0.03
 _SHIFT_MARGIN = 0.03
-# Nominal pictures that lie further apart, as a share of the picture's side, are no steady scene.
+# Nominal images that lie further apart, as a share of the image's side, are no steady scene.
 _STEADY_SHIFT = 0.04
 # Values so many of the quartiles' distances beyond the quartiles are not usual: twice as far as Tukey's outer
 # fences, since rows of a rough surface differ with a long tail.
@@ -34,7 +34,7 @@ _MOST_FOR_REFERENCE = 128
 
 @dataclass(frozen=True, eq=False)
 class NominalImages:
-    """What nominal pictures were found to be, in their order.
+    """What nominal images were found to be, in their order.
 
     Attributes:
         measures: Each in numbers.
@@ -46,9 +46,9 @@ class NominalImages:
 
 
 def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, NominalImages]:
-    """Learn the limits from nominal pictures, one after the other; at least one.
+    """Learn the limits from nominal images, one after the other; at least one.
 
-    The pictures themselves are not kept.
+    The images themselves are not kept.
     """
     glances = [glance(image_rgb) for image_rgb in images]
     measured = [one.measures for one in glances]
@@ -62,16 +62,16 @@ def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, Nomin
 def learn_usual_limits(
     glances: Sequence[ImageMeasures], trusted: Collection[int] = ()
 ) -> tuple[GateLimits, NominalImages, dict[int, str]]:
-    """Learn the limits from pictures among which some may be unfit to be judged.
+    """Learn the limits from images among which some may be unfit to be judged.
 
     The limits lie as far as always beyond the usual ones; what they turn away is unlike the others.
 
     Args:
-        glances: At the pictures, in their order.
+        glances: At the images, in their order.
         trusted: Numbers of those that are known to be fit, however unlike the others.
 
     Returns:
-        The limits, the pictures that they let pass, and the numbers of the others with what is wrong.
+        The limits, the images that they let pass, and the numbers of the others with what is wrong.
     """
     odd = _of_another_size([one.measures.size_wh for one in glances])
     rest = [number for number in range(len(glances)) if number not in odd]
@@ -103,7 +103,7 @@ def _of_another_size(sizes_wh: Sequence[tuple[int, int]]) -> dict[int, str]:
 
 
 def _usual_limits(glances: Sequence[ImageMeasures], known: NDArray[np.bool_]) -> GateLimits:
-    """The limits that the usual ones of some pictures give, with those known to be fit."""
+    """The limits that the usual ones of some images give, with those known to be fit."""
     measured = [one.measures for one in glances]
     if not _one_size(measured):
         return _limits(measured, None, (), known)
@@ -158,7 +158,7 @@ def _usual(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _learn_place(
     greys: Sequence[NDArray[np.uint8]],
 ) -> tuple[NDArray[np.uint8] | None, tuple[tuple[float, float], ...] | None]:
-    """The mean picture and how far each lies from it; neither where the scene is not steady."""
+    """The mean image and how far each lies from it; neither where the scene is not steady."""
     reference = np.asarray(np.rint(np.mean(greys, axis=0)), np.uint8)
     found = [offset_from(reference, grey) for grey in greys]
     offsets = tuple(offset for offset, _ in found)

@@ -1,4 +1,4 @@
-"""What a picture must be to be judged: how bright, how sharp, how steady, learned from good ones."""
+"""What an image must be to be judged: how bright, how sharp, how steady, learned from good ones."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _REFERENCE_PX = 128
 # What resembles the reference less shows another scene, or none that can be told apart.
 STEADY_RESPONSE = 0.1
 _ASPECT_TOLERANCE = 0.02
-# Sharpness is measured on a picture no larger than this, which takes a millisecond or two.
+# Sharpness is measured on an image no larger than this, which takes a millisecond or two.
 _LARGEST_PX = 1024
 _SATURATED_LEVEL = 250
 
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """A picture in numbers; grey levels are those of 0 to 255.
+    """An image in numbers; grey levels are those of 0 to 255.
 
     Attributes:
         size_wh: Width and height.
         brightness: Mean grey level.
         saturated: Share of pixels at or close to white.
-        sharpness: Natural logarithm of the Laplacian's variance over the picture's own.
+        sharpness: Natural logarithm of the Laplacian's variance over the image's own.
         row_break: By how many grey levels the largest step between two neighbouring rows exceeds the steps
             before and after it. An edge in the scene is spread over rows by the optics; where the rows of two
-            pictures meet it is not.
+            images meet it is not.
         flat_rows: Share of rows in which all pixels are the same, as in a band that was never received.
     """
 
@@ -47,10 +47,10 @@ class ImageStatistics:
 
 @dataclass(frozen=True, eq=False)
 class ImageMeasures:
-    """All of a picture that the limits are about.
+    """All of an image that the limits are about.
 
     Attributes:
-        measures: The picture in numbers.
+        measures: The image in numbers.
         grey_hw: uint8 [128, 128], as it is compared with the reference.
     """
 
@@ -60,13 +60,13 @@ class ImageMeasures:
 
 @dataclass(frozen=True)
 class QualityResult:
-    """What the gate saw of a picture.
+    """What the gate saw of an image.
 
     Attributes:
         reason: What is wrong with it; empty if nothing is.
-        measures: The picture in numbers.
+        measures: The image in numbers.
         offset_xy: How far the scene lies to the right of the reference and below it, as shares of the
-            picture's sides; None where that was not looked at, or cannot be told.
+            image's sides; None where that was not looked at, or cannot be told.
         comparable: Whether it is of the nominal pictures' size, so that its sharpness may be compared too.
     """
 
@@ -78,17 +78,17 @@ class QualityResult:
 
 @dataclass(frozen=True, eq=False)
 class GateLimits:
-    """What a picture may be and still be fit to be judged; see :class:`ImageStatistics` for the units.
+    """What an image may be and still be fit to be judged; see :class:`ImageStatistics` for the units.
 
     Attributes:
-        size_wh: Width and height of the nominal pictures; None if they differ.
+        size_wh: Width and height of the nominal images; None if they differ.
         brightness: Lowest and highest.
         saturated: Highest.
         sharpness: Lowest.
         row_break: Highest.
         flat_rows: Highest.
-        shift: How far the scene may lie from the reference, as a share of the picture's side.
-        reference_hw: uint8, the mean nominal picture in grey; None if the scene is not steady, so that
+        shift: How far the scene may lie from the reference, as a share of the image's side.
+        reference_hw: uint8, the mean nominal image in grey; None if the scene is not steady, so that
             nothing can be said of the camera's place.
     """
 
@@ -102,19 +102,19 @@ class GateLimits:
     reference_hw: NDArray[np.uint8] | None = None
 
     def check(self, image_rgb: NDArray[np.uint8]) -> str:
-        """Return what is wrong with a picture, or an empty string."""
+        """Return what is wrong with an image, or an empty string."""
         return self.look(image_rgb).reason
 
     def look(self, image_rgb: NDArray[np.uint8]) -> QualityResult:
-        """Measure a picture and say what is wrong with it.
+        """Measure an image and say what is wrong with it.
 
-        A picture of the nominal ones' shape but another size, up to twice or half of theirs, is only compared
+        An image of the nominal ones' shape but another size, up to twice or half of theirs, is only compared
         in brightness: it can be judged, but its sharpness and its rows are others.
         """
         return self._look(measure_picture(image_rgb), lambda: grey_reference(image_rgb))
 
     def look_again(self, seen: ImageMeasures) -> QualityResult:
-        """What ``look`` says of the picture that was glanced at."""
+        """What ``look`` says of the image that was glanced at."""
         return self._look(seen.measures, lambda: seen.grey_hw)
 
     def _look(self, found: ImageStatistics, grey: Callable[[], NDArray[np.uint8]]) -> QualityResult:
@@ -139,7 +139,7 @@ class GateLimits:
         if abs(scale_x / scale_y - 1) <= _ASPECT_TOLERANCE and 0.5 <= scale_x <= 2.0:
             return ""
         learned = f"{self.size_wh[0]} x {self.size_wh[1]}"
-        return f"wrong size: {size_wh[0]} x {size_wh[1]}, learned from pictures of {learned}"
+        return f"wrong size: {size_wh[0]} x {size_wh[1]}, learned from images of {learned}"
 
     def _wrong_light(self, found: ImageStatistics) -> str:
         darkest, brightest = self.brightness
@@ -147,7 +147,7 @@ class GateLimits:
             word = "too dark" if found.brightness < darkest else "too bright"
             return f"{word}: mean {found.brightness:.0f} of 255, expected {darkest:.0f} to {brightest:.0f}"
         if found.saturated > self.saturated:
-            return f"saturated: {found.saturated:.0%} of the picture, expected at most {self.saturated:.0%}"
+            return f"saturated: {found.saturated:.0%} of the image, expected at most {self.saturated:.0%}"
         return ""
 
     def _torn_or_blurred(self, found: ImageStatistics) -> str:
@@ -164,11 +164,11 @@ class GateLimits:
     def _moved(self, shift: float) -> str:
         if shift <= self.shift:
             return ""
-        return f"the camera has moved: by {shift:.1%} of the picture, expected at most {self.shift:.1%}"
+        return f"the camera has moved: by {shift:.1%} of the image, expected at most {self.shift:.1%}"
 
 
 def measure_picture(image_rgb: NDArray[np.uint8]) -> ImageStatistics:
-    """Measure a picture, uint8 [height, width, 3]."""
+    """Measure an image, uint8 [height, width, 3]."""
     height, width = image_rgb.shape[:2]
     grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
     scale = min(1.0, _LARGEST_PX / max(height, width))
@@ -196,12 +196,12 @@ def _mean_and_deviation(grey: NDArray[Any]) -> tuple[float, float]:
 
 
 def glance(image_rgb: NDArray[np.uint8]) -> ImageMeasures:
-    """Glance at a picture, uint8 [height, width, 3]."""
+    """Glance at an image, uint8 [height, width, 3]."""
     return ImageMeasures(measure_picture(image_rgb), grey_reference(image_rgb))
 
 
 def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture in grey, uint8 [128, 128], as it is compared with the reference."""
+    """The image in grey, uint8 [128, 128], as it is compared with the reference."""
     grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_REFERENCE_PX, _REFERENCE_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
@@ -210,7 +210,7 @@ def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def offset_from(
     reference_hw: NDArray[np.uint8], grey_hw: NDArray[np.uint8]
 ) -> tuple[tuple[float, float], float]:
-    """How far a picture lies to the right of the reference and below, in shares, and how sure that is."""
+    """How far an image lies to the right of the reference and below, in shares, and how sure that is."""
     (x, y), response = cv2.phaseCorrelate(
         reference_hw.astype(np.float32), grey_hw.astype(np.float32), _window()
     )

@@ -1,4 +1,4 @@
-"""What every place for verdicts promises, and the folder that keeps pictures of what was found."""
+"""What every place for verdicts promises, and the folder that keeps images of what was found."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Sink(Opened, Protocol):
 
 @runtime_checkable
 class FrameSink(Opened, Protocol):
-    """Something that needs the picture too, such as a folder of pictures.
+    """Something that needs the image too, such as a folder of images.
 
     What it gets is large, so few wait for it, and what it cannot take in time is left out and counted.
     """
@@ -65,7 +65,7 @@ class FrameSink(Opened, Protocol):
         """Whether it would do anything with this event; called often and must be quick."""
 
     def write_frame(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Take one event with its picture.
+        """Take one event with its image.
 
         Raises:
             PcedgeError: It could not be stored.
@@ -73,13 +73,13 @@ class FrameSink(Opened, Protocol):
 
 
 class ImageSink:
-    """A folder that keeps pictures: the original as PNG and its heatmap as JPEG.
+    """A folder that keeps images: the original as PNG and its heatmap as JPEG.
 
-    The heatmap has the picture's size; with explanations, these are below it.
+    The heatmap has the image's size; with explanations, these are below it.
 
     Names begin with the time of capture, so they sort by it:
     ``20261122T101530.123456-cam0-000012-NG.png`` and ``...-NG-heatmap.jpg``. No two frames share a name; a
-    frame judged again after a restart replaces its own pictures.
+    frame judged again after a restart replaces its own images.
 
     Either :meth:`write` at once, or :meth:`names` where the event is made, which touches no disk, and
     :meth:`write_frame` later, in a thread that has the time.
@@ -87,9 +87,9 @@ class ImageSink:
     Args:
         directory: What the names given out are relative to.
         save: Of which frames: ``flagged`` (every verdict but OK), ``all`` or ``none``.
-        folder: The folder in ``directory`` that the pictures go to, such as ``pictures``; empty for
-            ``directory`` itself. Made with the first picture if it is missing.
-        retention: When the oldest pictures go; without it all are kept.
+        folder: The folder in ``directory`` that the images go to, such as ``pictures``; empty for
+            ``directory`` itself. Made with the first image if it is missing.
+        retention: When the oldest images go; without it all are kept.
         aside: Let :meth:`write_frame` draw and write in a process of its own, so that it takes no time from
             an inspection in this one.
 
@@ -107,7 +107,7 @@ class ImageSink:
         aside: bool = False,
     ) -> None:
         if save not in {"flagged", "all", "none"}:
-            raise OptionError(f"Cannot save '{save}' pictures.", "Use flagged, all or none.")
+            raise OptionError(f"Cannot save '{save}' images.", "Use flagged, all or none.")
         self._directory = Path(directory)
         self._folder = PurePosixPath(folder)
         self._save = save
@@ -124,12 +124,12 @@ class ImageSink:
             self._aside.close()
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """Return what the pictures of a frame are to be called.
+        """Return what the images of a frame are to be called.
 
         Returns:
             Files by kind, ``picture`` and ``heatmap``, as paths relative to ``directory`` with forward
             slashes; no heatmap for a frame that was not judged, nothing for one that is not kept or
-            has no picture.
+            has no image.
         """
         wanted = self._save == "all" or (self._save == "flagged" and not inspection.verdict.passes)
         if frame.image_rgb is None or not wanted:
@@ -141,27 +141,27 @@ class ImageSink:
         return files
 
     def wants(self, event: Event) -> bool:
-        """Whether the event names pictures."""
+        """Whether the event names images."""
         return "picture" in event.files
 
     def write_frame(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Write the pictures that the event names.
+        """Write the images that the event names.
 
         Raises:
-            OutputError: A picture could not be written.
+            OutputError: An image could not be written.
         """
         self._write(
             event.files, frame, inspection, write_pictures if self._aside is None else self._aside.write
         )
 
     def write(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """Name a frame's pictures and write them at once.
+        """Name a frame's images and write them at once.
 
         Returns:
             As :meth:`names`.
 
         Raises:
-            OutputError: A picture could not be written.
+            OutputError: An image could not be written.
         """
         files = self.names(frame, inspection)
         self._write(files, frame, inspection, write_pictures)

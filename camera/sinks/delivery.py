@@ -16,7 +16,7 @@ from .sink_queue import Lane, SinkStatus
 
 _VERDICTS_WAITING = 10_000
 _FRAMES_WAITING = 16
-# Long enough for a picture on a busy machine; the rest has to fit in what systemd allows a service to stop.
+# Long enough for an image on a busy machine; the rest has to fit in what systemd allows a service to stop.
 _PATIENCE_S, _CLOSE_WITHIN_S = 5.0, 15.0
 
 AnySink = Sink | FrameSink
@@ -33,7 +33,7 @@ class Delivery:
     the inspection. What becomes of events that a sink has not taken yet:
 
     =================  ====================================  ========================================
-    ..                 a :class:`Sink` (verdicts)            a :class:`FrameSink` (pictures, clips)
+    ..                 a :class:`Sink` (verdicts)            a :class:`FrameSink` (images, clips)
     =================  ====================================  ========================================
     wait, in memory    10,000                                16
     one fails          tried again after 0.5 s, 1 s, ...     counted as lost; the next one is tried
@@ -89,7 +89,7 @@ class Delivery:
         self.close()
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """What the pictures of a frame are to be called, for its event; see :meth:`ImageSink.names`."""
+        """What the images of a frame are to be called, for its event; see :meth:`ImageSink.names`."""
         files: dict[str, str] = {}
         for sink in self._sinks.values():
             if isinstance(sink, ImageSink):
@@ -118,7 +118,7 @@ class Delivery:
             lane.wait_for_room(until - time.monotonic())
 
     def faults(self) -> tuple[SinkStatus, ...]:
-        """How it stands with every sink, in the order given; also after closing."""
+        """Status of every sink, in the order given; also after closing."""
         reports = [lane.report() for lane in self._lanes()]
         order = {name: number for number, name in enumerate(self._sinks)}
         return tuple(sorted((self._with_backlog(one) for one in reports), key=lambda one: order[one.name]))
@@ -159,7 +159,7 @@ class Delivery:
         return [*self._verdict_lanes, *(lane for _, lane in self._frame_lanes)]
 
     def _with_backlog(self, report: SinkStatus) -> SinkStatus:
-        """Add what a sink that sends has on disk and knows of the far side."""
+        """Add what a sink that sends has on disk and knows of the remote endpoint."""
         sink = self._sinks[report.name]
         if not isinstance(sink, Sending):
             return report

@@ -32,7 +32,7 @@ class JsonLinesTable(_SinkTable, frozen=True):
 
 
 class PicturesTable(_SinkTable, frozen=True):
-    """``[sinks.pictures]``: pictures with heatmaps."""
+    """``[sinks.pictures]``: images with heatmaps."""
 
     folder: Text = "pictures"
     save: Literal["flagged", "all", "none"] = "flagged"
@@ -114,7 +114,7 @@ class MetricsTable(_SinkTable, frozen=True):
 
 
 class SinksTable(_SinkTable, frozen=True):
-    """``[sinks]``: the sinks that are wanted; JSON lines and pictures unless it says otherwise."""
+    """``[sinks]``: the sinks that are wanted; JSON lines and images unless it says otherwise."""
 
     jsonl: JsonLinesTable = JsonLinesTable()
     pictures: PicturesTable = PicturesTable()

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class SinkStatus:
-    """How it stands with a sink.
+    """Status of a sink.
 
     Attributes:
         name: The sink's.
@@ -104,7 +104,7 @@ class Lane(Generic[Item]):
                 self._changed.notify_all()
 
     def report(self) -> SinkStatus:
-        """How it stands."""
+        """The status."""
         with self._changed:
             busy_s = self._busy_s()
             hangs = busy_s > _HANGS_AFTER_S

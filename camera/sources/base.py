@@ -61,8 +61,8 @@ class Source(Protocol):
     def read(self, timeout_s: float) -> Frame | NoFrame:
         """Return the next frame, waiting about ``timeout_s`` for it.
 
-        A picture that should be there but could not be had is a frame with ``fault`` set, not an
-        exception: one bad picture does not end an inspection. A driver may block for longer than
+        An image that should be there but could not be had is a frame with ``fault`` set, not an
+        exception: one bad image does not end an inspection. A driver may block for longer than
         ``timeout_s`` (its own time-outs apply); :class:`~pcedge.camera.Stream` allows for that.
 
         Raises:
@@ -72,7 +72,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Grabbed:
-    """A picture that was captured but not decoded.
+    """An image that was captured but not decoded.
 
     Attributes:
         decode: Returns it as a frame, with ``fault`` set if that fails; only before the next ``grab``.
@@ -83,10 +83,10 @@ class Grabbed:
 
 @runtime_checkable
 class GrabbingSource(Source, Protocol):
-    """A source that captures and decodes apart, so that a picture nobody looks at costs next to nothing."""
+    """A source that captures and decodes apart, so that an image nobody looks at costs next to nothing."""
 
     def grab(self, timeout_s: float) -> Grabbed | Frame | NoFrame:
-        """Like ``read``, but leave decoding to whoever wants the picture."""
+        """Like ``read``, but leave decoding to whoever wants the image."""
 
 
 @runtime_checkable
@@ -94,7 +94,7 @@ class RenewableSource(Source, Protocol):
     """A source that can be given up, even in the middle of a read that hangs, and opened anew."""
 
     def renewed(self) -> Source:
-        """Return an unopened source of the same pictures that shares nothing with this one."""
+        """Return an unopened source of the same images that shares nothing with this one."""
 
 
 def frame_name(index: int) -> str:

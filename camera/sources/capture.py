@@ -22,9 +22,9 @@ _LONGEST_PAUSE_S = 10.0
 class CameraSource:
     """A live camera or network stream.
 
-    Opening fails at once when the camera is not there. After that a lost picture, and every attempt
+    Opening fails at once when the camera is not there. After that a lost image, and every attempt
     to reopen that fails, is a frame with ``fault`` set; attempts are 0.5 s apart at first, then
-    twice as long each time up to 10 s, until a picture arrives again.
+    twice as long each time up to 10 s, until an image arrives again.
 
     Args:
         name: What a person calls it, without password.
@@ -32,7 +32,7 @@ class CameraSource:
             where the driver has them.
         hint: What to check when it cannot be opened.
         settings: What the camera is asked for whenever it is opened.
-        max_reconnects: Attempts without a picture after which to give up; None tries for ever.
+        max_reconnects: Attempts without an image after which to give up; None tries for ever.
         indices: Numbers for the frames, where they do not start from 0.
     """
 
@@ -86,19 +86,19 @@ class CameraSource:
         )
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """Return the next picture, or a fault when the camera has just been lost or is still lost.
+        """Return the next image, or a fault when the camera has just been lost or is still lost.
 
         While it is lost, waits at most ``timeout_s`` for the time of the next attempt. The driver
         or the network may take longer, up to the time-outs that ``opener`` sets.
 
         Raises:
-            CameraError: ``max_reconnects`` attempts in a row have brought no picture.
+            CameraError: ``max_reconnects`` attempts in a row have brought no image.
         """
         got = self.grab(timeout_s)
         return got.decode() if isinstance(got, Grabbed) else got
 
     def grab(self, timeout_s: float) -> Grabbed | Frame | NoFrame:
-        """Like ``read``, but a picture is left to be decoded by whoever wants it."""
+        """Like ``read``, but an image is left to be decoded by whoever wants it."""
         capture = self._capture
         if capture is None:
             wait_s = self._retry_at - time.monotonic()
@@ -110,8 +110,8 @@ class CameraSource:
         if capture is None:
             return self._lost("the camera cannot be reopened")
         if not capture.grab():
-            return self._lost("no picture from the camera")
-        # Only a picture proves that the camera is back: some open and then deliver nothing.
+            return self._lost("no image from the camera")
+        # Only an image proves that the camera is back: some open and then deliver nothing.
         self._attempts = 0
         self._pause_s = _FIRST_PAUSE_S
         return Grabbed(partial(self._decoded, capture, next(self._indices), time.time(), time.monotonic()))
@@ -128,7 +128,7 @@ class CameraSource:
     def _decoded(self, capture: cv2.VideoCapture, index: int, captured_at: float, clock_s: float) -> Frame:
         arrived, image = capture.retrieve()
         if not arrived:
-            return self._lost("a picture from the camera cannot be decoded")
+            return self._lost("an image from the camera cannot be decoded")
         try:
             image_rgb = rgb_of(image)
         except CameraError as error:
@@ -146,7 +146,7 @@ class CameraSource:
     def _count_attempt(self) -> None:
         if self._attempts == self._max_reconnects:
             raise CameraError(
-                f"{self.name}: lost; {self._attempts} attempts to reopen it brought no picture.",
+                f"{self.name}: lost; {self._attempts} attempts to reopen it brought no image.",
                 self._hint,
             )
         self._attempts += 1

@@ -1,4 +1,4 @@
-"""OpenCV's video drivers: opened quietly, their pictures turned to 8-bit RGB once, here."""
+"""OpenCV's video drivers: opened quietly, their images turned to 8-bit RGB once, here."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CameraSettings:
     """What a camera is asked for; None leaves it to the driver.
 
     Attributes:
-        size_wh: Width and height of the picture.
+        size_wh: Width and height of the image.
         fps: Frames per second.
         exposure: Exposure in the driver's own unit, which switches automatic exposure off.
         focus: Focus in the driver's own unit, which switches automatic focus off.
@@ -92,7 +92,7 @@ def _silence() -> None:
 
 
 def rgb_of(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Turn a driver's grey, BGR or BGRA picture of 8 or 16 bits into uint8 [height, width, 3] RGB.
+    """Turn a driver's grey, BGR or BGRA image of 8 or 16 bits into uint8 [height, width, 3] RGB.
 
     16 bits keep their upper 8 over the full range, as :func:`~pcedge.camera.read_image` does.
 

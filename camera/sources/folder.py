@@ -1,4 +1,4 @@
-"""A folder of pictures that others put there, watched without reading half-written files."""
+"""A folder of images that others put there, watched without reading half-written files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Waiting:
 
 
 class FolderSource:
-    """The pictures in a folder: first those already there by name, then others as they arrive.
+    """The images in a folder: first those already there by name, then others as they arrive.
 
     A file is taken when two looks at the folder, 0.2 s apart, find it with the same size and
     modification time and it decodes. One that stays unchanged for ``settle_s`` and still does not
@@ -86,7 +86,7 @@ class FolderSource:
         self._ready.clear()
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """Return the next complete picture, waiting about ``timeout_s`` for one.
+        """Return the next complete image, waiting about ``timeout_s`` for one.
 
         Raises:
             CameraError: The folder has disappeared or cannot be read any more.

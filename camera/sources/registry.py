@@ -52,14 +52,14 @@ def open_source(
     ``rtsp://``, ``rtsps://``   network camera
     ``http://``, ``https://``   network camera, such as MJPEG
     ``gst:PIPELINE``            GStreamer pipeline ending in ``appsink``
-    ``folder:DIR`` or a folder  the pictures in a folder, then those that arrive
+    ``folder:DIR`` or a folder  the images in a folder, then those that arrive
     ``synthetic:``              a made-up camera; ``synthetic:?frames=50&fps=10&seed=3&defects=0.2``
     anything else               path of a video file
     ==========================  =====================================================
 
     Args:
         uri: As above.
-        follow: For a folder: wait for more pictures after those already there.
+        follow: For a folder: wait for more images after those already there.
         max_reconnects: For live cameras: give up after this many attempts; None never gives up.
         settings: What a live camera is asked for.
         done: For a folder: the files that have had their verdict and are passed over.
@@ -156,7 +156,7 @@ def _path(uri: str, follow: bool, done: Journal | None) -> Source:
         return VideoSource(path)
     shown = redact(uri)
     if path.is_file():
-        raise CameraError(f"{shown}: is a picture, not a source.", "Name its folder: folder:DIR")
+        raise CameraError(f"{shown}: is an image, not a source.", "Name its folder: folder:DIR")
     if "://" in uri or uri in {"", "folder:"}:
         raise CameraError(f"'{shown}' names no kind of source.", _KINDS)
     raise CameraError(f"{shown}: no such file or folder.", _KINDS)

@@ -1,4 +1,4 @@
-"""How it stands with drift, in numbers for Prometheus."""
+"""Status of drift, in numbers for Prometheus."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def drift_readings(monitors: Mapping[str, DriftMonitor]) -> list[Reading]:
                 found.append(
                     Reading(
                         "pcedge_drift_shift",
-                        "Of the last 50 frames from fit: a share of the value, or of the picture.",
+                        "Of the last 50 frames from fit: a share of the value, or of the image.",
                         QUANTITIES[name].share(state.shift),
                         labels,
                     )

@@ -73,7 +73,7 @@ class EventCounts:
 
 
 def sink_readings(reports: Iterable[SinkStatus]) -> list[Reading]:
-    """How it stands with the sinks, for Prometheus."""
+    """Status of the sinks, for Prometheus."""
     found: list[Reading] = []
     for one in reports:
         labels = {"sink": one.name}

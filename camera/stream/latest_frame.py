@@ -15,9 +15,9 @@ _NEWEST = 0.2
 class Slot:
     """Holds at most one frame. Of a camera a newer one replaces it, for a file the reader waits.
 
-    A camera's pictures are decoded only when there is use for them: when the place is empty, when the
+    A camera's images are decoded only when there is use for them: when the place is empty, when the
     consumer waits, or when it may come before the next one. What was not decoded makes the frame in the slot
-    outdated, and an outdated frame is not given out: the next picture is.
+    outdated, and an outdated frame is not given out: the next image is.
 
     Not safe for threads by itself: the reader's lock guards it.
 
@@ -50,18 +50,18 @@ class Slot:
         return self._live or self._frame is None
 
     def came(self) -> None:
-        """Take note that the camera has just given a picture, decoded or not."""
+        """Take note that the camera has just given an image, decoded or not."""
         now = time.monotonic()
         self._interval_s, self._came_s = _smoothed(self._interval_s, self._came_s, now)
 
     def due(self, within_s: float) -> bool:
-        """Whether the camera's next picture is expected about now: no further off than ``within_s``."""
+        """Whether the camera's next image is expected about now: no further off than ``within_s``."""
         if self._came_s is None:
             return False
         return abs(self._came_s + self._interval_s - time.monotonic()) <= within_s
 
     def wants_another(self) -> bool:
-        """Whether a picture that was just captured is worth decoding; if not, it counts as dropped."""
+        """Whether an image that was just captured is worth decoding; if not, it counts as dropped."""
         soon_s = time.monotonic() + self._interval_s - self._take_interval_s
         expected = self._taken_s is None or soon_s >= self._taken_s
         if self._frame is None or self._hungry or expected:
@@ -79,7 +79,7 @@ class Slot:
         self._frame, self._outdated, self._hungry = frame, False, False
 
     def ask(self) -> None:
-        """Let the next picture be decoded, whatever is expected: somebody waits for it."""
+        """Let the next image be decoded, whatever is expected: somebody waits for it."""
         if self._outdated:
             self._frame, self._outdated = None, False
             self.dropped.add()

@@ -28,8 +28,8 @@ class _ReaderThread:
     Attributes:
         source: Belongs to the thread alone.
         opened: Whether it could be opened.
-        returned_s: When the driver last came back, with or without a picture.
-        picture_s: When the last picture came.
+        returned_s: When the driver last came back, with or without an image.
+        picture_s: When the last image came.
         reopens: Whether the source is reopening the camera itself: it said so, and paces itself.
     """
 
@@ -53,7 +53,7 @@ class Reader:
         source: Not yet opened.
         changed: Its lock guards everything here; it is notified of whatever a consumer may wait for.
         camera: Name for the frames; empty for the source's own.
-        stall_s: A live source that gives no picture for so long is restarted, if it can be; 0 never does.
+        stall_s: A live source that gives no image for so long is restarted, if it can be; 0 never does.
     """
 
     def __init__(self, source: Source, changed: threading.Condition, camera: str, stall_s: float) -> None:
@@ -116,7 +116,7 @@ class Reader:
             return
         if self._run is not None:
             if self._stall_s and self._stalls(self._run, now):
-                self._give_up(self._run, f"no picture for {self._stall_s:g} s")
+                self._give_up(self._run, f"no image for {self._stall_s:g} s")
         elif now >= self._restart_at:
             self._restart()
 

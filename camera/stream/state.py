@@ -12,7 +12,7 @@ _WINDOW_S = 10.0
 
 
 class CameraState(str, Enum):
-    """What a camera is doing; only RUNNING gives pictures."""
+    """What a camera is doing; only RUNNING gives images."""
 
     STARTING = "STARTING"
     RUNNING = "RUNNING"
@@ -28,7 +28,7 @@ class CameraStatus:
 
     Attributes:
         name: What a person calls it; safe to print.
-        state: STARTING until its first picture; STALLED when none came for too long; RECONNECTING while it is
+        state: STARTING until its first image; STALLED when none came for too long; RECONNECTING while it is
             opened again; FAILED when that was given up; ENDED when a file or a folder has nothing more.
         reason: Why it is STALLED, RECONNECTING or FAILED; empty otherwise.
         received: Frames it gave, faults included.
@@ -39,7 +39,7 @@ class CameraStatus:
         camera_fps: Frames received per second, over the last 10 s; so for the next two.
         processed_fps: Frames taken per second.
         dropped_fps: Frames dropped per second.
-        size_wh: Width and height of its latest picture; None before the first.
+        size_wh: Width and height of its latest image; None before the first.
     """
 
     name: str

@@ -45,7 +45,7 @@ class Stream:
 
     Args:
         sources: One source, or several by the names of their cameras; not yet opened.
-        stall_s: Seconds without a picture after which a live source is restarted, and after which a frame is
+        stall_s: Seconds without an image after which a live source is restarted, and after which a frame is
             too old to be judged; 0 for never.
     """
 

@@ -1,4 +1,4 @@
-"""The search with a bank inside, for servers: a client sends pictures, not a bank of 60 MB a request."""
+"""The search with a bank inside, for servers: a client sends images, not a bank of 60 MB a request."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ OPSET = 17
 
 
 def write_onnx(module: "nn.Module", example: "Tensor", path: Path) -> None:
-    """Write a module as ONNX: opset 17, fixed picture size, any batch size; then check the file.
+    """Write a module as ONNX: opset 17, fixed image size, any batch size; then check the file.
 
     Args:
         module: Maps images [n, 3, s, s] to embeddings [n, patches, dims].

@@ -124,7 +124,7 @@ def _glance(path: Path) -> tuple[ImageMeasures | None, str, str]:
 
 
 def _taught(bundle: Bundle) -> dict[str, str]:
-    """SHA-256 of the pictures that the bank was taught, to what they were called."""
+    """SHA-256 of the images that the bank was taught, to what they were called."""
     return {
         picture.sha256: f"{picture.name}, taught in lesson {entry.number}"
         for entry in read_log(bundle)
@@ -146,9 +146,9 @@ def _hint(found: NewImages, *, turned_away: bool, keep_gate: bool) -> str:
         return "Where camera or light are new, leave --keep-gate out: the frame gate is then learned anew."
     if turned_away:
         return (
-            f"Where camera or light are new, give {FEWEST_FOR_GATE} pictures or more: the frame gate is then "
+            f"Where camera or light are new, give {FEWEST_FOR_GATE} images or more: the frame gate is then "
             "learned anew from them."
         )
     if found.learned:
         return "Give images that the bank was not learned from: what it has learned scores too low."
-    return "Give pictures of good parts as the camera takes them; pcedge doctor checks a camera."
+    return "Give images of good parts as the camera takes them; pcedge doctor checks a camera."

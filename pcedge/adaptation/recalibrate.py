@@ -25,7 +25,7 @@ from .relearn_gate import NewGate
 
 @dataclass(frozen=True)
 class CalibrationOptions:
-    """What calibrating can be told.
+    """Options of calibrating.
 
     Attributes:
         false_reject_rate: None for the bundle's own.
@@ -105,7 +105,7 @@ def calibrate(
 
     They go through the inspector that watch runs, in every precision the bundle has. From then on they are
     what drift is measured against and, where they are enough, what the frame gate's limits are learned from:
-    of another camera, or under another light, the old ones would turn good pictures away. The bundle is
+    of another camera, or under another light, the old ones would turn good images away. The bundle is
     replaced whole, so that a running watch takes it over; its certificate goes, and is made anew before it is
     used.
 
@@ -113,7 +113,7 @@ def calibrate(
         bundle: The bundle.
         places: Image files, and folders of images.
         options: What differs from the defaults.
-        progress: Told of images scored, as the stage ``calibrate``.
+        progress: Called with images scored, as the stage ``calibrate``.
 
     Raises:
         DatasetError: The images cannot be used, or some stand so far out that they would set a threshold.

@@ -1,4 +1,4 @@
-"""The frame gate learned anew: what new good pictures of a camera say of its light, its focus, its place."""
+"""The frame gate learned anew: what new good images of a camera say of its light, its focus, its place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from pcedge.bundles.gate_files import gate_limits, write_gate, write_values
 from pcedge.bundles.manifest import GateInfo
 from pcedge.camera import GateLimits, ImageMeasures, learn_usual_limits, nominal_values, picture_values
 
-# Of fewer pictures the limits would have to lie so far out that they say little.
+# Of fewer images the limits would have to lie so far out that they say little.
 FEWEST_FOR_GATE = 20
 
 
 @dataclass(frozen=True, eq=False)
 class NewGate:
-    """What new good pictures say.
+    """What new good images say.
 
     Attributes:
         images: How many they are.
@@ -34,7 +34,7 @@ class NewGate:
     turned_away: Mapping[str, str]
 
     def write(self, staging: Path, bundle: Bundle) -> GateInfo | None:
-        """Judge by these pictures, and compare with them, from now on.
+        """Judge by these images, and compare with them, from now on.
 
         Args:
             staging: A copy of the bundle that is being changed.
@@ -57,18 +57,18 @@ class NewGate:
 def look_at_new(
     bundle: Bundle, glances: Mapping[str, ImageMeasures], *, keep: bool
 ) -> tuple[NewGate, dict[str, str]]:
-    """Learn the gate from new pictures, or find out which of them it turns away.
+    """Learn the gate from new images, or find out which of them it turns away.
 
     Args:
         bundle: With the gate there is.
-        glances: At each picture, by name, in the order in which they were taken.
+        glances: At each image, by name, in the order in which they were taken.
         keep: Leave the gate as it is; so it is too where there are fewer than ``FEWEST_FOR_GATE``.
 
     Returns:
-        What the pictures say, and name to reason of those that are not fit to be judged.
+        What the images say, and name to reason of those that are not fit to be judged.
 
     Raises:
-        BundleError: The reference picture is missing or changed.
+        BundleError: The reference image is missing or changed.
     """
     before = gate_limits(bundle)
     looks = {} if before is None else {name: before.look_again(one) for name, one in glances.items()}

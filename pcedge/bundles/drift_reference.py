@@ -22,7 +22,7 @@ from .manifest import ProductManifest
 from .row_usage import rare_rows
 
 RARE_ROWS_FILE = "rare_rows.npz"
-# Pictures of which it is kept which bank rows are the nearest: their search costs the fit some time.
+# Images of which it is kept which bank rows are the nearest: their search costs the fit some time.
 _USAGE_IMAGES = 100
 # The share of NG that good parts explain is exceeded by chance of the held-out images this often.
 _CHANCE = 0.001
@@ -73,7 +73,7 @@ def drift_reference(
     Args:
         bundle: What they are judged as, in the precision that is used.
         threshold: Used instead of the bundle's own.
-        masked: Whether parts of the picture do not count, so that scores are others than at fit.
+        masked: Whether parts of the image do not count, so that scores are others than at fit.
 
     Raises:
         BundleError: The file is missing, changed or damaged.
@@ -95,7 +95,7 @@ def _score_columns(scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
 
 
 def columns(found: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
-    """Quantities of single pictures, brought together: of every quantity those that have it, in order."""
+    """Quantities of single images, brought together: of every quantity those that have it, in order."""
     names = dict.fromkeys(name for one in found for name in one)
     return {name: np.array([one[name] for one in found if name in one]) for name in names}
 
@@ -124,13 +124,13 @@ def rows_used(
     """The rows of a bank that images use: int64 [images, patches], the number of every patch's nearest row.
 
     A patch that was taken into the bank, or lies beside one that was, would find its own image: rows of the
-    image itself are passed over, as for a picture that comes later.
+    image itself are passed over, as for an image that comes later.
 
     Args:
         embeddings: float32 [images, patches, dims].
         images: Their names, as in the bank's sources.
         bank: The rows.
-        progress: Told of images searched, as the stage ``usage``.
+        progress: Called with images searched, as the stage ``usage``.
     """
     numbers = {name: number for number, name in enumerate(bank.sources.images)}
     used = np.empty(embeddings.shape[:2], np.int64)

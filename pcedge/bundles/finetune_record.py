@@ -25,9 +25,9 @@ class FinetuneEpoch(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         epoch: Its number; 0 is the one in which only the task's head learns, the backbone as it began.
         loss: Mean training loss of the epoch.
-        held_out_loss: The loss on held-out pictures.
+        held_out_loss: The loss on held-out images.
         accuracy: Share of them on which the task is solved.
-        separation: How often a synthetic fault on a held-out picture scores above such pictures without one:
+        separation: How often a synthetic fault on a held-out image scores above such images without one:
             AUROC of image scores.
         gain: By how much the separation exceeds that before the tuning.
         gain_error: Standard error of the gain.

@@ -1,4 +1,4 @@
-"""The frame gate's limits: learned at fit from nominal pictures, kept in the bundle, handed to the gate."""
+"""The frame gate's limits: learned at fit from nominal images, kept in the bundle, handed to the gate."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +14,16 @@ from .files import BundleFiles
 from .manifest import GateInfo, ProductManifest
 
 REFERENCE_FILE = "gate.png"
-# What the pictures are in numbers, which drift is measured against.
+# What the images are in numbers, which drift is measured against.
 DRIFT_FILE = "drift.npz"
-# Enough to know how bright, sharp and steady the pictures are; the margin stands for what these do not show.
+# Enough to know how bright, sharp and steady the images are; the margin stands for what these do not show.
 _MOST_IMAGES = 128
 
 
 def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
-    """Learn the limits from nominal pictures.
+    """Learn the limits from nominal images.
 
-    What the pictures are goes to ``staging``, and the reference picture, if there is one.
+    What the images are goes to ``staging``, and the reference image, if there is one.
     """
     limits, pictures = learn_limits(_readable(sample(paths)))
     return write_gate(staging, limits, nominal_values(pictures), images=len(pictures.measures))
@@ -37,7 +37,7 @@ def write_gate(
     Args:
         staging: The bundle's directory.
         limits: As they were learned.
-        values: What the pictures are that they were learned from, for drift.
+        values: What the images are that they were learned from, for drift.
         images: How many these are.
     """
     write_values(staging, values)
@@ -58,7 +58,7 @@ def write_gate(
 
 
 def write_values(staging: Path, values: Mapping[str, NDArray[np.float64]]) -> None:
-    """Write what nominal pictures are, which drift is measured against, in place of what may be there."""
+    """Write what nominal images are, which drift is measured against, in place of what may be there."""
     replace_arrays(staging / DRIFT_FILE, values)
 
 
@@ -66,7 +66,7 @@ def gate_limits(bundle: BundleFiles[ProductManifest]) -> GateLimits | None:
     """The limits of a bundle's product; None for a bundle made before there were any.
 
     Raises:
-        BundleError: The reference picture is missing or changed.
+        BundleError: The reference image is missing or changed.
     """
     info = bundle.manifest.gate
     if info is None:

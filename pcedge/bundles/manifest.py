@@ -114,13 +114,13 @@ class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a picture must be to be judged at all, learned from ``images`` nominal pictures.
+    """What an image must be to be judged at all, learned from ``images`` nominal images.
 
     Every limit lies ``margin`` times their range beyond the outermost of them, or a fixed smallest distance.
     ``brightness`` is the mean grey level, ``saturated`` and ``flat_rows`` are shares, ``sharpness`` is the
-    logarithm of the Laplacian's variance over the picture's, ``row_break`` a step between rows in grey
+    logarithm of the Laplacian's variance over the image's, ``row_break`` a step between rows in grey
     levels.
-    ``size_wh`` is None where they differ in size; ``shift`` is a share of the picture's side, None where the
+    ``size_wh`` is None where they differ in size; ``shift`` is a share of the image's side, None where the
     scene is not steady, so that the camera's place is not checked.
     """
 
@@ -148,7 +148,7 @@ class PrecisionInfo(msgspec.Struct, frozen=True, kw_only=True):
         miss_rate: Share of defective images that were not.
         flips: Images with another verdict than in float32.
         bytes: Size of the network's file.
-        frame_ms: Median time from decoded picture to score and map, on the machine that exported.
+        frame_ms: Median time from decoded image to score and map, on the machine that exported.
     """
 
     dataset: str
@@ -248,7 +248,7 @@ class Manifest(ProductManifest, frozen=True, kw_only=True):
     A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
     whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did. ``index``
     names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``. ``pictures_mb`` bounds the file
-    with pictures of training images; 0 for none.
+    with images of training images; 0 for none.
     """
 
     backbone: BackboneInfo

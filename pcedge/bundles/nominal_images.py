@@ -39,7 +39,7 @@ def keep_pictures(
     preprocessing: Preprocessing,
     limit_mb: float,
 ) -> None:
-    """Write the file of a new bundle: pictures of the images that bank rows came from, most rows first.
+    """Write the file of a new bundle: images of the images that bank rows came from, most rows first.
 
     One that is there already, as where precisions share it, stays.
 
@@ -63,12 +63,12 @@ def write_nominal(path: Path, pictures: Iterable[tuple[str, NDArray[np.uint8]]],
 
     Args:
         path: Where to.
-        pictures: Images' names, as bank rows name them, and pictures, uint8 [s, s, 3]. The most important
+        images: Images' names, as bank rows name them, and images, uint8 [s, s, 3]. The most important
             first: they are taken, one by one, until the next would not fit.
         limit_bytes: The file's size at most. Where not even the first fits there is no file.
 
     Returns:
-        How many pictures were kept.
+        How many images were kept.
     """
     return _write(path, ((name, _encode(picture)) for name, picture in pictures), limit_bytes)
 
@@ -80,15 +80,15 @@ def add_nominal(
     *,
     drop: Iterable[str] = (),
 ) -> int:
-    """Write the file anew with further pictures in front of those that it holds.
+    """Write the file anew with further images in front of those that it holds.
 
-    New pictures replace those of the same name; what no longer fits goes, from the end.
+    New images replace those of the same name; what no longer fits goes, from the end.
 
     Args:
         path: The file; it need not be there.
-        pictures: As for ``write_nominal``.
+        images: As for ``write_nominal``.
         limit_bytes: As for ``write_nominal``.
-        drop: Images whose pictures are not to stay.
+        drop: Images whose images are not to stay.
 
     Raises:
         BundleError: The file is damaged.
@@ -102,7 +102,7 @@ def add_nominal(
 
 
 class KeptPictures:
-    """The pictures of a bundle's file, which stays mapped: the bundle may be replaced while they are in use.
+    """The images of a bundle's file, which stays mapped: the bundle may be replaced while they are in use.
 
     Args:
         path: The file.
@@ -122,11 +122,11 @@ class KeptPictures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The images there are pictures of, the most important first."""
+        """The images there are images of, the most important first."""
         return tuple(self._entries)
 
     def jpeg(self, name: str) -> bytes | None:
-        """An image's picture as it is stored; None if there is none."""
+        """An image's image as it is stored; None if there is none."""
         entry = self._entries.get(name)
         if entry is None:
             return None
@@ -136,7 +136,7 @@ class KeptPictures:
         return self._content[start : start + entry.file_size]
 
     def read(self, name: str) -> NDArray[np.uint8] | None:
-        """An image's picture, uint8 [s, s, 3]; None if there is none.
+        """An image's image, uint8 [s, s, 3]; None if there is none.
 
         Raises:
             BundleError: It is damaged.
@@ -179,7 +179,7 @@ def _write(path: Path, jpegs: Iterable[tuple[str, bytes]], limit_bytes: int) -> 
             used += len(jpeg) + 2 * len(entry.encode()) + _ENTRY_BYTES
             if used > limit_bytes:
                 break
-            # A fixed date: the same pictures make the same file.
+            # A fixed date: the same images make the same file.
             archive.writestr(ZipInfo(entry), jpeg)
             kept += 1
     if kept:

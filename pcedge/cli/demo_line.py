@@ -27,7 +27,7 @@ TRAIN, TEST_GOOD, PER_DEFECT, FRAMES = 100, 20, 6, 40
 SHOWN_PER_KIND = 2
 
 _INTRODUCTION = (
-    "Left: the picture. Right: the anomaly map on it, coloured only above the threshold that was found on "
+    "Left: the image. Right: the anomaly map on it, coloured only above the threshold that was found on "
     "good parts; the ring marks the highest value. The parts are rendered. The backbone is the small network "
     "that comes with pcedge, so that all of this works offline."
 )
@@ -43,7 +43,7 @@ class DemoResult:
         evaluation: Of the exported file.
         watched: Summary of watching the synthetic camera.
         page: The contact sheet as a page.
-        sheet: The contact sheet as one picture.
+        sheet: The contact sheet as one image.
         inspections: Where the watch wrote its events and heatmaps.
     """
 
@@ -61,7 +61,7 @@ def run_demo(directory: Path, progress: Progress = silent) -> DemoResult:
 
     Args:
         directory: New, empty, or of an earlier demo, which is replaced.
-        progress: Told of the stages of each step.
+        progress: Called with the stages of each step.
 
     Raises:
         OptionError: The directory holds something else.

@@ -1,6 +1,6 @@
-"""From a picture to the network's input, and from the network's map back to the picture.
+"""From an image to the network's input, and from the network's map back to the image.
 
-This is the only place where a picture is resized. It lies outside the exported graph, because neither
+This is the only place where an image is resized. It lies outside the exported graph, because neither
 ONNX nor TensorRT has an antialiased resize, and it uses Pillow, because the reference implementation does.
 """
 
@@ -20,10 +20,10 @@ MAX_IMAGE_SIZE = 4096
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the network's input.
+    """How an image becomes the network's input.
 
     Attributes:
-        image_size: Without a crop, the picture is resized to ``image_size`` x ``image_size`` and nothing
+        image_size: Without a crop, the image is resized to ``image_size`` x ``image_size`` and nothing
             is lost. With a crop, its shorter side is resized to ``image_size``, the aspect kept.
         crop: Side in pixels of the square cut from the centre afterwards, or None.
         mean: Per channel (R, G, B), on the scale 0 to 1.
@@ -40,7 +40,7 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.crop is not None and self.crop > self.image_size:
             raise OptionError(
-                f"The crop of {self.crop} px is larger than the resized picture ({self.image_size} px).",
+                f"The crop of {self.crop} px is larger than the resized image ({self.image_size} px).",
                 "Choose a --crop no larger than --image-size.",
             )
         if self.image_size > MAX_IMAGE_SIZE:
@@ -65,7 +65,7 @@ class Preprocessing:
         return self.image_size if self.crop is None else self.crop
 
     def apply(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn a picture (uint8 [height, width, 3]) into float32 [3, input_size, input_size]."""
+        """Turn an image (uint8 [height, width, 3]) into float32 [3, input_size, input_size]."""
         scale = 1.0 / (255.0 * np.asarray(self.std, np.float32))
         offset = np.asarray(self.mean, np.float32) / np.asarray(self.std, np.float32)
         normalised = self.seen(image_rgb) * scale - offset
@@ -74,14 +74,14 @@ class Preprocessing:
     def apply_to_mask(self, mask_hw: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Bring a ground-truth mask (0 or 255) to the map's pixels.
 
-        As in the reference implementation, a mask goes through the picture's own resize and only pixels
+        As in the reference implementation, a mask goes through the image's own resize and only pixels
         that are still wholly defect count. Returns bool [input_size, input_size].
         """
         defect: NDArray[np.bool_] = self.seen(mask_hw) == 255
         return defect
 
     def seen(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What the network sees of a picture (uint8 [height, width] or [.., .., 3]), at its input size."""
+        """What the network sees of an image (uint8 [height, width] or [.., .., 3]), at its input size."""
         from PIL import Image
 
         height, width = image.shape[:2]
@@ -91,7 +91,7 @@ class Preprocessing:
         return resized[top : top + self.input_size, left : left + self.input_size]
 
     def map_to_picture(self, width: int, height: int) -> NDArray[np.float64]:
-        """Affine map [2, 3] from pixel centres (x, y) of the anomaly map to those of the picture."""
+        """Affine map [2, 3] from pixel centres (x, y) of the anomaly map to those of the image."""
         resized_w, resized_h = self._resized_wh(width, height)
         left, top = self._crop_origin(resized_w, resized_h)
         scale_x, scale_y = width / resized_w, height / resized_h

@@ -100,7 +100,7 @@ def audit(dataset: Dataset, progress: Progress = silent) -> Audit:
 
     Args:
         dataset: Any.
-        progress: Told of images read, as the stage ``check``.
+        progress: Called with images read, as the stage ``check``.
     """
     train, test = _look_at_all(dataset, progress)
     looks = {**train, **test}
@@ -125,7 +125,7 @@ def find_leaks(dataset: Dataset, progress: Progress = silent) -> tuple[Leak, ...
 
     Args:
         dataset: Any; without training or without test images there is nothing to read.
-        progress: Told of images read, as the stage ``check``.
+        progress: Called with images read, as the stage ``check``.
     """
     if not dataset.train or not dataset.test:
         return ()

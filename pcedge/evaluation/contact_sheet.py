@@ -50,7 +50,7 @@ _TILE = (
 
 @dataclass(frozen=True, eq=False)
 class Tile:
-    """One picture of the sheet and what the inspector made of it."""
+    """One image of the sheet and what the inspector made of it."""
 
     title: str
     image_rgb: NDArray[np.uint8]
@@ -60,7 +60,7 @@ class Tile:
 def write_sheet(
     directory: Path, tiles: Sequence[Tile], *, title: str, introduction: str, facts: dict[str, str]
 ) -> tuple[Path, Path]:
-    """Write ``index.html`` with its pictures, and the same as one ``sheet.png``; return both paths."""
+    """Write ``index.html`` with its images, and the same as one ``sheet.png``; return both paths."""
     pictures = directory / "sheet"
     pictures.mkdir(parents=True, exist_ok=True)
     figures = []
@@ -108,7 +108,7 @@ def _figure(tile: Tile, picture: str, heatmap: str, explained: str) -> str:
 
 
 def _fitted(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture scaled to fit a tile, bottom left."""
+    """The image scaled to fit a tile, bottom left."""
     import cv2
 
     height, width = image_rgb.shape[:2]

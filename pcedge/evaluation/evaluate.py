@@ -89,7 +89,7 @@ class Evaluation:
         leaks: Test images that were also learned from: their scores say nothing about new parts.
         layout: The dataset's layout.
         runtime: What ran the network.
-        frame_ms: Median time from decoded picture to score and map.
+        frame_ms: Median time from decoded image to score and map.
         scores: Score of every image by its name in the dataset.
         p_values: Of every image, by its name, the share of new good parts that is expected to score as much
             or more; empty where that is not known.
@@ -157,7 +157,7 @@ def evaluate(
     Args:
         dataset: With test images.
         inspector: As ``open_inspector`` gives it.
-        progress: Told of images looked at, as the stage ``check``, and judged, as the stage ``evaluate``.
+        progress: Called with images looked at, as the stage ``check``, and judged, as the stage ``evaluate``.
         leaks: What becomes of test images that show what a training image of the dataset shows: ``report``
             names them, ``exclude`` also leaves them out, ``ignore`` does not look for them.
 

@@ -21,7 +21,7 @@ class Judged:
         sample: The image.
         name: Its name in the dataset.
         score: Its anomaly score.
-        seconds: From decoded picture to score and map.
+        seconds: From decoded image to score and map.
         score_map: float32 [s, s].
         mask: bool [s, s], the defect at the map's pixels; empty for good images, None for a defect without.
         mask_problem: Why its mask cannot be used; empty otherwise.
@@ -45,7 +45,7 @@ def judge(
         dataset: With test images.
         inspector: As ``open_inspector`` gives it.
         skipped: Names of images to leave out, and why; those that cannot be used are added.
-        progress: Told of images judged, as the stage ``evaluate``.
+        progress: Called with images judged, as the stage ``evaluate``.
 
     Raises:
         DatasetError: There are no test images, or none can be used.

@@ -72,7 +72,7 @@ def build(
         network: Embeds them.
         options: Size of the coreset, false-reject rate, seed, memory and cache.
         watch: Takes the time of every stage.
-        progress: Told of the stages ``embed``, ``coreset``, ``calibrate`` and ``write``.
+        progress: Called with the stages ``embed``, ``coreset``, ``calibrate`` and ``write``.
 
     Raises:
         PcedgeError: The images are too few, or do not support what was asked for.
@@ -91,7 +91,7 @@ def build(
         manifest = _manifest(name, dataset, evidence, learned, network, options)
         # In stages, those held out are enough: reading all the others once more would take long.
         some = {*learned.held_out_paths, *(learned.paths if plan.exact else ())}
-        # In the dataset's order: drift compares pictures that follow each other.
+        # In the dataset's order: drift compares images that follow each other.
         looked_at = tuple(path for path in task.paths if path in some)
         manifest = msgspec.structs.replace(manifest, gate=learn_gate(looked_at, staging))
         _write_files(staging, manifest, learned, network, options.seed)

@@ -38,7 +38,7 @@ _ABANDONED_S = 3600
 _CHUNK = 1 << 20
 # Share of the limit that is written between two looks at what other processes did.
 _LOOK_AGAIN = 16
-# The code that decides what a picture becomes.
+# The code that decides what an image becomes.
 _PACKAGES = ("pcedge.core", "pcedge.networks", "pcedge.fitting", "pcedge.camera", "pcedge.export")
 _LIBRARIES = (
     "pcedge",
@@ -86,7 +86,7 @@ def embedder_key(
         layers: Whose outputs are used.
         weights_sha256: Digest of the tensors.
         embedding: ``reference`` or ``mean``.
-        preprocessing: How a picture becomes the network's input.
+        preprocessing: How an image becomes the network's input.
         runtime: What runs the network and where, as a runtime's ``name`` says.
         batch: How many images a call of the runtime gets: with another number, networks give other last bits.
     """

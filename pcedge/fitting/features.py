@@ -128,9 +128,9 @@ def embed_images(
     Args:
         paths: Image files.
         runtime: Runs the embedder.
-        preprocessing: How a picture becomes the network's input.
+        preprocessing: How an image becomes the network's input.
         shape: Patches an image and values a patch.
-        progress: Told of images done with, as the stage ``embed``.
+        progress: Called with images done with, as the stage ``embed``.
         cache: Where embeddings are looked up first and kept afterwards. With it, an image that changes while
             it is read is noticed, and skipped.
     """
@@ -205,7 +205,7 @@ def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _
 
     Raises:
         ImageError: It cannot be read or shows nothing, or changed while it was read: the digest would be
-            another picture's.
+            another image's.
     """
     digest = _digest(path)
     if (embeddings := cache.load(digest)) is not None:

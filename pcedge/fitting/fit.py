@@ -48,7 +48,7 @@ def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progres
     Args:
         dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
         options: What differs from the defaults.
-        progress: Told of the stages ``download``, ``finetune``, ``embed``, ``coreset``, ``calibrate`` and
+        progress: Called with the stages ``download``, ``finetune``, ``embed``, ``coreset``, ``calibrate`` and
             ``write``.
 
     Raises:

@@ -37,7 +37,7 @@ def learn_in_stages(
         embed: Reads and embeds images.
         watch: Takes the time.
         directory: For the candidates' file, which is removed again.
-        progress: Told of the stages.
+        progress: Called with the stages.
 
     Raises:
         DatasetError: Too few images can be used.

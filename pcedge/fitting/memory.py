@@ -13,7 +13,7 @@ MIN_CHUNK_IMAGES = 16
 _FLOAT = 4
 # Bounds, indices and counters that the selection keeps for a row.
 _ROW_OVERHEAD = 40
-# The allocator's slack, the network's own buffers, and the pictures and cached features read ahead.
+# The allocator's slack, the network's own buffers, and the images and cached features read ahead.
 _FIXED = 180_000_000
 
 

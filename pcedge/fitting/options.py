@@ -1,4 +1,4 @@
-"""What a fit can be told."""
+"""Options of a fit."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from pcedge.thresholds.folds import CalibrationKind
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What a fit can be told.
+    """Options of a fit.
 
     Attributes:
         backbone: A torchvision architecture, ``pcedge-s`` or one of ``pcedge.networks.encoders``; None for
@@ -24,7 +24,7 @@ class FitOptions:
             ``pcedge-s``.
         weights: A state dict to use instead of the libraries' hub caches or the shipped weights.
         layers: Module names, finest grid first; empty for the backbone's default.
-        preprocessing: How a picture becomes the network's input; an encoder's own normalisation takes the
+        preprocessing: How an image becomes the network's input; an encoder's own normalisation takes the
             place of ImageNet's.
         embedding: ``reference`` (1,024 pooled values) or ``mean`` (plain 3x3 means); None for ``mean`` with
             ``pcedge-s`` and ``reference`` with others.
@@ -44,7 +44,7 @@ class FitOptions:
         memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free.
             Where the embeddings do not fit, the bank is chosen in stages and the manifest states the bound.
         cache_gb: How much disk the cache of features may use, in GB; 0 for no cache.
-        pictures_mb: How much of the bundle may be pictures of the training images that bank rows come from,
+        pictures_mb: How much of the bundle may be images of the training images that bank rows come from,
             in MB; 0 for none. Explanations show them.
         like: A bundle whose exported network and preprocessing are used, so that no PyTorch is needed and
             both products share one loaded network; ``backbone``, ``weights``, ``layers``, ``preprocessing``

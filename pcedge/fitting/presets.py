@@ -34,7 +34,7 @@ class Preset:
 
     Attributes:
         about: What it is, for people.
-        preprocessing: How a picture becomes the network's input.
+        preprocessing: How an image becomes the network's input.
         coreset: How many patches the bank keeps.
         backbone: None for the fit's own default.
         layers: Whose outputs are used; empty for the backbone's default.
@@ -72,7 +72,7 @@ def _wide(about: str, preprocessing: str, share: float, *, official: str = "", p
 
 PRESETS = {
     "whole": Preset(
-        "the whole picture, nothing cropped away; 10 % of the patches",
+        "the whole image, nothing cropped away; 10 % of the patches",
         PREPROCESSINGS["whole"],
         CoresetSize(fraction=0.1),
     ),
@@ -92,7 +92,7 @@ PRESETS = {
     "paper-1%": _wide("the paper's table at 1 % of the patches", "official-224", 0.01, paper="1%"),
     "paper-25%": _wide("the paper's table at 25 % of the patches", "official-224", 0.25, paper="25%"),
     "edge": Preset(
-        "pcedge-s, the whole picture, 1 % of the patches: for devices without a GPU",
+        "pcedge-s, the whole image, 1 % of the patches: for devices without a GPU",
         PREPROCESSINGS["whole"],
         CoresetSize(fraction=0.01),
         backbone="pcedge-s",

@@ -1,1 +1,1 @@
-"""From a picture to a verdict: the detector, the runtimes that carry it, the reasons it gives."""
+"""From an image to a verdict: the detector, the runtimes that carry it, the reasons it gives."""

@@ -1,4 +1,4 @@
-"""The face of every method: from a picture to a score, a map and a verdict.
+"""The face of every method: from an image to a score, a map and a verdict.
 
 PatchCore's inspector and those of the baselines differ in how they score, and in nothing else: what evaluate
 measures and watch runs is this.
@@ -22,7 +22,7 @@ _TOP = 0.9
 
 
 class HasScore(Protocol):
-    """What was computed of a picture, with the anomaly score of the image in it."""
+    """What was computed of an image, with the anomaly score of the image in it."""
 
     @property
     def score(self) -> float:
@@ -33,11 +33,11 @@ Stages = TypeVar("Stages", bound=HasScore)
 
 
 class Detector(ABC, Generic[Stages]):
-    """Judges pictures of one product.
+    """Judges images of one product.
 
     Args:
         runtime: Runs the network.
-        preprocessing: How a picture becomes the network's input.
+        preprocessing: How an image becomes the network's input.
         grid_hw: Grid of the scores that the map is made of, and that a mask can exempt.
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured as NG.
@@ -76,10 +76,10 @@ class Detector(ABC, Generic[Stages]):
 
     @abstractmethod
     def stages_from(self, network_input: NDArray[np.float32], outputs: NDArray[np.float32]) -> Stages:
-        """Take what the network gave for a picture, together with others' perhaps, to its score.
+        """Take what the network gave for an image, together with others' perhaps, to its score.
 
         Args:
-            network_input: float32 [3, s, s], the preprocessed picture.
+            network_input: float32 [3, s, s], the preprocessed image.
             outputs: float32, one row of what the runtime's ``infer`` returned.
         """
 
@@ -106,25 +106,25 @@ class Detector(ABC, Generic[Stages]):
         """Make ready what the first frame should not wait for."""
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
-        """Take a picture (uint8 [height, width, 3]) through every stage up to its score."""
+        """Take an image (uint8 [height, width, 3]) through every stage up to its score."""
         return self.stages_of(self.preprocessing.apply(image_rgb))
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
-        """Take a preprocessed picture (float32 [3, s, s]) through the later stages."""
+        """Take a preprocessed image (float32 [3, s, s]) through the later stages."""
         return self.stages_from(network_input, self.runtime.infer(network_input[np.newaxis])[0])
 
     def inspect(self, image_rgb: NDArray[np.uint8]) -> Inspection:
-        """Judge a picture. A score that is not a number is INVALID, never OK."""
+        """Judge an image. A score that is not a number is INVALID, never OK."""
         return self.judge(self.stages(image_rgb), image_rgb)
 
     def judge(
         self, stages: Stages, image_rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None
     ) -> Inspection:
-        """Judge a picture that went through every stage.
+        """Judge an image that went through every stage.
 
         Args:
             stages: What was computed of it.
-            image_rgb: The picture.
+            image_rgb: The image.
             ignored: bool [cells], those of the grid that do not count; None if all do.
         """
         if ignored is not None:
@@ -153,7 +153,7 @@ class Detector(ABC, Generic[Stages]):
     def most_unusual(
         self, stages: Stages, image_rgb: NDArray[np.uint8]
     ) -> tuple[tuple[Region, ...], Explain]:
-        """The place of a picture that differs most, whatever its verdict is, and what explains it."""
+        """The place of an image that differs most, whatever its verdict is, and what explains it."""
         height, width = image_rgb.shape[:2]
         map_to_picture = self.preprocessing.map_to_picture(width, height)
         regions = _top(self.score_map(stages), map_to_picture)
@@ -162,7 +162,7 @@ class Detector(ABC, Generic[Stages]):
     def _regions(
         self, score_map: NDArray[np.float32], map_to_picture: NDArray[np.float64]
     ) -> tuple[Region, ...]:
-        """Where a flagged picture differs: what is coloured, or the top of the map where nothing is.
+        """Where a flagged image differs: what is coloured, or the top of the map where nothing is.
 
         The score is of one patch, the map is smoothed: a single patch can exceed its limit and the map not.
         """

@@ -1,4 +1,4 @@
-"""One picture judged and explained, as the command ``pcedge explain`` shows it."""
+"""One image judged and explained, as the command ``pcedge explain`` shows it."""
 
 import time
 from dataclasses import dataclass, replace
@@ -21,13 +21,13 @@ from .detector import AnyDetector
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """A picture, what was found in it, and why.
+    """An image, what was found in it, and why.
 
     Attributes:
-        frame: The picture.
-        inspection: Its regions and their explanations. Of a picture that is OK too there is one: the place
+        frame: The image.
+        inspection: Its regions and their explanations. Of an image that is OK too there is one: the place
             that differs most.
-        milliseconds: From the decoded picture to the verdict.
+        milliseconds: From the decoded image to the verdict.
     """
 
     frame: Frame
@@ -40,7 +40,7 @@ class Explained:
         return Event.of(self.frame, self.inspection, self.milliseconds, files).to_json()
 
     def write_sheet(self, path: Path) -> None:
-        """Write the picture, its heatmap, and every region beside the nearest normal patch.
+        """Write the image, its heatmap, and every region beside the nearest normal patch.
 
         Raises:
             OutputError: It could not be written.
@@ -49,11 +49,11 @@ class Explained:
 
 
 def explain(detector: AnyDetector, path: Path) -> Explained:
-    """Judge a picture and say why.
+    """Judge an image and say why.
 
     Args:
         detector: As ``open_detector`` gives it.
-        path: The picture.
+        path: The image.
 
     Raises:
         ImageError: It cannot be read, or shows nothing to judge.

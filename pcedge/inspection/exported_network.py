@@ -1,4 +1,4 @@
-"""The network of an exported bundle, ready to embed pictures: no PyTorch is needed."""
+"""The network of an exported bundle, ready to embed images: no PyTorch is needed."""
 
 from collections.abc import Callable
 from pathlib import Path

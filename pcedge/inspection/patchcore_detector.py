@@ -1,4 +1,4 @@
-"""PatchCore's inspector: from a picture to a verdict; what fit calibrates, evaluate measures, watch runs."""
+"""PatchCore's inspector: from an image to a verdict; what fit calibrates, evaluate measures, watch runs."""
 
 from dataclasses import dataclass, replace
 
@@ -21,10 +21,10 @@ from .region_explanation import Explainer
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """Everything computed on the way from one picture to its score.
+    """Everything computed on the way from one image to its score.
 
     Attributes:
-        network_input: float32 [3, s, s], the preprocessed picture.
+        network_input: float32 [3, s, s], the preprocessed image.
         embeddings: float32 [patches, dims]; None where they stayed on the device that searched them.
         squared_distances: float32 [patches], to the nearest bank row.
         rows: int64 [patches], the number of that row.
@@ -39,12 +39,12 @@ class Stages:
 
 
 class Inspector(Detector[Stages]):
-    """Judges pictures of one product by their patches' distances to a memory bank.
+    """Judges images of one product by their patches' distances to a memory bank.
 
     Args:
         runtime: Runs the embedder. One that searches too is given the bank's rows here, once.
         bank: The product's memory bank.
-        preprocessing: How a picture becomes the network's input.
+        preprocessing: How an image becomes the network's input.
         grid_hw: Grid of patches.
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured as NG.
@@ -52,7 +52,7 @@ class Inspector(Detector[Stages]):
         review_map_threshold: Map values above it are coloured as REVIEW; None for none.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
         p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
-        pictures: Of the training images, for explanations; None where there are none.
+        images: Of the training images, for explanations; None where there are none.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -121,7 +121,7 @@ class Inspector(Detector[Stages]):
         )
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
-        """Take a preprocessed picture (float32 [3, s, s]) through the later stages."""
+        """Take a preprocessed image (float32 [3, s, s]) through the later stages."""
         if self._on_device is not None:
             distances, numbers = self._on_device.infer_nearest(network_input[np.newaxis])
             return Stages(network_input, None, distances[0], numbers[0], image_score(distances[0]))

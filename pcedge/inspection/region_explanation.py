@@ -30,13 +30,13 @@ _SHOWN = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Explainer:
-    """Finds explanations, of a bundle's bank and pictures.
+    """Finds explanations, of a bundle's bank and images.
 
     Attributes:
         bank: The rows, and where each came from.
-        preprocessing: Where a patch lies on a picture.
+        preprocessing: Where a patch lies on an image.
         grid_hw: Grid of patches.
-        pictures: Of the training images; None for a bundle that keeps none.
+        images: Of the training images; None for a bundle that keeps none.
     """
 
     bank: Bank
@@ -57,8 +57,8 @@ class Explainer:
         Args:
             squared_distances: float32 [patches], to the nearest bank row.
             rows: int64 [patches], the number of that row.
-            regions: Of the picture, the highest peak first.
-            map_to_picture: float64 [2, 3], pixel centres of the network's input to those of the picture.
+            regions: Of the image, the highest peak first.
+            map_to_picture: float64 [2, 3], pixel centres of the network's input to those of the image.
         """
 
         @cache
@@ -128,7 +128,7 @@ class Explainer:
         return place_yx[1] * width, place_yx[0] * height, width, height
 
     def _window(self, place_yx: tuple[int, int]) -> tuple[float, float, float, float]:
-        """What is shown around a patch, moved so far that it lies in the picture."""
+        """What is shown around a patch, moved so far that it lies in the image."""
         size = self.preprocessing.input_size
         side = round(_SHOWN * size)
         left, top, width, height = self._cell(place_yx)
@@ -139,19 +139,19 @@ class Explainer:
         self, image: str, window: tuple[float, float, float, float]
     ) -> tuple[NDArray[np.uint8] | None, str]:
         if self.pictures is None:
-            return None, "this bundle keeps no pictures of its training images"
+            return None, "this bundle keeps no images of its training images"
         try:
             picture = self.pictures.read(image)
-        except BundleError as error:  # a verdict is not to be lost for want of a picture
+        except BundleError as error:  # a verdict is not to be lost for want of an image
             return None, error.what
         if picture is None:
-            return None, "no picture of it was kept, for want of room"
+            return None, "no image of it was kept, for want of room"
         left, top, width, height = map(int, window)
         return picture[top : top + height, left : left + width], ""
 
 
 def open_pictures(bundle: Bundle) -> KeptPictures | None:
-    """A bundle's pictures of its training images; None if it was made without.
+    """A bundle's images of its training images; None if it was made without.
 
     Raises:
         BundleError: The file is missing or changed.
@@ -165,7 +165,7 @@ def _within(position: float, count: int) -> int:
 
 
 def _inverse(map_to_picture: NDArray[np.float64], points_xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points of the picture as points of the network's input."""
+    """Points of the image as points of the network's input."""
     moved: NDArray[np.float64] = (points_xy - map_to_picture[:, 2]) @ np.linalg.inv(map_to_picture[:, :2]).T
     return moved
 
@@ -173,7 +173,7 @@ def _inverse(map_to_picture: NDArray[np.float64], points_xy: NDArray[np.float64]
 def _on_picture(
     box_xywh: tuple[float, float, float, float], map_to_picture: NDArray[np.float64]
 ) -> tuple[int, int, int, int]:
-    """A box of the network's input, from edge to edge, on the picture."""
+    """A box of the network's input, from edge to edge, on the image."""
     left, top, width, height = box_xywh
     corners = np.array([[left, top], [left + width, top + height]]) - 0.5
     (x0, y0), (x1, y1) = corners @ map_to_picture[:, :2].T + map_to_picture[:, 2] + 0.5

@@ -56,7 +56,7 @@ def open_inspector(
     precision: Precision | None = None,
     threshold: float | None = None,
 ) -> Iterator[Inspector]:
-    """Load a bundle's embedder and bank, ready to judge pictures.
+    """Load a bundle's embedder and bank, ready to judge images.
 
     Args:
         bundle: An opened bundle.

@@ -30,8 +30,8 @@ class Assignment:
         bundle: The product.
         threshold: Used instead of the bundle's own.
         review: A score above which parts are REVIEW, True for the bundle's own; None or False for no REVIEW.
-        mask_hw: uint8, 255 where the picture is to be ignored; None to look at all of it. It is stretched
-            over the picture, or over its region of interest.
+        mask_hw: uint8, 255 where the image is to be ignored; None to look at all of it. It is stretched
+            over the image, or over its region of interest.
     """
 
     bundle: AnyBundle
@@ -107,7 +107,7 @@ class InspectorPool:
         """Whether frames judged together take less time than one after the other.
 
         On a processor one frame keeps all cores busy, and together each would only wait for the last one's
-        verdict; so it would on a device that searches too, which takes one picture at a time.
+        verdict; so it would on a device that searches too, which takes one image at a time.
         """
         return any(
             place.device != "cpu" and not place.inspector.searches_on_device
@@ -133,7 +133,7 @@ class InspectorPool:
             return [place.usage for place in self._places.values() if place.usage is not None]
 
     def inspect(self, frames: Sequence[Frame]) -> list[Inspection]:
-        """Judge frames, which have pictures, whatever their cameras."""
+        """Judge frames, which have images, whatever their cameras."""
         self._take_over()
         places = [self._places[frame.camera_name] for frame in frames]
         found: dict[int, Inspection] = {}
@@ -175,7 +175,7 @@ class InspectorPool:
         images = [_picture(frames[number]) for number in chosen]
         first = places[chosen[0]]
         if len(chosen) == 1 or first.inspector.searches_on_device:
-            # A device that searches too is handed a picture with its own bank.
+            # A device that searches too is handed an image with its own bank.
             return {n: _judged_alone(places[n], image) for n, image in zip(chosen, images, strict=True)}
         inputs = [
             places[n].inspector.preprocessing.apply(image) for n, image in zip(chosen, images, strict=True)
@@ -237,7 +237,7 @@ def _judged(
 
 
 def _judged_from(place: _Place, stages: Any, image_rgb: NDArray[np.uint8]) -> Inspection:
-    """Judge a picture, and count the bank rows that a good one uses."""
+    """Judge an image, and count the bank rows that a good one uses."""
     inspection = place.inspector.judge(stages, image_rgb, place.ignored)
     if place.usage is None or inspection.verdict is Verdict.INVALID:
         return inspection
@@ -249,7 +249,7 @@ def _judged_from(place: _Place, stages: Any, image_rgb: NDArray[np.uint8]) -> In
 
 
 def _picture(frame: Frame) -> NDArray[np.uint8]:
-    assert frame.image_rgb is not None  # frames without a picture are INVALID before they come here
+    assert frame.image_rgb is not None  # frames without an image are INVALID before they come here
     return frame.image_rgb
 
 
@@ -268,7 +268,7 @@ def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: AnyDetector) -> NDArr
     if ignored.all():  # every part would be OK, whatever it is like
         raise OptionError(
             "The mask leaves nothing to look at: every patch is hidden by more than half.",
-            "White is what is ignored: invert it, or leave more of the picture.",
+            "White is what is ignored: invert it, or leave more of the image.",
         )
     return ignored
 

@@ -87,7 +87,7 @@ def open_line(
         choose: Says which runtime a bundle runs on.
         on_problem: Told why a bundle that was replaced on disk is not used.
         base: What paths in the description are relative to.
-        follow: Wait for more pictures in watched folders.
+        follow: Wait for more images in watched folders.
         again: Judge files of watched folders that were judged before once more.
         index: How banks are searched; None for every bundle's own way.
 
@@ -179,7 +179,7 @@ def _review(camera: CameraTable, bundle: AnyBundle) -> float | bool | None:
 def _mask(path: Path) -> NDArray[np.uint8]:
     mask_hw = read_mask(path)
     if mask_hw.min() == 255:
-        raise OptionError(f"{path}: hides the whole picture.", "White is what is ignored: invert it.")
+        raise OptionError(f"{path}: hides the whole image.", "White is what is ignored: invert it.")
     return mask_hw
 
 
@@ -192,7 +192,7 @@ def _station(
 ) -> Station:
     if isinstance(source, FolderSource) and (camera.trigger or camera.debounce):
         raise OptionError(
-            f"{name}: the pictures of a folder are parts of their own.", "Leave trigger and debounce out."
+            f"{name}: the images of a folder are parts of their own.", "Leave trigger and debounce out."
         )
     limits = gate_limits(bundle) if camera.gate else None
     return Station(

@@ -33,7 +33,7 @@ class Watched:
 
     Attributes:
         stream: Knows how every camera is doing; its ``stop`` ends the watch.
-        delivery: Knows how it stands with every sink.
+        delivery: Knows the status of every sink.
         tally: The numbers so far.
         drift: Know, by camera name, what has moved since fit.
     """
@@ -97,7 +97,7 @@ def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) ->
 
 
 def health(watched: Watched) -> Health:
-    """Alive while any camera may still give pictures, ready while all of them do."""
+    """Alive while any camera may still give images, ready while all of them do."""
     cameras = watched.stream.cameras
     over = {CameraState.FAILED, CameraState.ENDED}
     return Health(

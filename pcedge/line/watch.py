@@ -50,20 +50,20 @@ _PATIENCE_S = 10.0
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """What watching can be told.
+    """Options of watching.
 
     Attributes:
         output: Directory for ``events.jsonl`` (appended to) and ``pictures/``; an event's ``files`` are
             relative to it.
-        save: Which frames' pictures are kept: ``flagged`` (every verdict but OK), ``all`` or ``none``.
+        save: Which frames' images are kept: ``flagged`` (every verdict but OK), ``all`` or ``none``.
         max_frames: End after so many frames.
         max_seconds: End after so much time.
-        frozen_after: A live camera that repeats the same picture so often is INVALID; 0 does not look.
+        frozen_after: A live camera that repeats the same image so often is INVALID; 0 does not look.
         sinks: Where else verdicts go; None for the files above only. Its ``pictures.save`` counts then.
         metrics: Where to answer questions about metrics and health; None for nowhere.
         batch: Frames of several cameras that are judged together, at most, where that takes less time than
             one after the other.
-        stall_s: Seconds without a picture after which a camera is restarted; 0 for never.
+        stall_s: Seconds without an image after which a camera is restarted; 0 for never.
     """
 
     output: Path
@@ -208,7 +208,7 @@ class _Patient:
         self._delivery = delivery
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """What the pictures of a frame will be called."""
+        """What the images of a frame will be called."""
         return self._delivery.names(frame, inspection)
 
     def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
@@ -235,7 +235,7 @@ def _count_faults(delivery: Delivery, tally: Tally) -> None:
 
 
 def _inspect(inspector: AnyDetector, frame: Frame) -> Inspection:
-    assert frame.image_rgb is not None  # frames without a picture are INVALID before they come here
+    assert frame.image_rgb is not None  # frames without an image are INVALID before they come here
     return inspector.inspect(frame.image_rgb)
 
 

@@ -50,7 +50,7 @@ def open_detector(
     threshold: float | None = None,
     review: bool = False,
 ) -> Iterator[AnyDetector]:
-    """Load what a bundle needs to judge pictures, as ``open_inspector`` does for PatchCore.
+    """Load what a bundle needs to judge images, as ``open_inspector`` does for PatchCore.
 
     Args:
         bundle: An opened bundle.
@@ -99,7 +99,7 @@ def detector_of(
     threshold: float | None = None,
     review: float | None = None,
 ) -> AnyDetector:
-    """What judges pictures of a bundle on a runtime that holds its network.
+    """What judges images of a bundle on a runtime that holds its network.
 
     Args:
         bundle: The bundle.

@@ -50,7 +50,7 @@ class Learned:
         scores: float32 [held out], their image scores.
         map_peaks: float32 [some of the held out], the largest value of their maps.
         how: How they were scored without being seen, in words.
-        settings: All that decides the result beside images and network, as it was used.
+        settings: Everything that decides the result beside images and network, as it was used.
         notes: What a person should know of this fit.
         cached: How many images' features came from the cache.
         cache_problem: Why the cache could not be used to the end; empty otherwise.
@@ -87,7 +87,7 @@ class Fitter(Protocol):
             task: The images.
             staging: Becomes the bundle; the manifest and the golden frames are added by the caller.
             watch: Takes the time of every stage.
-            progress: Told of every stage that may take a second.
+            progress: Called with every stage that may take a second.
 
         Raises:
             PcedgeError: The images are too few, or do not support what was asked for.
@@ -95,10 +95,10 @@ class Fitter(Protocol):
 
 
 class Scorer(Protocol):
-    """From what a method's network gives for a picture to scores. Needs no PyTorch."""
+    """From what a method's network gives for an image to scores. Needs no PyTorch."""
 
     def scores(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], float | None]:
-        """Score a picture.
+        """Score an image.
 
         Args:
             outputs: float32, one row of what the network gave for a batch.

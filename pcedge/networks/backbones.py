@@ -27,7 +27,7 @@ from .torchvision_weights import TORCHVISION_WEIGHTS, hub_file
 
 DEFAULT_BACKBONE = "wide_resnet50_2"
 RESNET_LAYERS = ("layer2", "layer3")
-# Side of the pictures where nobody says it: that of the preset ``whole``.
+# Side of the images where nobody says it: that of the preset ``whole``.
 DEFAULT_SIZE = 224
 
 
@@ -83,8 +83,8 @@ def load_backbone(
         name: A torchvision architecture, ``pcedge-s``, or one of ``ENCODERS``.
         layers: Names of modules, such as ``layer2`` or ``features.7``; empty for the network's default.
         weights_file: A state dict to use instead of the libraries' hub caches or the shipped weights.
-        progress: Told of the stage ``download``, where weights have to be downloaded.
-        size: Side of the pictures in pixels, to which transformers are tied.
+        progress: Called with the stage ``download``, where weights have to be downloaded.
+        size: Side of the images in pixels, to which transformers are tied.
 
     Raises:
         MissingExtraError: The library that builds the network is not installed.

@@ -32,14 +32,14 @@ def build_embedder(
 
 
 def layer_shapes(backbone: torch.nn.Module, size: int) -> list[tuple[int, int, int]]:
-    """Shape (channels, height, width) of each layer's map for square pictures, found by running it once.
+    """Shape (channels, height, width) of each layer's map for square images, found by running it once.
 
     Raises:
         OptionError: The layers' grids do not suit each other.
     """
     with torch.inference_mode():
         features = backbone(torch.zeros(1, 3, size, size))
-    # Of a square picture a map [n, channels, h, w] is square; transformers give [n, tokens, channels].
+    # Of a square image a map [n, channels, h, w] is square; transformers give [n, tokens, channels].
     if any(feature.ndim != 4 or feature.shape[2] != feature.shape[3] for feature in features):
         raise OptionError(
             "The layers must give maps [n, channels, h, w]; these give "

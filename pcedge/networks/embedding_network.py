@@ -1,4 +1,4 @@
-"""A network ready to embed pictures, and what a bundle says of it."""
+"""A network ready to embed images, and what a bundle says of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from pcedge.export import Runtime
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingNetwork:
-    """A network that turns pictures into patch embeddings.
+    """A network that turns images into patch embeddings.
 
     Attributes:
         runtime: Runs it.
         identity: What runs it and from which file, to the last bit: features are cached under it.
         device: Where the coreset is selected, as PyTorch names devices.
-        preprocessing: How a picture becomes its input.
+        preprocessing: How an image becomes its input.
         backbone: What a manifest says of the backbone.
         embedding: What a manifest says of the embeddings.
         write_files: Puts its files into the directory of a bundle.

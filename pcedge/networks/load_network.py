@@ -33,7 +33,7 @@ def load_network(
         paths: Good images, for a backbone that is to be tuned on them.
         options: What was asked for.
         watch: Takes the time of the stages ``load`` and ``finetune``.
-        progress: Told of the stages ``download`` and ``finetune``.
+        progress: Called with the stages ``download`` and ``finetune``.
 
     Raises:
         PcedgeError: There are no weights for it, or its layers cannot be used.
@@ -77,7 +77,7 @@ def feature_network(
         module: Maps images to what ``embedding`` says.
         backbone: Which it is made of; its weights go into the bundle.
         embedding: Features are cached under its ``kind``.
-        preprocessing: How a picture becomes its input.
+        preprocessing: How an image becomes its input.
         device: What runs it.
         finetuning: How its weights came from others, where they did.
     """

@@ -28,7 +28,7 @@ def hub_file(name: str, progress: Progress = silent) -> Path:
 
     Args:
         name: A torchvision architecture.
-        progress: Told of the stage ``download``, in megabytes.
+        progress: Called with the stage ``download``, in megabytes.
 
     Raises:
         WeightsUnavailableError: They are not on this machine and cannot be downloaded.

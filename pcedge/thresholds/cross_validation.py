@@ -119,7 +119,7 @@ def held_out(
         folds: At most; never more than images, or groups of them.
         groups: The group of each image, those of a group being held out together; None for single images.
         bank: The bank that is to run, learned from all of them; None to score by the folds alone.
-        progress: Told of images scored, as the stage ``calibrate``.
+        progress: Called with images scored, as the stage ``calibrate``.
     """
     images = len(embeddings)
     kept = patches_kept(*embeddings.shape)

@@ -33,7 +33,7 @@ NEW = 30
 
 @pytest.fixture(scope="module")
 def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """New good pictures of the rendered line, in two folders of a day each."""
+    """New good images of the rendered line, in two folders of a day each."""
     folder = tmp_path_factory.mktemp("new")
     for seed in range(NEW):
         day = folder / ("monday" if seed % 2 else "friday")
@@ -44,7 +44,7 @@ def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def more(new: Path, tmp_path: Path) -> Path:
-    """The same pictures, to be changed."""
+    """The same images, to be changed."""
     return Path(shutil.copytree(new, tmp_path / "more"))
 
 
@@ -258,7 +258,7 @@ def test_the_frame_gate_stays_where_it_is_asked_to_or_pictures_are_few(line: Lin
         calibrate(_bundle(line), [more / "monday"])
 
     assert "leave --keep-gate out" in kept.value.hint
-    assert "give 20 pictures or more" in few.value.hint
+    assert "give 20 images or more" in few.value.hint
     assert _files(_bundle(line)) == before
 
 

@@ -41,5 +41,5 @@ def test_bad_input_is_said_in_words(
 
     assert_clear(pcedge("explain", tmp_path / "none.png", *options, cwd=tmp_path), "none.png")
     assert_clear(pcedge("explain", "a", "b", "c", *options, cwd=tmp_path), "one or two are needed")
-    assert_clear(pcedge("explain", "line", *options, cwd=tmp_path), "line is a bundle", "a picture is needed")
+    assert_clear(pcedge("explain", "line", *options, cwd=tmp_path), "line is a bundle", "an image is needed")
     assert list(tmp_path.iterdir()) == [tmp_path / "none.png"]

@@ -97,7 +97,7 @@ def test_what_makes_no_sense_is_refused(
 
 @pytest.fixture
 def tuned_bundle(good_images: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A bundle whose weights were tuned, whatever the criterion would say of so few small pictures."""
+    """A bundle whose weights were tuned, whatever the criterion would say of so few small images."""
     from pcedge import CoresetSize, FinetuneOptions, FitOptions, Preprocessing, fit
     from pcedge.networks.finetuning import separation
 

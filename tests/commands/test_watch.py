@@ -195,7 +195,7 @@ def test_the_command_watches_several_cameras_and_passes_over_what_was_judged(
     assert first.returncode == 0, first.stderr
     assert cameras(first.stdout) == {"folder:incoming": 3, "synthetic": 2, "synthetic-2": 2}
     assert cameras(second.stdout) == {"synthetic": 2, "synthetic-2": 2}
-    assert "3 pictures judged before are passed over" in second.stderr
+    assert "3 images judged before are passed over" in second.stderr
     assert '"state": "ENDED"' in first.stderr or '"state": "RUNNING"' in first.stderr
 
 

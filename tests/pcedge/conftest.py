@@ -102,7 +102,7 @@ def manifest() -> Manifest:
 
 @pytest.fixture
 def pictures() -> list[NDArray[np.uint8]]:
-    """Five pictures of one kind, in several shapes."""
+    """Five images of one kind, in several shapes."""
     rng = np.random.default_rng(5)
     shapes = [(40, 50, 3), (64, 64, 3), (33, 71, 3), (48, 32, 3), (90, 90, 3)]
     return [np.clip(rng.normal(120, 20, shape), 0, 255).astype(np.uint8) for shape in shapes]

@@ -55,7 +55,7 @@ def from_the_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
-    """The patches of three pictures, wide enough to be projected."""
+    """The patches of three images, wide enough to be projected."""
     np.save(tmp_path / "rows.npy", _rows(3, 400, 160))
     return tmp_path / "rows.npy"
 
@@ -249,7 +249,7 @@ def test_plain_greedy_and_the_reference_pick_the_farthest_row() -> None:
 
 
 def test_search_compares_with_the_flat_index(tmp_path: Path) -> None:
-    """Enough rows for the pruned search; the rows named are the same, and each picture is searched for."""
+    """Enough rows for the pruned search; the rows named are the same, and each image is searched for."""
     generator = np.random.default_rng(3)
     fading = np.exp(-0.03 * np.arange(128))
     np.save(tmp_path / "rows.npy", (generator.standard_normal((8, 300, 128)) * fading).astype(np.float32))

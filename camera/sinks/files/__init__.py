@@ -1,1 +1,1 @@
-"""Sinks on this machine: JSON lines, SQLite, pictures, clips."""
+"""Sinks on this machine: JSON lines, SQLite, images, clips."""

@@ -110,7 +110,7 @@ class _Camera:
         return self._clip is not None
 
     def take(self, event: Event, frame: Frame) -> None:
-        """Take a frame, which may have no picture."""
+        """Take a frame, which may have no image."""
         now = frame.captured_at
         if self._clip is not None and self._is_over(now):
             self.finish()

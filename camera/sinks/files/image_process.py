@@ -1,7 +1,7 @@
 """Pictures drawn and written in a process of their own, so that the inspection shares no interpreter with it.
 
 Drawing a heatmap holds the interpreter's lock for milliseconds at a time, as long as a small network takes
-for a picture, and a thread's priority does not change that.
+for an image, and a thread's priority does not change that.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ENDS_WITHIN_S = 2.0
 def write_pictures(
     picture: Path, heatmap: Path | None, image_rgb: NDArray[np.uint8], inspection: Inspection
 ) -> None:
-    """Write a picture and, if it has a place, what was found in it.
+    """Write an image and, if it has a place, what was found in it.
 
     Raises:
         OutputError: One cannot be written.
@@ -51,7 +51,7 @@ def write_pictures(
 class ImageProcess:
     """Does :func:`write_pictures` in another process, for one thread; closed by :meth:`close`.
 
-    The process starts with the first pictures, which are written here, as are all others while there is no
+    The process starts with the first images, which are written here, as are all others while there is no
     such process: it is not ready yet, or it was killed. It ends when this one does, whatever that is by.
     """
 
@@ -63,7 +63,7 @@ class ImageProcess:
     def write(
         self, picture: Path, heatmap: Path | None, image_rgb: NDArray[np.uint8], inspection: Inspection
     ) -> None:
-        """Write pictures; returns when they are there.
+        """Write images; returns when they are there.
 
         Raises:
             OutputError: One cannot be written.
@@ -81,7 +81,7 @@ class ImageProcess:
 
     @property
     def process_id(self) -> int | None:
-        """Of the process that writes the next pictures; None while that is this one."""
+        """Of the process that writes the next images; None while that is this one."""
         process = self._there()
         return None if process is None else process.pid
 
@@ -122,7 +122,7 @@ class ImageProcess:
         return self._process
 
     def _start(self) -> None:
-        # Whoever started it ends it: Ctrl-C and systemd's SIGTERM reach it too, while pictures still come.
+        # Whoever started it ends it: Ctrl-C and systemd's SIGTERM reach it too, while images still come.
         deaf = (
             "import signal; [signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)]"
         )
@@ -162,7 +162,7 @@ def _attempt(task: tuple[Any, ...]) -> tuple[str, ...]:
         write_pictures(*task)
     except PcedgeError as error:
         return (error.what, error.hint)
-    except Exception as error:  # a mistake in drawing is that picture's, as in the sink's thread
+    except Exception as error:  # a mistake in drawing is that image's, as in the sink's thread
         return (f"{type(error).__name__}: {error}", "")
     return ()
 

@@ -17,11 +17,11 @@ from pcedge.errors import OutputError
 _STAMP = r"\d{8}T\d{6}\.\d{6}"
 PICTURE_NAMES = re.compile(rf"({_STAMP}-[A-Za-z0-9-]+-(?:OK|REVIEW|NG|INVALID))(?:\.png|-heatmap\.jpg)")
 CLIP_NAMES = re.compile(rf"({_STAMP}-[A-Za-z0-9-]+-clip)\.avi")
-# As pictures and clips are called while they are written, with the number of the process.
+# As images and clips are called while they are written, with the number of the process.
 _UNFINISHED = re.compile(rf"\.{_STAMP}-.*\.(\d+)(?:-\d+)?\.tmp(?:\.avi)?")
 _LOOK_EVERY_S = 60.0
 _UNFINISHED_FOR_S = 60.0
-# Freeing a little more than asked for saves looking through the folder at every picture.
+# Freeing a little more than asked for saves looking through the folder at every image.
 _HYSTERESIS = 1.02
 
 

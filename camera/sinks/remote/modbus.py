@@ -1,4 +1,4 @@
-"""Modbus TCP coils for a reject gate, and the heartbeat by which the far side knows that they hold.
+"""Modbus TCP coils for a reject gate, and the heartbeat by which the remote endpoint knows that they hold.
 
 A coil is True for reject. True is also its rest state: at the start, at the end, and whenever no passing
 decision is fresh. The heartbeat coil changes with every cycle; a controller that sees it unchanged for

@@ -1,4 +1,4 @@
-"""Messages that wait on disk until the far side has them."""
+"""Messages that wait on disk until the remote endpoint has them."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Outbox:
         if self._count >= self._max_messages:
             raise OutputError(
                 f"{self._path}: {self._count:,} messages wait already, and no more are kept.",
-                "Check that the far side is there, or raise max_waiting.",
+                "Check that the remote endpoint is there, or raise max_waiting.",
             )
         with self._lock:
             self._count += self._database.change(

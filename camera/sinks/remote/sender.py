@@ -27,7 +27,7 @@ class Receipt:
 
     Attributes:
         number: The message's.
-        refused: Empty if the far side has it, or why it will never take it.
+        refused: Empty if the remote endpoint has it, or why it will never take it.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Backlog:
-    """How it stands with the far side.
+    """Status of the remote endpoint.
 
     Attributes:
         waiting: Messages on disk that it does not have yet.
@@ -55,20 +55,20 @@ class Backlog:
 
 @runtime_checkable
 class Sending(Protocol):
-    """A sink with a far side."""
+    """A sink with a remote endpoint."""
 
     def backlog(self) -> Backlog:
-        """How it stands with the far side."""
+        """Status of the remote endpoint."""
 
 
 class Transport(Protocol):
-    """The way to the far side; used from one thread at a time."""
+    """The way to the remote endpoint; used from one thread at a time."""
 
     def open(self, hurry: Callable[[], None]) -> None:
-        """Get ready; does not wait for the far side.
+        """Get ready; does not wait for the remote endpoint.
 
         Args:
-            hurry: To be called when the far side is there again.
+            hurry: To be called when the remote endpoint is there again.
 
         Raises:
             PcedgeError: It is set up wrongly.
@@ -77,10 +77,10 @@ class Transport(Protocol):
     def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
         """Send messages in this order and yield a receipt for each that need not be sent again.
 
-        Called with no messages too, once the far side is there again.
+        Called with no messages too, once the remote endpoint is there again.
 
         Raises:
-            OutputError: The far side does not answer; what had no receipt is to be sent again.
+            OutputError: The remote endpoint does not answer; what had no receipt is to be sent again.
         """
 
     def close(self) -> None:
@@ -90,11 +90,11 @@ class Transport(Protocol):
 class Posted:
     """A sink that writes events to an outbox on disk and sends them from there.
 
-    No event is lost while the far side is away, nor over restarts on either side; an event may arrive twice,
+    No event is lost while the remote endpoint is away, nor over restarts on either side; one may arrive twice,
     with the same key. When the outbox is full, events wait in memory as for any sink that fails.
 
     Args:
-        transport: The way to the far side.
+        transport: The way to the remote endpoint.
         outbox: Where events wait.
         verdicts: Send only events with these.
     """
@@ -155,7 +155,7 @@ class Posted:
             self._wake.notify_all()
 
     def backlog(self) -> Backlog:
-        """How it stands with the far side."""
+        """Status of the remote endpoint."""
         return Backlog(len(self._outbox), self._failures, self._refused, self._last_fault, self._faulty)
 
     def _run(self) -> None:
@@ -191,7 +191,7 @@ class Posted:
         return len(messages)
 
     def _over(self) -> bool:
-        """Whether to end: asked to, and all is sent, or time is up, or the far side is not there."""
+        """Whether to end: asked to, and all is sent, or time is up, or the remote endpoint is not there."""
         at = self._closing_at
         return at is not None and (self._faulty or not len(self._outbox) or time.monotonic() >= at)
 

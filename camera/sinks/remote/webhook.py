@@ -16,7 +16,7 @@ from ...util.credentials import Secret
 from .outbox import Message
 from .sender import Receipt
 
-# What only this very event can cause; any other answer may change when somebody puts the far side right.
+# What only this very event can cause; any other answer may change once the remote endpoint is repaired.
 _NEVER = {400, 409, 413, 415, 422}
 _ENOUGH_OF_AN_ANSWER = 1 << 16
 

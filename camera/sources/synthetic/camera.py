@@ -1,4 +1,4 @@
-"""A production line that ships with the product: pictures of machined parts, good and defective.
+"""A production line that ships with the product: images of machined parts, good and defective.
 
 It feeds ``pcedge demo``, the tests and the ``synthetic:`` camera. Everything follows from a seed,
 and every defect comes with the exact mask of what it changed.
@@ -36,7 +36,7 @@ DEFECT_KINDS: tuple[str, ...] = (
 
 # A defect is visible where a display value changes by more than this; the noise has sigma 1.9.
 _VISIBLE = 9.0
-# A defect that shows on a smaller fraction of the picture than this is made stronger.
+# A defect that shows on a smaller fraction of the image than this is made stronger.
 _SMALLEST = 8e-4
 _STRENGTHS = (1.0, 1.6, 2.5, 4.0)
 _SMALLEST_SIZE = 64
@@ -45,7 +45,7 @@ _SEEDS_PER_LINE = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class RenderedPart:
-    """A picture of one part and the truth about it.
+    """An image of one part and the truth about it.
 
     Attributes:
         image_rgb: uint8 [height, width, 3].
@@ -66,7 +66,7 @@ def render_part(seed: int, kind: str = GOOD, size: int = 384) -> RenderedPart:
     Args:
         seed: Which part; 0 or more.
         kind: ``good`` or one of ``DEFECT_KINDS``.
-        size: Height and width of the picture in pixels.
+        size: Height and width of the image in pixels.
 
     Raises:
         OptionError: There is no such kind, or the seed or the size is out of range.
@@ -78,7 +78,7 @@ def render_part(seed: int, kind: str = GOOD, size: int = 384) -> RenderedPart:
         )
     if size < _SMALLEST_SIZE:
         raise OptionError(
-            f"A synthetic picture of {size} pixels is too small.",
+            f"A synthetic image of {size} pixels is too small.",
             f"Use a size of {_SMALLEST_SIZE} or more.",
         )
     _check_seed(seed)
@@ -110,12 +110,12 @@ def write_dataset(
 
     Args:
         directory: Receives ``train/good``, ``test/<kind>`` and ``ground_truth/<kind>``.
-        train: Number of good pictures to learn from.
-        test_good: Number of good pictures to test with.
-        per_defect: Number of test pictures of each kind of defect.
-        size: Height and width of the pictures in pixels.
+        train: Number of good images to learn from.
+        test_good: Number of good images to test with.
+        per_defect: Number of test images of each kind of defect.
+        size: Height and width of the images in pixels.
         seed: Which dataset; another seed shares no part with this one.
-        on_image: Called after each picture, for a progress bar.
+        on_image: Called after each image, for a progress bar.
 
     Raises:
         OptionError: The seed or the size is out of range.
@@ -146,7 +146,7 @@ class SyntheticCamera:
         frames: Number of frames after which the line ends; None never ends.
         seed: Which line; the same seed shows the same parts in the same order.
         defect_rate: Probability that a part is defective.
-        size: Height and width of the pictures in pixels.
+        size: Height and width of the images in pixels.
 
     Raises:
         OptionError: An argument is out of range.
@@ -204,7 +204,7 @@ class SyntheticCamera:
         )
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """Return the next part's picture, waiting up to ``timeout_s`` until a live one is due."""
+        """Return the next part's image, waiting up to ``timeout_s`` until a live one is due."""
         if self._frames is not None and self._next >= self._frames:
             return NoFrame.END
         if self.live and not self._wait(timeout_s):
@@ -243,7 +243,7 @@ def _spoil(surface: Surface, pose: Pose, kind: str, seed: int, strength: float) 
 
 
 def _visible_change(good_hwc: F32, bad_hwc: F32) -> NDArray[np.bool_]:
-    """bool [h, w]: where two noiseless pictures differ visibly, with pinholes and gaps closed."""
+    """bool [h, w]: where two noiseless images differ visibly, with pinholes and gaps closed."""
     red, green, blue = cv2.split(cv2.absdiff(good_hwc, bad_hwc))
     change = cv2.max(cv2.max(red, green), blue)
     seen = (change > _VISIBLE).astype(np.uint8)

@@ -51,7 +51,7 @@ def photograph(surface: Surface, pose: Pose) -> F32:
 
 
 def expose(picture_hwc: F32, pose: Pose) -> NDArray[np.uint8]:
-    """Add the sensor's noise; the same noise for every picture of a pose."""
+    """Add the sensor's noise; the same noise for every image of a pose."""
     size = picture_hwc.shape[0]
     tile = _noise_tile(size)
     span = tile.shape[0] - size + 1
@@ -87,7 +87,7 @@ def _corners(size: int) -> F32:
 
 @lru_cache(maxsize=4)
 def _noise_tile(size: int) -> F32:
-    """Sensor noise in display values: mostly brightness, a little colour; larger than a picture."""
+    """Sensor noise in display values: mostly brightness, a little colour; larger than an image."""
     rng = np.random.default_rng(2024)
     side = size + 64
     noise = rng.standard_normal((side, side, 3), np.float32) * np.float32(1.0)

@@ -57,7 +57,7 @@ def build_surface(pose: Pose, size: int, hole_states: tuple[str, ...] = ()) -> S
 
     Args:
         pose: Where it lies and how it was turned.
-        size: Height and width of the picture in pixels.
+        size: Height and width of the image in pixels.
         hole_states: For each bolt hole ``drilled``, ``spotted`` (no through hole) or ``missing``;
             all drilled by default.
     """
@@ -129,7 +129,7 @@ def _tool_texture() -> F32:
 
 
 def _tool_marks(radius: F32, x: F32, y: F32, pose: Pose) -> F32:
-    """The lathe's streaks in the picture."""
+    """The lathe's streaks in the image."""
     angle = cv2.phase(x, y) * np.float32(512 / (2 * np.pi))
     angle += np.float32(512 * pose.tool_phase[1])
     row = radius * np.float32(330.0) + np.float32(512 * pose.tool_phase[0])
@@ -195,7 +195,7 @@ def _pierce(
     blend(surface.gloss_hw, where, 0.30, opening)
     blend(surface.albedo_hw, where, 0.22, opening)
     blend(surface.sheen_hw, where, 0.1, opening)
-    # The lower rim is further from the lens, so it is smaller and nearer to the picture's centre.
+    # The lower rim is further from the lens, so it is smaller and nearer to the image's centre.
     shrink = 1 - depth
     below = cv2.magnitude(x - centre_xy[0] * shrink, y - centre_xy[1] * shrink)
     through = surface.edge(np.float32(radius * shrink) - below) * opening

@@ -1,6 +1,6 @@
-"""What the pictures of the synthetic line are made of: a part's pose and its surface.
+"""What the images of the synthetic line are made of: a part's pose and its surface.
 
-Lengths are in *units*: the picture spans -1..1 in both directions, y pointing down.
+Lengths are in *units*: the image spans -1..1 in both directions, y pointing down.
 """
 
 import math
@@ -16,7 +16,7 @@ Window = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Pose:
-    """Everything that differs between two good parts and their pictures.
+    """Everything that differs between two good parts and their images.
 
     Attributes:
         centre_xy: Where the part's axis is, in units.

@@ -1,4 +1,4 @@
-"""Teach-in: what new good pictures bring is added to the bank, with an audit log and a way back."""
+"""Teach-in: what new good images bring is added to the bank, with an audit log and a way back."""
 
 from .lesson import teach
 from .lesson_log import LogEntry, Offered, read_log

@@ -1,4 +1,4 @@
-"""What was offered, picture by picture: may it be learned from, and why."""
+"""What was offered, image by image: may it be learned from, and why."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,13 @@ from .taught_bundle import Images, LessonImage, Variant
 def judge_offers(
     own: Variant, pictures: Sequence[LessonImage], *, force: bool, progress: Progress
 ) -> list[Offered]:
-    """Say of every picture whether it may be learned from, and why.
+    """Say of every image whether it may be learned from, and why.
 
     Args:
         own: The bundle's own bank.
-        pictures: What was offered.
+        images: What was offered.
         force: Whether refusals are overruled where they may be.
-        progress: Told of pictures looked at, as the stage ``look``.
+        progress: Called with images looked at, as the stage ``look``.
     """
     learned = _learned(own.bundle, pictures)
     usable = [one for one in pictures if not one.problem]
@@ -59,7 +59,7 @@ def _look_at(images: Sequence[NDArray[np.uint8]], own: Variant, progress: Progre
 
 def _offered(picture: LessonImage, seen: StrangePatches, opinion: Opinion, learned: bool) -> Offered:
     if learned and opinion.outcome == "taught":
-        opinion = Opinion("passes", "the bundle was fitted on this very picture: nothing to learn")
+        opinion = Opinion("passes", "the bundle was fitted on this very image: nothing to learn")
     return Offered(
         name=picture.name,
         sha256=picture.sha256,
@@ -71,7 +71,7 @@ def _offered(picture: LessonImage, seen: StrangePatches, opinion: Opinion, learn
 
 
 def _learned(bundle: Bundle, pictures: Sequence[LessonImage]) -> frozenset[str]:
-    """Digests of the pictures that the bundle was fitted on."""
+    """Digests of the images that the bundle was fitted on."""
     evidence = read_evidence(bundle)
     if evidence is None:
         return frozenset()

@@ -1,9 +1,9 @@
-"""May a picture be learned from? What is strange in it must be seen in other pictures too.
+"""May an image be learned from? What is strange in it must be seen in other images too.
 
-A new light, a new batch, a new finish shows in every picture of it. A defect does not: the next part has
+A new light, a new batch, a new finish shows in every image of it. A defect does not: the next part has
 none, or one that looks different. So a patch that is too far from the bank counts as confirmed where at
-least two *other* pictures of the lesson (or stored good examples) have a patch as near to it as good parts'
-patches are to the bank; and a picture is learned from if nothing in it stays unconfirmed. Two, because the
+least two *other* images of the lesson (or stored good examples) have a patch as near to it as good parts'
+patches are to the bank; and an image is learned from if nothing in it stays unconfirmed. Two, because the
 same defective part photographed twice would confirm itself.
 """
 
@@ -22,7 +22,7 @@ _MOST_STRANGE = 0.5
 
 @dataclass(frozen=True, eq=False)
 class StrangePatches:
-    """What an inspector made of a picture.
+    """What an inspector made of an image.
 
     Attributes:
         embeddings: float32 [patches, dims].
@@ -37,7 +37,7 @@ class StrangePatches:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What is to be done with a picture, why, and its score where confirmed patches count as known."""
+    """What is to be done with an image, why, and its score where confirmed patches count as known."""
 
     outcome: Outcome
     reason: str
@@ -52,12 +52,12 @@ class Opinion:
 def opinions(
     offered: Sequence[StrangePatches], examples: Sequence[StrangePatches], limit: float
 ) -> list[Opinion]:
-    """Say of each picture whether it may be learned from.
+    """Say of each image whether it may be learned from.
 
     Args:
-        offered: The pictures of a lesson.
+        offered: The images of a lesson.
         examples: Stored good ones, which confirm too.
-        limit: The score up to which a picture passes.
+        limit: The score up to which an image passes.
     """
     return [
         _opinion(one, [*offered[:number], *offered[number + 1 :], *examples], limit)
@@ -77,18 +77,18 @@ def _opinion(one: StrangePatches, others: Sequence[StrangePatches], limit: float
         )
     confirmed = _confirmed_score(one, strange, others)
     if confirmed <= limit:
-        return Opinion("taught", f"what is new in it is in {WITNESSES} other pictures too", confirmed)
+        return Opinion("taught", f"what is new in it is in {WITNESSES} other images too", confirmed)
     if len(others) < WITNESSES:
         return Opinion(
             "refused",
             f"it is beyond anything seen ({one.score / limit:.1f} times what passes) and may be a defect: "
-            f"{WITNESSES} other pictures that show the same would confirm it",
+            f"{WITNESSES} other images that show the same would confirm it",
             confirmed,
         )
     return Opinion(
         "refused",
         f"it is beyond anything seen ({one.score / limit:.1f} times what passes) and may be a defect: "
-        f"no {WITNESSES} other pictures show the same ({confirmed / limit:.1f} times with what they show)",
+        f"no {WITNESSES} other images show the same ({confirmed / limit:.1f} times with what they show)",
         confirmed,
     )
 
@@ -96,7 +96,7 @@ def _opinion(one: StrangePatches, others: Sequence[StrangePatches], limit: float
 def _confirmed_score(
     one: StrangePatches, strange: NDArray[np.int64], others: Sequence[StrangePatches]
 ) -> float:
-    """The picture's score if every patch were as near to the bank as to its second best witness."""
+    """The image's score if every patch were as near to the bank as to its second best witness."""
     distances = one.squared_distances.copy()
     if len(others) >= WITNESSES and len(strange):
         rows = one.embeddings[strange]

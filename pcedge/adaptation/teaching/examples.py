@@ -22,7 +22,7 @@ ExampleKind = Literal["good", "defect"]
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored picture.
+    """A stored image.
 
     Attributes:
         kind: What it shows.
@@ -38,7 +38,7 @@ class Example(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_examples(bundle: Bundle) -> tuple[Example, ...]:
-    """The pictures that a bundle keeps.
+    """The images that a bundle keeps.
 
     Raises:
         BundleError: The list is damaged.
@@ -53,7 +53,7 @@ def read_examples(bundle: Bundle) -> tuple[Example, ...]:
 
 
 def example_picture(bundle: Bundle, example: Example) -> NDArray[np.uint8]:
-    """A stored picture, uint8 [height, width, 3]."""
+    """A stored image, uint8 [height, width, 3]."""
     return read_image(bundle.file(example.file))
 
 
@@ -63,7 +63,7 @@ def add_examples(
     kind: ExampleKind,
     pictures: Iterable[tuple[str, str, NDArray[np.uint8]]],
 ) -> tuple[Example, ...]:
-    """Store pictures (file name, digest, picture) that are not stored yet; return all there are.
+    """Store images (file name, digest, image) that are not stored yet; return all there are.
 
     Raises:
         OptionError: There would be too many, or one is stored as the other kind.

@@ -1,4 +1,4 @@
-"""A lesson: what new good pictures bring, added to the bank; what may be a defect, refused."""
+"""A lesson: what new good images bring, added to the bank; what may be a defect, refused."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -31,17 +31,17 @@ def teach(
     options: TeachOptions | None = None,
     progress: Progress = silent,
 ) -> TeachResult:
-    """Teach a bundle what good pictures that it rejects bring; needs no PyTorch.
+    """Teach a bundle what good images that it rejects bring; needs no PyTorch.
 
-    A picture that passes already teaches nothing. One that does not is learned from if what is strange in it
-    is in two other pictures of the lesson too (see ``pcedge.adaptation.teaching.consensus``), and refused
+    An image that passes already teaches nothing. One that does not is learned from if what is strange in it
+    is in two other images of the lesson too (see ``pcedge.adaptation.teaching.consensus``), and refused
     otherwise: it may be a defect. Nothing is written unless something was learned.
 
     Args:
         bundle: Exported; replaced whole, or left as it is. All its precisions are taught.
-        images: Good pictures, best three or more of what is new.
+        images: Good images, best three or more of what is new.
         options: Who teaches, and how far the bank may grow.
-        progress: Told of the stages ``look`` and ``teach``.
+        progress: Called with the stages ``look`` and ``teach``.
 
     Raises:
         LessonRefusedError: A stored example or a golden frame would change its verdict for the worse.
@@ -50,7 +50,7 @@ def teach(
     """
     chosen = options or TeachOptions()
     if not images:
-        raise OptionError("No pictures were given to learn from.", "Name some: pcedge teach IMAGES...")
+        raise OptionError("No images were given to learn from.", "Name some: pcedge teach IMAGES...")
     with class_of(bundle, chosen) as opened:
         bundle, log, variants = opened
         own = variants[bundle.manifest.precision]
@@ -69,7 +69,7 @@ def teach(
 
 
 class _Lesson:
-    """A lesson whose pictures were accepted."""
+    """A lesson whose images were accepted."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ def _check_room(variant: Variant, options: TeachOptions) -> None:
 
 
 def _names(entry: int, files: Sequence[str]) -> list[str]:
-    """What bank rows call taught pictures."""
+    """What bank rows call taught images."""
     names: list[str] = []
     for file in files:
         path, number = Path(file), 1
@@ -204,7 +204,7 @@ def _limits_of_growth(told: Sequence[Offered], limit: float, pruned: int) -> lis
     notes = []
     if left:
         notes.append(
-            f"{left} taught pictures would still be rejected: the bank may not grow enough (--max-growth)"
+            f"{left} taught images would still be rejected: the bank may not grow enough (--max-growth)"
         )
     if pruned:
         notes.append(f"{pruned} rows of earlier lessons made room: what they brought may be rejected again")

@@ -18,7 +18,7 @@ Outcome = Literal["taught", "passes", "refused", "stored"]
 
 
 class Offered(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture that was offered, and what came of it.
+    """An image that was offered, and what came of it.
 
     Attributes:
         name: Its file's name.
@@ -27,7 +27,7 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
             ``stored`` as an example.
         reason: Why, in words.
         score: Before the lesson; None where it was not judged.
-        confirmed: What its score is where patches count as known that two other pictures show too.
+        confirmed: What its score is where patches count as known that two other images show too.
         score_after: Against the bank after the lesson.
         rows: How many of its patches are bank rows since.
     """

@@ -1,4 +1,4 @@
-"""What teaching can be told, and what came of it."""
+"""Options of teaching, and what came of it."""
 
 import getpass
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ DEFAULT_GROWTH = 0.10
 
 @dataclass(frozen=True)
 class TeachOptions:
-    """What teaching can be told.
+    """Options of teaching.
 
     Attributes:
         by: Who teaches; empty for the user of this process.
         note: Kept in the log.
-        force: Learn from pictures that the check would refuse, and let stored examples change their verdicts.
-            Pictures that the frame gate turns away and those of another product are refused all the same.
+        force: Learn from images that the check would refuse, and let stored examples change their verdicts.
+            Images that the frame gate turns away and those of another product are refused all the same.
         max_growth: How many taught rows a bank has at most, as a share of those from the fit.
         device: Where the network runs.
         wait_s: How long to wait for another teacher.

@@ -22,7 +22,7 @@ _SEVERITY = (Verdict.OK, Verdict.REVIEW, Verdict.NG)
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """A picture whose verdict must not get worse; ``kind`` is defect for one that must stay found."""
+    """An image whose verdict must not get worse; ``kind`` is defect for one that must stay found."""
 
     name: str
     kind: str
@@ -45,7 +45,7 @@ def check_examples(
         force: Let it happen all the same.
 
     Raises:
-        LessonRefusedError: A defect would be found less, or a good picture rejected more.
+        LessonRefusedError: A defect would be found less, or a good image rejected more.
     """
     if force:
         return
@@ -68,11 +68,11 @@ def _check(one: _Shown, old: Verdict, new: Verdict) -> None:
         raise LessonRefusedError(
             f"The lesson would blind the inspector: {one.name}, a defect that is {old.value} now, would be "
             f"{new.value}.",
-            "Nothing was taught. Leave out the pictures that look like it; --force teaches all the same.",
+            "Nothing was taught. Leave out the images that look like it; --force teaches all the same.",
         )
     if one.kind == "good" and harder:
         raise LessonRefusedError(
-            f"After the lesson {one.name}, a good picture that is {old.value} now, would be {new.value}.",
+            f"After the lesson {one.name}, a good image that is {old.value} now, would be {new.value}.",
             "Nothing was taught. Offer it in the same lesson; --force teaches all the same.",
         )
 

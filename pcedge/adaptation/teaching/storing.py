@@ -1,4 +1,4 @@
-"""Storing pictures whose verdicts lessons must not spoil."""
+"""Storing images whose verdicts lessons must not spoil."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,19 +20,19 @@ def store_examples(
     good: Sequence[Path] = (),
     options: TeachOptions | None = None,
 ) -> TeachResult:
-    """Keep pictures of defects and of good parts in a bundle.
+    """Keep images of defects and of good parts in a bundle.
 
     A lesson after which one of these defects would be found less, or one of these good parts rejected more,
-    is refused. Good ones also confirm what is new in the pictures of a lesson. The bank stays as it is.
+    is refused. Good ones also confirm what is new in the images of a lesson. The bank stays as it is.
 
     Args:
         bundle: Exported; replaced whole, or left as it is.
-        defects: Pictures with defects.
-        good: Pictures of good parts.
+        defects: Images with defects.
+        good: Images of good parts.
         options: Who stores them.
 
     Raises:
-        ImageError: A picture cannot be judged.
+        ImageError: An image cannot be judged.
         OptionError: There would be too many.
         BundleError: Another process teaches, or a file is damaged.
     """

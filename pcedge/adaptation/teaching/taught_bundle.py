@@ -1,4 +1,4 @@
-"""A bundle that is being taught: its banks, their states, and how pictures look to each of them."""
+"""A bundle that is being taught: its banks, their states, and how images look to each of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,7 +30,7 @@ from .teacher_lock import only_teacher
 
 @dataclass(frozen=True, eq=False)
 class LessonImage:
-    """A picture that was offered; read whenever it is needed, since many large ones fill a device's memory.
+    """An image that was offered; read whenever it is needed, since many large ones fill a device's memory.
 
     Attributes:
         path: Its file.
@@ -50,7 +50,7 @@ class LessonImage:
         return self.path.name
 
     def read(self) -> NDArray[np.uint8]:
-        """The picture, uint8 [height, width, 3].
+        """The image, uint8 [height, width, 3].
 
         Raises:
             ImageError: It is not the file any more that it was.
@@ -64,7 +64,7 @@ class LessonImage:
 
 
 class Images(Sequence[NDArray[np.uint8]]):
-    """What pictures show, each read when it is asked for."""
+    """What images show, each read when it is asked for."""
 
     def __init__(self, pictures: Sequence[LessonImage]) -> None:
         self._pictures = pictures
@@ -84,7 +84,7 @@ class Images(Sequence[NDArray[np.uint8]]):
 
 
 def read_pictures(bundle: Bundle, paths: Sequence[Path]) -> list[LessonImage]:
-    """Look at pictures, each once, and ask the frame gate whether they are fit to be judged."""
+    """Look at images, each once, and ask the frame gate whether they are fit to be judged."""
     gate = FrameGate(gate_limits(bundle), frozen_after=0)
     found: dict[str, LessonImage] = {}
     for path in paths:
@@ -121,7 +121,7 @@ class Variant:
 
     @property
     def limit(self) -> float:
-        """The score up to which a picture passes without REVIEW."""
+        """The score up to which an image passes without REVIEW."""
         return passes_up_to(self.bundle.manifest.threshold)
 
     def embed(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -144,7 +144,7 @@ class Variant:
 
 
 def passes_up_to(limits: ThresholdInfo) -> float:
-    """The score up to which a picture passes without REVIEW."""
+    """The score up to which an image passes without REVIEW."""
     return limits.score if limits.review is None else min(limits.review, limits.score)
 
 

@@ -15,8 +15,8 @@ Finetune = Annotated[
     str | None,
     typer.Option(
         help="Tune the backbone's last stage on the good images first: rotation (recognise by how many "
-        "quarter turns a picture was turned) or cutmix (tell a place from the same place with a piece of "
-        "another picture in it). The tuned weights are kept only if they tell synthetic faults on "
+        "quarter turns an image was turned) or cutmix (tell a place from the same place with a piece of "
+        "another image in it). The tuned weights are kept only if they tell synthetic faults on "
         "held-out good images clearly better.",
         show_default=False,
     ),

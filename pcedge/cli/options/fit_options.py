@@ -1,4 +1,4 @@
-"""What a fit can be told on the command line, for every command that fits; written once."""
+"""Options of a fit on the command line, for every command that fits; written once."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,14 +42,14 @@ Layers = Annotated[
 Preset = Annotated[
     str,
     typer.Option(
-        help="What the other options start from. whole: the whole picture, nothing cropped away; "
+        help="What the other options start from. whole: the whole image, nothing cropped away; "
         "official-224 and official-320: the official implementation's network, embedding, resize and crop, "
         "bank; paper-1% and paper-25%: the paper's other banks; edge: pcedge-s and a small bank."
     ),
 ]
 ImageSize = Annotated[
     int | None,
-    typer.Option(help="Resize the picture to this size; with --crop, its shorter side.", show_default=False),
+    typer.Option(help="Resize the image to this size; with --crop, its shorter side.", show_default=False),
 ]
 Crop = Annotated[
     int | None,

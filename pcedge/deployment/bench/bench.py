@@ -40,7 +40,7 @@ def measure(
         candidate: Runtime, device and precision.
         dataset: Whose test images are timed and, as far as they have labels, judged; None for golden frames.
         frames: How many frames to time.
-        progress: Told of the stages ``bench`` and ``evaluate``.
+        progress: Called with the stages ``bench`` and ``evaluate``.
 
     Raises:
         PcedgeError: The runtime cannot be used, or there are no images.

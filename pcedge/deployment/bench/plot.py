@@ -1,4 +1,4 @@
-"""A picture of a bench: accuracy over time, where accuracy is known, or times as bars."""
+"""An image of a bench: accuracy over time, where accuracy is known, or times as bars."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def check_plot(path: Path) -> Path:
-    """Return the path of a picture that can be drawn, before the long work.
+    """Return the path of an image that can be drawn, before the long work.
 
     Raises:
         OptionError: Its suffix names no format.
@@ -51,7 +51,7 @@ def bench_figure(bench: Bench) -> "Figure":
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    axes.set_xlabel("milliseconds from decoded picture to verdict and map")
+    axes.set_xlabel("milliseconds from decoded image to verdict and map")
     if any(measured.image_auroc is not None for measured in bench.measured):
         for measured in bench.measured:
             _draw_point(axes, measured)

@@ -14,7 +14,7 @@ from pcedge.inspection.runtimes import RuntimeKind
 
 # In the order in which a frame passes them, each timed by itself.
 STAGES = ("preprocessing", "embedding", "search", "map")
-FRAME = "frame"  # the whole way, from decoded picture to verdict and map
+FRAME = "frame"  # the whole way, from decoded image to verdict and map
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +68,7 @@ class BenchMeasurement(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def frame_ms(self) -> float:
-        """Median time from decoded picture to verdict and map, in milliseconds."""
+        """Median time from decoded image to verdict and map, in milliseconds."""
         return self.stages[FRAME].p50
 
     def holds(self, *, min_auroc: float | None = None, max_ms: float | None = None) -> bool:

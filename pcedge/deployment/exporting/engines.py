@@ -43,7 +43,7 @@ def export_engine(bundle: Bundle, precision: Precision, batch: int, progress: Pr
         bundle: Exported; replaced whole, or left as it is.
         precision: Of the network.
         batch: Largest batch that the engine is to take.
-        progress: Told of the stage ``engine``.
+        progress: Called with the stage ``engine``.
 
     Raises:
         RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.

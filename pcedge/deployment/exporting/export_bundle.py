@@ -81,7 +81,7 @@ def export_bundle(
         precisions: ``fp16``, ``int8``.
         images: The good images that the bundle was fitted on, if they are not where its name says.
         keep_onnx: Whether an ONNX file already there is used as it is in any case.
-        progress: Told of the stages ``export``, ``engine`` and those of a fit.
+        progress: Called with the stages ``export``, ``engine`` and those of a fit.
 
     Raises:
         ExportError: The exported network is invalid, or a stage differs above the tolerance.

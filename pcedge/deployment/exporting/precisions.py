@@ -83,7 +83,7 @@ def add_precisions(
         precisions: ``fp16``, ``int8``.
         dataset: The good images that the bundle was fitted on, and perhaps labelled ones.
         int8_for: What an int8 network is to run on.
-        progress: Told of the stages of each.
+        progress: Called with the stages of each.
 
     Raises:
         ExportError: The network cannot be written in that precision.

@@ -106,7 +106,7 @@ def build_index(bundle: Bundle, spec: IndexSpec, progress: Progress = silent) ->
     Args:
         bundle: Whose bank it is.
         spec: The way.
-        progress: Told of rows that are in Milvus, as the stage ``milvus``.
+        progress: Called with rows that are in Milvus, as the stage ``milvus``.
 
     Raises:
         OptionError: FAISS cannot build it of these rows.
@@ -161,7 +161,7 @@ def compare_indexes(
         bundle: Whose bank and threshold they are.
         built: Ways to search, the first of them exact.
         frames: What to search for; those that have no score in exact search are left out.
-        progress: Told of frames searched for, as the stage ``search``.
+        progress: Called with frames searched for, as the stage ``search``.
 
     Raises:
         DatasetError: There is no frame to search for.

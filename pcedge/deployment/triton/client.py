@@ -1,4 +1,4 @@
-"""Ask a Triton Inference Server about pictures. Copied into every repository that pcedge writes.
+"""Ask a Triton Inference Server about images. Copied into every repository that pcedge writes.
 
     pip install numpy pillow 'tritonclient[http]'
     python client.py part.png --model bottle --url localhost:8000
@@ -19,10 +19,10 @@ from PIL import Image, ImageOps
 
 
 def preprocess(image: Image.Image, rule: dict[str, Any]) -> NDArray[np.float32]:
-    """Turn a picture into the network's input, float32 [3, s, s], just as pcedge does.
+    """Turn an image into the network's input, float32 [3, s, s], just as pcedge does.
 
     Args:
-        image: A picture of any size and mode.
+        image: An image of any size and mode.
         rule: ``preprocessing`` of the model's metadata.
     """
     image = image.convert("RGB")
@@ -48,12 +48,12 @@ def verdict(score: float, threshold: float) -> str:
 
 
 def inspect(client: Any, model: str, image: Image.Image) -> dict[str, Any]:
-    """Send a picture to the server.
+    """Send an image to the server.
 
     Args:
         client: A ``tritonclient.http.InferenceServerClient``.
         model: Name of the model, the product's.
-        image: The picture.
+        image: The image.
 
     Returns:
         Verdict, score, threshold, and ``squared_distances`` on the grid of patches, the largest of
@@ -77,10 +77,10 @@ def inspect(client: Any, model: str, image: Image.Image) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Ask about the pictures named on the command line, and print one JSON line each."""
+    """Ask about the images named on the command line, and print one JSON line each."""
     from tritonclient.http import InferenceServerClient
 
-    parser = argparse.ArgumentParser(description="Ask a Triton Inference Server about pictures.")
+    parser = argparse.ArgumentParser(description="Ask a Triton Inference Server about images.")
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--model", required=True, help="the product")
     parser.add_argument("--url", default="localhost:8000", help="host and port of the server's HTTP service")

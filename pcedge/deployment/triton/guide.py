@@ -20,7 +20,7 @@ Without a GPU leave out `--gpus all`. `NVIDIA_TF32_OVERRIDE=0` keeps float32 wha
 differ from those that the threshold was found with. `YY.MM` is a release of the server; a TensorRT engine
 (`model.plan`) needs the one with the TensorRT version that it was built with, and the GPU it was built on.
 
-A client sends `images`, float32 [n, 3, s, s]: pictures preprocessed as the parameter `pcedge` of the model's
+A client sends `images`, float32 [n, 3, s, s]: images preprocessed as the parameter `pcedge` of the model's
 configuration says (also in `1/metadata.json`). It gets, an image, `score` [1], `squared_distances` and `rows`
 [patches]. A score above `threshold` is NG, one that is not a finite number is INVALID, never OK. `client.py`
 does all of that.

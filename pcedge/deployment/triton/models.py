@@ -1,7 +1,7 @@
 """A bundle as three models of the Triton Inference Server: their configurations, and the proof of them.
 
 The embedder, the search with the product's bank inside, and, under the product's name, the two one after the
-other: from a picture to score, distances and rows in one call.
+other: from an image to score, distances and rows in one call.
 """
 
 from pathlib import Path
@@ -36,11 +36,11 @@ _IMAGES, _EMBEDDINGS = "images", "embeddings"
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client must know: how a picture is preprocessed, and what the answer means.
+    """What a client must know: how an image is preprocessed, and what the answer means.
 
     Attributes:
         product: Name of the bundle.
-        preprocessing: How a picture becomes the network's input.
+        preprocessing: How an image becomes the network's input.
         grid_hw: Grid of patches that ``squared_distances`` and ``rows`` are on, in row-major order.
         threshold: Scores above it are NG; one that is not a finite number is INVALID.
         map_threshold: Values of the anomaly map above it are to be coloured.

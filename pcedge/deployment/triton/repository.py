@@ -78,7 +78,7 @@ def write_triton_repository(
         directory: An empty or new directory, or a repository written here before.
         batch: Most images a call.
         trt: Whether the embedder is to be a TensorRT engine, for this machine's GPU and TensorRT version.
-        progress: Told of the stage ``triton``.
+        progress: Called with the stage ``triton``.
 
     Raises:
         ExportError: There is something else in the directory, the models differ from the reference, or it

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 @contextmanager
 def write_run(directory: Path) -> Iterator[Path]:
-    """Yield an empty directory to put pictures and, last, ``finish_run`` into; then it becomes the run.
+    """Yield an empty directory to put images and, last, ``finish_run`` into; then it becomes the run.
 
     An earlier run of that name is replaced whole; an exception or a kill leaves it as it was.
 

@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         layers: Whose outputs were used.
         weights: Where the weights came from, for people.
         weights_sha256: Digest of the tensors used.
-        preprocessing: How a picture became the network's input.
+        preprocessing: How an image became the network's input.
         embedding: ``reference`` or ``mean``.
         dims: Values a patch.
         coreset: As asked for: a fraction or a number of rows.
@@ -148,8 +148,8 @@ class RuntimeResult(msgspec.Struct, frozen=True, kw_only=True):
         description: What ran, ``onnxruntime (CPU)``; empty where it was skipped.
         skipped: Why it could not run; empty where it did.
         metrics: By the names of ``METRICS``.
-        frame_ms: Median time from decoded picture to score and map.
-        frame_ms_p95: Time that 19 of 20 pictures stay below.
+        frame_ms: Median time from decoded image to score and map.
+        frame_ms_p95: Time that 19 of 20 images stay below.
         largest_difference: Largest difference of an image score from the first runtime's, relative to that
             score or the threshold, whichever is larger; None for the first itself.
         flips: Images whose verdict is another than the first runtime's.
@@ -173,7 +173,7 @@ class RunImage(msgspec.Struct, frozen=True, kw_only=True):
         name: The image's path in the dataset.
         kind: ``good``, or the kind of defect.
         score: Its anomaly score.
-        picture: The image as it was.
+        image: The image as it was.
         heatmap: The image with its anomaly map.
         mask: The ground truth; empty where there is none.
     """
@@ -234,7 +234,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         images: Every test image that was judged.
         skipped: Images that could not be used, training images too, and why.
         unusable_masks: Masks that could not be used, by image, and why.
-        pictures: The most telling ones: the worst misses and false rejects first.
+        images: The most telling ones: the worst misses and false rejects first.
         machine: Where it ran.
         libraries: Versions of what took part.
     """

@@ -13,7 +13,7 @@ from .parity import Parity, measure_frame_ms, measure_parity
 
 
 class Proof(NamedTuple):
-    """How far a runtime is from the reference, and its time from a picture to its verdict."""
+    """How far a runtime is from the reference, and its time from an image to its verdict."""
 
     precision: Precision
     runtime: str

@@ -1,4 +1,4 @@
-"""Golden frames: a few pictures and what the float32 reference made of them at every stage."""
+"""Golden frames: a few images and what the float32 reference made of them at every stage."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -24,7 +24,7 @@ FAULT_SUFFIX = "-with-noise"
 
 @dataclass(frozen=True, eq=False)
 class GoldenFrame:
-    """A picture, its name, the reference's stages for it, and the map, float32 [s, s]."""
+    """An image, its name, the reference's stages for it, and the map, float32 [s, s]."""
 
     name: str
     image_rgb: NDArray[np.uint8]
@@ -39,7 +39,7 @@ class GoldenFrame:
 
 
 def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDArray[np.uint8]]:
-    """Add the last picture with a square of noise in it, which no good part has."""
+    """Add the last image with a square of noise in it, which no good part has."""
     name, image = list(images.items())[-1]
     return {**images, f"{name}{FAULT_SUFFIX}": _with_noise(image, seed)}
 
@@ -62,7 +62,7 @@ def golden_frames(
 
 
 def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspector: Inspector) -> None:
-    """Run the reference on pictures and store both below ``directory``/golden."""
+    """Run the reference on images and store both below ``directory``/golden."""
     folder = directory / FOLDER
     folder.mkdir()
     results = [inspector.stages(image) for image in frames.values()]
@@ -99,7 +99,7 @@ def write_searched(path: Path, bundle: Bundle, frames: list[GoldenFrame], bank: 
 
 
 def renew_golden(directory: Path, manifest: Manifest, bank: Bank) -> None:
-    """Store what another bank makes of the embeddings that the reference found; the pictures stay.
+    """Store what another bank makes of the embeddings that the reference found; the images stay.
 
     Args:
         directory: That of the bundle, or one that is to become it; its file is replaced, not written into.

@@ -35,13 +35,13 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         stage: ``preprocessing``, ``embedding``, ``search`` and ``map`` are given the reference's input, so
-            that a mistake shows where it is made; ``score`` is that of the whole way from the picture. Of a
+            that a mistake shows where it is made; ``score`` is that of the whole way from the image. Of a
             runtime that searches too, ``search`` is also what it finds against what the bank finds for the
             same embeddings.
         largest: Largest error of any value, relative to the scale; None where one is not a number, or where
             there is nothing to compare because the shapes differ.
         mean: Mean error, likewise.
-        scale: What errors are divided by, in the stage's unit: 1 for the preprocessed picture (normalised
+        scale: What errors are divided by, in the stage's unit: 1 for the preprocessed image (normalised
             grey values), the largest value of the reference for embeddings; for distances, maps and scores
             the score or, where that is larger, the threshold. (With the whole training set in the bank, a
             score is nothing but rounding.)
@@ -178,7 +178,7 @@ def show_ms(frame_ms: float | None) -> str:
 
 
 def measure_frame_ms(inspector: Inspector, frames: list[GoldenFrame]) -> float:
-    """Median time in milliseconds from a picture to its verdict and map, the first run left out.
+    """Median time in milliseconds from an image to its verdict and map, the first run left out.
 
     Raises:
         ValueError: There are no frames.
@@ -195,7 +195,7 @@ def measure_frame_ms(inspector: Inspector, frames: list[GoldenFrame]) -> float:
 
 
 def _stages(inspector: Inspector, frame: GoldenFrame) -> Stages | None:
-    """What the inspector makes of a picture; None if its network takes another size than the reference's."""
+    """What the inspector makes of an image; None if its network takes another size than the reference's."""
     size = inspector.preprocessing.input_size
     if frame.stages.network_input.shape[1:] != (size, size):
         return None

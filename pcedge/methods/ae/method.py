@@ -14,7 +14,7 @@ class Autoencoder(ReconstructionMethod):
     """See :class:`pcedge.methods.Method`."""
 
     name = "ae"
-    shrink = 2  # the paper's pictures have 128 pixels a side
+    shrink = 2  # the paper's images have 128 pixels a side
     title = "Autoencoder (Bergmann et al., 2018)"
     settings = AeSettings
 

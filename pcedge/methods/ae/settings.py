@@ -1,4 +1,4 @@
-"""What the autoencoder can be told."""
+"""Options of the autoencoder."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from pcedge.methods.reconstruction.settings import ReconstructionSettings
 
 
 class AeSettings(ReconstructionSettings, frozen=True, kw_only=True):
-    """What the autoencoder can be told, beside what all such methods can.
+    """Options of the autoencoder, beside what all such methods can.
 
     Attributes:
         loss: ``ssim``: structural similarity, trained by and scored by; ``l2``: squared differences.

@@ -44,7 +44,7 @@ def embed_in_chunks(
         task: The images.
         network: Gives features [images, *network.shape].
         take: Given the features of a few images at a time.
-        progress: Told of images done with, as the stage ``embed``.
+        progress: Called with images done with, as the stage ``embed``.
 
     Raises:
         DatasetError: Too few images can be used.

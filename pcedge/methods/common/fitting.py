@@ -70,7 +70,7 @@ def fit_baseline(
             ``coreset`` says nothing; ``embedding``, ``like``, ``finetune`` and ``neighbours`` are
             PatchCore's and refused.
         settings: The method's own, by name.
-        progress: Told of every stage.
+        progress: Called with every stage.
 
     Raises:
         PcedgeError: With what was wrong and what to do; nothing was written or changed.

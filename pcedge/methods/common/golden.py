@@ -1,4 +1,4 @@
-"""Golden frames of a baseline: a few pictures and what the float32 reference made of them."""
+"""Golden frames of a baseline: a few images and what the float32 reference made of them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ _SCORES_FILE = "scores.npz"
 def write_golden(
     directory: Path, frames: Mapping[str, NDArray[np.uint8]], inspector: BaselineInspector
 ) -> None:
-    """Run the reference on pictures and store both below ``directory``/golden."""
+    """Run the reference on images and store both below ``directory``/golden."""
     folder = directory / FOLDER
     folder.mkdir()
     results = [inspector.stages(image) for image in frames.values()]
@@ -55,7 +55,7 @@ def require_parity(bundle: BaselineBundle, inspector: BaselineInspector) -> floa
             (found.score_map, expected["score_map"], map_limit),
             (np.float32(found.score), expected["score"], limit),
         )
-        # A picture that was learned from may score nothing at all.
+        # An image that was learned from may score nothing at all.
         for ours, reference, usual in pairs:
             scale = max(float(np.abs(reference).max()), usual, float(np.finfo(np.float32).tiny))
             worst = max(worst, float(np.abs(ours - reference).max()) / scale)

@@ -16,10 +16,10 @@ from .manifest import BaselineManifest
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a baseline made of a picture.
+    """What a baseline made of an image.
 
     Attributes:
-        network_input: float32 [3, s, s], the preprocessed picture.
+        network_input: float32 [3, s, s], the preprocessed image.
         cells: float32 [cells], the scores of the grid's cells.
         score_map: float32 [s, s], these enlarged and smoothed.
         of_image: The image's own score; None where it is the largest value of the map.
@@ -37,7 +37,7 @@ class Scores:
 
 
 class BaselineInspector(Detector[Scores]):
-    """Judges pictures of one product by a baseline.
+    """Judges images of one product by a baseline.
 
     Args:
         runtime: Runs the method's network.
@@ -71,7 +71,7 @@ class BaselineInspector(Detector[Scores]):
         self._scorer = scorer
 
     def stages_from(self, network_input: NDArray[np.float32], outputs: NDArray[np.float32]) -> Scores:
-        """Score a picture from what the network gave for it."""
+        """Score an image from what the network gave for it."""
         cells, of_image = self._scorer.scores(outputs)
         return Scores(network_input, cells, self._map(cells), of_image)
 

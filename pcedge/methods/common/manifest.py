@@ -11,9 +11,9 @@ METHODS = ("padim", "spade", "ae", "gan")
 class BaselineManifest(ProductManifest, frozen=True, kw_only=True):
     """The contents of ``manifest.json`` where the method is not PatchCore.
 
-    ``settings`` is all that decides the result beside the images: the method's own settings as they were
-    used. ``grid_hw`` is the grid of scores of which the map is made. ``backbone`` is None for a method that
-    uses no pretrained network.
+    ``settings`` is everything that decides the result beside the images: the method's own settings as they
+    were used. ``grid_hw`` is the grid of scores of which the map is made. ``backbone`` is None for a method
+    that uses no pretrained network.
     """
 
     grid_hw: tuple[int, int]

@@ -14,7 +14,7 @@ class Gan(ReconstructionMethod):
     """See :class:`pcedge.methods.Method`."""
 
     name = "gan"
-    shrink = 4  # the paper's pictures have 32 pixels a side
+    shrink = 4  # the paper's images have 32 pixels a side
     title = "GANomaly-like (Akcay et al., 2018)"
     settings = GanSettings
 

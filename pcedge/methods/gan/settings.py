@@ -1,4 +1,4 @@
-"""What the GANomaly-like detector can be told."""
+"""Options of the GANomaly-like detector."""
 
 from pcedge.errors import OptionError
 from pcedge.methods.reconstruction.settings import ReconstructionSettings
@@ -9,7 +9,7 @@ class GanSettings(ReconstructionSettings, frozen=True, kw_only=True):
 
     Attributes:
         adversarial: Of the discriminator's features being alike.
-        contextual: Of the pictures being alike.
+        contextual: Of the images being alike.
         encoder: Of the codes being alike.
     """
 

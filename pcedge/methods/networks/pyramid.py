@@ -76,7 +76,7 @@ def load_pyramid_backbone(
 
     Args:
         options: Backbone, weights, and layers in place of the pyramid's.
-        progress: Told of the stage ``download``, where weights have to be downloaded.
+        progress: Called with the stage ``download``, where weights have to be downloaded.
         last: A layer to add to a ResNet's, where the weights go so far.
 
     Returns:

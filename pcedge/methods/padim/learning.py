@@ -81,7 +81,7 @@ def learn_gaussians(
         chosen: The dims that were chosen, for the record.
         staging: Where the files go.
         watch: Takes the time.
-        progress: Told of the stages ``embed`` and ``gaussians``.
+        progress: Called with the stages ``embed`` and ``gaussians``.
 
     Raises:
         PcedgeError: The images are too few, or do not support what was asked for.

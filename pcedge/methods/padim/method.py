@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PadimSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What PaDiM can be told.
+    """Options of PaDiM.
 
     ``dims`` is how many of the features of a position are kept, at random; 0 for the paper's: 100 with
     ResNet-18, 550 with WideResNet-50-2, 100 with others.

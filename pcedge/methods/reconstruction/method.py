@@ -1,4 +1,4 @@
-"""Methods that score by reconstruction: what they can be told, and how they are restored and exported."""
+"""Methods that score by reconstruction: the options of they, and how they are restored and exported."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from .networks.fitter import ReconstructionFitter
     from .networks.training import Trainee
 
-# The networks make the picture so much smaller: by averaging, and then by convolutions.
+# The networks make the image so much smaller: by averaging, and then by convolutions.
 STRIDE = 32
 
 
 class ReconstructionMethod(ABC):
     """See :class:`pcedge.methods.Method`; what a method adds is its networks and how they learn.
 
-    ``shrink`` is how many pixels of the network's input, a side, become one of the picture that is drawn.
+    ``shrink`` is how many pixels of the network's input, a side, become one of the image that is drawn.
     """
 
     name: str
@@ -36,10 +36,10 @@ class ReconstructionMethod(ABC):
 
     @abstractmethod
     def trainee(self, settings: Any, side: int) -> "Trainee":
-        """Its networks, untrained, for pictures of ``side`` pixels."""
+        """Its networks, untrained, for images of ``side`` pixels."""
 
     def prepare(self, options: FitOptions, settings: Any, progress: Progress) -> "ReconstructionFitter":
-        """Check that the networks fit the picture size; there is nothing to load."""
+        """Check that the networks fit the image size; there is nothing to load."""
         from .networks.fitter import ReconstructionFitter
 
         size = options.preprocessing.input_size
@@ -47,7 +47,7 @@ class ReconstructionMethod(ABC):
             below = size // STRIDE * STRIDE
             fits = [one for one in (below, below + STRIDE) if one >= 2 * STRIDE]
             raise OptionError(
-                f"{self.name} makes pictures {STRIDE} times smaller, and {size} px is no multiple of that, "
+                f"{self.name} makes images {STRIDE} times smaller, and {size} px is no multiple of that, "
                 "or too small.",
                 f"Choose --image-size {' or '.join(map(str, fits))} (with a crop: --crop).",
             )

@@ -1,4 +1,4 @@
-"""The scores of a method that draws pictures anew: what it could not draw."""
+"""The scores of a method that draws images anew: what it could not draw."""
 
 import numpy as np
 from numpy.typing import NDArray

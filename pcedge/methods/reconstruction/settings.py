@@ -1,4 +1,4 @@
-"""What methods that score by reconstruction can be told."""
+"""Options of methods that score by reconstruction."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ _LONGEST_CODE = 10_000
 
 
 class ReconstructionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What these methods can be told.
+    """Options of these methods.
 
     Attributes:
         epochs: How often every image is seen, at most.
@@ -17,9 +17,9 @@ class ReconstructionSettings(msgspec.Struct, frozen=True, kw_only=True):
         patience: So many epochs without a better reconstruction of good images that are not trained on, and
             the training ends.
         held_out: Share of the good images that only the threshold is found on.
-        latent: Values of the code that a picture has to pass through.
+        latent: Values of the code that an image has to pass through.
         learning_rate: Of Adam.
-        augment: Whether training pictures are shifted and brightened a little, at random.
+        augment: Whether training images are shifted and brightened a little, at random.
     """
 
     epochs: int = 150

@@ -1,4 +1,4 @@
-"""Pixels of a picture and the nearest ones in a gallery of normal pictures (paper, sections 3.3 and 3.4).
+"""Pixels of an image and the nearest ones in a gallery of normal images (paper, sections 3.3 and 3.4).
 
 A pixel's features are those of every layer of the pyramid, concatenated; where a layer is coarser, those of
 the cell that the pixel lies in. So the squared distance of two pixels is the sum of their layers' squared
@@ -23,7 +23,7 @@ _ROUNDING = 1e-5
 
 
 class Correspondences:
-    """Finds, for every pixel of a picture, the nearest one in a gallery.
+    """Finds, for every pixel of an image, the nearest one in a gallery.
 
     Args:
         layout: Of the features.
@@ -45,8 +45,8 @@ class Correspondences:
         """Distance of every pixel from the nearest one in the gallery, float32 [pixels] in row-major order.
 
         Args:
-            query: Features of a picture, float32 [length].
-            gallery: Those of normal pictures, each float32 [length].
+            query: Features of an image, float32 [length].
+            gallery: Those of normal images, each float32 [length].
         """
         from .kernel import find_correspondences
 

@@ -1,4 +1,4 @@
-"""The features of all normal pictures, on disk, and what a picture scores against them."""
+"""The features of all normal images, on disk, and what an image scores against them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from .correspondences import Correspondences
 from .layout import FeatureLayout
 
-# In a bundle: the features of the normal pictures.
+# In a bundle: the features of the normal images.
 FEATURES_FILE = "features.npy"
 
 
 class Gallery:
-    """Normal pictures that others are compared with.
+    """Normal images that others are compared with.
 
     Args:
         path: ``.npy`` file, float32 [pictures, layout.length]; only what is looked at is read.
         layout: Of its rows.
-        neighbours: K, the nearest pictures that count; never more than there are.
+        neighbours: K, the nearest images that count; never more than there are.
 
     Attributes:
         descriptors: float32 [pictures, layout.descriptor].
@@ -33,17 +33,17 @@ class Gallery:
         self.descriptors = np.array(layout.descriptors_of(self._rows))
 
     def row(self, picture: int) -> NDArray[np.float32]:
-        """The features of one of the pictures, float32 [layout.length]."""
+        """The features of one of the images, float32 [layout.length]."""
         return np.array(self._rows[picture])
 
     def nearest(
         self, descriptor: NDArray[np.float32], among: Sequence[int] | None = None
     ) -> tuple[NDArray[np.int64], float]:
-        """The K nearest pictures and their mean distance: the score of the image (paper, section 3.2).
+        """The K nearest images and their mean distance: the score of the image (paper, section 3.2).
 
         Args:
             descriptor: float32 [layout.descriptor].
-            among: Numbers of the pictures to choose from; None for all.
+            among: Numbers of the images to choose from; None for all.
         """
         numbers = np.arange(len(self.descriptors)) if among is None else np.asarray(among, np.int64)
         apart = np.linalg.norm(self.descriptors[numbers].astype(np.float64) - descriptor, axis=1)
@@ -53,11 +53,11 @@ class Gallery:
     def scores(
         self, row: NDArray[np.float32], among: Sequence[int] | None = None
     ) -> tuple[NDArray[np.float32], float]:
-        """Score a picture: every pixel against those of the K nearest pictures, and the image.
+        """Score an image: every pixel against those of the K nearest images, and the image.
 
         Args:
             row: float32 [layout.length].
-            among: Numbers of the pictures to choose from; None for all.
+            among: Numbers of the images to choose from; None for all.
         """
         chosen, score = self.nearest(row[: self._layout.descriptor], among)
         return self._correspondences.distances(row, [self._rows[picture] for picture in chosen]), score

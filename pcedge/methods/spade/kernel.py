@@ -28,11 +28,11 @@ def _find_correspondences(
 
     Args:
         coarse: float32 [cells, gallery cells], squared distances of coarse cells, the query's from ``first``
-            on, the gallery's of one picture after the other.
+            on, the gallery's of one image after the other.
         first: Number of the query's first coarse cell.
         queries: float32 [pixels, channels], finest features of the query.
         gallery: float32 [pictures * pixels, channels], those of the gallery.
-        starts: int64 [coarse cells of a picture + 1], where in ``children`` each one's pixels begin.
+        starts: int64 [coarse cells of an image + 1], where in ``children`` each one's pixels begin.
         children: int64 [pixels], the pixels of the coarse cells.
         slack: How much rounding may have added to a coarse distance.
         best: float32 [pixels], at first infinite: the smallest squared distances.

@@ -1,4 +1,4 @@
-"""How the features of a picture lie in one row: a descriptor of the whole, then the pyramid's layers."""
+"""How the features of an image lie in one row: a descriptor of the whole, then the pyramid's layers."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class FeatureLayout:
     """The parts of a row.
 
     Attributes:
-        descriptor: Values that describe the whole picture.
+        descriptor: Values that describe the whole image.
         layers: Channels, height and width of each layer of the pyramid, the finest grid first.
     """
 

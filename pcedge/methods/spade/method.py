@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SpadeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What SPADE can be told: ``neighbours`` is the paper's K, how many of the nearest images count."""
+    """Options of SPADE: ``neighbours`` is the paper's K, how many of the nearest images count."""
 
     neighbours: int = 50
 
@@ -61,7 +61,7 @@ class Spade:
         write_onnx(self.module(bundle), torch.zeros(2, 3, size, size), path)
 
     def scorer(self, bundle: BaselineBundle) -> "_Compared":
-        """Compares features with those of the normal pictures."""
+        """Compares features with those of the normal images."""
         settings = bundle.manifest.settings
         layout = FeatureLayout(settings["descriptor"], tuple(tuple(shape) for shape in settings["pyramid"]))
         return _Compared(Gallery(bundle.file(FEATURES_FILE), layout, settings["neighbours"]))

@@ -1,4 +1,4 @@
-"""How the compact network is trained: it imitates a pretrained teacher on made-up or given pictures."""
+"""How the compact network is trained: it imitates a pretrained teacher on made-up or given images."""
 
 from .augmentation import with_local_change
 from .batches import BatchSettings

@@ -12,7 +12,7 @@ Picture = NDArray[np.uint8]
 
 
 def augmented(rng: Rng, picture: Picture, other: Picture, size: int) -> Picture:
-    """A cut of a picture, uint8 [size, size, 3], at times with a piece of the other one in it."""
+    """A cut of an image, uint8 [size, size, 3], at times with a piece of the other one in it."""
     cut = _cut(rng, picture, size)
     if rng.random() < 0.2:
         mask, (rows, columns) = random_shape(rng, size, log_uniform(rng, size / 8, size))

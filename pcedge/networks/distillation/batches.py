@@ -1,7 +1,7 @@
 """Training batches: the same for the same step and settings, however often training is interrupted.
 
-A window of source pictures moves along the series, a few new ones a step; a batch is cut from the window with
-fresh geometry, colour and noise. Making a picture takes much longer than cutting one out, and so each is used
+A window of source images moves along the series, a few new ones a step; a batch is cut from the window with
+fresh geometry, colour and noise. Making an image takes much longer than cutting one out, and so each is used
 a dozen times, never twice alike.
 """
 
@@ -33,8 +33,8 @@ class BatchSettings:
         size: Height and width of a cut in pixels.
         distinct: Cuts in a batch that have nothing to do with each other.
         twins: How many of them are followed, at the end of the batch, by a copy with a small local change.
-        pool: Source pictures to cut from at any time.
-        fresh: Source pictures that are replaced by new ones every step.
+        pool: Source images to cut from at any time.
+        fresh: Source images that are replaced by new ones every step.
     """
 
     seed: int = 0
@@ -46,7 +46,7 @@ class BatchSettings:
 
     @property
     def picture_size(self) -> int:
-        """Height and width of the source pictures."""
+        """Height and width of the source images."""
         return round(self.size * _PICTURE_OVER_CUT)
 
 
@@ -67,7 +67,7 @@ class Batches(IterableDataset[TrainingBatch]):
     """Batches from a step on, without end.
 
     Args:
-        pictures: What to cut from.
+        images: What to cut from.
         settings: How.
         first_step: The step of the first batch.
     """

@@ -52,8 +52,8 @@ def distill(
     Args:
         options: What to train on what. With the same steps, seed and machine the weights are the same,
             however often the training was interrupted.
-        progress: Told of the stages ``components`` and ``distill``.
-        on_measurement: Called with each measurement on held-out pictures.
+        progress: Called with the stages ``components`` and ``distill``.
+        on_measurement: Called with each measurement on held-out images.
 
     Raises:
         OptionError: The options do not fit each other, or another training is in the directory.

@@ -1,4 +1,4 @@
-"""What the student is told to do: the loss, and the measurements on held-out pictures."""
+"""What the student is told to do: the loss, and the measurements on held-out images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _pool = MeanPooling()
 
 @dataclass(frozen=True)
 class HeldOutAgreement:
-    """How well the student imitates its teacher on held-out pictures; 0 is perfectly, 1 not at all.
+    """How well the student imitates its teacher on held-out images; 0 is perfectly, 1 not at all.
 
     Attributes:
         step: Training steps done.

@@ -13,7 +13,7 @@ Precision = Literal["bfloat16", "float32"]
 
 @dataclass(frozen=True)
 class DistillOptions:
-    """What a training can be told.
+    """Options of a training.
 
     Attributes:
         out: Directory that receives checkpoint, weights and report.
@@ -21,7 +21,7 @@ class DistillOptions:
         weights: A state dict for it; None for torchvision's hub cache.
         layers: Module names, finest grid first; empty for the teacher's default.
         images: Folders of images to train on; empty for procedural ones.
-        procedural: Share of procedural pictures beside ``images``, 0 to 1; None for none.
+        procedural: Share of procedural images beside ``images``, 0 to 1; None for none.
         steps: Steps of the training; exactly one of this and ``minutes``.
         minutes: Length of the training. How many steps that gives depends on the machine.
         seed: Of everything random.
@@ -30,8 +30,8 @@ class DistillOptions:
         device: Where PyTorch trains: ``auto`` (CUDA if there is any), ``cpu``, ``cuda``, ``cuda:1``.
         resume: Go on from the checkpoint in ``out``.
         worker: Make the batches in a process of their own.
-        held_out: Pictures for the held-out loss.
-        pictures_for_components: Pictures to find the teacher's principal components on.
+        held_out: Images for the held-out loss.
+        pictures_for_components: Images to find the teacher's principal components on.
         measure_every: Steps between measurements.
         save_every_s: Seconds between checkpoints.
         batches: What a batch is made of; its seed is ``seed``.

@@ -1,4 +1,4 @@
-"""Where training pictures come from: an endless, numbered series that depends on nothing but a seed."""
+"""Where training images come from: an endless, numbered series that depends on nothing but a seed."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -18,17 +18,17 @@ from .procedural.scenes import render
 
 # One file in this many is never trained on.
 HELD_OUT_SHARE = 16
-# Files that are tried for one picture before the folders are given up.
+# Files that are tried for one image before the folders are given up.
 _TRIES = 50
 _TRAINING, _HELD_OUT, _KIND = 0, 1, 2
 
 
 class ImageSource(Protocol):
-    """An endless series of pictures; the held-out one shares none with the one for training."""
+    """An endless series of images; the held-out one shares none with the one for training."""
 
     @property
     def description(self) -> str:
-        """What the pictures are, for people."""
+        """What the images are, for people."""
         ...
 
     @property
@@ -37,13 +37,13 @@ class ImageSource(Protocol):
         ...
 
     def picture(self, index: int, size: int, *, held_out: bool = False) -> NDArray[np.uint8]:
-        """The picture of a number, uint8 [size, size, 3], always the same."""
+        """The image of a number, uint8 [size, size, 3], always the same."""
         ...
 
 
 @dataclass(frozen=True)
 class Procedural:
-    """Made-up pictures.
+    """Made-up images.
 
     Attributes:
         seed: Of the series.
@@ -53,7 +53,7 @@ class Procedural:
 
     @property
     def description(self) -> str:
-        """What the pictures are, for people."""
+        """What the images are, for people."""
         return "procedural"
 
     @property
@@ -62,7 +62,7 @@ class Procedural:
         return frozenset()
 
     def picture(self, index: int, size: int, *, held_out: bool = False) -> NDArray[np.uint8]:
-        """The picture of a number, uint8 [size, size, 3], always the same."""
+        """The image of a number, uint8 [size, size, 3], always the same."""
         return render(_generator(self.seed, index, held_out), size)
 
 
@@ -74,7 +74,7 @@ class Folders:
         seed: Of the series.
         training: Files to train on.
         held_out: Files never trained on.
-        description: What the pictures are, for people.
+        description: What the images are, for people.
         unreadable: Files that could not be read so far and were passed over, in this process.
     """
 
@@ -85,7 +85,7 @@ class Folders:
     unreadable: set[str] = field(default_factory=set, compare=False)
 
     def picture(self, index: int, size: int, *, held_out: bool = False) -> NDArray[np.uint8]:
-        """The picture of a number, uint8 [size, size, 3], always the same while the files are.
+        """The image of a number, uint8 [size, size, 3], always the same while the files are.
 
         Raises:
             DatasetError: Hardly any of the files can be read.
@@ -115,7 +115,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Made-up pictures among those from files.
+    """Made-up images among those from files.
 
     Attributes:
         procedural: The made-up ones.
@@ -129,7 +129,7 @@ class Mixed:
 
     @property
     def description(self) -> str:
-        """What the pictures are, for people."""
+        """What the images are, for people."""
         return f"{self.folders.description}, and {self.share:.0%} procedural"
 
     @property
@@ -138,7 +138,7 @@ class Mixed:
         return self.folders.unreadable
 
     def picture(self, index: int, size: int, *, held_out: bool = False) -> NDArray[np.uint8]:
-        """The picture of a number, uint8 [size, size, 3], always the same while the files are."""
+        """The image of a number, uint8 [size, size, 3], always the same while the files are."""
         made_up = np.random.default_rng([self.procedural.seed, _KIND, held_out, index]).random() < self.share
         chosen: ImageSource = self.procedural if made_up else self.folders
         return chosen.picture(index, size, held_out=held_out)
@@ -150,7 +150,7 @@ def open_pictures(folders: Sequence[Path], seed: int, procedural: float | None =
     Args:
         folders: Where the files are.
         seed: Of the series.
-        procedural: Share of procedural pictures beside those from files, 0 to 1; None for none.
+        procedural: Share of procedural images beside those from files, 0 to 1; None for none.
 
     Raises:
         DatasetError: A folder is missing, or they hold too few images to keep some back.
@@ -158,7 +158,7 @@ def open_pictures(folders: Sequence[Path], seed: int, procedural: float | None =
     """
     if procedural is not None and not folders:
         raise OptionError(
-            "A share of made-up pictures means nothing without images: without --images, all are made up.",
+            "A share of made-up images means nothing without images: without --images, all are made up.",
             "Leave --procedural out, or name folders with --images.",
         )
     if not folders:

@@ -27,7 +27,7 @@ class Teacher(nn.Module):
         name: A torchvision architecture.
         layers: Names of its modules, the finest grid first; empty for its default.
         weights: A state dict for it; None for torchvision's hub cache.
-        size: Height and width of the pictures in pixels.
+        size: Height and width of the images in pixels.
         dims: How many components to keep.
 
     Attributes:
@@ -48,7 +48,7 @@ class Teacher(nn.Module):
         super().__init__()
         if name in ENCODERS:
             raise OptionError(
-                f"{name} cannot be a teacher: a student's pictures are normalised as ImageNet's networks "
+                f"{name} cannot be a teacher: a student's images are normalised as ImageNet's networks "
                 "want them, and are eight pixels a patch.",
                 "Choose a torchvision network, such as resnet18 or wide_resnet50_2.",
             )

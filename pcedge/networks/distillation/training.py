@@ -35,14 +35,14 @@ class Training:
     Args:
         options: What to train on what.
         checkpoint: Where to go on; None to start.
-        progress: Told of the stages ``components`` and ``distill``.
+        progress: Called with the stages ``components`` and ``distill``.
 
     Attributes:
         settings: What makes the weights what they are, as plain values.
         student: The network, with batch norms.
         step: Steps taken.
         seconds: Time they took, over all resumptions; waiting for the first batch does not count.
-        history: Measurements on held-out pictures, the last one of the finished network.
+        history: Measurements on held-out images, the last one of the finished network.
         unreadable: Image files that could not be read and were passed over.
 
     Raises:
@@ -171,7 +171,7 @@ class Training:
             self.progress("distill", self.step, self.options.steps or 0)
 
     def _pictures_for_components(self) -> Iterator[Tensor]:
-        """The first batches of the series, without twins and cut from few pictures."""
+        """The first batches of the series, without twins and cut from few images."""
         total = math.ceil(self.options.pictures_for_components / _CHUNK)
         settings = replace(self.batches, distinct=_CHUNK, twins=0, pool=_CHUNK, fresh=_CHUNK)
         batches = iter(Batches(self.pictures, settings))

@@ -32,7 +32,7 @@ class Encoder:
         architecture: Its name in the library that builds it: open_clip for CLIP, timm for DINOv2.
         repository: Of its weights on the Hugging Face hub.
         files: Names of their file there, the preferred one first.
-        mean: That its pictures are normalised with, per channel (R, G, B), on the scale 0 to 1.
+        mean: That its images are normalised with, per channel (R, G, B), on the scale 0 to 1.
         std: The same.
         patch: Side of a transformer's patch in pixels; 1 for a ResNet, which takes any size.
         depth: A transformer's blocks; 0 for a ResNet.
@@ -178,7 +178,7 @@ ENCODERS = {encoder.name: encoder for encoder in _ALL}
 
 
 def preprocessing_for(backbone: str, preprocessing: Preprocessing) -> Preprocessing:
-    """How pictures are made ready for a backbone: an encoder's own normalisation, for others as it is.
+    """How images are made ready for a backbone: an encoder's own normalisation, for others as it is.
 
     Raises:
         OptionError: The encoder does not take this size.

@@ -95,7 +95,7 @@ class _ClipAttention(Attention):
 
 
 def build_clip(encoder: Encoder, layers: Sequence[str], size: int) -> tuple[nn.Module, frozenset[str]]:
-    """Build an untrained encoder for pictures of a size, cut off after the last of ``layers``.
+    """Build an untrained encoder for images of a size, cut off after the last of ``layers``.
 
     Returns:
         The network, and the names of all tensors of the whole one.

@@ -15,7 +15,7 @@ def encoder_file(encoder: Encoder, progress: Progress = silent) -> Path:
 
     Args:
         encoder: Which.
-        progress: Told of the stage ``download``, in megabytes.
+        progress: Called with the stage ``download``, in megabytes.
 
     Raises:
         MissingExtraError: The client of the hub, which comes with the libraries, is not installed.

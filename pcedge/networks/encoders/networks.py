@@ -35,7 +35,7 @@ def build_encoder(
     Args:
         encoder: Which.
         layers: Under the library's names; empty for the default.
-        size: Side of the pictures in pixels, for which positions are laid out once.
+        size: Side of the images in pixels, for which positions are laid out once.
 
     Returns:
         The network, which maps images to a map for each layer by name; the layers; and the names of all
@@ -84,7 +84,7 @@ def own_state(encoder: Encoder, network: nn.Module, state: dict[str, Tensor]) ->
 
 
 def size_of(encoder: Encoder, state: dict[str, Tensor]) -> int:
-    """Side of the pictures that a stored encoder was built for; for a ResNet any."""
+    """Side of the images that a stored encoder was built for; for a ResNet any."""
     if encoder.family == "clip-resnet":
         return 224
     positions = state["pos_embed" if encoder.family == "dinov2" else "positional_embedding"]

@@ -1,4 +1,4 @@
-"""What transformers have in common: tokens in, maps out, with shapes that are known before a picture comes.
+"""What transformers have in common: tokens in, maps out, with shapes that are known before an image comes.
 
 The libraries' own forward passes ask a tensor for its shape as they go, which an exported graph would compute
 for every frame and TensorRT cannot plan with. Here the number of tokens is fixed when the network is built.

@@ -7,7 +7,7 @@ CLEARLY = 2.0
 # Features that are less like the first ones than this have lost what their pretraining gave them.
 LEAST_CKA = 0.9
 _SOLVED = 0.98
-_TASKS = {"rotation": "how held-out pictures were turned", "cutmix": "which held-out places are the same"}
+_TASKS = {"rotation": "how held-out images were turned", "cutmix": "which held-out places are the same"}
 
 
 class EpochChoice:
@@ -71,13 +71,13 @@ class EpochChoice:
         notes = []
         if first.accuracy >= _SOLVED:
             notes.append(
-                f"The task is trivial for these pictures: from the features as they were, a linear or small "
+                f"The task is trivial for these images: from the features as they were, a linear or small "
                 f"head tells {self._task} in {first.accuracy:.0%} of cases. There is little to learn from it."
             )
         elif last.accuracy <= self._guessing:
             alike = " Parts that look the same however they are turned have no turn to recognise."
             notes.append(
-                f"The task cannot be learned from these pictures: {self._task} is told in "
+                f"The task cannot be learned from these images: {self._task} is told in "
                 f"{last.accuracy:.0%} of cases, and guessing gives {self._chance:.0%}."
                 + (alike if self._turns else "")
             )

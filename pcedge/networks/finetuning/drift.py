@@ -16,7 +16,7 @@ Rows = NDArray[np.float64]
 
 
 def layer_rows(network: nn.Module, batches: Iterable[Tensor]) -> list[Rows]:
-    """Features of each layer, [patches, channels], of pictures [n, 3, s, s]; evenly thinned out."""
+    """Features of each layer, [patches, channels], of images [n, 3, s, s]; evenly thinned out."""
     with torch.inference_mode():
         maps = [[one.float().cpu() for one in network(images)] for images in batches]
     rows = []

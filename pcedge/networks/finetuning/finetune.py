@@ -57,12 +57,12 @@ def finetune(
     Args:
         backbone: A pretrained one.
         paths: Nominal images; those that cannot be used are passed over.
-        preprocessing: How pictures become the network's input.
+        preprocessing: How images become the network's input.
         kind: Of the embedding that the bank will hold.
         options: How to tune.
         seed: Of everything random.
         device: ``auto``, ``cpu``, ``cuda``.
-        progress: Told of the stage ``finetune``.
+        progress: Called with the stage ``finetune``.
         on_epoch: Called after each epoch with its measurement and the network's tensors as they are then.
 
     Raises:

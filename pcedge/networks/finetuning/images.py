@@ -1,4 +1,4 @@
-"""The nominal pictures that a network is tuned on, at the size of its input, and those that only measure."""
+"""The nominal images that a network is tuned on, at the size of its input, and those that only measure."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from pcedge.datasets import read_content
 from pcedge.errors import DatasetError, ImageError
 
 MIN_PICTURES = 16
-# More pictures would lengthen every epoch; so many show what there is to a few low-rate epochs.
+# More images would lengthen every epoch; so many show what there is to a few low-rate epochs.
 MOST_PICTURES = 256
 _HELD_OUT_SHARE = 0.2
 _MOST_HELD_OUT = 32
@@ -25,7 +25,7 @@ _SPLIT = 1
 
 @dataclass(frozen=True, eq=False)
 class TuningSplit:
-    """Nominal pictures at the network's input size.
+    """Nominal images at the network's input size.
 
     Attributes:
         train: uint8 [n, s, s, 3], to tune on.
@@ -61,7 +61,7 @@ def load_split(paths: Sequence[Path], preprocessing: Preprocessing, seed: int) -
 
 
 def network_input(pictures: Pictures, preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """Normalise pictures uint8 [n, s, s, 3] as a fit does: float32 [n, 3, s, s]."""
+    """Normalise images uint8 [n, s, s, 3] as a fit does: float32 [n, 3, s, s]."""
     mean, std = np.array(preprocessing.mean, np.float32), np.array(preprocessing.std, np.float32)
     normalised = (pictures.astype(np.float32) / 255 - mean) / std
     return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2), np.float32)

@@ -1,4 +1,4 @@
-"""What fine-tuning a backbone on nominal images can be told."""
+"""Options of fine-tuning a backbone on nominal images."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -13,13 +13,13 @@ DEFAULT_LEARNING_RATE = 1e-4
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """What fine-tuning a backbone on nominal images can be told.
+    """Options of fine-tuning a backbone on nominal images.
 
     Attributes:
-        method: ``rotation``: recognise by how many quarter turns a picture was turned (Gidaris et al. 2018).
-            ``cutmix``: tell a place in a picture from the same place with a piece of another one pasted into
+        method: ``rotation``: recognise by how many quarter turns an image was turned (Gidaris et al. 2018).
+            ``cutmix``: tell a place in an image from the same place with a piece of another one pasted into
             it (contrastive, Chen et al. 2020; CutMix, Yun et al. 2019; CutPaste, Li et al. 2021).
-        epochs: Passes over the pictures at most, after one in which only the task's own head learns.
+        epochs: Passes over the images at most, after one in which only the task's own head learns.
         learning_rate: Of the backbone; it rises over the first epoch and stays.
         stages: Names of the modules whose weights are trained; empty for the last of the layers used.
         minutes: No epoch begins after so many; None for no limit. Only without it do results repeat.

@@ -1,4 +1,4 @@
-"""The criterion: on held-out nominal pictures, how well does a bank tell synthetic faults from none?
+"""The criterion: on held-out nominal images, how well does a bank tell synthetic faults from none?
 
 It asks the network what a bank will ask it, and needs no defects. Its faults are scratches, spots, stains,
 print and displaced pieces, not those that ``cutmix`` trains on: a network that only learned to see pasted
@@ -30,7 +30,7 @@ class Separation:
     """How often a fault scores above no fault.
 
     Attributes:
-        wins: float64 [pictures, pictures]: share of the faults on the second picture that score above the
+        wins: float64 [pictures, pictures]: share of the faults on the second image that score above the
             first one without a fault, ties counting half.
     """
 
@@ -42,9 +42,9 @@ class Separation:
         return float(self.wins.mean())
 
     def gain_over(self, other: "Separation") -> tuple[float, float]:
-        """By how much more it is than another one of the same pictures, and the standard error of that.
+        """By how much more it is than another one of the same images, and the standard error of that.
 
-        DeLong et al. 1988, by pictures, since a picture's faults have it in common (Obuchowski 1997).
+        DeLong et al. 1988, by images, since an image's faults have it in common (Obuchowski 1997).
         """
         gains = self.wins - other.wins
         of_pictures = gains.mean(axis=0) + gains.mean(axis=1)
@@ -52,11 +52,11 @@ class Separation:
 
 
 class Criterion:
-    """Measures networks on the same pictures and faults.
+    """Measures networks on the same images and faults.
 
     Args:
-        split: The bank is of pictures to tune on, scores are of held-out ones.
-        preprocessing: How pictures become the network's input.
+        split: The bank is of images to tune on, scores are of held-out ones.
+        preprocessing: How images become the network's input.
         grid_hw: Grid of patches.
         seed: Of the faults.
     """
@@ -75,7 +75,7 @@ class Criterion:
         )
 
     def measure(self, runtime: Runtime) -> Separation:
-        """Fill a bank through an embedder and score the held-out pictures."""
+        """Fill a bank through an embedder and score the held-out images."""
         bank = self._bank(self._embed(runtime, self._bank_pictures))
         clean, faulty = self._scores(runtime, bank, self._clean), self._scores(runtime, bank, self._faulty)
         faults = faulty.reshape(1, len(clean), _FAULTS)

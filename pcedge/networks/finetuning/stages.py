@@ -31,7 +31,7 @@ def trained_stages(backbone: Backbone, stages: tuple[str, ...]) -> tuple[str, ..
 def tuned_parameters(backbone: Backbone, stages: tuple[str, ...]) -> dict[str, nn.Parameter]:
     """Convolutions' and linear layers' weights in these stages, by name.
 
-    Norms and biases stay: with so few pictures of one kind, they would only learn its brightness. Where norms
+    Norms and biases stay: with so few images of one kind, they would only learn its brightness. Where norms
     are folded into convolutions, the same holds of the norms that are left.
     """
     named = _network(backbone).named_parameters()

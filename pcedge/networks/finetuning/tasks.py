@@ -1,4 +1,4 @@
-"""What a network is tuned to do: two tasks whose answers nominal pictures give by themselves."""
+"""What a network is tuned to do: two tasks whose answers nominal images give by themselves."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class TaskBatch:
     """What a step gets.
 
     Attributes:
-        pictures: uint8 [n, s, s, 3].
+        images: uint8 [n, s, s, 3].
         places: float32 [count, s, s], 1 where each of ``cutmix``'s pieces is; None for ``rotation``.
     """
 
@@ -29,10 +29,10 @@ class TaskBatch:
 
 
 class Rotation(nn.Module):
-    """By how many quarter turns was this picture turned? (Gidaris et al. 2018)
+    """By how many quarter turns was this image turned? (Gidaris et al. 2018)
 
     Args:
-        channels: Of the maps whose mean over the picture is classified.
+        channels: Of the maps whose mean over the image is classified.
     """
 
     def __init__(self, channels: int) -> None:
@@ -41,7 +41,7 @@ class Rotation(nn.Module):
 
     @staticmethod
     def batch(rng: Rng, pictures: Pictures) -> TaskBatch:
-        """Every picture in all four turns, each in light of its own."""
+        """Every image in all four turns, each in light of its own."""
         turned = [turn for picture in pictures for turn in quarter_turns(moved(rng, picture))]
         return TaskBatch(np.stack([varied(rng, turn) for turn in turned]))
 
@@ -51,7 +51,7 @@ class Rotation(nn.Module):
         return 1 / 4
 
     def forward(self, maps: Tensor, batch: TaskBatch) -> tuple[Tensor, Tensor]:
-        """Loss, and for each picture whether its turn was found, from maps [n, channels, h, w]."""
+        """Loss, and for each image whether its turn was found, from maps [n, channels, h, w]."""
         logits = self.head(_standardised(maps.mean(dim=(2, 3))))
         answer = torch.arange(len(maps), device=maps.device) % 4
         return functional.cross_entropy(logits, answer), logits.argmax(dim=1) == answer
@@ -60,9 +60,9 @@ class Rotation(nn.Module):
 class CutMix(nn.Module):
     """Which of these places is the same one in other light, and none with a piece pasted in?
 
-    NT-Xent (Chen et al. 2020) of a place in two views of a picture, with the places of other pictures and, as
-    extra negatives, the same places where a piece of a nominal picture was pasted in (CutMix, Yun et al.
-    2019; CutPaste, Li et al. 2021). Places rather than whole pictures: it is patches that a bank compares.
+    NT-Xent (Chen et al. 2020) of a place in two views of an image, with the places of other images and, as
+    extra negatives, the same places where a piece of a nominal image was pasted in (CutMix, Yun et al.
+    2019; CutPaste, Li et al. 2021). Places rather than whole images: it is patches that a bank compares.
 
     Args:
         channels: Of the maps that are averaged over a place and projected.
@@ -74,7 +74,7 @@ class CutMix(nn.Module):
 
     @staticmethod
     def batch(rng: Rng, pictures: Pictures) -> TaskBatch:
-        """Two views of every picture, then the first of them with a piece pasted in."""
+        """Two views of every image, then the first of them with a piece pasted in."""
         others = np.roll(np.arange(len(pictures)), int(rng.integers(1, max(len(pictures), 2))))
         clean, otherwise = ([moved(rng, picture) for picture in pictures] for _ in range(2))
         pasted = [
@@ -107,7 +107,7 @@ class CutMix(nn.Module):
 def _standardised(described: Tensor) -> Tensor:
     """Descriptions [n, channels] with mean 0 and, unless they hardly vary, spread 1 in each channel.
 
-    What nominal pictures have in common is by far the largest part of their descriptions. A head would spend
+    What nominal images have in common is by far the largest part of their descriptions. A head would spend
     its time on it, and a step that moves all of them alike would throw it off.
     """
     return functional.batch_norm(described, None, None, training=True)

@@ -1,4 +1,4 @@
-"""The loop: a few careful epochs, each measured on pictures that are not tuned on."""
+"""The loop: a few careful epochs, each measured on images that are not tuned on."""
 
 import math
 import time
@@ -27,9 +27,9 @@ from .stages import tuned_parameters
 from .tasks import TASKS, TaskBatch
 
 _PICTURES_A_STEP = 16
-# An epoch takes no more pictures than these, so that one lasts seconds rather than minutes without a GPU.
+# An epoch takes no more images than these, so that one lasts seconds rather than minutes without a GPU.
 _MOST_STEPS = 6
-# Held-out pictures on which features are compared and the task is tried; the separation takes all of them.
+# Held-out images on which features are compared and the task is tried; the separation takes all of them.
 _COMPARED = 16
 _HEAD_LEARNING_RATE = 1e-3
 # Steps of the head alone: from a random head's gradients, features would only learn its randomness (Kumar
@@ -46,14 +46,14 @@ class Tuning:
 
     Args:
         backbone: Its module is tuned.
-        split: Pictures to tune on and to measure on.
-        preprocessing: How pictures become the network's input.
+        split: Images to tune on and to measure on.
+        preprocessing: How images become the network's input.
         kind: Of the embedding that a bank will hold.
         options: How.
         stages: Modules whose weights are tuned.
         seed: Of everything random.
         device: As PyTorch names devices, or ``auto``.
-        progress: Told of steps done, as the stage ``finetune``.
+        progress: Called with steps done, as the stage ``finetune``.
 
     Attributes:
         task: What it is tuned to do.
@@ -102,12 +102,12 @@ class Tuning:
 
     @property
     def chance(self) -> float:
-        """Accuracy of guessing on the held-out pictures."""
+        """Accuracy of guessing on the held-out images."""
         return self.task.chance(min(len(self._split.held_out), _COMPARED))
 
     @property
     def answers(self) -> int:
-        """How many answers the accuracy on the held-out pictures is a share of."""
+        """How many answers the accuracy on the held-out images is a share of."""
         pictures = min(len(self._split.held_out), _COMPARED)
         return (4 if self._options.method == "rotation" else 2) * pictures
 

@@ -1,4 +1,4 @@
-"""Views of nominal pictures: varied a little, turned, and with a piece of another one in them."""
+"""Views of nominal images: varied a little, turned, and with a piece of another one in them."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from .images import Pictures
 Rng = np.random.Generator
 Masks = NDArray[np.float32]
 
-# Size of a pasted piece as a share of the picture, and its longer over its shorter side (Li et al. 2021 paste
+# Size of a pasted piece as a share of the image, and its longer over its shorter side (Li et al. 2021 paste
 # 2 to 15 %, and thin scars beside them).
 _PIECE_AREA = (0.01, 0.12)
 _PIECE_ASPECT = 6.0
@@ -20,7 +20,7 @@ _ATTEMPTS = 8
 
 
 def varied(rng: Rng, picture: Pictures) -> Pictures:
-    """The picture in slightly other light and noise, everything in its place: a good part still."""
+    """The image in slightly other light and noise, everything in its place: a good part still."""
     gain = np.exp(rng.uniform(-0.1, 0.1)) * np.exp(rng.uniform(-0.03, 0.03, 3))
     gamma = np.exp(rng.uniform(-0.15, 0.15))
     level = np.arange(256)[:, None] / 255
@@ -33,7 +33,7 @@ def varied(rng: Rng, picture: Pictures) -> Pictures:
 
 
 def moved(rng: Rng, picture: Pictures) -> Pictures:
-    """The picture moved and enlarged by a few per cent, as a part is that does not lie quite the same."""
+    """The image moved and enlarged by a few per cent, as a part is that does not lie quite the same."""
     size = picture.shape[0]
     scale, shift = np.exp(rng.uniform(-0.04, 0.04)), rng.uniform(-0.03, 0.03, 2) * size
     slack = (1 - scale) * size / 2
@@ -44,12 +44,12 @@ def moved(rng: Rng, picture: Pictures) -> Pictures:
 
 
 def quarter_turns(picture: Pictures) -> list[Pictures]:
-    """The picture turned by 0, 1, 2 and 3 quarters."""
+    """The image turned by 0, 1, 2 and 3 quarters."""
     return [np.ascontiguousarray(np.rot90(picture, turns)) for turns in range(4)]
 
 
 def with_piece(rng: Rng, picture: Pictures, other: Pictures) -> tuple[Pictures, Masks]:
-    """The picture with a piece from elsewhere in the other one, or in itself, and where that is.
+    """The image with a piece from elsewhere in the other one, or in itself, and where that is.
 
     Returns:
         uint8 [s, s, 3], and float32 [s, s] that is 1 where the piece is.

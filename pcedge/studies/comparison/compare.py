@@ -47,7 +47,7 @@ def compare_methods(
         folders: Name to folder of every dataset.
         options: What is compared.
         output: Receives a run for each method and dataset, and the comparison.
-        progress: Told of methods done, as the stage ``compare``, and of the stages of each.
+        progress: Called with methods done, as the stage ``compare``, and of the stages of each.
 
     Raises:
         OptionError: What a file says of a method makes no sense; nothing was done yet.

@@ -25,7 +25,7 @@ class ComparisonEntry(msgspec.Struct, frozen=True, kw_only=True):
         backbone: The network; empty for none.
         metrics: ``image_auroc``, ``pixel_auroc`` and ``aupro``, with intervals, or why they are not defined.
         fit_s: Seconds from the first image to a bundle with its thresholds.
-        frame_ms: Median time from decoded picture to score and map; None where it was not measured.
+        frame_ms: Median time from decoded image to score and map; None where it was not measured.
         runtime: What ran the network for metrics and time.
         bytes: Size of the bundle, every file in it.
     """

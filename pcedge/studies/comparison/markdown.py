@@ -21,7 +21,7 @@ def comparison_markdown(
         comparison: What was found.
         runs: The runs that it is made of.
         points: The discussion, a point each, as plain text.
-        picture: Address of the plot as seen from the page; empty for none.
+        image: Address of the plot as seen from the page; empty for none.
     """
     parts = ["# Methods compared", "Made by this command, and not edited:"]
     parts.append(f"```console\n{comparison.command}\n```")
@@ -29,7 +29,7 @@ def comparison_markdown(
         parts.append(_made(runs))
     parts.append(
         "In per cent, with 95 % confidence intervals where there are any. A fit's time ends with a bundle "
-        "and its thresholds; a frame's goes from decoded picture to score and map."
+        "and its thresholds; a frame's goes from decoded image to score and map."
     )
     for dataset in comparison.datasets:
         entries = [entry for entry in comparison.entries if entry.dataset == dataset]
@@ -63,7 +63,7 @@ def _made(runs: Sequence[Run]) -> str:
 
 def _prepared(stated: Preprocessing) -> str:
     if stated.crop is None:
-        return f"whole pictures to {stated.image_size} px"
+        return f"whole images to {stated.image_size} px"
     return f"shorter side to {stated.image_size} px, centre {stated.crop} px"
 
 

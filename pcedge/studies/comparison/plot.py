@@ -1,4 +1,4 @@
-"""A comparison as a picture: accuracy by method with its intervals, and accuracy over time."""
+"""A comparison as an image: accuracy by method with its intervals, and accuracy over time."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -65,11 +65,11 @@ def candidates(
     device: str,
     cache_gb: float,
 ) -> Iterator[NetworkCandidate]:
-    """Export a backbone at a picture size, in every precision that is asked for.
+    """Export a backbone at an image size, in every precision that is asked for.
 
     Args:
         backbone: Architecture.
-        image_size: Whole pictures are resized to it.
+        image_size: Whole images are resized to it.
         precisions: ``fp32``, ``fp16``, ``int8``.
         weights: A state dict to use instead of the usual weights.
         dataset: With good images, by which an int8 network's ranges are found.

@@ -1,7 +1,7 @@
-"""Faults put on good pictures, for want of real ones: what is there, in the wrong place or shade.
+"""Faults put on good images, for want of real ones: what is there, in the wrong place or shade.
 
 After CutPaste (Li et al., CVPR 2021): a piece of another good part, as a patch or as a thin scar, and, with
-it, a smudge. Pieces of the product itself are as sharp, as noisy and as lit as the rest of the picture, so
+it, a smudge. Pieces of the product itself are as sharp, as noisy and as lit as the rest of the image, so
 what gives them away is that they do not belong there. They come in all strengths, down to what can hardly be
 seen, so that no choice of settings finds all of them.
 """
@@ -19,12 +19,12 @@ _FAINTEST = 0.15
 
 
 def pasted(kind: str, picture: Picture, other: Picture, seed: int) -> Picture:
-    """The picture with one fault.
+    """The image with one fault.
 
     Args:
         kind: One of ``FAULTS``.
-        picture: uint8 [height, width, 3]; not changed.
-        other: Another good picture, of any size, from which the fault is cut.
+        image: uint8 [height, width, 3]; not changed.
+        other: Another good image, of any size, from which the fault is cut.
         seed: Of place, size and strength.
     """
     rng = np.random.default_rng(seed)
@@ -37,13 +37,13 @@ def pasted(kind: str, picture: Picture, other: Picture, seed: int) -> Picture:
 
 
 def _patch(rng: np.random.Generator, picture: Picture, donor: Picture) -> tuple[Mask, Picture]:
-    """A rectangle of 0.2 to 2 % of the picture, from elsewhere."""
+    """A rectangle of 0.2 to 2 % of the image, from elsewhere."""
     area, aspect = rng.uniform(0.002, 0.02), rng.uniform(0.4, 2.5)
     return _cut(rng, picture, donor, np.sqrt(area * aspect), np.sqrt(area / aspect))
 
 
 def _scar(rng: np.random.Generator, picture: Picture, donor: Picture) -> tuple[Mask, Picture]:
-    """A thin, turned rectangle, as long as 4 to 12 % of the picture."""
+    """A thin, turned rectangle, as long as 4 to 12 % of the image."""
     return _cut(rng, picture, donor, rng.uniform(0.04, 0.12), rng.uniform(0.008, 0.02))
 
 
@@ -61,7 +61,7 @@ def _smudge(rng: np.random.Generator, picture: Picture, _donor: Picture) -> tupl
 def _cut(
     rng: np.random.Generator, picture: Picture, donor: Picture, length: float, breadth: float
 ) -> tuple[Mask, Picture]:
-    """A turned rectangle, given in shares of the picture's sides' mean, and the donor moved into it."""
+    """A turned rectangle, given in shares of the image's sides' mean, and the donor moved into it."""
     height, width = picture.shape[:2]
     mean = (height + width) / 2
     x, y = rng.uniform(0.15, 0.85, 2) * (width, height)

@@ -33,7 +33,7 @@ class PlanOptions:
     Attributes:
         budget: What it may cost.
         backbones: Architectures; of a bundle, its own is the only one.
-        image_sizes: Whole pictures are resized to these; of a bundle, its own is the only one.
+        image_sizes: Whole images are resized to these; of a bundle, its own is the only one.
         coresets: Sizes of the bank.
         precisions: Of the network.
         weights: Backbone to a state dict to use instead of the usual weights.
@@ -71,7 +71,7 @@ def plan(
         bundle: Keep to this bundle's exported networks, which needs no PyTorch.
         labelled: Separate this dataset's test images, instead of good ones from good ones with faults pasted
             into them.
-        progress: Told of networks measured, as the stage ``plan``, and of the stages of each.
+        progress: Called with networks measured, as the stage ``plan``, and of the stages of each.
 
     Raises:
         DatasetError: There are too few images.

@@ -1,4 +1,4 @@
-"""A plan as a picture: separation over time, the size as the size of the point, the budget as a frame."""
+"""A plan as an image: separation over time, the size as the size of the point, the budget as a frame."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ class Budget:
     """What a bundle may cost on this device; None for any.
 
     Attributes:
-        max_ms: Median milliseconds from decoded picture to verdict and map.
+        max_ms: Median milliseconds from decoded image to verdict and map.
         max_mb: Megabytes (10^6) of the network's file and the bank.
     """
 
@@ -35,14 +35,14 @@ class PlanPoint(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         backbone: Architecture.
-        image_size: Pictures are resized to so many pixels a side.
+        image_size: Images are resized to so many pixels a side.
         precision: Of the network.
         coreset: As asked for: a fraction or a number of rows; empty where the network alone was measured.
         bank_rows: Rows in the bank.
         network_bytes: Of the network's file.
         bank_bytes: Of the bank.
-        frame_ms: Median time from decoded picture to verdict and map.
-        separation: Image AUROC of held-out good pictures against defective ones; None where the network alone
+        frame_ms: Median time from decoded image to verdict and map.
+        separation: Image AUROC of held-out good images against defective ones; None where the network alone
             exceeds the budget, so that no bank was made.
     """
 
@@ -76,7 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         dataset: The folder and the one above.
         measured_on: What separation is of, in words.
-        good: Held-out good pictures.
+        good: Held-out good images.
         defective: Defective ones.
         points: All, in the order in which they were measured.
         chosen: The best within the budget; None where nothing is.

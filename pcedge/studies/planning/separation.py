@@ -1,4 +1,4 @@
-"""What settings are compared by: good pictures that the bank did not see, beside ones with a defect."""
+"""What settings are compared by: good images that the bank did not see, beside ones with a defect."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +11,19 @@ from pcedge.errors import DatasetError, ImageError
 
 _HELD_OUT_SHARE, _MOST_HELD_OUT = 0.25, 50
 _FEWEST = 8
-SYNTHETIC = "good pictures with faults pasted into them"
+SYNTHETIC = "good images with faults pasted into them"
 LABELLED = "labelled pictures"
 
 
 def separation_dataset(dataset: Dataset, folder: Path, seed: int) -> Dataset:
-    """A dataset that says what the planner needs to know of good pictures alone.
+    """A dataset that says what the planner needs to know of good images alone.
 
     A quarter of the good images (50 at most) is kept from the bank. They are the good test images, and each
     of them with each kind of fault is a defective one.
 
     Args:
         dataset: With good images.
-        folder: An empty folder, for links to the images and for the pictures with faults; the root.
+        folder: An empty folder, for links to the images and for the images with faults; the root.
         seed: Of which images are held out, and of the faults.
 
     Raises:

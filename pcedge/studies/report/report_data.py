@@ -137,7 +137,7 @@ def load_study(paths: Sequence[Path], progress: Progress = silent) -> Study:
 
     Args:
         paths: Directories of runs, or of campaigns that hold some.
-        progress: Told of the runs read, as the stage ``read``.
+        progress: Called with the runs read, as the stage ``read``.
 
     Raises:
         OptionError: Nothing is named.
@@ -203,7 +203,7 @@ def _title(settings: Settings) -> str:
 def _prepared(source: Any) -> str:
     preprocessing = source.preprocessing
     if preprocessing.crop is None:
-        return f"whole picture to {preprocessing.image_size} px"
+        return f"whole image to {preprocessing.image_size} px"
     return f"resize {preprocessing.image_size}, crop {preprocessing.crop}"
 
 

@@ -33,7 +33,7 @@ from .sections.runtimes import runtimes
 from .sections.settings import settings
 
 SUFFIXES = (".pdf", ".html")
-# With so many categories, or more, each shows half the pictures.
+# With so many categories, or more, each shows half the images.
 _MANY_CATEGORIES = 4
 
 
@@ -44,7 +44,7 @@ class ReportOptions:
     Attributes:
         paper: Of the PDF.
         title: Of the report; empty for one that names the categories.
-        pictures: How many misses and false rejects are shown of each category, and half as many clear
+        images: How many misses and false rejects are shown of each category, and half as many clear
             cases; None for 6, or 4 with many categories.
         beside: A CSV file of other tools' results; None for none.
         failed: What else was asked for and has no run, and why.
@@ -107,18 +107,18 @@ def write_report(
         runs: Directories of runs, or of campaigns that hold some.
         output: ``.pdf`` or ``.html``; replaced.
         options: How.
-        progress: Told of the stages ``read``, ``draw`` and ``typeset``.
+        progress: Called with the stages ``read``, ``draw`` and ``typeset``.
 
     Raises:
         OptionError: The output has another suffix, or an option makes no sense.
-        ResultError: A run cannot be read, or one of its pictures.
+        ResultError: A run cannot be read, or one of its images.
         MissingExtraError: What draws or typesets is not installed.
         OutputError: The report cannot be written.
     """
     options = options or ReportOptions()
     check_kind(output)
     if options.pictures is not None and options.pictures < 1:
-        raise OptionError(f"{options.pictures} pictures cannot be shown.", "Ask for 1 to 8 of each category.")
+        raise OptionError(f"{options.pictures} images cannot be shown.", "Ask for 1 to 8 of each category.")
     study = load_study(runs, progress)
     study = replace(study, failed=(*study.failed, *options.failed))
     document = make_document(study, options, progress)
@@ -181,7 +181,7 @@ def make_document(study: Study, options: ReportOptions, progress: Progress = sil
 
 
 def _files(study: Study, most: int, progress: Progress) -> dict[str, bytes]:
-    """Drawings and pictures by name."""
+    """Drawings and images by name."""
     found = {}
     if len(study.subjects) > 1:
         rows = [(label, subject.run, published) for label, subject, published in overview_rows(study)]

@@ -56,7 +56,7 @@ def measure(
         threshold: Used instead of the bundle's own.
         policy: What becomes of test images that were also learned from.
         unavailable: Runtimes that are known not to run, and why.
-        progress: Told of images judged, as the stage ``evaluate``, for all runtimes together.
+        progress: Called with images judged, as the stage ``evaluate``, for all runtimes together.
 
     Raises:
         PcedgeError: No runtime can run (then the first one's error), or no image can be used.
@@ -119,7 +119,7 @@ def _result(
     threshold: float,
     reference: Sequence[Judged] | None,
 ) -> RuntimeResult:
-    # The first picture meets cold caches, and code that is compiled at its first use.
+    # The first image meets cold caches, and code that is compiled at its first use.
     times = np.array([image.seconds for image in images[1:] or images]) * 1000
     difference, flips = (None, 0) if reference is None else _apart(reference, images, threshold)
     return RuntimeResult(

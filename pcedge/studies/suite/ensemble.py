@@ -65,7 +65,7 @@ def fit_and_evaluate_ensemble(
         models: Where the members' bundles are written, as ``<name>+<backbone>``.
         directory: Of the run; replaced whole.
         circumstances: What else the run states.
-        progress: Told of the stages of fit and evaluation.
+        progress: Called with the stages of fit and evaluation.
 
     Raises:
         PcedgeError: A member cannot be fitted or evaluated; no run is written.
@@ -125,7 +125,7 @@ def _findings(
 
 
 def _shown_above(images: Sequence[Judged]) -> tuple[float, float]:
-    """For the pictures alone: what 19 of 20 good images stay below, scores and map values."""
+    """For the images alone: what 19 of 20 good images stay below, scores and map values."""
     good = [image for image in images if not image.sample.is_defect] or list(images)
     scores, peaks = [image.score for image in good], [float(image.score_map.max()) for image in good]
     return float(np.quantile(scores, 0.95)), float(np.quantile(peaks, 0.95))

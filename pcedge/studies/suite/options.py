@@ -1,4 +1,4 @@
-"""What an evaluation of categories can be told, and what makes two of them the same."""
+"""Options of an evaluation of categories, and what makes two of them the same."""
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -62,7 +62,7 @@ def parse_runtimes(text: str) -> tuple[RuntimeKind, ...]:
 
 
 def request_digest(options: TrialOptions, data: str) -> str:
-    """Digest of all that decides a result: what was asked for, the version that does it, and the data.
+    """Digest of everything that decides a result: what was asked for, the version that does it, and the data.
 
     Args:
         options: What was asked for.

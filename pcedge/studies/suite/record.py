@@ -57,7 +57,7 @@ class Findings:
         images: The test images as they were judged, with their maps.
         evaluation: What was measured on them.
         threshold: None where scores only rank images.
-        shown_above: Score and map value that tell on the pictures what was found from what was missed.
+        shown_above: Score and map value that tell on the images what was found from what was missed.
         runtimes: All that were asked for; the first that ran gives the run its metrics.
         seconds: By stage.
     """
@@ -72,7 +72,7 @@ class Findings:
 
 
 def write_down(staging: Path, findings: Findings, circumstances: Circumstances) -> Run:
-    """Draw the pictures, write the run's files into ``staging`` and return the run."""
+    """Draw the images, write the run's files into ``staging`` and return the run."""
     manifests, images = [bundle.manifest for bundle in findings.bundles], findings.images
     score_limit, map_limit = findings.shown_above
     run = Run(

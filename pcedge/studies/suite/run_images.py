@@ -39,7 +39,7 @@ def draw(
     Args:
         directory: Of the run.
         chosen: Group and image, from :func:`choose`.
-        preprocessing: Where the map lies on the picture.
+        preprocessing: Where the map lies on the image.
         map_threshold: Map values above it are coloured.
     """
     drawn = []
@@ -82,7 +82,7 @@ def _write_mask(path: Path, masks: Sequence[Path]) -> None:
 
 
 def _fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture made small enough for a page, if it is larger."""
+    """The image made small enough for a page, if it is larger."""
     import cv2
 
     height, width = picture.shape[:2]

@@ -64,7 +64,7 @@ def run_campaign(
         options: How; a run in ``output`` that was asked for in another way is replaced.
         output: Receives a run for each category.
         jobs: How many categories at once; where there are several, each in a process of its own.
-        progress: Told of categories done, as the stage ``categories``, and how far each is, in per cent.
+        progress: Called with categories done, as the stage ``categories``, and how far each is, in per cent.
     """
     output.mkdir(parents=True, exist_ok=True)
     finished = count(1)

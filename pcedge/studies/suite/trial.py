@@ -34,7 +34,7 @@ def fit_and_evaluate(
         models: Where the bundle is written.
         directory: Of the run; replaced whole.
         circumstances: What else the run states.
-        progress: Told of the stages of fit, export and evaluation.
+        progress: Called with the stages of fit, export and evaluation.
 
     Raises:
         PcedgeError: It cannot be fitted or evaluated; no run is written.

@@ -27,7 +27,7 @@ class SweepOptions:
 
     Attributes:
         backbones: Architectures.
-        image_sizes: Whole pictures are resized to these.
+        image_sizes: Whole images are resized to these.
         coresets: Sizes of the bank.
         neighbours: Bank rows that re-weight the image score; 1 for none.
         weights: Backbone to a state dict to use instead of the usual weights.
@@ -55,7 +55,7 @@ def sweep(dataset: Dataset, options: SweepOptions, output: Path, progress: Progr
         dataset: With training and test images.
         options: What is combined.
         output: Receives ``sweep.json`` and ``sweep.csv``.
-        progress: Told of points measured, as the stage ``sweep``, and of the stages of each.
+        progress: Called with points measured, as the stage ``sweep``, and of the stages of each.
 
     Raises:
         DatasetError: There are no images to fit on or to test with.

@@ -33,7 +33,7 @@ class SweepMeasurement:
         network: Runs once over each image.
         wanted: Coreset to numbers of neighbours.
         seed: Of the projection.
-        progress: Told of the stages ``embed``, ``coreset`` and ``evaluate``.
+        progress: Called with the stages ``embed``, ``coreset`` and ``evaluate``.
 
     Attributes:
         skipped: Images that could not be used, and why, by name.

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SweepNetwork:
-    """A backbone at one picture size.
+    """A backbone at one image size.
 
     Attributes:
         backbone: Architecture.
-        preprocessing: Whole pictures, resized.
+        preprocessing: Whole images, resized.
         runtime: Runs it.
         grid_hw: Grid of patches.
         dims: Values a patch.
@@ -52,7 +52,7 @@ class LoadedEmbedder:
         backbone: The network.
         embedder: With the pooling.
         kind: Of the pooling.
-        preprocessing: Whole pictures, resized.
+        preprocessing: Whole images, resized.
     """
 
     backbone: "Backbone"
@@ -62,7 +62,7 @@ class LoadedEmbedder:
 
 
 def load_embedder(name: str, image_size: int, weights: Path | None) -> LoadedEmbedder:
-    """Load a backbone for whole pictures of a size, with the pooling that it has by default.
+    """Load a backbone for whole images of a size, with the pooling that it has by default.
 
     Raises:
         ModuleNotFoundError: PyTorch is missing.
@@ -81,7 +81,7 @@ def load_embedder(name: str, image_size: int, weights: Path | None) -> LoadedEmb
 def load_network(
     name: str, image_size: int, weights: Path | None, device: str, cache_gb: float
 ) -> SweepNetwork:
-    """Load a backbone for whole pictures of a size.
+    """Load a backbone for whole images of a size.
 
     Raises:
         PcedgeError: PyTorch is missing, or the backbone or its weights cannot be used.

@@ -1,4 +1,4 @@
-"""The points of a sweep as a picture: accuracy over time, the size of the bank as the size of the point."""
+"""The points of a sweep as an image: accuracy over time, the size of the bank as the size of the point."""
 
 from collections.abc import Sequence
 from pathlib import Path

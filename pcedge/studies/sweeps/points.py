@@ -19,7 +19,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         backbone: Architecture.
-        image_size: Pictures were resized to so many pixels a side.
+        image_size: Images were resized to so many pixels a side.
         coreset: As asked for: a fraction or a number of rows.
         neighbours: Bank rows that re-weight the image score; 1 for none.
         bank_rows: Rows in the bank.
@@ -27,7 +27,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
         image_auroc: None where it is not defined.
         pixel_auroc: None where it is not defined.
         aupro: None where it is not defined.
-        frame_ms: Median time from decoded picture to verdict and map.
+        frame_ms: Median time from decoded image to verdict and map.
     """
 
     backbone: str

@@ -1,4 +1,4 @@
-"""Pictures with reasons: what is where, on pictures of any size, with and without normal patches."""
+"""Pictures with reasons: what is where, on images of any size, with and without normal patches."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def _inspection(regions: int = 1, *, normal: bool = True, verdict: Verdict = Ver
         normal_xy=(50, 50),
         normal_rgb=np.full((40, 40, 3), (0, 0, 255), np.uint8) if normal else None,
         normal_patch_xywh=(16, 16, 8, 8),
-        missing="" if normal else "this bundle keeps no pictures of its training images",
+        missing="" if normal else "this bundle keeps no images of its training images",
     )
     region = Region((40, 40, 20, 20), 400.0, 1.5, (50, 50), ((40, 40), (60, 40), (60, 60)))
     return Inspection(

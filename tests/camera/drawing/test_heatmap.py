@@ -81,7 +81,7 @@ def test_hotter_is_redder_and_stronger() -> None:
 def test_a_map_pixel_lands_where_the_affine_map_says() -> None:
     scores = np.zeros((20, 20), np.float32)
     scores[5, 12] = 4
-    # Four picture pixels for one of the map, shifted: centre 12 goes to 4 * 12 + 1.5 + 30 = 79.5.
+    # Four image pixels for one of the map, shifted: centre 12 goes to 4 * 12 + 1.5 + 30 = 79.5.
     to_picture = np.array([[4.0, 0, 31.5], [0, 4.0, 11.5]])
 
     drawn = heatmap_overlay(_picture(), scores, to_picture, HeatScale(2.0))

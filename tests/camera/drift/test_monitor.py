@@ -101,7 +101,7 @@ def test_nothing_is_said_while_nothing_moves() -> None:
         ("light", "darker than at fit: check the lamp", 1500, {"light": lambda n: 1 - 1e-4 * n}),
         ("light", "brighter", 300, {"light": lambda n: 1.1}),
         ("focus", "less sharp than at fit: clean the lens", 300, {"focus": lambda n: -0.4}),
-        ("position_x", "of the picture to the right than at fit", 300, {"x": lambda n: 0.02}),
+        ("position_x", "of the image to the right than at fit", 300, {"x": lambda n: 0.02}),
         ("score", "light, focus and position did not move: the parts", 400, {"score": lambda n: 1.5}),
         ("rare_rows", "resembles what was rare than at fit", 400, {"rare": lambda n: 0.12}),
     ],

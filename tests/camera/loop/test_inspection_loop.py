@@ -105,7 +105,7 @@ def test_what_cannot_be_judged_is_invalid_with_its_reason_and_never_stops_the_li
     def judge(frame: Frame) -> Inspection:
         assert frame.image_rgb is not None
         if frame.index == 2:
-            raise PcedgeError("the picture is 7 px wide", "use another")
+            raise PcedgeError("the image is 7 px wide", "use another")
         if frame.index in {3, 4}:
             return Inspection(Verdict.OK, {3: float("nan"), 4: None}[frame.index], 0.5)
         if frame.index == 5:
@@ -126,7 +126,7 @@ def test_what_cannot_be_judged_is_invalid_with_its_reason_and_never_stops_the_li
     assert [(event.verdict.value, event.reason) for event in memory.events] == [
         ("INVALID", "camera lost"),
         ("INVALID", "black: mean 0.0 of 255"),
-        ("INVALID", "the picture is 7 px wide"),
+        ("INVALID", "the image is 7 px wide"),
         ("INVALID", "the score is not a number: nan"),
         ("INVALID", "the score is not a number: None"),
         ("INVALID", "the inspection failed: ZeroDivisionError: a bug"),
@@ -214,7 +214,7 @@ def test_a_region_of_interest_is_judged_alone_and_found_in_the_whole_picture() -
     assert region.box_xywh == (11, 22, 3, 4)
     assert (region.peak_xy, region.contour_xy) == ((12, 23), ((11, 22), (14, 26)))
     assert outside.verdict is Verdict.INVALID
-    assert outside.reason == "the region of interest [10, 20, 16, 18] is outside the picture, 30 x 30"
+    assert outside.reason == "the region of interest [10, 20, 16, 18] is outside the image, 30 x 30"
 
 
 def test_the_latency_of_a_file_is_from_its_hand_over_and_of_a_camera_from_capture() -> None:

@@ -59,13 +59,13 @@ def test_only_pictures_without_content_are_turned_away(image: NDArray[np.uint8],
 def test_a_picture_repeated_too_often_is_frozen_until_it_changes() -> None:
     gate, image = FrameGate(frozen_after=3), _noisy(128, 30)
     changed = image.copy()
-    # Not among the pixels that a quick look would compare on a large picture.
+    # Not among the pixels that a quick look would compare on a large image.
     changed[33, 33, 1] ^= 1
 
     said = [gate.check(image.copy()) for _ in range(5)]
 
     assert [bool(text) for text in said] == [False, False, False, True, True]
-    assert said[3] == "frozen: the same picture 4 times in a row"
+    assert said[3] == "frozen: the same image 4 times in a row"
     assert gate.check(changed) == ""
 
 
@@ -136,7 +136,7 @@ LIMITS, _ = learn_limits(_scene(seed) for seed in range(20))
         (np.concatenate([_scene(1)[:90], _scene(2, shift=25)[90:]]), "torn: a break of "),
         (cv2.GaussianBlur(_scene(99), (0, 0), 5), "blurred: "),
         (_scene(99, shift=25), "the camera has moved: by 12"),
-        (_scene(99)[:150], "wrong size: 200 x 150, learned from pictures of 200 x 200"),
+        (_scene(99)[:150], "wrong size: 200 x 150, learned from images of 200 x 200"),
         (cv2.resize(_scene(99), (90, 90)), "wrong size: 90 x 90"),
         (cv2.resize(_scene(99), (240, 240)), ""),
     ],

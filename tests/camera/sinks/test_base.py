@@ -82,7 +82,7 @@ def test_kept_pictures_are_the_original_and_its_heatmap(tmp_path: Path) -> None:
     }
     assert np.array_equal(read_image(tmp_path / "new" / files["picture"]), NOISE)
     heatmap = read_image(tmp_path / "new" / files["heatmap"])
-    assert heatmap.shape == NOISE.shape, "the heatmap lies on the picture pixel for pixel"
+    assert heatmap.shape == NOISE.shape, "the heatmap lies on the image pixel for pixel"
     assert len(list((tmp_path / "new").iterdir())) == 2
 
 

@@ -157,7 +157,7 @@ def test_the_synthetic_camera_takes_its_options_from_the_address() -> None:
 
 
 class _CameraServer:
-    """A network camera: MJPEG over HTTP, red pictures; can be switched off and on again."""
+    """A network camera: MJPEG over HTTP, red images; can be switched off and on again."""
 
     def __init__(self) -> None:
         with socket.socket() as free:

@@ -26,8 +26,8 @@ class _Camera:
 
     Attributes:
         driver: ``gives``, ``hangs``, ``is silent`` or ``is missing``; shared with what it is renewed as.
-        given: Pictures, decoded or not.
-        decoded: Pictures that were decoded.
+        given: Images, decoded or not.
+        decoded: Images that were decoded.
     """
 
     live = True
@@ -109,9 +109,9 @@ def test_a_camera_that_stalls_is_restarted_ever_more_slowly_until_it_gives_pictu
         _until(stream, _running)
         camera.state["driver"] = driver
         lost = _until(stream, lambda status: status.state is CameraState.STALLED)
-        assert lost[-1].fault == "no picture for 0.8 s; next attempt to open it in 0.5 s"
+        assert lost[-1].fault == "no image for 0.8 s; next attempt to open it in 0.5 s"
         again = _until(stream, lambda status: status.restarts == 1 and status.state is CameraState.STALLED)
-        assert again[-1].fault == "no picture for 0.8 s; next attempt to open it in 1 s"
+        assert again[-1].fault == "no image for 0.8 s; next attempt to open it in 1 s"
         assert {frame.fault for frame in again[:-1]} <= {lost[-1].fault}
         camera.state["driver"] = "gives"
         camera.released.set()
@@ -204,7 +204,7 @@ def test_one_camera_that_ends_leaves_the_others_going() -> None:
 
 
 class Exposed:
-    """A live camera that gives a picture at moments it shares with others."""
+    """A live camera that gives an image at moments it shares with others."""
 
     live = True
 

@@ -1,4 +1,4 @@
-"""Which pictures may be learned from: what is strange must be seen in two other pictures."""
+"""Which images may be learned from: what is strange must be seen in two other images."""
 
 import numpy as np
 import pytest

@@ -49,7 +49,7 @@ def _brushed(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class School:
-    """A bundle and pictures: of a new batch, good ones as at fit, defects, another product's."""
+    """A bundle and images: of a new batch, good ones as at fit, defects, another product's."""
 
     bundle: Bundle
     new: list[Path]

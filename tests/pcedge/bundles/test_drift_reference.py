@@ -47,7 +47,7 @@ def test_fit_keeps_what_pictures_are_and_which_rows_they_use(exported_line: Any)
     assert rare is not None
     assert len(rare) == bundle.manifest.bank.rows
     assert 0.1 < rare.mean() < 0.9, "rare rows are few patches' and so many rows"
-    assert reference.rejects > 0.05, "24 pictures promise little"
+    assert reference.rejects > 0.05, "24 images promise little"
 
 
 def test_scores_above_the_threshold_in_use_are_no_reference(exported_line: Any) -> None:

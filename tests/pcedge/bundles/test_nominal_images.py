@@ -1,4 +1,4 @@
-"""The file with pictures of training images: what it holds, how large it gets, how it is changed."""
+"""The file with images of training images: what it holds, how large it gets, how it is changed."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -20,7 +20,7 @@ def _fine_texture(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def _torchvision(size: Any, crop: int) -> transforms.Compose:
-    """The reference implementation's transform, on Pillow pictures."""
+    """The reference implementation's transform, on Pillow images."""
     return transforms.Compose(
         [
             transforms.Resize(size),

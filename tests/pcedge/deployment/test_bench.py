@@ -1,4 +1,4 @@
-"""Bench: what is measured, what keeps to a limit, and what the pictures show."""
+"""Bench: what is measured, what keeps to a limit, and what the images show."""
 
 from pathlib import Path
 

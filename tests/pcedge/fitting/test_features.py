@@ -24,7 +24,7 @@ from pcedge.networks.embedder import build_embedder
 
 SMALL = Preprocessing(image_size=32)
 SHAPE = (16, 6)  # of the blocks of ``make_runtime``
-# What ``_spoil`` makes of the pictures, and a part of the reason for which they are then skipped.
+# What ``_spoil`` makes of the images, and a part of the reason for which they are then skipped.
 UNUSABLE = {
     0: "does not exist",
     3: "is empty",
@@ -63,7 +63,7 @@ print(sha256(found.embeddings.tobytes()).hexdigest(), found.cached, cache.proble
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
-    """Twenty pictures of different content."""
+    """Twenty images of different content."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "good"
     folder.mkdir()

@@ -30,7 +30,7 @@ HELD_OUT = sorted(np.random.default_rng(SEED).choice(40, 4, replace=False).tolis
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
-    """Forty pictures of different content."""
+    """Forty images of different content."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "good"
     folder.mkdir()

@@ -65,7 +65,7 @@ def test_the_map_is_brought_back_onto_the_picture(inspector: Inspector, pictures
     assert inspection.map_to_picture is not None
     y, x = np.unravel_index(inspection.score_map_hw.argmax(), inspection.score_map_hw.shape)
     place = inspection.map_to_picture @ [float(x), float(y), 1.0]
-    # Within half a patch, which is 22 pixels of the picture.
+    # Within half a patch, which is 22 pixels of the image.
     assert np.abs(place - [57.5, 35.5]).max() < 13
 
 

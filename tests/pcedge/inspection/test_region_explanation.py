@@ -1,4 +1,4 @@
-"""Explanations: which normal patch is shown, where it lies, how far is far, and no pictures."""
+"""Explanations: which normal patch is shown, where it lies, how far is far, and no images."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +22,7 @@ Pictures = list[NDArray[np.uint8]]
 
 
 def _bad(pictures: Pictures) -> NDArray[np.uint8]:
-    """A picture of 90 x 90 with a white square; its centre is at x = 57.5, y = 35.5."""
+    """An image of 90 x 90 with a white square; its centre is at x = 57.5, y = 35.5."""
     picture = np.array(pictures[-1])
     picture[30:42, 52:64] = 255
     return picture
@@ -60,7 +60,7 @@ def test_the_nearest_normal_patch_is_the_one_that_the_search_found(
     sources = inspector.bank.sources
     assert one.distance == pytest.approx(np.sqrt(stages.score))
     assert one.image == sources.images[sources.image[row]]
-    # Cells of 22.5 px on the picture, of which the white square lies mostly in the third of the second line.
+    # Cells of 22.5 px on the image, of which the white square lies mostly in the third of the second line.
     assert one.patch_xywh == (45, 22, 22, 22)
     assert one.normal_xy == (int((sources.x[row] + 0.5) * 22.5), int((sources.y[row] + 0.5) * 22.5))
 

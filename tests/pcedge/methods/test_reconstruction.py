@@ -1,4 +1,4 @@
-"""Autoencoder and GAN: what they learn on pictures simple enough that the right answer is known."""
+"""Autoencoder and GAN: what they learn on images simple enough that the right answer is known."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def _picture(dice: np.random.Generator) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good pictures, and test pictures of which half have a bright square."""
+    """Good images, and test images of which half have a bright square."""
     root, dice = tmp_path_factory.mktemp("line") / "disc", np.random.default_rng(7)
     for number in range(24):
         write_image(_file(root / "train" / "good", number), _picture(dice))
@@ -243,7 +243,7 @@ def test_training_does_not_start_where_memory_would_not_do(line: Path, tmp_path:
 
 @pytest.mark.parametrize("side", [64, 112])
 def test_pictures_that_differ_differ_behind_untrained_layers(side: int) -> None:
-    """Where a signal fades from layer to layer, a training ends with one picture that is drawn for all."""
+    """Where a signal fades from layer to layer, a training ends with one image that is drawn for all."""
     torch.manual_seed(0)
     grey = torch.linspace(0.2, 0.8, 8)[:, None, None, None].expand(8, 3, side, side)
     trainee = find_method("ae").trainee(AeSettings(), side)  # type: ignore[attr-defined]
@@ -261,7 +261,7 @@ def test_a_training_that_ends_with_one_picture_says_so(
     (note,) = _fit(line, "ae", tmp_path, epochs=1).bundle.manifest.notes
 
     assert not fitted.bundle.manifest.notes
-    assert "the same picture whatever it is shown" in note
+    assert "the same image whatever it is shown" in note
     assert "learning_rate=0.0004" in note
 
 

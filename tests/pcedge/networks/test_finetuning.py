@@ -34,7 +34,7 @@ State = dict[str, torch.Tensor]
 
 @pytest.fixture(scope="module")
 def paths(good_images: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Twenty pictures of good parts."""
+    """Twenty images of good parts."""
     return sorted(good_images(tmp_path_factory.mktemp("parts") / "good", 20).iterdir())
 
 
@@ -271,7 +271,7 @@ def test_the_separation_is_the_auroc_of_all_pairs_and_its_error_that_of_paired_p
 
     assert one.gain_over(one) == (0, 0)
     assert gain == pytest.approx(other.auroc - one.auroc)
-    # The bootstrap over pictures, which the formula stands for.
+    # The bootstrap over images, which the formula stands for.
     draws = rng.integers(0, 12, (4000, 12))
     gains = other.wins - one.wins
     assert error == pytest.approx(np.std([gains[np.ix_(d, d)].mean() for d in draws]), rel=0.25)

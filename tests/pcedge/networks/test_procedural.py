@@ -1,4 +1,4 @@
-"""Made-up pictures: the same for the same seed, and of many kinds."""
+"""Made-up images: the same for the same seed, and of many kinds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The planner's parts: faults, what is separated, and the choice; then a whole plan on small pictures."""
+"""The planner's parts: faults, what is separated, and the choice; then a whole plan on small images."""
 
 import shlex
 from collections.abc import Callable

@@ -128,7 +128,7 @@ def keep_usage(
 
 
 def keep_pictures(staging: Path, pictures: Sequence[tuple[str, NDArray[np.uint8]]]) -> None:
-    """Add what the network saw of taught pictures to those that explanations show."""
+    """Add what the network saw of taught images to those that explanations show."""
     path = staging / NOMINAL_FILE
     there = path.stat().st_size if path.is_file() else 0
     add_nominal(path, pictures, max(there, int(DEFAULT_PICTURES_MB * _MEGA)))

@@ -1,4 +1,4 @@
-"""Which patches of the accepted pictures become bank rows, and which taught rows make room for them."""
+"""Which patches of the accepted images become bank rows, and which taught rows make room for them."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ def choose_rows(
         names: The images', as bank rows are to name them.
         bank: As it is.
         manifest: Says how its rows were chosen.
-        limit: The score up to which a picture passes.
+        limit: The score up to which an image passes.
         most: How many rows at most.
     """
     _, patches, dims = embeddings.shape

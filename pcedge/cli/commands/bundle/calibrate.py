@@ -20,7 +20,7 @@ def calibrate(
         typer.Argument(
             metavar="[BUNDLE] IMAGES...",
             help="The bundle (its directory, or its name below --models; without it, the current one), then "
-            "new pictures of good parts, or folders of them. For a false-reject rate of 1 % at least 99.",
+            "new images of good parts, or folders of them. For a false-reject rate of 1 % at least 99.",
             show_default=False,
         ),
     ],
@@ -43,7 +43,7 @@ def calibrate(
         bool,
         typer.Option(
             "--keep-gate",
-            help="Leave the frame gate as it is, and leave out pictures that it turns away.",
+            help="Leave the frame gate as it is, and leave out images that it turns away.",
         ),
     ] = False,
     keep_suspicious: Annotated[
@@ -62,20 +62,20 @@ def calibrate(
     device: common.Device = "auto",
     json: common.Json = False,
 ) -> None:
-    """Find the thresholds anew, on new good pictures of this camera and this light. Needs no PyTorch.
+    """Find the thresholds anew, on new good images of this camera and this light. Needs no PyTorch.
 
-    The pictures go through the inspector that watch runs. The bank has not seen them, so the false-reject
-    rate is proven: of new good parts that come about as they did, no more are NG, on average. Pictures that
-    the bank was learned from are left out. Use pictures of as many parts as there are, taken as they come:
+    The images go through the inspector that watch runs. The bank has not seen them, so the false-reject
+    rate is proven: of new good parts that come about as they did, no more are NG, on average. Images that
+    the bank was learned from are left out. Use images of as many parts as there are, taken as they come:
     what was sorted out by hand says nothing about the rest.
 
-    From 20 pictures on the frame gate (light, focus, place) is learned anew from them too, without those that
+    From 20 images on the frame gate (light, focus, place) is learned anew from them too, without those that
     are unlike the others; drift is measured against them from then on.
 
     Every precision in the bundle gets thresholds of its own. The bundle is replaced whole; a running watch
     takes it over.
 
-    Exit codes: 0 done; 1 the pictures cannot be used, or are too few for the rate.
+    Exit codes: 0 done; 1 the images cannot be used, or are too few for the rate.
     """
     from pcedge.adaptation.recalibrate import CalibrationOptions
     from pcedge.adaptation.recalibrate import calibrate as calibrate_bundle
@@ -105,7 +105,7 @@ def calibrate(
 
 
 def _bundle_and_places(what: list[str], model: str | None, models: Path) -> "tuple[Bundle, list[Path]]":
-    """The bundle, which the first word names if it is one, and where the pictures are."""
+    """The bundle, which the first word names if it is one, and where the images are."""
     from pcedge.bundles.bundle import bundle_names, find_bundle
     from pcedge.bundles.manifest import MANIFEST_FILE
 
@@ -114,8 +114,8 @@ def _bundle_and_places(what: list[str], model: str | None, models: Path) -> "tup
         model, what = first, what[1:]
     if not what:
         raise OptionError(
-            f"{first} is a bundle, and no pictures are named.",
-            f"Name new pictures of good parts: pcedge calibrate {first} FOLDER",
+            f"{first} is a bundle, and no images are named.",
+            f"Name new images of good parts: pcedge calibrate {first} FOLDER",
         )
     return find_bundle(model, models), [Path(one) for one in what]
 
@@ -230,7 +230,7 @@ def _print_gate(result: "CalibrationResult") -> None:
 
     gate = result.gate
     if gate.limits is None:
-        more = f": {FEWEST_FOR_GATE} pictures are needed to learn it anew" * (gate.images < FEWEST_FOR_GATE)
+        more = f": {FEWEST_FOR_GATE} images are needed to learn it anew" * (gate.images < FEWEST_FOR_GATE)
         say("The frame gate stays as it is{more}.", more=more)
         return
     say("The frame gate (light, focus, place) is learned anew from these {count}.", count=gate.images)

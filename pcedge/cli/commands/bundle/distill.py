@@ -36,14 +36,14 @@ def distill(
         list[Path] | None,
         typer.Option(
             help="Folder of images to train on, with those below it; may be given several times. Without it, "
-            "made-up pictures.",
+            "made-up images.",
             show_default=False,
         ),
     ] = None,
     procedural: Annotated[
         float | None,
         typer.Option(
-            help="Share of made-up pictures among those of --images, 0 to 1.",
+            help="Share of made-up images among those of --images, 0 to 1.",
             min=0,
             max=1,
             show_default=False,
@@ -117,7 +117,7 @@ def _say_measurement(measured: "HeldOutAgreement") -> None:
     from pcedge.cli.console import say
 
     say(
-        "step {step}, {seconds} s: loss {loss}; held-out pictures: {plain} of the teacher's variance missed, "
+        "step {step}, {seconds} s: loss {loss}; held-out images: {plain} of the teacher's variance missed, "
         "{twins} of what small faults change",
         step=measured.step,
         seconds=f"{measured.seconds:.0f}",

@@ -75,7 +75,7 @@ def fit(
     pictures_mb: Annotated[
         float,
         typer.Option(
-            help="How much of the bundle may be small pictures of the training images, in MB: explanations "
+            help="How much of the bundle may be small images of the training images, in MB: explanations "
             "show the nearest normal patch. Those with the most bank rows come first; 0 for none.",
             min=0,
         ),

@@ -31,7 +31,7 @@ def teach(
         bool,
         typer.Option(
             "--force",
-            help="Learn from pictures that may be defects, and let stored examples change their verdicts; "
+            help="Learn from images that may be defects, and let stored examples change their verdicts; "
             "the log says so.",
         ),
     ] = False,
@@ -45,14 +45,14 @@ def teach(
     defect: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Store this picture of a defect: a lesson that hides it is refused. May be repeated.",
+            help="Store this image of a defect: a lesson that hides it is refused. May be repeated.",
             show_default=False,
         ),
     ] = None,
     good: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Store this good picture: a lesson after which it is rejected is refused, and it confirms "
+            help="Store this good image: a lesson after which it is rejected is refused, and it confirms "
             "what is new in lessons. May be repeated.",
             show_default=False,
         ),
@@ -78,12 +78,12 @@ def teach(
     device: common.Device = "cpu",
     json: common.Json = False,
 ) -> None:
-    """Teach a bundle from good pictures that it rejects; without PyTorch, while it is in use.
+    """Teach a bundle from good images that it rejects; without PyTorch, while it is in use.
 
     Patches that are far from the bank become rows of it, chosen as the coreset was. A new light or a new
-    batch is in every picture of it, a defect is not: so a picture is learned from only if what is strange in
-    it is in two other pictures of the lesson too. What passes already teaches nothing. A running watch takes
-    the bundle over. Exit code 3 where some pictures were refused, 1 where all were.
+    batch is in every image of it, a defect is not: so an image is learned from only if what is strange in
+    it is in two other images of the lesson too. What passes already teaches nothing. A running watch takes
+    the bundle over. Exit code 3 where some images were refused, 1 where all were.
     """
     from pcedge.adaptation.teaching import TeachOptions, read_log, store_examples
     from pcedge.adaptation.teaching import rollback as go_back
@@ -93,7 +93,7 @@ def teach(
     asked = [bool(images), bool(defect or good), history, rollback is not None]
     if sum(asked) != 1:
         raise OptionError(
-            "Say one thing: pictures to learn from, --defect or --good, --history, or --rollback.",
+            "Say one thing: images to learn from, --defect or --good, --history, or --rollback.",
             "For example: pcedge teach IMAGES..., or pcedge teach --history",
         )
     chosen = TeachOptions(by, note, force, max_growth, device, wait)
@@ -124,7 +124,7 @@ def _lesson(bundle: "Bundle", images: list[Path], chosen: "TeachOptions", json: 
 def _bundle_and_images(
     what: list[str], model: str | None, models: Path
 ) -> "tuple[Bundle | None, list[Path]]":
-    """The bundle, if the first word is one, and the pictures; folders stand for what is in them."""
+    """The bundle, if the first word is one, and the images; folders stand for what is in them."""
     from pcedge.bundles.bundle import bundle_names, find_bundle
     from pcedge.bundles.manifest import MANIFEST_FILE
     from pcedge.camera import list_images
@@ -139,13 +139,13 @@ def _bundle_and_images(
         found = list_images(one) if one.is_dir() else [one]
         if not found:
             raise OptionError(
-                f"There are no images in {one}.", "Name pictures of good parts, or a folder that holds them."
+                f"There are no images in {one}.", "Name images of good parts, or a folder that holds them."
             )
         paths += found
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise OptionError(
-            f"{missing[0]} is neither a picture nor a bundle.",
+            f"{missing[0]} is neither an image nor a bundle.",
             f"Bundles in {models}/: {', '.join(bundle_names(models)) or 'none'}.",
         )
     return bundle, paths

@@ -62,7 +62,7 @@ def bench(
 ) -> None:
     """Measure how fast and how accurate a bundle is on this machine, in every runtime and precision it has.
 
-    A frame is timed from decoded picture to verdict and map, and each stage by itself: preprocessing,
+    A frame is timed from decoded image to verdict and map, and each stage by itself: preprocessing,
     embedding, search, map. Every runtime is measured in a process of its own, one after the other. Close what
     else is running: the load before the start is shown.
 
@@ -148,7 +148,7 @@ def _times(result: "Bench") -> "Table":
     from pcedge.deployment.bench.result import FRAME, STAGES
 
     frames = result.measured[0].frames
-    title = f"{result.bundle}: milliseconds from decoded picture to verdict and map, {frames} frames"
+    title = f"{result.bundle}: milliseconds from decoded image to verdict and map, {frames} frames"
     table = _right_aligned(title, ("p50", "p95", "p99", "per s", *STAGES))
     for one in result.measured:
         whole = one.stages[FRAME]

@@ -106,7 +106,7 @@ def own_row(run: Run, columns: Sequence[str]) -> dict[str, str]:
     known = {
         "tool": "pcedge",
         "coreset": settings.coreset,
-        "preprocessing": f"resize{size} crop{prepared.crop}" if prepared.crop else f"whole picture to {size}",
+        "preprocessing": f"resize{size} crop{prepared.crop}" if prepared.crop else f"whole image to {size}",
         "embedding_dims": str(settings.dims),
         "bank_rows": str(settings.bank_rows),
         "fit_s": _fit_s(run),

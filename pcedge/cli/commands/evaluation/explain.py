@@ -28,7 +28,7 @@ def explain(
         typer.Option(
             "--output",
             "-o",
-            help="Where the sheet goes, a .png or .jpg: picture, heatmap, and every region beside the "
+            help="Where the sheet goes, a .png or .jpg: image, heatmap, and every region beside the "
             "nearest normal patch. Without it, <image>-explained.png in the working directory.",
             show_default=False,
         ),
@@ -46,10 +46,10 @@ def explain(
     models: common.ModelsDir = DEFAULT_MODELS,
     json: common.Json = False,
 ) -> None:
-    """Judge one picture and show why: each region that stands out, beside the nearest normal patch.
+    """Judge one image and show why: each region that stands out, beside the nearest normal patch.
 
     Under each pair stands how far apart the two are, as a multiple of how far normal patches like that one
-    are from each other; up to about 1 is normal. Needs no PyTorch once the bundle is exported. A picture
+    are from each other; up to about 1 is normal. Needs no PyTorch once the bundle is exported. An image
     that is OK is explained too: by its most unusual place.
     """
     from pcedge.bundles.bundle import bundle_names
@@ -65,7 +65,7 @@ def explain(
     *bundles, image = targets
     if Path(image).is_dir() or (not bundles and image in bundle_names(models) and not Path(image).exists()):
         raise OptionError(
-            f"{image} is {'a folder' if Path(image).is_dir() else 'a bundle'}, and a picture is needed.",
+            f"{image} is {'a folder' if Path(image).is_dir() else 'a bundle'}, and an image is needed.",
             "Use: pcedge explain [BUNDLE] IMAGE",
         )
     bundle = find_any_bundle(bundles[0] if bundles else None, models)

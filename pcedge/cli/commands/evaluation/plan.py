@@ -56,9 +56,7 @@ def plan(
             show_default=False,
         ),
     ] = None,
-    image_size: Annotated[
-        str, typer.Option(help="Sizes that whole pictures are resized to.")
-    ] = "160,224,320",
+    image_size: Annotated[str, typer.Option(help="Sizes that whole images are resized to.")] = "160,224,320",
     coreset: Annotated[str, typer.Option(help="Banks: fractions, per cent or numbers of rows.")] = (
         "0.25%,1%,4%,10%"
     ),
@@ -187,8 +185,7 @@ def _print(found: "Plan", budget: "Budget", plot: Path | None) -> None:
     for name, reason in found.failed.items():
         say("[yellow]Left out[/] {name}: {reason}", name=name, reason=reason)
     say(
-        "Separation: image AUROC of {good} held-out good pictures against {defective} defective ones "
-        "({what}).",
+        "Separation: image AUROC of {good} held-out good images against {defective} defective ones ({what}).",
         good=found.good,
         defective=found.defective,
         what=found.measured_on,

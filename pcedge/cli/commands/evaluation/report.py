@@ -59,7 +59,7 @@ def report(
     ] = None,
     json: common.Json = False,
 ) -> None:
-    """Make a document from finished runs: data, method, results, curves, pictures, discussion.
+    """Make a document from finished runs: data, method, results, curves, images, discussion.
 
     [bold]pcedge evaluate mvtec --all[/] leaves runs in runs/official-224;
     [bold]pcedge report runs/official-224 -o report.pdf[/] turns them

@@ -28,9 +28,7 @@ def sweep(
     backbone: Annotated[
         str, typer.Option(help="Networks, separated by commas: resnet18,wide_resnet50_2,pcedge-s.")
     ] = "pcedge-s",
-    image_size: Annotated[
-        str, typer.Option(help="Sizes that whole pictures are resized to: 224,320.")
-    ] = "224",
+    image_size: Annotated[str, typer.Option(help="Sizes that whole images are resized to: 224,320.")] = "224",
     coreset: Annotated[
         str, typer.Option(help="Banks: fractions (0.1), per cent or numbers of rows: 1%,10%,25%.")
     ] = "1%,10%",

@@ -41,14 +41,14 @@ def watch(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Watch a folder: the pictures in it, then those that arrive.", show_default=False),
+        typer.Option(help="Watch a folder: the images in it, then those that arrive.", show_default=False),
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="With a folder: stop after the pictures already there.")
+        bool, typer.Option("--once", help="With a folder: stop after the images already there.")
     ] = False,
     again: Annotated[
         bool,
-        typer.Option("--again", help="With a folder: judge pictures that were judged before once more."),
+        typer.Option("--again", help="With a folder: judge images that were judged before once more."),
     ] = False,
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
@@ -83,7 +83,7 @@ def watch(
     frozen_after: Annotated[
         int,
         typer.Option(
-            help="A live camera that repeats the same picture so often is INVALID; 0 does not look for it.",
+            help="A live camera that repeats the same image so often is INVALID; 0 does not look for it.",
             min=0,
         ),
     ] = 25,
@@ -116,7 +116,7 @@ def watch(
     """Watch cameras or folders, judge every frame, and keep heatmaps of what is flagged.
 
     Every frame becomes one JSON line in events.jsonl: time, camera, frame, score, verdict, latency, regions,
-    files (pictures kept, relative to the folder of events.jsonl).
+    files (images kept, relative to the folder of events.jsonl).
     A frame that cannot be judged is INVALID, never OK. A camera that is lost or hangs is opened again, for as
     long as it takes. Every file of a watched folder gets one verdict, also across restarts. Ctrl-C stops and
     prints a summary.
@@ -214,7 +214,7 @@ def _say_what_is_passed_over(line: "Line") -> None:
     for name, source in line.sources.items():
         if isinstance(source, FolderSource) and source.passed_over:
             say(
-                "{source}: {count} pictures judged before are passed over; --again judges them too.",
+                "{source}: {count} images judged before are passed over; --again judges them too.",
                 source=name,
                 count=source.passed_over,
             )
@@ -265,7 +265,7 @@ def _print_summary(summary: "Summary", place: Path) -> None:
     if summary.drift:
         err.print(drift_table(summary.drift))
     if not summary.frames:
-        say("[yellow]Nothing was judged: no picture came.[/]")
+        say("[yellow]Nothing was judged: no image came.[/]")
     if summary.faults:
         say(
             "[bold red]{count} results could not be written;[/] the last: {fault}",

@@ -155,4 +155,4 @@ def _save(name: str) -> "Save":
 
     if name in get_args(Save):
         return cast("Save", name)
-    raise OptionError(f"Cannot save {name!r} pictures.", "Use --save flagged, all or none.")
+    raise OptionError(f"Cannot save {name!r} images.", "Use --save flagged, all or none.")

@@ -26,11 +26,11 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 
 class AeCore(nn.Module):
-    """Pixels to residuals: the picture, passed through a narrow code and drawn anew, beside itself.
+    """Pixels to residuals: the image, passed through a narrow code and drawn anew, beside itself.
 
     Args:
         latent: Values of the code.
-        side: Of the pictures in pixels, a multiple of 16.
+        side: Of the images in pixels, a multiple of 16.
         loss: ``ssim`` or ``l2``.
     """
 
@@ -52,18 +52,18 @@ class AeCore(nn.Module):
         return residuals
 
     def draw(self, pixels: Tensor) -> Tensor:
-        """The pictures drawn anew, [n, 3, side, side]."""
+        """The images drawn anew, [n, 3, side, side]."""
         drawn: Tensor = self.decoder(self.encoder(pixels))
         return drawn
 
 
 class Dissimilarity(nn.Module):
-    """One minus the structural similarity of two pictures around each pixel, per channel (Wang et al. 2004).
+    """One minus the structural similarity of two images around each pixel, per channel (Wang et al. 2004).
 
     Written with their difference d: means' part 1 - m(d)^2 / (m(x)^2 + m(y)^2 + C1), the other part
-    1 - var(d) / (var(x) + var(y) + C2), and with values from which the first picture's mean is taken. The
-    usual form loses far more digits where pictures are bright and flat, and runtimes would disagree there.
-    Outside of the pictures both are that mean.
+    1 - var(d) / (var(x) + var(y) + C2), and with values from which the first image's mean is taken. The
+    usual form loses far more digits where images are bright and flat, and runtimes would disagree there.
+    Outside of the images both are that mean.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Dissimilarity(nn.Module):
         self.register_buffer("line", (line / line.sum()).repeat(15, 1, 1, 1), persistent=False)
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        """Map pictures [n, 3, h, w] with values from 0 to 1 to [n, 3, h, w], from 0 (alike) to 2."""
+        """Map images [n, 3, h, w] with values from 0 to 1 to [n, 3, h, w], from 0 (alike) to 2."""
         centre = one.mean(dim=(2, 3), keepdim=True)
         apart, one, other = one - other, one - centre, other - centre
         stacked = torch.cat([one, other, apart, one * one + other * other, apart * apart], dim=1)
@@ -112,7 +112,7 @@ class AeTrainee:
         return self.core.residuals(pixels).mean()
 
     def draw(self, pixels: Tensor) -> Tensor:
-        """The pictures drawn anew."""
+        """The images drawn anew."""
         return self.core.draw(pixels)
 
 
@@ -143,7 +143,7 @@ def _initialise(layers: nn.Sequential) -> None:
     """Begin with weights under which a signal keeps its strength from layer to layer (He et al. 2015).
 
     PyTorch's own shrink it, layer by layer, to less than a millionth over these eighteen: behind them
-    pictures no longer differ, and the training ends with one picture that is drawn for all.
+    images no longer differ, and the training ends with one image that is drawn for all.
     """
     for number, layer in enumerate(layers):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):

@@ -14,11 +14,11 @@ _HALVED = 2 ** len(_WIDTHS)
 
 
 class GanCore(nn.Module):
-    """Pixels to residuals and to the distance of two codes: of the picture, and of the picture drawn anew.
+    """Pixels to residuals and to the distance of two codes: of the image, and of the image drawn anew.
 
     Args:
         latent: Values of a code.
-        side: Of the pictures in pixels, a multiple of 8.
+        side: Of the images in pixels, a multiple of 8.
     """
 
     def __init__(self, latent: int, side: int) -> None:
@@ -40,7 +40,7 @@ class GanCore(nn.Module):
         return torch.cat([residuals, score], dim=1)
 
     def draw(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The picture drawn anew, its code, and the code of what was drawn [n, latent, 1, 1]."""
+        """The image drawn anew, its code, and the code of what was drawn [n, latent, 1, 1]."""
         code = self.encoder(pixels)
         drawn = self.decoder(code)
         return drawn, code, self.second(drawn)
@@ -81,7 +81,7 @@ class GanTrainee:
         return self._reconstruction(pixels, *self.core.draw(pixels))
 
     def draw(self, pixels: Tensor) -> Tensor:
-        """The pictures drawn anew."""
+        """The images drawn anew."""
         return self.core.draw(pixels)[0]
 
     def _reconstruction(self, pixels: Tensor, drawn: Tensor, code: Tensor, code_again: Tensor) -> Tensor:

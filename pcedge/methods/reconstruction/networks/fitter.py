@@ -151,8 +151,8 @@ class ReconstructionFitter:
             )
         if alike:
             notes.append(
-                "What was trained draws the same picture whatever it is shown, so a score is a distance from "
-                f"that picture. Train longer, or with --set learning_rate={self.settings.learning_rate / 5:g}"
+                "What was trained draws the same image whatever it is shown, so a score is a distance from "
+                f"that image. Train longer, or with --set learning_rate={self.settings.learning_rate / 5:g}"
             )
         return tuple(notes)
 

@@ -1,4 +1,4 @@
-"""Between the network's input and the pictures that are drawn anew: smaller, values from 0 to 1."""
+"""Between the network's input and the images that are drawn anew: smaller, values from 0 to 1."""
 
 import torch
 from torch import Tensor, nn

@@ -19,7 +19,7 @@ BATCH = 8
 _SHIFT = 3
 _BRIGHTNESS = 0.05
 _STEPS = 1000
-# What is drawn differs by less than this share of what is shown: it is one picture. It was a third and more
+# What is drawn differs by less than this share of what is shown: it is one image. It was a third and more
 # where a training went well, and less than a hundredth of this where nothing was learned.
 _ONE_PICTURE = 0.01
 
@@ -38,7 +38,7 @@ class Trainee(Protocol):
         """Learn from a batch."""
 
     def loss(self, pixels: Tensor) -> Tensor:
-        """How badly good pictures are drawn anew, in evaluation mode: what early stopping looks at."""
+        """How badly good images are drawn anew, in evaluation mode: what early stopping looks at."""
 
     def draw(self, pixels: Tensor) -> Tensor:
         """Pictures [n, 3, h, w] drawn anew, in the same form."""
@@ -49,14 +49,14 @@ class Reconstructor(Protocol):
 
     @property
     def shrink(self) -> int:
-        """How many pixels of the network's input, a side, become one of the picture that is drawn."""
+        """How many pixels of the network's input, a side, become one of the image that is drawn."""
 
     @property
     def settings(self) -> type[ReconstructionSettings]:
         """What it can be told."""
 
     def trainee(self, settings: Any, side: int) -> Trainee:
-        """Its networks, untrained, for pictures of ``side`` pixels."""
+        """Its networks, untrained, for images of ``side`` pixels."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def train(
         settings: Epochs, minutes, patience, learning rate, augmentation.
         seed: Of order and augmentation; the caller's random numbers are left alone.
         device: Where to train.
-        progress: Told of the stage ``train``.
+        progress: Called with the stage ``train``.
 
     Raises:
         OptionError: The loss is no number any more.
@@ -136,7 +136,7 @@ def train(
 
 
 def draws_one_picture(trainee: Trainee, pixels: Tensor) -> bool:
-    """Whether trained networks draw the same picture, whichever of several that differ they are shown."""
+    """Whether trained networks draw the same image, whichever of several that differ they are shown."""
     device = next(trainee.core.parameters()).device
     with torch.inference_mode():
         drawn = trainee.draw(pixels.to(device)).cpu()
@@ -145,7 +145,7 @@ def draws_one_picture(trainee: Trainee, pixels: Tensor) -> bool:
 
 
 def _spread(pictures: Tensor) -> float:
-    """How far pictures [n, 3, h, w] are from their mean, on average over the pixels."""
+    """How far images [n, 3, h, w] are from their mean, on average over the pixels."""
     return float((pictures - pictures.mean(dim=0)).square().mean().sqrt())
 
 
@@ -157,7 +157,7 @@ def _epoch(
     device: str,
     out_of_time: Callable[[float], bool],
 ) -> bool:
-    """Learn from every picture once, in random order; returns whether there was time for all."""
+    """Learn from every image once, in random order; returns whether there was time for all."""
     trainee.core.train()
     batches = torch.split(torch.randperm(len(pixels), generator=dice), BATCH)
     for number, chosen in enumerate(batches, 1):
@@ -169,7 +169,7 @@ def _epoch(
 
 
 def augmented(pixels: Tensor, dice: torch.Generator) -> Tensor:
-    """Shift each picture by up to three pixels, its border repeated, and change its brightness by up to 5 %.
+    """Shift each image by up to three pixels, its border repeated, and change its brightness by up to 5 %.
 
     Mild on purpose: what a line's parts do anyway. Turned or mirrored parts may be defects.
     """

@@ -59,7 +59,7 @@ class SpadeFitter:
         layout = FeatureLayout(shapes[-1][0], tuple(shapes[:pyramid]))
         _check_memory(layout, neighbours, options.memory_gb)
         kind = f"descriptor and {pyramid} layers"
-        embedding = EmbeddingInfo(kind=kind, dims=layout.length, grid_hw=(1, 1))  # one row a picture
+        embedding = EmbeddingInfo(kind=kind, dims=layout.length, grid_hw=(1, 1))  # one row an image
         network = feature_network(
             SpadeNetwork(backbone.module, pyramid), backbone, embedding, options.preprocessing, options.device
         )
@@ -149,7 +149,7 @@ def _pyramid_layers(backbone: Backbone) -> int:
 
 
 def _check_memory(layout: FeatureLayout, neighbours: int, memory_gb: float | None) -> None:
-    """Check that the features of the images that a picture is compared with fit into memory, twice."""
+    """Check that the features of the images that an image is compared with fit into memory, twice."""
     budget = available_bytes() * DEFAULT_SHARE if memory_gb is None else memory_gb * GIGA
     image = 2 * 4 * layout.length
     if _FIXED + neighbours * image > budget:

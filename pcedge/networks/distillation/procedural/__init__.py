@@ -1,1 +1,1 @@
-"""Made-up pictures to learn from: fields, materials, shapes, faults, whole scenes."""
+"""Made-up images to learn from: fields, materials, shapes, faults, whole scenes."""

@@ -1,4 +1,4 @@
-"""Scalar fields that procedural pictures are made of: noise, coordinates, patterns over coordinates.
+"""Scalar fields that procedural images are made of: noise, coordinates, patterns over coordinates.
 
 Every field is float32 [size, size]; patterns have mean about 0 and standard deviation about 1.
 """

@@ -19,7 +19,7 @@ def with_marks(rng: Rng, scene: F32, count: int | None = None) -> F32:
 
     Args:
         rng: Chooses them.
-        scene: Picture [size, size, 3], 0 to 1; it stays as it is.
+        scene: Image [size, size, 3], 0 to 1; it stays as it is.
         count: How many; None for one to five.
     """
     size = scene.shape[0]

@@ -1,4 +1,4 @@
-"""Coloured surfaces and light: what turns fields into pictures, float32 [size, size, 3], 0 to 1."""
+"""Coloured surfaces and light: what turns fields into images, float32 [size, size, 3], 0 to 1."""
 
 from math import cos, pi, sin
 

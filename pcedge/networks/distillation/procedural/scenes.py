@@ -14,7 +14,7 @@ from .shapes import Mask, contour, fixed_point, random_shape
 
 
 def render(rng: Rng, size: int) -> NDArray[np.uint8]:
-    """One made-up picture, uint8 [size, size, 3], RGB."""
+    """One made-up image, uint8 [size, size, 3], RGB."""
     scene = _SCENES[rng.choice(len(_SCENES), p=_SHARES)](rng, size)
     if rng.random() < 0.4:
         scene = with_marks(rng, scene)

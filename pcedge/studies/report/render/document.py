@@ -113,7 +113,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         date: Of the newest run, ``2026-01-31``.
         summary: The answer in short, on the first page.
         blocks: The rest.
-        files: Pictures by name.
+        files: Images by name.
     """
 
     title: str

@@ -54,7 +54,7 @@ _PAGE = """<!doctype html>
 
 
 def to_page(document: Document) -> bytes:
-    """Write a document as HTML, its pictures inside; the same document gives the same bytes.
+    """Write a document as HTML, its images inside; the same document gives the same bytes.
 
     Raises:
         MissingExtraError: Typst, which turns formulas into MathML, is not installed.

@@ -26,7 +26,7 @@ def to_pdf(document: Document, paper: Paper = "a4") -> bytes:
 
     Raises:
         MissingExtraError: Typst is not installed.
-        ReportError: A picture cannot be used.
+        ReportError: An image cannot be used.
     """
     try:
         import typst

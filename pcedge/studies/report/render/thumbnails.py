@@ -10,7 +10,7 @@ _QUALITY = 84
 
 
 def thumbnail(path: Path) -> bytes:
-    """A picture as JPEG, at most 320 pixels high and wide.
+    """An image as JPEG, at most 320 pixels high and wide.
 
     Raises:
         ResultError: It is missing or damaged.
@@ -23,7 +23,7 @@ def thumbnail(path: Path) -> bytes:
         picture = Image.fromarray(read_image(path))
     except ImageError as error:
         raise ResultError(
-            f"A picture of the run cannot be used. {error.what}", "Restore the file, or evaluate again."
+            f"An image of the run cannot be used. {error.what}", "Restore the file, or evaluate again."
         ) from error
     picture.thumbnail((_LONGEST_PX, _LONGEST_PX), Image.Resampling.LANCZOS)
     content = io.BytesIO()

@@ -100,7 +100,7 @@ def _order(subjects: Sequence[Subject]) -> DiscussionPoint:
 
 def _chance(ranked: Sequence[Subject]) -> Iterator[DiscussionPoint]:
     if lost := [subject for subject in ranked if _guesses(subject)]:
-        text = "{data}: no better than chance at telling defective pictures from good ones: {lost}."
+        text = "{data}: no better than chance at telling defective images from good ones: {lost}."
         names = listed(_name(subject) for subject in lost)
         yield DiscussionPoint(CHANCE, prose(text, data=ranked[0].run.data.name, lost=names))
 

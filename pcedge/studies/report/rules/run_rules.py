@@ -45,9 +45,7 @@ AS_PROMISED = Rule("False rejects as promised", "the rate's interval includes th
 def _constant(subject: Subject) -> Iterator[DiscussionPoint]:
     images = subject.run.images
     if len(images) > 1 and len({row.score for row in images}) == 1:
-        text = (
-            "All {count} test images have the same score: the network or the pictures carry no information."
-        )
+        text = "All {count} test images have the same score: the network or the images carry no information."
         yield DiscussionPoint(CONSTANT, prose(text, count=len(images)), subject.label)
 
 

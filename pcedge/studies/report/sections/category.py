@@ -1,4 +1,4 @@
-"""A category's own pages: curves, kinds of defects, and the pictures to look at."""
+"""A category's own pages: curves, kinds of defects, and the images to look at."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def categories(study: Study, most: int) -> Iterator[Block]:
     """Every run's pages, with up to ``most`` misses and false rejects and half as many clear cases."""
     yield Heading("Category by category", page=len(study.subjects) > 1)
     yield paragraph(
-        "Left, the picture; beside it, the anomaly map on it, coloured only where the map is above its "
+        "Left, the image; beside it, the anomaly map on it, coloured only where the map is above its "
         "threshold; the ring marks its highest value, and what a crop cuts away is shaded. Then, where "
         "there is one, the ground truth. A score is given as a share of the threshold too: above 1, the "
         "part is NG. In the histogram, strokes at the axis are held-out scores of good training images."
@@ -38,12 +38,12 @@ def curves_file(number: int) -> str:
 
 
 def picture_file(number: int, name: str) -> str:
-    """The name of a run's picture among the document's files."""
+    """The name of a run's image among the document's files."""
     return f"picture-{number:03d}-{Path(name).stem}.jpg"
 
 
 def shown_pictures(subject: Subject, most: int) -> dict[str, list[RunImage]]:
-    """The pictures that a report shows, by group, in the run's order."""
+    """The images that a report shows, by group, in the run's order."""
     return {
         group: [picture for picture in subject.run.pictures if picture.group == group][
             : most if group in ("miss", "false_reject") else _clear_cases(most)
@@ -82,7 +82,7 @@ def _category(subject: Subject, number: int, most: int) -> Iterator[Block]:
                 tuple(_card(picture, subject, number) for picture in shown[group]),
             )
     if not any(shown.values()):
-        yield paragraph("The run holds no pictures.")
+        yield paragraph("The run holds no images.")
     elif run.threshold:
         for group, words in (
             ("miss", "No defect was missed."),

@@ -17,7 +17,7 @@ def comparison(study: Study) -> Iterator[Block]:
     yield Heading("Methods compared")
     yield paragraph(
         "The same images through the same evaluation; what differs is the method. Metrics in percent. A fit "
-        "ends with a bundle and its thresholds, a frame's time goes from decoded picture to score and map."
+        "ends with a bundle and its thresholds, a frame's time goes from decoded image to score and map."
     )
     for subjects in compared:
         yield Table(

@@ -21,7 +21,7 @@ def data(study: Study) -> Iterator[Block]:
     )
     yield paragraph(
         "Before fitting, the data are checked: test images that were also learned from (the same file, or "
-        "the same picture), images that cannot be read, masks that do not fit their image or mark nothing, "
+        "the same image), images that cannot be read, masks that do not fit their image or mark nothing, "
         "and defects without a mask."
     )
     problems = [(subject, problem) for subject in subjects for problem in subject.run.data.problems]

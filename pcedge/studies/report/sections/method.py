@@ -13,7 +13,7 @@ def method(study: Study) -> Iterator[Block]:
     settings = [group.settings for group in study.groups]
     yield Heading("Method")
     yield paragraph(
-        "A picture $x$ is resized (bilinear, antialiased) and normalised; a network that stays as it is "
+        "An image $x$ is resized (bilinear, antialiased) and normalised; a network that stays as it is "
         "gives, for each layer $l$ of a few, a feature map $phi_l (x)$. A _patch embedding_ joins, at each "
         "position $(h, w)$ of the first layer's grid, the pooled $3 times 3$ neighbourhoods of all layers:"
     )
@@ -105,7 +105,7 @@ def _differences() -> Iterator[Block]:
                 "neighbours is without effect. pcedge leaves it out too, unless `--neighbours` asks for it."
             ),
             prose(
-                "*Masks.* As in the implementation, a mask goes through the picture's own resize and crop, "
+                "*Masks.* As in the implementation, a mask goes through the image's own resize and crop, "
                 "and only pixels that stay wholly defect count."
             ),
             prose(

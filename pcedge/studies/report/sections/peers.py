@@ -63,7 +63,7 @@ def _own(run: Run) -> dict[str, str]:
     return {
         "tool": "pcedge",
         "coreset": settings.coreset,
-        "preprocessing": f"resize{size} crop{crop}" if crop else f"whole picture to {size}",
+        "preprocessing": f"resize{size} crop{crop}" if crop else f"whole image to {size}",
         "embedding_dims": str(settings.dims),
         "bank_rows": str(settings.bank_rows),
         "frame_ms": f"{first.frame_ms:.1f}" if first and first.frame_ms is not None else "",

@@ -15,7 +15,7 @@ def runtimes(study: Study) -> Iterator[Block]:
     yield Heading("Runtimes")
     rows = [row for subject in study.subjects for row in _runtime_rows(subject)]
     yield Table(
-        "Time from decoded picture to score and map, and agreement with the first runtime on the same images",
+        "Time from decoded image to score and map, and agreement with the first runtime on the same images",
         (
             "category",
             "runtime",

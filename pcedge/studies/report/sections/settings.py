@@ -59,7 +59,7 @@ def _settings_column(group: Group) -> dict[str, str]:
 
 def _preprocessing(stated: Preprocessing) -> str:
     if stated.crop is None:
-        return f"the whole picture to {stated.image_size} × {stated.image_size} px ({stated.implementation})"
+        return f"the whole image to {stated.image_size} × {stated.image_size} px ({stated.implementation})"
     cut = f"centre {stated.crop} × {stated.crop} px"
     return f"shorter side to {stated.image_size} px, {cut} ({stated.implementation})"
 

@@ -85,7 +85,7 @@ def test_another_network_is_caught_at_the_embedding(
 
 
 class _Swapped(Preprocessing):
-    """Red and blue exchanged, as OpenCV reads pictures."""
+    """Red and blue exchanged, as OpenCV reads images."""
 
     def apply(self, image_rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         return super().apply(np.ascontiguousarray(image_rgb[:, :, ::-1]))
