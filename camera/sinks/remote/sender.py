@@ -90,8 +90,8 @@ class Transport(Protocol):
 class Posted:
     """A sink that writes events to an outbox on disk and sends them from there.
 
-    No event is lost while the remote endpoint is away, nor over restarts on either side; one may arrive twice,
-    with the same key. When the outbox is full, events wait in memory as for any sink that fails.
+    No event is lost while the remote endpoint is away, nor over restarts on either side; it may arrive
+    twice, with the same key. When the outbox is full, events wait in memory as for any sink that fails.
 
     Args:
         transport: The way to the remote endpoint.
