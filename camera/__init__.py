@@ -34,20 +34,21 @@ from .quality.learning import MARGIN as GATE_MARGIN
 from .quality.learning import NominalImages, learn_limits, learn_usual_limits
 from .quality.limits import GateLimits, ImageMeasures, ImageStatistics, QualityResult, glance
 from .sinks.base import FrameSink, ImageSink, Save, Sink
-from .sinks.delivery import AnySink, Delivery
+from .sinks.delivery import Delivery
 from .sinks.files.clips import ClipLength, Clips
 from .sinks.files.image_process import ImageProcess, write_pictures
 from .sinks.files.jsonl import JsonLines
+from .sinks.files.pictures import PicturesTable
 from .sinks.files.retention import Retention
 from .sinks.files.sqlite import EventStore
 from .sinks.journaled import Journaled
-from .sinks.registry import mqtt_broker, open_sinks
+from .sinks.registry import SINKS, SinksTable, open_sinks, read_sinks
 from .sinks.remote.modbus import GateState, RejectGate
-from .sinks.remote.mqtt import MqttTransport
+from .sinks.remote.mqtt import MqttTable, MqttTransport, mqtt_broker
 from .sinks.remote.outbox import Message, Outbox
 from .sinks.remote.sender import Backlog, Posted, Receipt, Sending, Transport
 from .sinks.remote.webhook import WebhookTransport
-from .sinks.settings import MetricsTable, MqttTable, PicturesTable, SinksTable, read_table
+from .sinks.settings import AnySink, MetricsTable, SinkKind, SinkTable, read_table
 from .sinks.sink_queue import SinkStatus
 from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
@@ -71,6 +72,7 @@ __all__ = [
     "GATE_MARGIN",
     "IMAGE_SUFFIXES",
     "RARE_ROWS",
+    "SINKS",
     "USUAL_REJECTS",
     "AnySink",
     "Backlog",
@@ -146,7 +148,9 @@ __all__ = [
     "Sending",
     "SeriesState",
     "Sink",
+    "SinkKind",
     "SinkStatus",
+    "SinkTable",
     "SinksTable",
     "Source",
     "Station",
@@ -189,6 +193,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "read_secret",
+    "read_sinks",
     "read_table",
     "record_key",
     "redact",

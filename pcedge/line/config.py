@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from pcedge.camera import MetricsTable, SinksTable, read_table
+from pcedge.camera import MetricsTable, SinksTable, read_sinks, read_table
 from pcedge.errors import OptionError
 
 if sys.version_info >= (3, 11):
@@ -162,7 +162,7 @@ def _line(content: dict[str, Any]) -> LineFile:
     return LineFile(
         cameras=cameras,
         watch=_read(WatchTable, content.get("watch", {}), "watch"),
-        sinks=read_table(SinksTable, content.get("sinks", {}), "sinks"),
+        sinks=read_sinks(content.get("sinks", {})),
         metrics=None if metrics is None else read_table(MetricsTable, metrics, "metrics"),
     )
 

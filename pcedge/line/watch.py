@@ -242,7 +242,7 @@ class _Patient:
 
 
 def _delivery(options: WatchOptions, journal: Journal | None, counts: EventCounts) -> Delivery:
-    table = options.sinks or SinksTable(pictures=PicturesTable(save=options.save))
+    table = options.sinks or SinksTable({"pictures": PicturesTable(save=options.save)})
     sinks = open_sinks(table, options.output)
     delivery: Delivery
     if journal is not None and table.jsonl.enabled:

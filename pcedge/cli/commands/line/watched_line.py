@@ -57,7 +57,7 @@ def described_line(
         )
         for one in named
     )
-    return LineFile(cameras=tables, sinks=SinksTable(pictures=PicturesTable(save=_save(save)))), Path()
+    return LineFile(cameras=tables, sinks=SinksTable({"pictures": PicturesTable(save=_save(save))})), Path()
 
 
 def results_place(line: "LineFile", base: Path, models: Path) -> Path:
