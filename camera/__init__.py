@@ -27,8 +27,11 @@ from .loop.inspection_loop import Inspect, OnDrift, Outlet, inspect_stream, inva
 from .loop.station import Station
 from .parts.http_trigger import HttpTriggers
 from .parts.mqtt_trigger import MqttTriggers
+from .parts.region_trigger import RegionTable, RegionTrigger
+from .parts.registry import TRIGGERS, listen_for_triggers, make_triggers, read_trigger
 from .parts.rules import Debounced, EachFrame, PartRule, Triggered, worst
-from .parts.triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
+from .parts.time_trigger import TimeTrigger
+from .parts.triggers import Listening, MessageTrigger, Trigger, TriggerKind, TriggerTable
 from .quality.gate import FrameGate, without_content
 from .quality.learning import MARGIN as GATE_MARGIN
 from .quality.learning import NominalImages, learn_limits, learn_usual_limits
@@ -55,7 +58,8 @@ from .sources.capture import CameraSource
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
 from .sources.journal import Journal
-from .sources.registry import open_source
+from .sources.kind import SourceKind, SourceOptions
+from .sources.registry import SOURCES, may_be_path, open_source
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .sources.video import VideoSource
 from .status.drift_metrics import drift_readings
@@ -73,6 +77,8 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "RARE_ROWS",
     "SINKS",
+    "SOURCES",
+    "TRIGGERS",
     "USUAL_REJECTS",
     "AnySink",
     "Backlog",
@@ -115,6 +121,7 @@ __all__ = [
     "Journal",
     "Journaled",
     "JsonLines",
+    "Listening",
     "Martingale",
     "Message",
     "MessageTrigger",
@@ -138,6 +145,7 @@ __all__ = [
     "Reading",
     "Receipt",
     "Region",
+    "RegionTable",
     "RegionTrigger",
     "RejectGate",
     "RenderedPart",
@@ -153,6 +161,8 @@ __all__ = [
     "SinkTable",
     "SinksTable",
     "Source",
+    "SourceKind",
+    "SourceOptions",
     "Station",
     "Stream",
     "Summary",
@@ -162,6 +172,8 @@ __all__ = [
     "Tls",
     "Transport",
     "Trigger",
+    "TriggerKind",
+    "TriggerTable",
     "Triggered",
     "Verdict",
     "VideoSource",
@@ -181,6 +193,9 @@ __all__ = [
     "learn_limits",
     "learn_usual_limits",
     "list_images",
+    "listen_for_triggers",
+    "make_triggers",
+    "may_be_path",
     "mqtt_broker",
     "nearest_normal",
     "nominal_values",
@@ -195,6 +210,7 @@ __all__ = [
     "read_secret",
     "read_sinks",
     "read_table",
+    "read_trigger",
     "record_key",
     "redact",
     "render_part",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pcedge.banks import INDEX_FILE
 from pcedge.core.files import alone_with
 from pcedge.core.npz import open_arrays, replace_arrays
+from pcedge.core.repeating import Repeating
 from pcedge.errors import BundleError, PcedgeError
 
 from .bundle import ROW_USAGE_FILE, Bundle
@@ -115,14 +116,12 @@ class UsageKeeper:
     ) -> None:
         self._usages = usages
         self._on_problem = on_problem
-        self._every_s = every_s
         self._told: set[Path] = set()
         self._seen: list[RowUsage] = []
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="row usage", daemon=True)
+        self._saving = Repeating(self._save_all, every_s, name="row usage", ends_within_s=_ENDS_WITHIN_S)
 
     def __enter__(self) -> "UsageKeeper":
-        self._thread.start()
+        self._saving.__enter__()
         return self
 
     def __exit__(
@@ -131,13 +130,8 @@ class UsageKeeper:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closing.set()
-        self._thread.join(_ENDS_WITHIN_S)
+        self._saving.__exit__(kind, error, trace)
         self._save_all()
-
-    def _run(self) -> None:
-        while not self._closing.wait(self._every_s):
-            self._save_all()
 
     def _save_all(self) -> None:
         # One that has been replaced since the last time is saved once more.

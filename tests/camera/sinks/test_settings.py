@@ -27,7 +27,6 @@ from pcedge.camera import (
     read_sinks,
     read_table,
 )
-from pcedge.camera.sinks import registry
 from pcedge.errors import MissingExtraError, OptionError
 
 PASSWORD = "hunter2-Swordfish"
@@ -184,7 +183,7 @@ class _Lamp:
 
 def test_a_kind_of_sink_is_one_line_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lamp = SinkKind("lamp", _LampTable, lambda table, _output: _Lamp(table.colour))
-    monkeypatch.setattr(registry, "SINKS", (*SINKS, lamp))
+    monkeypatch.setattr("pcedge.camera.sinks.registry.SINKS", (*SINKS, lamp))
 
     opened = open_sinks(_read({"lamp": {"colour": "green"}}), tmp_path)
 
