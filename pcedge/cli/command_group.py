@@ -3,7 +3,7 @@
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from pcedge.errors import PcedgeError
 
@@ -21,6 +21,17 @@ class Command(TyperCommand):
         if option is not None:
             option.rich_help_panel = panels.OUTPUT
         return option
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Usage as other tools write it, without what only keeps an old form working."""
+        arguments = (one for one in self.params if isinstance(one, TyperArgument))
+        shown = (one for one in arguments if not one.hidden)
+        return ["[OPTIONS]", *map(_usage, shown)]
+
+
+def _usage(argument: TyperArgument) -> str:
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required or name.startswith("[") else f"[{name}]"
 
 
 class CommandGroup(TyperGroup):

@@ -24,14 +24,14 @@ FIT_UNUSED = (
     Unused(
         _is_other_method,
         _PATCHCORE_ONLY,
-        "with another --method: it belongs to patchcore",
-        "Leave it out. What the other methods can be told: --set NAME=VALUE",
+        "with --method {method}: it belongs to patchcore",
+        "Leave it out. What this method can be told: --set NAME=VALUE",
     ),
     Unused(
         lambda given: given["method"] in WITHOUT_BACKBONE,
         ("backbone", "weights", "layers", "cache_gb"),
-        "with --method ae or gan, which train a network of their own",
-        "Leave it out. What they can be told: --set NAME=VALUE",
+        "with --method {method}, which trains a network of its own",
+        "Leave it out. What this method can be told: --set NAME=VALUE",
     ),
     Unused(
         lambda given: not _is_other_method(given),

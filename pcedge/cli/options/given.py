@@ -16,7 +16,7 @@ class Unused:
     Attributes:
         when: Whether the command is used so, from the values of all its parameters.
         options: Names of the parameters.
-        where: How the sentence "--batch has no effect ..." ends.
+        where: How the sentence "--batch has no effect ..." ends, with parameters in braces.
         hint: What to do.
     """
 
@@ -34,7 +34,7 @@ def refuse_unused(ctx: typer.Context, rules: Iterable[Unused]) -> None:
     """
     for rule in rules:
         if rule.when(ctx.params):
-            refuse(ctx, rule.options, rule.where, rule.hint)
+            refuse(ctx, rule.options, rule.where.format_map(ctx.params), rule.hint)
 
 
 def refuse(ctx: typer.Context, options: Iterable[str], where: str, hint: str) -> None:

@@ -5,19 +5,24 @@ The bundle is named by ``--model``; this older form goes on working.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from pcedge.errors import OptionError
 
+# The second word of an old form, which the help does not show.
+Second = Annotated[str | None, typer.Argument(hidden=True)]
+
 
 def bundle_and_one(
-    what: Sequence[str], model: str | None, models: Path, thing: str
-) -> tuple[str | None, str]:
+    first: str, second: str | None, model: str | None, models: Path, thing: str
+) -> tuple[str | None, Path]:
     """The bundle that was named, if any, and the one thing that a command is about.
 
     Args:
-        what: The words: ``DATASET``, or in the old form ``BUNDLE DATASET``.
+        first: The thing, or with ``second`` a bundle.
+        second: The thing, in the old form.
         model: Of ``--model``.
         models: Where bundles have names.
         thing: What is needed, in a word, such as ``dataset``.
@@ -25,23 +30,19 @@ def bundle_and_one(
     Raises:
         OptionError: The bundle is named twice, or nothing but a bundle is named.
     """
-    if len(what) > 2:
-        raise typer.BadParameter(
-            f"{len(what)} names were given, one or two are needed: the {thing}, or a bundle and the {thing}.",
-            param_hint=thing.upper(),
-        )
-    *bundles, last = what
-    if bundles and model is not None:
+    if second is None:
+        if _names_bundle(first, models) and not _is_something_else(first):
+            raise OptionError(
+                f"{first} is a bundle, and no {thing} is named; nor is there another {first} here.",
+                f"Name both: --model {first} {thing.upper()}",
+            )
+        return model, Path(first)
+    if model is not None:
         raise OptionError(
-            f"{bundles[0]} and {last} are a bundle and the {thing}, and --model {model} names a bundle too.",
-            f"Name the bundle once: --model {model} {last}, or {bundles[0]} {last}",
+            f"{first} {second} names a bundle and the {thing} of it, and --model {model} names a bundle too.",
+            f"Name one bundle and one {thing}: --model {model} {second}",
         )
-    if not bundles and names_bundle(last, models) and not Path(last).exists():
-        raise OptionError(
-            f"{last} is a bundle in {models}/, and no {thing} is named; there is no {thing} {last} here.",
-            f"Name both: --model {last} {thing.upper()}",
-        )
-    return (bundles[0] if bundles else model), last
+    return first, Path(second)
 
 
 def bundle_and_more(
@@ -59,9 +60,9 @@ def bundle_and_more(
         OptionError: The bundle is named twice.
     """
     first = what[0] if what else ""
-    if not first or not names_bundle(first, models):
+    if not first or not _names_bundle(first, models):
         return model, list(what)
-    folder = Path(first).exists() and not _is_bundle(first)
+    folder = _is_something_else(first)
     if folder and (model is not None or (len(what) == 1 and not alone)):
         return model, list(what)
     if model is not None:
@@ -73,11 +74,16 @@ def bundle_and_more(
     return first, list(what[1:])
 
 
-def names_bundle(word: str, models: Path) -> bool:
+def _names_bundle(word: str, models: Path) -> bool:
     """Whether a word is a bundle's directory, or its name below ``models``."""
     from pcedge.bundles.bundle import bundle_names
 
     return not Path(word).is_file() and (_is_bundle(word) or word in bundle_names(models))
+
+
+def _is_something_else(word: str) -> bool:
+    """Whether there is a file or a folder of that name that is no bundle."""
+    return Path(word).exists() and not _is_bundle(word)
 
 
 def _is_bundle(word: str) -> bool:

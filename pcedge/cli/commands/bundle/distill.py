@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 def distill(
     teacher: Annotated[
-        str, typer.Argument(help="The torchvision network to imitate (resnet18, wide_resnet50_2, ...).")
+        str,
+        typer.Argument(
+            metavar="TEACHER", help="The torchvision network to imitate (resnet18, wide_resnet50_2, ...)."
+        ),
     ] = "resnet18",
     images: Annotated[
         list[Path] | None,

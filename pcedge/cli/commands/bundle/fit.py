@@ -22,6 +22,7 @@ def fit(
     dataset: Annotated[
         Path,
         typer.Argument(
+            metavar="DATASET",
             help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images; "
             "pcedge datasets lists the layouts.",
             show_default=False,

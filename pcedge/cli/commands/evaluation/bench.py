@@ -27,6 +27,7 @@ def bench(
     dataset: Annotated[
         Path | None,
         typer.Argument(
+            metavar="DATASET",
             help="Labelled images to judge while the time is taken: accuracy stands beside speed. Without "
             "it, the bundle's golden frames are timed.",
             show_default=False,

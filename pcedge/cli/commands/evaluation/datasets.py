@@ -22,6 +22,7 @@ def datasets(
     path: Annotated[
         Path | None,
         typer.Argument(
+            metavar="PATH",
             help="A folder to look at: one product, or several as in mvtec/. Without it, the public datasets "
             "are listed with their licences.",
             show_default=False,

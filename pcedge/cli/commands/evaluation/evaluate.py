@@ -7,7 +7,7 @@ import typer
 
 from pcedge.cli.options import common, evaluate_options, panels
 from pcedge.cli.options.given import Unused, refuse_unused
-from pcedge.cli.options.old_forms import bundle_and_one
+from pcedge.cli.options.old_forms import Second, bundle_and_one
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -31,14 +31,15 @@ _UNUSED = (
 
 def evaluate(
     ctx: typer.Context,
-    targets: Annotated[
-        list[str],
+    dataset: Annotated[
+        str,
         typer.Argument(
             metavar="DATASET",
             help="A folder of labelled images: test/good, test/<kind>, ground_truth/<kind>.",
             show_default=False,
         ),
     ],
+    second: Second = None,
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
     layout: common.Layout = None,
@@ -77,13 +78,13 @@ def evaluate(
     from ..bundle.index import note_index
 
     refuse_unused(ctx, _UNUSED)
-    named, dataset = bundle_and_one(targets, model, models, "dataset")
+    named, place = bundle_and_one(dataset, second, model, models, "dataset")
     found = find_any_bundle(named, models).searched_by(index).in_precision(one_precision(precision))
     if isinstance(found, Bundle):
         note_index(found)
     _evaluate_bundle(
         found,
-        open_dataset(Path(dataset), layout),
+        open_dataset(place, layout),
         leak_policy(leaks),
         runtime,
         runtimes,

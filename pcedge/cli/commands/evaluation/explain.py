@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.options import common, panels
-from pcedge.cli.options.old_forms import bundle_and_one
+from pcedge.cli.options.old_forms import Second, bundle_and_one
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
 
 def explain(
-    targets: Annotated[
-        list[str],
+    image: Annotated[
+        str,
         typer.Argument(
             metavar="IMAGE",
             help="The image to judge.",
             show_default=False,
         ),
     ],
+    second: Second = None,
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
     threshold: common.Threshold = None,
@@ -61,9 +62,9 @@ def explain(
     from pcedge.inspection.runtimes import runtime_kind
     from pcedge.methods.any_bundle import find_any_bundle, has_exported_network, open_detector
 
-    named, image = bundle_and_one(targets, model, models, "image")
-    if Path(image).is_dir():
-        raise OptionError(f"{image} is a folder, and an image is needed.", "Use: pcedge explain IMAGE")
+    named, path = bundle_and_one(image, second, model, models, "image")
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder, and an image is needed.", "Use: pcedge explain IMAGE")
     bundle = find_any_bundle(named, models)
     kind = runtime_kind(runtime)
     if kind == "auto" and not has_exported_network(bundle):
@@ -76,8 +77,8 @@ def explain(
         threshold=threshold,
         review=review,
     ) as detector:
-        explained = explain_picture(detector, Path(image))
-        sheet = output or Path(f"{Path(image).stem}-explained.png")
+        explained = explain_picture(detector, path)
+        sheet = output or Path(f"{path.stem}-explained.png")
         explained.write_sheet(sheet)
     if json:
         print(explained.to_json(sheet))

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 def plan(
     ctx: typer.Context,
-    targets: Annotated[
-        list[str] | None,
+    dataset: Annotated[
+        str | None,
         typer.Argument(
-            metavar="[DATASET]",
+            metavar="DATASET",
             help="A folder of good images, to choose among networks too. Without it, a bundle's network is "
             "kept, without PyTorch: that of --model, or the current one.",
             show_default=False,
@@ -135,22 +135,21 @@ def plan(
     if plot is not None:
         check_plot(plot)
     budget = Budget(max_ms, max_mb)
-    target, dataset_path = _target(targets or [], model, models)
-    if dataset_path is None:
+    named, place = _target(dataset, model, models)
+    if place is None:
         refuse(
             ctx,
             ("backbone", "weights", "image_size", "layout"),
             "on a bundle, whose own network is kept: there is none to choose",
             "Leave it out, or name the folder of good images: pcedge plan DATASET",
         )
-    bundle, dataset, labelled = _opened(target, dataset_path, images, layout, models)
     files = weights_by_backbone(weights or [])
-    named = () if bundle is not None else listed(backbone) if backbone else available_backbones(files)
-    if bundle is None:
-        check_all_used(files, named)
+    networks = () if place is None else listed(backbone) if backbone else available_backbones(files)
+    check_all_used(files, networks)
+    bundle, good, labelled = _opened(named, place, images, layout, models)
     asked = PlanOptions(
         budget=budget,
-        backbones=named,
+        backbones=networks,
         image_sizes=numbers(image_size, "--image-size 160,224"),
         coresets=tuple(CoresetSize.parse(size) for size in listed(coreset)),
         precisions=_precisions(precision),
@@ -160,7 +159,7 @@ def plan(
         cache_gb=cache_gb,
     )
     with progress_bars() as progress:
-        found = make_plan(dataset, asked, bundle=bundle, labelled=labelled, progress=progress)
+        found = make_plan(good, asked, bundle=bundle, labelled=labelled, progress=progress)
     if plot is not None:
         plot_plan(found, budget, plot)
     if json:
@@ -171,14 +170,13 @@ def plan(
         raise typer.Exit(NOT_ALL_OK)
 
 
-def _target(what: list[str], model: str | None, models: Path) -> tuple[str | None, Path | None]:
+def _target(dataset: str | None, model: str | None, models: Path) -> tuple[str | None, Path | None]:
     """The bundle that was named, or the folder of good images; neither for the current bundle."""
-    named, rest = bundle_and_more(what, model, models, alone=True)
-    if len(rest) > 1 or (rest and named is not None):
+    named, rest = bundle_and_more([dataset] if dataset else [], model, models, alone=True)
+    if rest and named is not None:
         raise OptionError(
-            f"{' and '.join(filter(None, (named, *rest)))} cannot be planned at once: a bundle keeps its "
-            "network, and with a folder of good images there are networks to choose from.",
-            "Use: pcedge plan DATASET, or pcedge plan --model BUNDLE [--images DATASET]",
+            f"--model {named} keeps a bundle's network, and {dataset} is to choose among networks.",
+            f"Use: pcedge plan {dataset}, or pcedge plan --model {named} --images {dataset}",
         )
     return named, Path(rest[0]) if rest else None
 

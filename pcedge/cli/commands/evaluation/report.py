@@ -25,6 +25,7 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
+            metavar="RUNS...",
             help=(
                 "Runs of suite or evaluate: their directories, or a directory that holds several, such as "
                 "runs/official-224."

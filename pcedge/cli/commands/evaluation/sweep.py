@@ -21,6 +21,7 @@ def sweep(
     dataset: Annotated[
         Path,
         typer.Argument(
+            metavar="DATASET",
             help="A folder with training and test images; pcedge datasets lists the layouts.",
             show_default=False,
         ),

@@ -9,7 +9,13 @@ from pcedge.cli.options import panels
 
 
 def service(
-    config: Annotated[Path, typer.Argument(help="The line's TOML file, as watch takes it.")],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG",
+            help="The line's TOML file, as watch takes it.",
+        ),
+    ],
     install: Annotated[
         bool,
         typer.Option(
