@@ -1,6 +1,6 @@
 """Which runtime a bundle is judged on: one that is proved on this machine, unless that is not wanted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from pcedge.errors import BundleError
@@ -31,16 +31,16 @@ class RuntimeOptions:
     precision: str = "auto"
     unverified: bool = False
 
-    def over(self, line: LineFile) -> "RuntimeOptions":
-        """What the line's file says, where these options say nothing."""
-        table = line.watch
-        precision = table.precision if self.precision == "auto" else self.precision
-        merged = replace(
-            self,
-            runtime=table.runtime if self.runtime == "auto" else self.runtime,
-            device=table.device if self.device == "auto" else self.device,
-            precision=precision,
-        )
+    def over(self, line: LineFile, typed: Collection[str] = ()) -> "RuntimeOptions":
+        """What the line's file says, where these options say nothing.
+
+        Args:
+            line: The file.
+            typed: Names of options that hold even if they are ``auto``: the user typed them.
+        """
+        told = {name for name in ("runtime", "device", "precision") if getattr(self, name) != "auto"}
+        open_names = {"runtime", "device", "precision"} - told - set(typed)
+        merged = replace(self, **{name: getattr(line.watch, name) for name in open_names})
         named = any(is_named(one.threshold, one.review) for one in line.cameras)
         return merged.for_float32_scores() if named else merged
 

@@ -37,14 +37,6 @@ def described_line(
             "Use --camera 0, --camera rtsp://..., --camera FILE.mp4, --folder DIR or --config line.toml.",
         )
     if config is not None:
-        changed = review or save != "flagged" or frozen_after != 25 or not drift
-        if model is not None or threshold is not None or changed:
-            raise OptionError(
-                "--model, --threshold, --review, --save, --frozen-after and --no-drift go with --camera and "
-                "--folder.",
-                f"Write product, threshold, review, frozen_after and drift into {config}, for each camera, "
-                "and save into [sinks.pictures].",
-            )
         return read_line_file(config), config.parent
     tables = tuple(
         CameraTable(
