@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE
 from pcedge.core.files import alone_with
-from pcedge.core.npz import replace_arrays
-from pcedge.errors import PcedgeError
+from pcedge.core.npz import open_arrays, replace_arrays
+from pcedge.errors import BundleError, PcedgeError
 
 from .bundle import ROW_USAGE_FILE, Bundle
 from .manifest import read_manifest
@@ -176,9 +175,9 @@ def read_usage(
     None where nothing was counted yet of this bank, or the file is damaged.
     """
     try:
-        with (directory / ROW_USAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with open_arrays(directory / ROW_USAGE_FILE) as stored:
             bank, counts, last_used = (stored[name] for name in ("bank_sha256", "counts", "last_used"))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile):
+    except BundleError:
         return None
     if str(bank) != bank_sha256 or not counts.shape == last_used.shape == (rows,):
         return None

@@ -41,7 +41,8 @@ from pcedge.thresholds.drift import drift_reference
 
 from .bundle_reloader import OnProblem, Reloader
 from .config import CameraTable, LineFile, TriggerTable
-from .inspector_pool import Assignment, Choose, InspectorPool
+from .inspector_pool import Assignment, InspectorPool
+from .runtime_choice import Choose, RuntimeOptions, proved
 
 JOURNAL_FILE = "judged.txt"
 
@@ -71,8 +72,9 @@ def open_line(
     output: Path,
     *,
     models: Path,
-    choose: Choose,
     on_problem: OnProblem,
+    choose: Choose | None = None,
+    unverified: bool = False,
     base: Path = Path(),
     follow: bool = True,
     again: bool = False,
@@ -84,16 +86,20 @@ def open_line(
         line: The description.
         output: Where results go; the journal is there.
         models: Directory of bundles.
-        choose: Says which runtime a bundle runs on.
         on_problem: Told why a bundle that was replaced on disk is not used.
+        choose: Says which runtime a bundle runs on. None for the fastest that is proved to score like
+            the reference on this machine, among those that ``[watch]`` of the description allows.
+        unverified: Without ``choose``: take the first runtime that opens, without proof.
         base: What paths in the description are relative to.
         follow: Wait for more images in watched folders.
         again: Judge files of watched folders that were judged before once more.
         index: How banks are searched; None for every bundle's own way.
 
     Raises:
+        ExportError: A bundle does not score like its reference on this machine.
         PcedgeError: A bundle, a source or a setting cannot be used.
     """
+    choose = choose or proved(RuntimeOptions(unverified=unverified).over(line))
     with ExitStack() as stack:
         journal = None
         if line.sinks.jsonl.enabled and not again and any(_is_folder(one, base) for one in line.cameras):
