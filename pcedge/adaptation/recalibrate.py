@@ -14,7 +14,7 @@ from pcedge.core.progress import Progress, silent
 from pcedge.datasets import read_content
 from pcedge.errors import DatasetError
 from pcedge.inspection.patchcore_detector import Inspector
-from pcedge.inspection.runtimes import RuntimeKind, is_exported, open_inspector
+from pcedge.inspection.runtimes import RuntimeKind, open_inspector
 from pcedge.thresholds.calibration_data import HeldOutEvidence, read_evidence
 from pcedge.thresholds.conformal import Rates, outer_fence, outliers
 from pcedge.thresholds.cross_validation import HeldOut, ImageScores, patches_kept
@@ -182,7 +182,7 @@ def _score(
     progress: Progress,
 ) -> HeldOutEvidence:
     runtime = options.runtime
-    if runtime == "auto" and not is_exported(bundle):
+    if runtime == "auto" and not bundle.is_exported:
         runtime = "torch"
     manifest = bundle.manifest
     height, width = manifest.embedding.grid_hw

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from pcedge.bundles.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
 from pcedge.bundles.manifest import Precision
+from pcedge.bundles.product_bundle import ProductBundle
 from pcedge.core.defaults import DEFAULT_BATCH, default_cache_directory
+from pcedge.core.extras import require_torch
 from pcedge.errors import BundleError, MissingExtraError, OptionError, RuntimeUnavailableError
 from pcedge.export import (
     OnnxRuntime,
@@ -159,18 +161,18 @@ def runtime_file(bundle: Bundle, runtime: RuntimeKind) -> Path:
     return _engine(bundle) if runtime == "tensorrt" else _exported(bundle)
 
 
-def is_exported(bundle: Bundle) -> bool:
-    """Whether the bundle has a network that runs without PyTorch."""
-    return bundle.has(EMBEDDER_FILE)
-
-
 def _exported(bundle: Bundle) -> Path:
-    if not is_exported(bundle):
-        raise BundleError(
-            f"The bundle {bundle.directory} has not been exported.",
-            f"Run: pcedge export --model {bundle.directory}",
-        )
+    if not bundle.is_exported:
+        raise not_exported(bundle)
     return bundle.file(EMBEDDER_FILE)
+
+
+def not_exported(bundle: ProductBundle[Any]) -> BundleError:
+    """What is wrong with a bundle, of whatever method, that has no network for this machine."""
+    return BundleError(
+        f"The bundle {bundle.directory} has not been exported.",
+        f"Run: pcedge export --model {bundle.directory}",
+    )
 
 
 def _onnx_devices(bundle: Bundle) -> list[str]:
@@ -261,10 +263,7 @@ def _tensorrt(bundle: Bundle) -> TensorrtRuntime:
 
 
 def _torch(bundle: Bundle, device: str) -> TorchRuntime:
-    try:
-        import torch  # noqa: F401 (a missing torch must be found before anything is read)
-    except ImportError:
-        raise MissingExtraError("torch", "fit", "The torch runtime") from None
+    require_torch("The torch runtime")
     from pcedge.networks.embedder import restore_embedder
 
     return TorchRuntime(restore_embedder(bundle.manifest, bundle.file(BACKBONE_FILE)), device)

@@ -36,7 +36,7 @@ from pcedge.camera import (
     read_mask,
 )
 from pcedge.errors import OptionError
-from pcedge.methods.any_bundle import AnyBundle, find_any_bundle
+from pcedge.methods import AnyBundle, find_any_bundle
 from pcedge.thresholds.drift import drift_reference
 
 from .bundle_reloader import OnProblem, Reloader

@@ -1,26 +1,23 @@
 """``pcedge fit --method``: of other methods than PatchCore."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
     from pcedge.fitting.options import FitOptions
-    from pcedge.methods import BaselineFit
+    from pcedge.fitting.result import FitResult
+    from pcedge.methods import BaselineBundle
 
 
-def fit_one(
-    dataset: Path, method: str, options: "FitOptions", settings: Sequence[str], *, json: bool
-) -> None:
-    """Fit and print what was made."""
-    from pcedge.cli.console import progress_bars
-    from pcedge.methods import fit_baseline
+def settings_of(given: Sequence[str]) -> dict[str, str]:
+    """What ``--set NAME=VALUE`` sets, by name."""
+    return dict(_pair(one) for one in given)
 
-    given = dict(_pair(one) for one in settings)
-    with progress_bars() as progress:
-        result = fit_baseline(dataset, method, options, given, progress)
+
+def print_fit(result: "FitResult[BaselineBundle]", options: "FitOptions", *, json: bool) -> None:
+    """Print what was made."""
     if json:
         _print_json(result)
     else:
@@ -34,7 +31,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _print_json(result: "BaselineFit") -> None:
+def _print_json(result: "FitResult[BaselineBundle]") -> None:
     from json import dumps
 
     from .fit_notes import offline_reason
@@ -64,7 +61,7 @@ def _print_json(result: "BaselineFit") -> None:
     )
 
 
-def _print_summary(result: "BaselineFit", options: "FitOptions") -> None:
+def _print_summary(result: "FitResult[BaselineBundle]", options: "FitOptions") -> None:
     from pcedge.cli.console import Facts, out, say
     from pcedge.methods import find_method
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pcedge.datasets import Dataset
     from pcedge.evaluation.evaluate import Evaluation, LeakPolicy
     from pcedge.evaluation.metrics import Metric
-    from pcedge.methods.any_bundle import AnyBundle
+    from pcedge.methods import AnyBundle
 
 
 def evaluate(
@@ -157,16 +157,14 @@ def evaluate(
             f"{len(targets)} given. Name a bundle and a dataset, or add --all to fit and evaluate folders.",
             param_hint="BUNDLE DATASET",
         )
-    from pcedge.bundles.bundle import Bundle
     from pcedge.datasets import open_dataset
     from pcedge.inspection.precision import one_precision
-    from pcedge.methods.any_bundle import find_any_bundle
+    from pcedge.methods import find_any_bundle
 
     from ..bundle.index import note_index
 
     found = find_any_bundle(targets[0], models).searched_by(index).in_precision(one_precision(precision))
-    if isinstance(found, Bundle):
-        note_index(found)
+    note_index(found)
     _evaluate_bundle(
         found,
         open_dataset(Path(targets[1]), layout),
@@ -201,10 +199,10 @@ def _evaluate_bundle(
     from pcedge.cli.console import progress_bars
     from pcedge.evaluation.evaluate import evaluate as evaluate_detector
     from pcedge.inspection.runtimes import runtime_kind
-    from pcedge.methods.any_bundle import has_exported_network, open_detector
+    from pcedge.methods import open_detector
 
     kind = runtime_kind(runtime)
-    if kind == "auto" and not has_exported_network(found):
+    if kind == "auto" and not found.is_exported:
         kind = "torch"
     if runtimes is not None or output is not None:
         from pcedge.studies.suite import parse_runtimes

@@ -56,7 +56,7 @@ def explain(
     from pcedge.inspection.explain import explain as explain_picture
     from pcedge.inspection.precision import one_precision
     from pcedge.inspection.runtimes import runtime_kind
-    from pcedge.methods.any_bundle import find_any_bundle, has_exported_network, open_detector
+    from pcedge.methods import find_any_bundle, open_detector
 
     if len(targets) > 2:
         raise OptionError(
@@ -70,7 +70,7 @@ def explain(
         )
     bundle = find_any_bundle(bundles[0] if bundles else None, models)
     kind = runtime_kind(runtime)
-    if kind == "auto" and not has_exported_network(bundle):
+    if kind == "auto" and not bundle.is_exported:
         kind = "torch"
     with open_detector(
         bundle,
