@@ -25,7 +25,7 @@ from pcedge.cli.console import out, progress_bars
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress
 from pcedge.datasets import GOOD, Dataset, labelled_images, open_dataset
-from pcedge.errors import DatasetError
+from pcedge.errors import DatasetError, OptionError
 from pcedge.evaluation.metrics import image_metrics
 from pcedge.fitting.options import FitOptions
 from pcedge.inspection.runtimes import Candidate
