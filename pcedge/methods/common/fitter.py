@@ -129,7 +129,10 @@ class NetworkParts(Protocol):
         """The network as it was fitted, images [n, 3, s, s] to outputs [n, ...]."""
 
     def write_onnx(self, bundle: BaselineBundle, path: Path) -> None:
-        """Write that network as ONNX, into a directory where the bundle's files lie too."""
+        """Write that network as ONNX, into a directory where the bundle's files lie too.
+
+        Its input is called ``images`` [batch, 3, s, s], its output ``embeddings`` [batch, ...].
+        """
 
     def scorer(self, bundle: BaselineBundle) -> Scorer:
         """What turns the network's outputs into scores."""

@@ -42,7 +42,10 @@ class NetworkMethod(Method[BaselineBundle]):
 
     @abstractmethod
     def write_onnx(self, bundle: BaselineBundle, path: Path) -> None:
-        """Write that network as ONNX, into a directory where the bundle's files lie too."""
+        """Write that network as ONNX, into a directory where the bundle's files lie too.
+
+        Its input is called ``images`` [batch, 3, s, s], its output ``embeddings`` [batch, ...].
+        """
 
     @abstractmethod
     def scorer(self, bundle: BaselineBundle) -> Scorer:
