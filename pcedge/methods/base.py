@@ -65,23 +65,27 @@ class MethodFacts:
 
     Attributes:
         seed: Of what is drawn at random.
+        grid_hw: Grid of the scores of which the map is made.
         backbone: The pretrained network, if there is one.
         embedding: How patches are embedded; empty without a memory bank, as ``coreset``.
         dims: Values of an embedding.
         coreset: How many patches the bank keeps.
         bank_rows: Rows of the bank.
         neighbours: Rows by which the image score is weighted.
-        options: The method's own settings.
+        options: The method's own settings, as they were used.
+        notes: What a person should know of this fit.
     """
 
     seed: int
+    grid_hw: tuple[int, int]
     backbone: BackboneInfo | None = None
     embedding: str = ""
     dims: int = 0
     coreset: str = ""
     bank_rows: int = 0
     neighbours: int = 1
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class Method(ABC, Generic[OwnBundle]):

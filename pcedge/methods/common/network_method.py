@@ -111,5 +111,10 @@ class NetworkMethod(Method[BaselineBundle]):
     def facts(self, bundle: BaselineBundle) -> MethodFacts:
         """The settings as they were used."""
         manifest = bundle.manifest
-        options = {name: str(value) for name, value in manifest.settings.items()}
-        return MethodFacts(manifest.seed, manifest.backbone, options=options)
+        return MethodFacts(
+            manifest.seed,
+            manifest.grid_hw,
+            manifest.backbone,
+            options=manifest.settings,
+            notes=manifest.notes,
+        )

@@ -116,6 +116,7 @@ class PatchCore(Method[Bundle]):
         manifest = bundle.manifest
         return MethodFacts(
             manifest.bank.seed,
+            manifest.embedding.grid_hw,
             manifest.backbone,
             embedding=manifest.embedding.kind,
             dims=manifest.embedding.dims,

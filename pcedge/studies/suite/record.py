@@ -140,5 +140,5 @@ def _settings(bundles: Sequence[AnyBundle], stated: Circumstances) -> Settings:
         seed=first.seed,
         method=manifest.method,
         label=stated.label,
-        options=dict(first.options),
+        options={name: str(value) for name, value in first.options.items()},
     )

@@ -73,9 +73,8 @@ class _Fitter:
             except ImageError as error:
                 skipped[path] = error.what
         held_out = tuple(inputs)[::3]
-        mean = np.mean(
-            [one for path, one in inputs.items() if path not in held_out], axis=0, dtype=np.float32
-        )
+        learned = np.stack([one for path, one in inputs.items() if path not in held_out])
+        mean = np.asarray(learned.sum(axis=0) / np.float32(len(learned)), np.float32)
         np.save(staging / MEAN_FILE, mean)
         cells = _MeanRuntime(mean, self._power).infer(np.stack([inputs[path] for path in held_out]))
         peaks = [anomaly_map(one[:, 0], (SIZE, SIZE), SIZE).max() for one in cells]

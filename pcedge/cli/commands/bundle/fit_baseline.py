@@ -1,4 +1,4 @@
-"""``pcedge fit --method``: of other methods than PatchCore."""
+"""What ``pcedge fit --method`` prints of methods without a memory bank."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from pcedge.errors import OptionError
 if TYPE_CHECKING:
     from pcedge.fitting.options import FitOptions
     from pcedge.fitting.result import FitResult
-    from pcedge.methods import BaselineBundle
+    from pcedge.methods import AnyBundle
 
 
 def settings_of(given: Sequence[str]) -> dict[str, str]:
@@ -16,7 +16,7 @@ def settings_of(given: Sequence[str]) -> dict[str, str]:
     return dict(_pair(one) for one in given)
 
 
-def print_fit(result: "FitResult[BaselineBundle]", options: "FitOptions", *, json: bool) -> None:
+def print_fit(result: "FitResult[AnyBundle]", options: "FitOptions", *, json: bool) -> None:
     """Print what was made."""
     if json:
         _print_json(result)
@@ -31,19 +31,21 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _print_json(result: "FitResult[BaselineBundle]") -> None:
+def _print_json(result: "FitResult[AnyBundle]") -> None:
     from json import dumps
+
+    from pcedge.methods import method_for
 
     from .fit_notes import offline_reason
 
     manifest = result.bundle.manifest
-    backbone = manifest.backbone
+    facts, backbone = method_for(result.bundle).facts(result.bundle), manifest.backbone
     print(
         dumps(
             {
                 "bundle": str(result.bundle.directory),
                 "method": manifest.method,
-                "settings": manifest.settings,
+                "settings": dict(facts.options),
                 "backbone": backbone.name if backbone else None,
                 "backbone_weights": backbone.weights if backbone else None,
                 "offline_default": offline_reason(result),
@@ -53,7 +55,7 @@ def _print_json(result: "FitResult[BaselineBundle]") -> None:
                 "threshold": manifest.threshold.score,
                 "false_reject_rate": manifest.threshold.false_reject_rate,
                 "outliers": result.outliers,
-                "notes": manifest.notes,
+                "notes": facts.notes,
                 "seconds": result.seconds,
                 "bytes": result.bundle.nbytes,
             }
@@ -61,23 +63,24 @@ def _print_json(result: "FitResult[BaselineBundle]") -> None:
     )
 
 
-def _print_summary(result: "FitResult[BaselineBundle]", options: "FitOptions") -> None:
+def _print_summary(result: "FitResult[AnyBundle]", options: "FitOptions") -> None:
     from pcedge.cli.console import Facts, out, say
-    from pcedge.methods import find_method
+    from pcedge.methods import method_for
 
     from .fit_notes import print_notes
 
-    manifest = result.bundle.manifest
+    manifest, method = result.bundle.manifest, method_for(result.bundle)
+    facts = method.facts(result.bundle)
     limit, backbone = manifest.threshold, manifest.backbone
     table = Facts(f"Fitted {manifest.dataset}")
-    table.add("method", find_method(manifest.method).title)
-    table.add("settings", ", ".join(f"{name} = {value}" for name, value in manifest.settings.items()))
+    table.add("method", method.title)
+    table.add("settings", ", ".join(f"{name} = {value}" for name, value in facts.options.items()))
     table.add("images", f"{manifest.images}, {result.cached} from the cache, {len(manifest.skipped)} skipped")
     if backbone is not None:
         note = "; the offline default, see below" if result.offline_default else ""
         table.add("backbone", f"{backbone.name}, {backbone.weights}{note}")
         table.add("layers", ", ".join(backbone.layers))
-    table.add("grid", f"{manifest.grid_hw[0]} x {manifest.grid_hw[1]}")
+    table.add("grid", f"{facts.grid_hw[0]} x {facts.grid_hw[1]}")
     table.add("size", f"{result.bundle.nbytes / 1e6:,.1f} MB")
     table.add(
         "threshold", f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})"
@@ -87,6 +90,6 @@ def _print_summary(result: "FitResult[BaselineBundle]", options: "FitOptions") -
     table.add("bundle", f"{result.bundle.directory} (now current)")
     out.print(table)
     print_notes(result, options.false_reject_rate)
-    for note in manifest.notes:
+    for note in facts.notes:
         say("[yellow]{note}[/]", note=note)
     say("Next: [bold]pcedge export[/]")
