@@ -22,7 +22,7 @@ from pcedge.core.progress import Progress
 from pcedge.datasets import Dataset, labelled_images, open_dataset, read_content
 from pcedge.evaluation.metrics import image_metrics
 from pcedge.inspection.patchcore_detector import Inspector
-from pcedge.inspection.runtimes import RuntimeKind, is_exported, open_inspector
+from pcedge.inspection.runtimes import RuntimeKind, open_inspector
 
 from .command import Json, environment, facts, print_environment, print_json, run
 
@@ -91,7 +91,7 @@ def main(
     """Time explanations, and compare the multiple of the typical distance of good and defective parts."""
     where = environment()
     bundle, images = find_bundle(model, models), open_dataset(dataset)
-    kind: RuntimeKind = "onnx" if is_exported(bundle) else "torch"
+    kind: RuntimeKind = "onnx" if bundle.is_exported else "torch"
     with open_inspector(bundle, runtime=kind) as inspector, progress_bars() as progress:
         result = measure(inspector, images, progress)
     if as_json:

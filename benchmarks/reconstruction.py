@@ -25,16 +25,17 @@ from pcedge.cli.console import out, progress_bars
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress
 from pcedge.datasets import GOOD, Dataset, labelled_images, open_dataset
-from pcedge.errors import DatasetError
+from pcedge.errors import DatasetError, OptionError
 from pcedge.evaluation.metrics import image_metrics
 from pcedge.fitting.options import FitOptions
+from pcedge.inspection.runtimes import Candidate
 from pcedge.methods import (
     BaselineBundle,
     BaselineInspector,
+    NetworkMethod,
     find_method,
     fit_baseline,
-    inspect_with,
-    open_baseline_runtime,
+    open_network,
 )
 from pcedge.networks.distillation import with_local_change
 
@@ -108,8 +109,8 @@ def measure(
         )
         bundle = fit_baseline(dataset.root, method, options, settings, progress).bundle
         held_out = [dataset.root / name for name in bundle.manifest.threshold.held_out]
-        with open_baseline_runtime(bundle, "torch") as runtime:
-            inspector = inspect_with(bundle, runtime)
+        with open_network(bundle, Candidate("torch", "auto")) as runtime:
+            inspector = network_method(method).detector(bundle, runtime)
             reference = _seen(bundle, inspector, _inputs(inspector, held_out))
             seen = {
                 kind: _seen(bundle, inspector, _inputs(inspector, paths)) for kind, paths in kinds.items()
@@ -159,12 +160,20 @@ def _marked(inspector: BaselineInspector, paths: Iterable[Path], seed: int) -> I
         yield ((changed.transpose(2, 0, 1) / np.float32(255) - mean) / std).astype(np.float32)
 
 
+def network_method(name: str) -> NetworkMethod:
+    """One of the methods that this benchmark is of."""
+    method = find_method(name)
+    if not isinstance(method, NetworkMethod):
+        raise OptionError(f"{name} draws no images.", f"Choose from: {', '.join(METHODS)}.")
+    return method
+
+
 def _seen(
     bundle: BaselineBundle, inspector: BaselineInspector, inputs: Iterator[NDArray[np.float32]]
 ) -> Seen:
     import torch
 
-    network: Any = find_method(bundle.manifest.method).module(bundle)
+    network: Any = network_method(bundle.manifest.method).module(bundle)
     rows, shown, errors = [], [], []
     for one in inputs:
         stages = inspector.stages_of(one)

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pcedge.deployment.triton.repository import write_triton_repository
     from pcedge.evaluation.evaluate import Evaluation, evaluate
     from pcedge.evaluation.metrics import Metric
-    from pcedge.fitting.fit import FitResult, fit
+    from pcedge.fitting.fit import fit
     from pcedge.fitting.options import FitOptions
+    from pcedge.fitting.result import FitResult
     from pcedge.inspection.explain import Explained, explain
     from pcedge.inspection.patchcore_detector import Inspector
     from pcedge.inspection.runtimes import Candidate, candidates, open_inspector
@@ -34,8 +35,7 @@ if TYPE_CHECKING:
     from pcedge.inspection.verification.verify import Choice, choose_runtime, verify
     from pcedge.line.products import Products
     from pcedge.line.watch import WatchOptions, watch
-    from pcedge.methods import export_baseline, fit_baseline
-    from pcedge.methods.any_bundle import find_any_bundle, open_detector
+    from pcedge.methods import export_baseline, find_any_bundle, fit_baseline, open_detector
     from pcedge.networks.finetuning.options import FinetuneOptions
     from pcedge.studies.planning import Budget, Plan, PlanOptions, plan
 
@@ -57,7 +57,7 @@ _HOMES = {
     "ExportResult": "deployment.exporting.export_bundle",
     "FinetuneOptions": "networks.finetuning.options",
     "FitOptions": "fitting.options",
-    "FitResult": "fitting.fit",
+    "FitResult": "fitting.result",
     "Inspector": "inspection.patchcore_detector",
     "Metric": "evaluation.metrics",
     "Plan": "studies.planning",
@@ -75,12 +75,12 @@ _HOMES = {
     "explain": "inspection.explain",
     "export_baseline": "methods",
     "export_bundle": "deployment.exporting.export_bundle",
-    "find_any_bundle": "methods.any_bundle",
+    "find_any_bundle": "methods",
     "find_bundle": "bundles.bundle",
     "fit": "fitting.fit",
     "fit_baseline": "methods",
     "open_dataset": "datasets",
-    "open_detector": "methods.any_bundle",
+    "open_detector": "methods",
     "open_inspector": "inspection.runtimes",
     "plan": "studies.planning",
     "read_image": "camera",

@@ -9,15 +9,17 @@ import numpy as np
 
 from pcedge.bundles.bundle import Bundle, edit_bundle, seal
 from pcedge.bundles.manifest import Manifest, Precision, ThresholdInfo, read_manifest
+from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
 from pcedge.datasets import read_content
 from pcedge.errors import DatasetError
 from pcedge.inspection.patchcore_detector import Inspector
-from pcedge.inspection.runtimes import RuntimeKind, is_exported, open_inspector
+from pcedge.inspection.runtimes import RuntimeKind, open_inspector
 from pcedge.thresholds.calibration_data import HeldOutEvidence, read_evidence
 from pcedge.thresholds.conformal import Rates, outer_fence, outliers
 from pcedge.thresholds.cross_validation import HeldOut, ImageScores, patches_kept
 from pcedge.thresholds.groups import find_groups
+from pcedge.thresholds.verdict import Thresholds
 
 from .new_images import NewImages, check_new
 from .relearn_gate import NewGate
@@ -180,7 +182,7 @@ def _score(
     progress: Progress,
 ) -> HeldOutEvidence:
     runtime = options.runtime
-    if runtime == "auto" and not is_exported(bundle):
+    if runtime == "auto" and not bundle.is_exported:
         runtime = "torch"
     manifest = bundle.manifest
     height, width = manifest.embedding.grid_hw
@@ -225,8 +227,8 @@ def _change(
         calibration=before.calibration,
         grouped_by=before.grouped_by,
     )
-    reviewed = None if before.review is None else float((found.scores > before.review).mean())
-    return Change(before, after, float((found.scores > before.score).mean()), reviewed)
+    reviewed = None if before.review is None else Thresholds(before.review).share(Verdict.NG, found.scores)
+    return Change(before, after, Thresholds(before.score).share(Verdict.NG, found.scores), reviewed)
 
 
 def _is_set_by_strangers(change: Change, found: HeldOutEvidence) -> bool:

@@ -27,6 +27,7 @@ from .manifest import (
     read_manifest,
     read_manifest_as,
 )
+from .product_bundle import ProductBundle
 
 EMBEDDER_FILE = "embedder.onnx"
 # Bytes which, after those of an embedder of any precision, make one network of embedder and search.
@@ -38,7 +39,7 @@ ROW_USAGE_FILE = "row_usage.npz"
 
 
 @dataclass(frozen=True)
-class Bundle(BundleFiles[Manifest]):
+class Bundle(ProductBundle[Manifest]):
     """A bundle of PatchCore on disk."""
 
     @classmethod
@@ -46,6 +47,21 @@ class Bundle(BundleFiles[Manifest]):
         """Read a bundle's manifest; its files are checked one by one as they are used."""
         recover(directory, remove=False)
         return cls(directory, read_manifest(directory))
+
+    @property
+    def is_exported(self) -> bool:
+        """Whether it has a network that runs without PyTorch."""
+        return self.has(EMBEDDER_FILE)
+
+    @property
+    def bank_rows(self) -> int:
+        """Rows of its memory bank."""
+        return self.manifest.bank.rows
+
+    def check(self) -> None:
+        """Check every file against the manifest, and that the bank can be read."""
+        super().check()
+        self.open_bank()
 
     @property
     def precisions(self) -> list[Precision]:

@@ -221,7 +221,10 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProductManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What every bundle says of itself, whatever the ``method`` that it was fitted by."""
+    """What every bundle says of itself, whatever the ``method`` that it was fitted by.
+
+    ``backbone`` is None for a method that uses no pretrained network.
+    """
 
     schema_version: int
     pcedge_version: str
@@ -235,6 +238,7 @@ class ProductManifest(msgspec.Struct, frozen=True, kw_only=True):
     map: MapInfo
     gate: GateInfo | None = None
     method: str = PATCHCORE
+    backbone: BackboneInfo | None = None
     files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> bytes:

@@ -14,8 +14,9 @@ from pcedge.deployment.exporting.export_bundle import ExportResult, export_bundl
 from pcedge.errors import OptionError
 from pcedge.evaluation.contact_sheet import Tile, write_sheet
 from pcedge.evaluation.evaluate import Evaluation, evaluate
-from pcedge.fitting.fit import FitResult, fit
+from pcedge.fitting.fit import fit
 from pcedge.fitting.options import FitOptions
+from pcedge.fitting.result import FitResult
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import open_inspector
 from pcedge.line.watch import WatchOptions, watch
@@ -47,7 +48,7 @@ class DemoResult:
         inspections: Where the watch wrote its events and heatmaps.
     """
 
-    fitted: FitResult
+    fitted: FitResult[Bundle]
     exported: ExportResult
     evaluation: Evaluation
     watched: Summary

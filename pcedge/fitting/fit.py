@@ -1,7 +1,6 @@
 """Fit: from a folder of good images to a bundle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pcedge.bundles.bundle import Bundle, check_name, set_current, write_bundle
@@ -9,7 +8,7 @@ from pcedge.core.progress import Progress, silent
 from pcedge.core.scoring import check_neighbours
 from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import open_dataset, training_images
-from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
+from pcedge.errors import MissingExtraError, OptionError
 from pcedge.inspection.exported_network import exported_network
 from pcedge.networks.embedding_network import EmbeddingNetwork
 from pcedge.thresholds.folds import check_support
@@ -17,32 +16,12 @@ from pcedge.thresholds.groups import find_groups
 
 from .build_bundle import MIN_IMAGES, build
 from .options import FitOptions
+from .result import FitResult
 
 
-@dataclass(frozen=True)
-class FitResult:
-    """What a fit made.
-
-    Attributes:
-        bundle: The bundle, now the current one.
-        seconds: Time taken by each stage.
-        outliers: Training images whose held-out score stands far out, the worst first, with that score: look
-            at them, one may show a defect.
-        cached: Images whose features came from the cache.
-        cache_problem: Why the cache could not be used to the end; empty otherwise.
-        offline_default: Why no backbone being named led to ``pcedge-s``, and how to get the larger one; None
-            if it did not.
-    """
-
-    bundle: Bundle
-    seconds: dict[str, float]
-    outliers: dict[str, float]
-    cached: int
-    cache_problem: str
-    offline_default: WeightsUnavailableError | None
-
-
-def fit(dataset_path: Path, options: FitOptions | None = None, progress: Progress = silent) -> FitResult:
+def fit(
+    dataset_path: Path, options: FitOptions | None = None, progress: Progress = silent
+) -> FitResult[Bundle]:
     """Fit PatchCore on the good images of a dataset and write the bundle, which becomes current.
 
     Args:

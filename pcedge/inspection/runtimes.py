@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
+from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import Precision
 from pcedge.errors import OptionError
 from pcedge.export import Runtime
@@ -129,11 +129,6 @@ def runtime_file(bundle: Bundle, runtime: RuntimeKind) -> Path:
         PcedgeError: It is missing or changed, or its name cannot be known without TensorRT.
     """
     return _runtime(runtime).file(bundle)
-
-
-def is_exported(bundle: Bundle) -> bool:
-    """Whether the bundle has a network that runs without PyTorch."""
-    return bundle.has(EMBEDDER_FILE)
 
 
 def _possible(bundle: Bundle, kind: RuntimeKind, device: str) -> list[BundleRuntime]:

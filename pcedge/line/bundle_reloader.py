@@ -8,7 +8,7 @@ from types import TracebackType
 from pcedge.bundles.manifest import MANIFEST_FILE
 from pcedge.core.repeating import Repeating
 from pcedge.errors import PcedgeError
-from pcedge.methods.any_bundle import AnyBundle, open_any_bundle
+from pcedge.methods import AnyBundle, open_any_bundle
 
 from .inspector_pool import InspectorPool
 

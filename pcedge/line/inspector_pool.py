@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.drift_reference import rare_rows_of
-from pcedge.bundles.row_usage import RowUsage, usage_of
+from pcedge.bundles.row_usage import RowUsage
 from pcedge.camera import RARE_ROWS, Frame, Inspection, Verdict
 from pcedge.errors import OptionError
 from pcedge.inspection.detector import AnyDetector
-from pcedge.methods.any_bundle import AnyBundle
+from pcedge.methods import AnyBundle, method_for
 
 from .runtime_choice import Choose, RuntimeOptions, is_named, proved
 from .shared_networks import LoadedBundle, OpenNetwork, SharedNetworks
@@ -201,7 +199,7 @@ class InspectorPool:
             assignment.bundle, threshold=assignment.threshold, review=assignment.review
         )
         bundle = loaded.bundle
-        usage = usage_of(bundle, rare_rows_of(bundle)) if isinstance(bundle, Bundle) else None
+        usage = method_for(bundle).row_usage(bundle)
         return _Place(assignment, loaded, _ignored(assignment.mask_hw, loaded.inspector), usage)
 
     def _close_unused(self) -> None:

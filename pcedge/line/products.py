@@ -20,7 +20,7 @@ from pcedge.errors import OptionError
 from pcedge.export import OnnxRuntime, Runtime
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import Candidate, RuntimeKind
-from pcedge.methods.any_bundle import AnyBundle, open_network
+from pcedge.methods import AnyBundle, open_network
 
 from .inspector_pool import Assignment, InspectorPool
 from .runtime_choice import Choose, RuntimeOptions, proved

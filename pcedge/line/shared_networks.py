@@ -9,7 +9,7 @@ import numpy as np
 from pcedge.export import Runtime
 from pcedge.inspection.detector import AnyDetector
 from pcedge.inspection.runtimes import Candidate
-from pcedge.methods.any_bundle import AnyBundle, detector_of, network_digest, open_network
+from pcedge.methods import AnyBundle, detector_of, network_digest, open_network
 
 from .runtime_choice import Choose
 

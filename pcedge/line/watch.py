@@ -34,7 +34,7 @@ from pcedge.camera import (
 )
 from pcedge.errors import OptionError
 from pcedge.inspection.detector import AnyDetector, Detector
-from pcedge.methods.any_bundle import AnyBundle
+from pcedge.methods import AnyBundle
 
 from .open_line import Line
 from .runtime_choice import RuntimeOptions, proved

@@ -1,36 +1,55 @@
-"""Methods that PatchCore is compared with: fitted, measured, exported and watched through the same code.
+"""The methods: each is a folder, and a line in the registry.
 
-Each is a folder of its own; none knows another, and PatchCore's modules know none of them.
+All are fitted, measured, exported and watched through the same code. None knows another. PatchCore is
+the one that this toolkit is for; the others are what it is compared with.
 """
 
-from .base import FitTask, Fitter, Learned, Method, Scorer
+from .any_bundle import (
+    detector_of,
+    find_any_bundle,
+    method_for,
+    network_digest,
+    open_any_bundle,
+    open_detector,
+    open_network,
+)
+from .base import AnyBundle, AnyMethod, ChosenRuntime, Exported, Method, MethodFacts
+from .baselines import export_baseline, fit_baseline
 from .common.bundle import DETECTOR_FILE, BaselineBundle
-from .common.exporting import export_baseline
-from .common.fitting import BaselineFit, fit_baseline
+from .common.fitter import FitTask, Fitter, Learned, Scorer
 from .common.inspector import BaselineInspector, Scores
-from .common.manifest import METHODS, BaselineManifest
-from .common.opening import choose_baseline_runtime, inspect_with, open_baseline_runtime
+from .common.manifest import BaselineManifest
+from .common.network_method import NetworkMethod
 from .common.settings import parse_settings
-from .registry import find_method
+from .registry import METHODS, find_method
 
 __all__ = [
     "DETECTOR_FILE",
     "METHODS",
+    "AnyBundle",
+    "AnyMethod",
     "BaselineBundle",
-    "BaselineFit",
     "BaselineInspector",
     "BaselineManifest",
+    "ChosenRuntime",
+    "Exported",
     "FitTask",
     "Fitter",
     "Learned",
     "Method",
+    "MethodFacts",
+    "NetworkMethod",
     "Scorer",
     "Scores",
-    "choose_baseline_runtime",
+    "detector_of",
     "export_baseline",
+    "find_any_bundle",
     "find_method",
     "fit_baseline",
-    "inspect_with",
-    "open_baseline_runtime",
+    "method_for",
+    "network_digest",
+    "open_any_bundle",
+    "open_detector",
+    "open_network",
     "parse_settings",
 ]

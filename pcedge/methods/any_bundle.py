@@ -1,23 +1,19 @@
-"""Every method's bundles through one door: only here a manifest's method decides what is opened."""
+"""Every method's bundles through one door: what a manifest's method is, is asked here and nowhere else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
-from pcedge.bundles.bundle import BACKBONE_FILE, EMBEDDER_FILE, Bundle, locate_bundle
-from pcedge.bundles.manifest import PATCHCORE, Precision, method_of
+from pcedge.bundles.bundle import locate_bundle
+from pcedge.bundles.manifest import Precision, method_of
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import BundleError
 from pcedge.export import Runtime
 from pcedge.inspection.detector import AnyDetector
-from pcedge.inspection.patchcore_detector import Inspector
-from pcedge.inspection.region_explanation import open_pictures
-from pcedge.inspection.runtimes import Candidate, RuntimeKind, is_exported, open_runtime
+from pcedge.inspection.runtimes import Candidate, RuntimeKind
 
-from . import BaselineBundle, inspect_with, open_baseline_runtime
-
-AnyBundle = Bundle | BaselineBundle
+from .base import AnyBundle, AnyMethod
+from .registry import METHODS, find_method
 
 
 def open_any_bundle(directory: Path) -> AnyBundle:
@@ -26,9 +22,14 @@ def open_any_bundle(directory: Path) -> AnyBundle:
     Raises:
         BundleError: It cannot be read, or is of a method that this version does not know.
     """
-    if method_of(directory) == PATCHCORE:
-        return Bundle.open(directory)
-    return BaselineBundle.open(directory)
+    name = method_of(directory)
+    if name not in METHODS:
+        raise BundleError(
+            f"{directory} was fitted by {name!r}, which this version does not know.",
+            "Update it with: pip install --upgrade pcedge",
+        )
+    bundle: AnyBundle = find_method(name).open_bundle(directory)
+    return bundle
 
 
 def find_any_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> AnyBundle:
@@ -38,6 +39,11 @@ def find_any_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> 
         BundleError: There is none, with the command that makes one.
     """
     return open_any_bundle(locate_bundle(model, models))
+
+
+def method_for(bundle: AnyBundle) -> AnyMethod:
+    """The method that a bundle was fitted by."""
+    return find_method(bundle.manifest.method)
 
 
 @contextmanager
@@ -73,23 +79,12 @@ def open_detector(
 
 def open_network(bundle: AnyBundle, chosen: Candidate) -> Runtime:
     """Load a bundle's network; the files it is loaded from are checked first."""
-    if isinstance(bundle, BaselineBundle):
-        return open_baseline_runtime(bundle, chosen.runtime, chosen.device)
-    return open_runtime(bundle, chosen.runtime, chosen.device)
+    return method_for(bundle).open_network(bundle, chosen.runtime, chosen.device)
 
 
 def network_digest(bundle: AnyBundle, chosen: Candidate) -> str:
-    """Digest of what ``open_network`` loads: bundles in which it is the same may share a runtime.
-
-    A baseline's network may hold what was learned of one product, in files beside it: all of them count.
-    """
-    if isinstance(bundle, BaselineBundle):
-        files = sorted((name, info.sha256) for name, info in bundle.manifest.files.items())
-        return sha256(repr(files).encode()).hexdigest()
-    name = BACKBONE_FILE if chosen.runtime == "torch" else EMBEDDER_FILE
-    if not bundle.has(name):
-        raise BundleError(f"The bundle {bundle.directory} has no {name}.", "Fit or export it again.")
-    return bundle.manifest.files[name].sha256
+    """Digest of what ``open_network`` loads: bundles in which it is the same may share a runtime."""
+    return method_for(bundle).network_digest(bundle, chosen.runtime)
 
 
 def detector_of(
@@ -99,26 +94,5 @@ def detector_of(
     threshold: float | None = None,
     review: float | None = None,
 ) -> AnyDetector:
-    """What judges images of a bundle on a runtime that holds its network.
-
-    Args:
-        bundle: The bundle.
-        runtime: From ``open_network``.
-        threshold: Used instead of the bundle's own.
-        review: Scores above it are REVIEW; None for no REVIEW.
-    """
-    if isinstance(bundle, BaselineBundle):
-        return inspect_with(bundle, runtime, threshold=threshold, review=review)
-    return Inspector.of(
-        bundle.manifest,
-        runtime,
-        bundle.open_bank(),
-        threshold=threshold,
-        review=review,
-        pictures=open_pictures(bundle),
-    )
-
-
-def has_exported_network(bundle: AnyBundle) -> bool:
-    """Whether a bundle has a network that runs without PyTorch."""
-    return bundle.is_exported if isinstance(bundle, BaselineBundle) else is_exported(bundle)
+    """What judges images of a bundle on a runtime that holds its network; see :class:`Method`."""
+    return method_for(bundle).detector(bundle, runtime, threshold=threshold, review=review)

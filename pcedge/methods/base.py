@@ -1,141 +1,211 @@
-"""What a method is to bring, so that it can be fitted, measured, exported and watched like every other."""
+"""The face of every method: fitted, measured, exported and watched by callers that know no method by name."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Generic, TypeVar
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from pcedge.bundles.manifest import BackboneInfo
-from pcedge.core.progress import Progress
-from pcedge.core.stage_timer import StageTimer
-from pcedge.errors import WeightsUnavailableError
+from pcedge.bundles.manifest import BackboneInfo, ProductManifest
+from pcedge.bundles.product_bundle import ProductBundle
+from pcedge.bundles.row_usage import RowUsage
+from pcedge.core.progress import Progress, silent
+from pcedge.errors import BundleError
+from pcedge.export import Runtime
 from pcedge.fitting.options import FitOptions
+from pcedge.fitting.result import FitResult
+from pcedge.inspection.detector import AnyDetector
+from pcedge.inspection.precision import PrecisionChoice
+from pcedge.inspection.runtimes import Candidate, RuntimeKind
 
-from .common.bundle import BaselineBundle
-
-if TYPE_CHECKING:
-    from torch import nn
+AnyBundle = ProductBundle[ProductManifest]
+OwnBundle = TypeVar("OwnBundle", bound=ProductBundle[Any])
 
 
 @dataclass(frozen=True)
-class FitTask:
-    """What is to be learned from.
+class Exported(Generic[OwnBundle]):
+    """What the export of a network made.
 
     Attributes:
-        paths: Training images.
-        names: Their names in the dataset.
-        at_least: How many of them must be usable.
-        options: Seed, device, memory, cache, preprocessing and false-reject rate are of use.
+        bundle: With the network as ONNX.
+        file: Its name in the bundle.
+        difference: The largest of a score from the reference's on the golden frames, as a share of it.
     """
 
-    paths: tuple[Path, ...]
-    names: dict[Path, str]
-    at_least: int
-    options: FitOptions
+    bundle: OwnBundle
+    file: str
+    difference: float
 
 
-@dataclass(frozen=True, eq=False)
-class Learned:
-    """What a method learned, beside the files that it has written.
+@dataclass(frozen=True)
+class ChosenRuntime:
+    """The runtime that was chosen for a bundle, and why.
 
     Attributes:
-        images: How many images were learned from.
-        skipped: Path to reason of those that could not be used.
-        grid_hw: Grid of the scores that the map is made of.
-        held_out: Good images that what scored them had not seen.
-        scores: float32 [held out], their image scores.
-        map_peaks: float32 [some of the held out], the largest value of their maps.
-        how: How they were scored without being seen, in words.
-        settings: Everything that decides the result beside images and network, as it was used.
+        candidate: Runtime, device and precision.
+        name: The same for people.
+        proof: How it was proved and why it was taken; empty if it was not proved.
+        skipped: Runtimes that were tried without success before one that is not proved, and why, in words.
+        unsaved: Why the proof could not be kept, if it could not.
+    """
+
+    candidate: Candidate
+    name: str
+    proof: str = ""
+    skipped: tuple[str, ...] = ()
+    unsaved: BundleError | None = None
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """What decides a result beside images, preprocessing and thresholds, as a run states it.
+
+    Attributes:
+        seed: Of what is drawn at random.
+        grid_hw: Grid of the scores of which the map is made.
+        backbone: The pretrained network, if there is one.
+        embedding: How patches are embedded; empty without a memory bank, as ``coreset``.
+        dims: Values of an embedding.
+        coreset: How many patches the bank keeps.
+        bank_rows: Rows of the bank.
+        neighbours: Rows by which the image score is weighted.
+        options: The method's own settings, as they were used.
         notes: What a person should know of this fit.
-        cached: How many images' features came from the cache.
-        cache_problem: Why the cache could not be used to the end; empty otherwise.
     """
 
-    images: int
-    skipped: dict[Path, str]
+    seed: int
     grid_hw: tuple[int, int]
-    held_out: tuple[Path, ...]
-    scores: NDArray[np.float32]
-    map_peaks: NDArray[np.float32]
-    how: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    backbone: BackboneInfo | None = None
+    embedding: str = ""
+    dims: int = 0
+    coreset: str = ""
+    bank_rows: int = 0
+    neighbours: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    cached: int = 0
-    cache_problem: str = ""
 
 
-class Fitter(Protocol):
-    """A method with its network loaded, ready to learn."""
+class Method(ABC, Generic[OwnBundle]):
+    """A method. The module that holds it can be imported without PyTorch.
 
-    @property
-    def backbone(self) -> BackboneInfo | None:
-        """The pretrained network, if there is one."""
+    Attributes:
+        name: As ``--method`` and the manifest name it.
+        title: Name and source, for people.
+        settings: What can be set with ``--set``: a struct whose fields all have defaults.
+        has_bank: Whether it keeps a memory bank. Coreset, embedding and neighbours, a preset's layers, and
+            what export makes beside the ONNX file, belong to such methods.
+    """
 
-    @property
-    def offline_default(self) -> WeightsUnavailableError | None:
-        """Why no backbone being named led to ``pcedge-s``; None if it did not."""
+    name: str
+    title: str
+    settings: type[msgspec.Struct]
+    has_bank: bool = False
 
-    def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
-        """Learn from the images, and write what was learned into an empty directory.
-
-        Args:
-            task: The images.
-            staging: Becomes the bundle; the manifest and the golden frames are added by the caller.
-            watch: Takes the time of every stage.
-            progress: Called with every stage that may take a second.
+    @abstractmethod
+    def open_bundle(self, directory: Path) -> OwnBundle:
+        """Read the manifest of a bundle of this method; its files are checked as they are used.
 
         Raises:
-            PcedgeError: The images are too few, or do not support what was asked for.
+            BundleError: It cannot be read.
         """
 
-
-class Scorer(Protocol):
-    """From what a method's network gives for an image to scores. Needs no PyTorch."""
-
-    def scores(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], float | None]:
-        """Score an image.
+    @abstractmethod
+    def fit(
+        self,
+        dataset_path: Path,
+        options: FitOptions,
+        settings: Mapping[str, Any],
+        progress: Progress = silent,
+    ) -> FitResult[OwnBundle]:
+        """Fit on the good images of a dataset and write the bundle, which becomes current.
 
         Args:
-            outputs: float32, one row of what the network gave for a batch.
-
-        Returns:
-            The scores of the grid's cells, float32 [cells] in row-major order, and the image's where this
-            is not the largest value of the smoothed map.
-        """
-
-
-class Method(Protocol):
-    """A baseline. The module that holds it can be imported without PyTorch."""
-
-    @property
-    def name(self) -> str:
-        """As ``--method`` and the manifest name it."""
-
-    @property
-    def title(self) -> str:
-        """Name and source, for people."""
-
-    @property
-    def settings(self) -> type[msgspec.Struct]:
-        """What can be set with ``--set``: a struct whose fields all have defaults."""
-
-    def prepare(self, options: FitOptions, settings: Any, progress: Progress) -> Fitter:
-        """Load what a fit needs.
+            dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
+            options: What differs from the defaults.
+            settings: The method's own, by name; text is read as the number or truth value that is meant.
+            progress: Called with every stage.
 
         Raises:
-            PcedgeError: There are no weights, or the layers or settings cannot be used.
+            PcedgeError: With what was wrong and what to do; nothing was written or changed.
         """
 
-    def module(self, bundle: BaselineBundle) -> "nn.Module":
-        """The network of a bundle in PyTorch: images [n, 3, s, s] to outputs [n, ...]."""
+    @abstractmethod
+    def export(self, bundle: OwnBundle, progress: Progress = silent) -> Exported[OwnBundle]:
+        """Write the network as ONNX into the bundle, and prove that it scores like the reference.
 
-    def write_onnx(self, bundle: BaselineBundle, path: Path) -> None:
-        """Write that network as ONNX, into a directory where the bundle's files lie too."""
+        Raises:
+            ExportError: The network has operators or shapes that TensorRT does not accept, or scores
+                otherwise; the bundle is as it was.
+            MissingExtraError: What the export needs is not installed.
+        """
 
-    def scorer(self, bundle: BaselineBundle) -> Scorer:
-        """What turns the network's outputs into scores."""
+    @abstractmethod
+    def open_network(self, bundle: OwnBundle, runtime: RuntimeKind, device: str) -> Runtime:
+        """Load the network; the files it is loaded from are checked first.
+
+        Raises:
+            BundleError: A file is missing or changed, or the bundle was not exported.
+            PcedgeError: The runtime is not installed or cannot load the file.
+        """
+
+    @abstractmethod
+    def detector(
+        self, bundle: OwnBundle, runtime: Runtime, *, threshold: float | None, review: float | None
+    ) -> AnyDetector:
+        """What judges images on a runtime that holds the network.
+
+        Args:
+            bundle: The bundle.
+            runtime: From ``open_network``.
+            threshold: Used instead of the bundle's own.
+            review: Scores above it are REVIEW; None for no REVIEW.
+        """
+
+    @abstractmethod
+    def choose_runtime(
+        self,
+        bundle: OwnBundle,
+        runtime: RuntimeKind = "auto",
+        device: str = "auto",
+        precision: PrecisionChoice = "auto",
+        *,
+        verified: bool = True,
+    ) -> ChosenRuntime:
+        """Take the fastest runtime that is proved on this machine, or any that opens if proof is not wanted.
+
+        Raises:
+            ExportError: None scores like the reference.
+            PcedgeError: None can be opened, or a file of the bundle is missing or changed.
+        """
+
+    @abstractmethod
+    def proofs(self, bundle: OwnBundle) -> tuple[str, ...]:
+        """Which runtimes are proved on this machine and since when, in words; none if none is yet.
+
+        Raises:
+            PcedgeError: No runtime can run it.
+        """
+
+    @abstractmethod
+    def facts(self, bundle: OwnBundle) -> MethodFacts:
+        """What decides its results."""
+
+    def network_digest(self, bundle: OwnBundle, runtime: RuntimeKind) -> str:
+        """Digest of what ``open_network`` loads: bundles in which it is the same may share a runtime.
+
+        A network may hold what was learned of one product, in files beside it: all of them count, where the
+        method does not say otherwise.
+        """
+        files = sorted((name, info.sha256) for name, info in bundle.manifest.files.items())
+        return sha256(repr(files).encode()).hexdigest()
+
+    def row_usage(self, bundle: OwnBundle) -> RowUsage | None:
+        """What counts how the rows of the bank are used; None where there is no bank."""
+        return None
+
+
+# Of whatever kind its bundles are, for those who only hand them back to it.
+AnyMethod = Method[Any]

@@ -24,16 +24,18 @@ from pcedge.inspection.runtimes import Candidate
 from pcedge.inspection.verification.golden import FOLDER
 from pcedge.line.inspector_pool import Assignment, InspectorPool
 from pcedge.methods import (
-    METHODS,
     BaselineBundle,
-    choose_baseline_runtime,
     export_baseline,
+    find_any_bundle,
     find_method,
     fit_baseline,
-    open_baseline_runtime,
+    method_for,
+    open_any_bundle,
+    open_detector,
+    open_network,
 )
-from pcedge.methods.any_bundle import find_any_bundle, open_any_bundle, open_detector
 
+METHODS = ("padim", "spade", "ae", "gan")
 # Those that are trained hold images out for the threshold, two of twelve.
 TRAINED = ("ae", "gan")
 SMALL = ("--backbone", "pcedge-s", "--image-size", "64")
@@ -130,7 +132,7 @@ def test_what_belongs_to_patchcore_is_refused_with_the_method_s_name(
         lambda: Bundle.open(models / method),
         lambda: bundle.in_precision("int8"),
         lambda: bundle.searched_by("IVF16,Flat"),
-        lambda: open_baseline_runtime(bundle, "tensorrt"),
+        lambda: open_network(bundle, Candidate("tensorrt", "auto")),
         lambda: fit_baseline(dataset, method, FitOptions(neighbours=3, models=tmp_path)),
         lambda: fit_baseline(dataset, method, FitOptions(embedding="mean", models=tmp_path)),
     ]
@@ -164,15 +166,16 @@ def test_a_runtime_that_scores_otherwise_is_not_taken(
     models: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = BaselineBundle.open(models / method)
-    assert choose_baseline_runtime(bundle, device="cpu") == Candidate("onnx", "cpu")
+    choose = method_for(bundle).choose_runtime
+    assert choose(bundle, device="cpu").candidate == Candidate("onnx", "cpu")
 
     with open_detector(bundle) as detector:
         infer = type(detector.runtime).infer
     monkeypatch.setattr(type(detector.runtime), "infer", lambda self, images: infer(self, images) * 1.01)
 
     with pytest.raises(ExportError, match="golden frame"):
-        choose_baseline_runtime(bundle, device="cpu")
-    assert choose_baseline_runtime(bundle, device="cpu", verified=False).runtime == "onnx"
+        choose(bundle, device="cpu")
+    assert choose(bundle, device="cpu", verified=False).candidate.runtime == "onnx"
 
 
 def test_a_line_of_several_methods_judges_each_camera_by_its_own(models: Path) -> None:
@@ -217,7 +220,8 @@ def test_doctor_checks_and_proves_a_baseline(models: Path, method: str) -> None:
     findings = {finding.subject: finding for finding in check_bundle(method, models)}
 
     assert [finding.state for finding in findings.values()] == [CheckState.OK, CheckState.OK]
-    assert "proved just now: onnx on" in findings["Certificate"].what
+    assert "proved on this machine: onnx on" in findings["Certificate"].what
+    assert "just now" in findings["Certificate"].what
 
 
 def test_manifests_name_their_method_and_unknown_ones_are_refused(models: Path, tmp_path: Path) -> None:

@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-from pcedge.bundles.bundle import Bundle
 from pcedge.errors import PcedgeError
-from pcedge.inspection.runtimes import candidates
-from pcedge.inspection.verification.certificate import valid_certificate
-from pcedge.methods import BaselineBundle, choose_baseline_runtime
-from pcedge.methods.any_bundle import find_any_bundle
+from pcedge.methods import AnyBundle, find_any_bundle, method_for
 
 from .finding import CheckResult, fail, ok, warn
 
@@ -23,38 +19,18 @@ def check_bundle(model: str | None, models: Path) -> list[CheckResult]:
         return [ok("Bundle", f"none yet in {models}; make one with: pcedge fit DATASET")]
     try:
         bundle = find_any_bundle(model, models)
-        for name in bundle.manifest.files:
-            bundle.file(name)
-        if isinstance(bundle, Bundle):
-            bundle.open_bank()
+        bundle.check()
     except PcedgeError as error:
         return [fail("Bundle", error.what, error.hint)]
     whole = f"{bundle.directory}: all {len(bundle.manifest.files)} files are what the manifest says"
-    proof = _prove(bundle) if isinstance(bundle, BaselineBundle) else _check_certificate(bundle)
-    return [ok("Bundle", whole), proof]
+    return [ok("Bundle", whole), _check_proof(bundle)]
 
 
-def _prove(bundle: BaselineBundle) -> CheckResult:
-    """A baseline has no certificate: it is proved at every start, and here."""
+def _check_proof(bundle: AnyBundle) -> CheckResult:
     try:
-        chosen = choose_baseline_runtime(bundle)
-    except PcedgeError as error:
-        return warn("Certificate", f"{bundle.manifest.method} cannot run here: {error.what}", error.hint)
-    return ok("Certificate", f"{bundle.manifest.method} was proved just now: {chosen}")
-
-
-def _check_certificate(bundle: Bundle) -> CheckResult:
-    try:
-        possible = candidates(bundle)
+        proved = method_for(bundle).proofs(bundle)
     except PcedgeError as error:
         return warn("Certificate", f"no runtime can run it: {error.what}", error.hint)
-    proved = []
-    for candidate in possible:
-        certificate = valid_certificate(
-            bundle.in_precision(candidate.precision), candidate.runtime, candidate.device
-        )
-        if certificate is not None and certificate.parity.holds:
-            proved.append(f"{candidate} since {certificate.created}")
     if proved:
         return ok("Certificate", f"proved on this machine: {'; '.join(proved)}")
     advice = f"It is proved at the first start, or now: pcedge verify --model {bundle.directory}"

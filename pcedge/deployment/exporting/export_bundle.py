@@ -2,33 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from pcedge.bundles.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
+from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
 from pcedge.bundles.manifest import Precision
 from pcedge.core.defaults import DEFAULT_BATCH
 from pcedge.core.progress import Progress, silent
-from pcedge.errors import BundleError, MissingExtraError, PcedgeError, RuntimeUnavailableError
-from pcedge.export import (
-    Int8Kind,
-    OnnxRuntime,
-    OnnxSearchingRuntime,
-    check_operators,
-    fixed_shapes,
-    write_fused,
-    write_onnx,
-    write_search_part,
-)
+from pcedge.errors import BundleError, PcedgeError, RuntimeUnavailableError
+from pcedge.export import Int8Kind
 from pcedge.inspection.verification.certificate import Certificate, certify, keep_certificates
-from pcedge.inspection.verification.export_proof import Proof, prove, require_parity
+from pcedge.inspection.verification.export_proof import Proof
+from pcedge.methods.patchcore.exporting import export_embedder, prove_embedder
 
 from .engines import export_engine
 from .precisions import add_precisions, find_images
-
-# What a search without bounds may take on the processor: 2 GiB, twice four bytes each.
-_MOST_PRODUCTS = 2**28
 
 
 @dataclass(frozen=True)
@@ -92,12 +79,12 @@ def export_bundle(
     missing = [one for one in precisions if not (trt and images is None and _is_there(bundle, one, int8_for))]
     dataset = find_images(bundle, images) if missing else None
     if bundle.has(EMBEDDER_FILE) and (trt or precisions or keep_onnx):
-        proof = _prove_onnx(bundle)
+        proof = prove_embedder(bundle)
     else:
-        bundle, proof = _export_onnx(bundle, progress)
+        bundle, proof = export_embedder(bundle, progress)
     if dataset is not None:
         bundle = add_precisions(bundle, missing, dataset, int8_for=int8_for, progress=progress)
-    proofs = [proof, *(_prove_onnx(bundle.in_precision(one)) for one in precisions)]
+    proofs = [proof, *(prove_embedder(bundle.in_precision(one)) for one in precisions)]
     engines: list[str] = []
     problem = without_search = None
     if trt:
@@ -119,54 +106,6 @@ def _is_there(bundle: Bundle, precision: Precision, int8_for: Int8Kind) -> bool:
     if precision not in bundle.precisions:
         return False
     return bundle.in_precision(precision).manifest.embedding.int8_for in (None, int8_for)
-
-
-def _export_onnx(bundle: Bundle, progress: Progress) -> tuple[Bundle, Proof]:
-    with edit_bundle(bundle) as staging:
-        progress("export", 0, 2)
-        path = staging / EMBEDDER_FILE
-        _write_embedder(bundle, path)
-        check_operators(path)
-        fixed_shapes(path, batch=1)
-        part = staging / SEARCH_PART_FILE
-        write_search_part(part, bundle.manifest.embedding.dims)
-        _check_fused(bundle, path, part)
-        progress("export", 1, 2)
-        with OnnxRuntime(path, "cpu") as runtime:
-            proof = prove(bundle, runtime, "onnx", "cpu")
-        manifest = seal(staging, bundle.manifest)
-    progress("export", 2, 2)
-    return Bundle(bundle.directory, manifest), proof
-
-
-def _check_fused(bundle: Bundle, embedder: Path, part: Path) -> None:
-    """Prove the network for GPUs as far as that can be done without one: its graph, and its results."""
-    with TemporaryDirectory() as folder:
-        fused = Path(folder) / f"{embedder.stem}.fused.onnx"
-        write_fused(embedder, part, fused)
-        check_operators(fused)
-    patches = prod(bundle.manifest.embedding.grid_hw)
-    if patches * bundle.manifest.bank.rows > _MOST_PRODUCTS:
-        return  # the GPU's own proof is left, which watch asks for
-    with OnnxSearchingRuntime(embedder, part, "cpu") as runtime:
-        require_parity(bundle, runtime)
-
-
-def _write_embedder(bundle: Bundle, path: Path) -> None:
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError("torch", "fit", "Exporting") from None
-    from pcedge.networks.embedder import restore_embedder
-
-    embedder = restore_embedder(bundle.manifest, bundle.file(BACKBONE_FILE))
-    size = bundle.manifest.preprocessing.input_size
-    write_onnx(embedder, torch.zeros(2, 3, size, size), path)
-
-
-def _prove_onnx(bundle: Bundle) -> Proof:
-    with OnnxRuntime(bundle.file(EMBEDDER_FILE), "cpu") as runtime:
-        return prove(bundle, runtime, "onnx", "cpu")
 
 
 def _certify(bundle: Bundle, proofs: list[Proof]) -> tuple[tuple[Certificate, ...], BundleError | None]:

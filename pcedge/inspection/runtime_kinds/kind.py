@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
+from pcedge.bundles.product_bundle import ProductBundle
 from pcedge.errors import BundleError
 from pcedge.export import Runtime
 
@@ -35,9 +37,14 @@ def exported_file(bundle: Bundle) -> Path:
     Raises:
         BundleError: The bundle was not exported, or the file is missing or changed.
     """
-    if not bundle.has(EMBEDDER_FILE):
-        raise BundleError(
-            f"The bundle {bundle.directory} has not been exported.",
-            f"Run: pcedge export --model {bundle.directory}",
-        )
+    if not bundle.is_exported:
+        raise not_exported(bundle)
     return bundle.file(EMBEDDER_FILE)
+
+
+def not_exported(bundle: ProductBundle[Any]) -> BundleError:
+    """What is wrong with a bundle, of whatever method, that has no network for this machine."""
+    return BundleError(
+        f"The bundle {bundle.directory} has not been exported.",
+        f"Run: pcedge export --model {bundle.directory}",
+    )

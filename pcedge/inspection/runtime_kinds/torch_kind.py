@@ -3,17 +3,14 @@
 from pathlib import Path
 
 from pcedge.bundles.bundle import BACKBONE_FILE, Bundle
-from pcedge.errors import MissingExtraError
+from pcedge.core.extras import require_torch
 from pcedge.export import TorchRuntime, torch_device
 
 from .kind import BundleRuntime
 
 
 def _open(bundle: Bundle, device: str) -> TorchRuntime:
-    try:
-        import torch  # noqa: F401 (a missing torch must be found before anything is read)
-    except ImportError:
-        raise MissingExtraError("torch", "fit", "The torch runtime") from None
+    require_torch("The torch runtime")
     from pcedge.networks.embedder import restore_embedder
 
     return TorchRuntime(restore_embedder(bundle.manifest, bundle.file(BACKBONE_FILE)), device)

@@ -1,6 +1,6 @@
 """The autoencoder as a method."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pcedge.methods.reconstruction.method import ReconstructionMethod
 
@@ -25,4 +25,4 @@ class Autoencoder(ReconstructionMethod):
         return AeTrainee(settings, side)
 
 
-METHOD: Any = Autoencoder()
+METHOD = Autoencoder()

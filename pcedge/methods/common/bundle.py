@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcedge.bundles.files import BundleFiles
 from pcedge.bundles.manifest import EXACT, Precision, read_manifest_as
+from pcedge.bundles.product_bundle import ProductBundle
 from pcedge.core.files import recover
 from pcedge.errors import BundleError, OptionError
 
-from .manifest import METHODS, BaselineManifest
+from .manifest import BaselineManifest
 
 # The network, from images to what the method scores, as ONNX.
 DETECTOR_FILE = "detector.onnx"
 
 
 @dataclass(frozen=True)
-class BaselineBundle(BundleFiles[BaselineManifest]):
+class BaselineBundle(ProductBundle[BaselineManifest]):
     """The bundle of a baseline on disk."""
 
     @classmethod
@@ -23,30 +23,15 @@ class BaselineBundle(BundleFiles[BaselineManifest]):
         """Read a bundle's manifest; its files are checked as they are used.
 
         Raises:
-            BundleError: It cannot be read, or is of a method that this version does not know.
+            BundleError: It cannot be read.
         """
         recover(directory, remove=False)
-        manifest = read_manifest_as(BaselineManifest, directory)
-        if manifest.method not in METHODS:
-            raise BundleError(
-                f"{directory} was fitted by {manifest.method!r}, which this version does not know.",
-                "Update it with: pip install --upgrade pcedge",
-            )
-        return cls(directory, manifest)
+        return cls(directory, read_manifest_as(BaselineManifest, directory))
 
     @property
     def is_exported(self) -> bool:
         """Whether it has a network that runs without PyTorch."""
         return self.has(DETECTOR_FILE)
-
-    def check(self) -> None:
-        """Check every file against the manifest.
-
-        Raises:
-            BundleError: One is missing or changed.
-        """
-        for name in self.manifest.files:
-            self.file(name)
 
     def in_precision(self, precision: Precision) -> "BaselineBundle":
         """The bundle itself: baselines compute in float32.

@@ -11,7 +11,7 @@ from pcedge.core.progress import Progress
 from pcedge.fitting.build_bundle import embed_with, open_cache
 from pcedge.fitting.features import BATCH
 from pcedge.fitting.fit_in_memory import check_enough, without_words
-from pcedge.methods.base import FitTask
+from pcedge.methods.common.fitter import FitTask
 from pcedge.networks.embedding_network import EmbeddingNetwork
 
 # Images whose features are in memory at once; full batches.

@@ -1,7 +1,7 @@
-"""Fit a baseline: from a folder of good images to a bundle, as ``pcedge.fit`` does it for PatchCore."""
+"""Fit a network and its scorer: from a folder of good images to a bundle."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -16,56 +16,35 @@ from pcedge.core.progress import Progress, silent
 from pcedge.core.scoring import SIGMA
 from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import Dataset, open_dataset, training_images
-from pcedge.errors import MissingExtraError, OptionError, WeightsUnavailableError
+from pcedge.errors import MissingExtraError, OptionError
 from pcedge.fitting.build_bundle import MIN_IMAGES
 from pcedge.fitting.options import FitOptions
+from pcedge.fitting.result import FitResult
 from pcedge.inspection.verification.golden import golden_frames
-from pcedge.methods.base import FitTask, Fitter, Learned
-from pcedge.methods.registry import find_method
 from pcedge.networks.encoders import preprocessing_for
 from pcedge.thresholds.conformal import outliers
 from pcedge.thresholds.limits import find_limits
 
 from .bundle import BaselineBundle
+from .fitter import FitTask, Fitter, Learned, NetworkParts
 from .golden import write_golden
 from .manifest import BaselineManifest
-from .opening import inspect_with, open_baseline_runtime
+from .opening import inspect_with
 from .settings import parse_settings
 
 
-@dataclass(frozen=True)
-class BaselineFit:
-    """What a fit made.
-
-    Attributes:
-        bundle: The bundle, now the current one.
-        seconds: Time taken by each stage.
-        outliers: Training images whose held-out score stands far out, the worst first, with that score.
-        cached: Images whose features came from the cache.
-        cache_problem: Why the cache could not be used to the end; empty otherwise.
-        offline_default: Why no backbone being named led to ``pcedge-s``; None if it did not.
-    """
-
-    bundle: BaselineBundle
-    seconds: dict[str, float]
-    outliers: dict[str, float]
-    cached: int
-    cache_problem: str
-    offline_default: WeightsUnavailableError | None
-
-
-def fit_baseline(
+def fit_network(
+    method: NetworkParts,
     dataset_path: Path,
-    method: str,
-    options: FitOptions | None = None,
-    settings: Mapping[str, Any] | None = None,
+    options: FitOptions,
+    settings: Mapping[str, Any],
     progress: Progress = silent,
-) -> BaselineFit:
-    """Fit a baseline on the good images of a dataset and write the bundle, which becomes current.
+) -> FitResult[BaselineBundle]:
+    """Fit a method on the good images of a dataset and write the bundle, which becomes current.
 
     Args:
+        method: The method.
         dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
-        method: One of ``METHODS``.
         options: What differs from the defaults. ``layers`` that are not named are the method's own;
             ``coreset`` says nothing; ``embedding``, ``like``, ``finetune`` and ``neighbours`` are
             PatchCore's and refused.
@@ -75,12 +54,11 @@ def fit_baseline(
     Raises:
         PcedgeError: With what was wrong and what to do; nothing was written or changed.
     """
-    chosen, options = find_method(method), options or FitOptions()
-    _refuse_other_options(method, options)
+    _refuse_other_options(method.name, options)
     if options.backbone is not None:
         prepared = preprocessing_for(options.backbone, options.preprocessing)
         options = replace(options, preprocessing=prepared)
-    parsed = parse_settings(chosen, settings or {})
+    parsed = parse_settings(method, settings)
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
     options.rates.check(len(paths))
@@ -88,9 +66,9 @@ def fit_baseline(
     watch = StageTimer()
     with watch.stage("load"):
         try:
-            fitter = chosen.prepare(options, parsed, progress)
+            fitter = method.prepare(options, parsed, progress)
         except ModuleNotFoundError as error:
-            raise MissingExtraError(error.name or "torch", "fit", f"Fitting {method}") from None
+            raise MissingExtraError(error.name or "torch", "fit", f"Fitting {method.name}") from None
     task = FitTask(paths, {path: dataset.relative(path) for path in paths}, MIN_IMAGES, options)
     directory = options.models / name
     # Opened before the long work, so that a directory that cannot be written is found at once.
@@ -98,10 +76,11 @@ def fit_baseline(
         learned = fitter.learn(task, staging, watch, progress)
         with watch.stage("write"):
             progress("write", 0, 1)
-            manifest = _write(staging, _manifest(name, method, dataset, task, fitter, learned), learned)
+            stated = _manifest(name, method.name, dataset, task, fitter, learned)
+            manifest = _write(method, staging, stated, learned)
     set_current(options.models, name)
     progress("write", 1, 1)
-    return BaselineFit(
+    return FitResult(
         bundle=BaselineBundle(directory, manifest),
         seconds=watch.seconds,
         outliers={
@@ -159,11 +138,13 @@ def _manifest(
     )
 
 
-def _write(staging: Path, manifest: BaselineManifest, learned: Learned) -> BaselineManifest:
+def _write(
+    method: NetworkParts, staging: Path, manifest: BaselineManifest, learned: Learned
+) -> BaselineManifest:
     """Add the gate and the golden frames; the reference that makes these is restored from the files."""
     manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out, staging))
     unproved = BaselineBundle(staging, seal(staging, manifest))
     frames = golden_frames(learned.held_out, learned.scores, manifest.seed)
-    with open_baseline_runtime(unproved, "torch", "cpu") as runtime:
-        write_golden(staging, frames, inspect_with(unproved, runtime))
+    with method.reference(unproved, "cpu") as runtime:
+        write_golden(staging, frames, inspect_with(method, unproved, runtime))
     return seal(staging, unproved.manifest)

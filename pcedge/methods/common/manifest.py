@@ -2,22 +2,17 @@
 
 from typing import Any
 
-from pcedge.bundles.manifest import BackboneInfo, ProductManifest
-
-# The methods beside PatchCore. Each is a folder here that has the method under the name METHOD.
-METHODS = ("padim", "spade", "ae", "gan")
+from pcedge.bundles.manifest import ProductManifest
 
 
 class BaselineManifest(ProductManifest, frozen=True, kw_only=True):
     """The contents of ``manifest.json`` where the method is not PatchCore.
 
     ``settings`` is everything that decides the result beside the images: the method's own settings as they
-    were used. ``grid_hw`` is the grid of scores of which the map is made. ``backbone`` is None for a method
-    that uses no pretrained network.
+    were used. ``grid_hw`` is the grid of scores of which the map is made.
     """
 
     grid_hw: tuple[int, int]
     seed: int
     settings: dict[str, Any]
-    backbone: BackboneInfo | None = None
     notes: tuple[str, ...] = ()

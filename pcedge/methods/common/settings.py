@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from pcedge.errors import OptionError
-from pcedge.methods.base import Method
+
+from .fitter import NetworkParts
 
 
-def parse_settings(method: Method, given: Mapping[str, Any]) -> msgspec.Struct:
+def parse_settings(method: NetworkParts, given: Mapping[str, Any]) -> msgspec.Struct:
     """Check what was set, and fill in the method's defaults.
 
     Args:

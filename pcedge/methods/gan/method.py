@@ -1,6 +1,6 @@
 """The GANomaly-like detector as a method."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pcedge.methods.reconstruction.method import ReconstructionMethod
 
@@ -25,4 +25,4 @@ class Gan(ReconstructionMethod):
         return GanTrainee(settings, side)
 
 
-METHOD: Any = Gan()
+METHOD = Gan()

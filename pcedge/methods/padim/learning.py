@@ -14,9 +14,9 @@ from pcedge.core.scoring import anomaly_map
 from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import OptionError
 from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
-from pcedge.methods.base import FitTask
 from pcedge.methods.common.bundle import BaselineBundle
 from pcedge.methods.common.embedding_images import EmbeddedImages, embed_in_chunks
+from pcedge.methods.common.fitter import FitTask
 from pcedge.methods.common.row_file import RowFile
 from pcedge.networks.embedding_network import EmbeddingNetwork
 from pcedge.thresholds.cross_validation import FOLDS, split_into_folds

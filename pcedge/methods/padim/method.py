@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from pcedge.errors import OptionError
 from pcedge.export import write_gaussian_distances, write_onnx
 from pcedge.fitting.options import FitOptions
 from pcedge.methods.common.bundle import BaselineBundle
+from pcedge.methods.common.network_method import NetworkMethod
 
 from .learning import WHITENING_FILE, read_gaussians
 
@@ -36,7 +37,7 @@ class PadimSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise OptionError(f"PaDiM cannot keep {self.dims} dims.", "Give --set dims=100, or leave it out.")
 
 
-class Padim:
+class Padim(NetworkMethod):
     """PaDiM; see :class:`pcedge.methods.Method`."""
 
     name = "padim"
@@ -84,4 +85,4 @@ class _Distances:
         return outputs[:, 0], None
 
 
-METHOD: Any = Padim()
+METHOD = Padim()

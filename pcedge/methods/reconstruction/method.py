@@ -1,6 +1,6 @@
-"""Methods that score by reconstruction: the options of they, and how they are restored and exported."""
+"""Methods that score by reconstruction: what they can be told, and how they are restored and exported."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from pcedge.errors import OptionError
 from pcedge.export import write_onnx
 from pcedge.fitting.options import FitOptions
 from pcedge.methods.common.bundle import BaselineBundle
+from pcedge.methods.common.network_method import NetworkMethod
 
 from .scorer import Residuals
 from .settings import ReconstructionSettings
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
 STRIDE = 32
 
 
-class ReconstructionMethod(ABC):
+class ReconstructionMethod(NetworkMethod):
     """See :class:`pcedge.methods.Method`; what a method adds is its networks and how they learn.
 
     ``shrink`` is how many pixels of the network's input, a side, become one of the image that is drawn.
     """
 
-    name: str
     shrink: int
-    title: str
     settings: type[ReconstructionSettings]
 
     @abstractmethod

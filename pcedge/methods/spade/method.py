@@ -1,7 +1,7 @@
 """SPADE as a method: what it can be told, and how it is fitted, restored and exported."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -12,6 +12,7 @@ from pcedge.errors import OptionError
 from pcedge.export import write_onnx
 from pcedge.fitting.options import FitOptions
 from pcedge.methods.common.bundle import BaselineBundle
+from pcedge.methods.common.network_method import NetworkMethod
 
 from .gallery import FEATURES_FILE, Gallery
 from .layout import FeatureLayout
@@ -34,7 +35,7 @@ class SpadeSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-class Spade:
+class Spade(NetworkMethod):
     """SPADE; see :class:`pcedge.methods.Method`."""
 
     name = "spade"
@@ -75,4 +76,4 @@ class _Compared:
         return self._gallery.scores(outputs[0])
 
 
-METHOD: Any = Spade()
+METHOD = Spade()

@@ -15,6 +15,7 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.scoring import check_neighbours
 from pcedge.errors import OptionError
 from pcedge.fitting.options import FitOptions
+from pcedge.methods import find_method
 from pcedge.networks.finetuning.options import FinetuneMethod, FinetuneOptions
 
 if sys.version_info >= (3, 11):
@@ -67,8 +68,9 @@ class MethodSpec:
         told = self.told
         backbone = told.backbone or base.backbone
         own_network = told.backbone is not None and told.backbone != base.backbone
-        # A preset's layers and embedding are those of its own network, and of PatchCore.
-        keep = not own_network and told.method == PATCHCORE
+        # A preset's layers and embedding are those of its own network, for a memory bank.
+        has_bank = find_method(told.method).has_bank
+        keep = not own_network and has_bank
         chosen = replace(
             base,
             backbone=backbone,
@@ -84,7 +86,7 @@ class MethodSpec:
             chosen = replace(chosen, neighbours=check_neighbours(told.neighbours))
         if told.finetune is not None:
             chosen = replace(chosen, finetune=FinetuneOptions(told.finetune))
-        return chosen if told.method == PATCHCORE else replace(chosen, neighbours=1)
+        return chosen if has_bank else replace(chosen, neighbours=1)
 
 
 def read_methods(path: Path | None = None) -> dict[str, MethodSettings]:

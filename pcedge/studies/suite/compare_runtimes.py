@@ -7,13 +7,14 @@ import numpy as np
 
 from pcedge.core.progress import Progress, silent
 from pcedge.datasets import Dataset, find_leaks
+from pcedge.deployment.exporting.any_method import export_any
 from pcedge.errors import PcedgeError, RuntimeUnavailableError
 from pcedge.evaluation.evaluate import Evaluation, LeakPolicy, left_out, summarise
 from pcedge.evaluation.inference import Judged, judge
 from pcedge.evaluation.runs import RuntimeResult
 from pcedge.inspection.runtimes import RuntimeKind
-from pcedge.methods import BaselineBundle
-from pcedge.methods.any_bundle import AnyBundle, open_detector
+from pcedge.methods import AnyBundle, open_detector
+from pcedge.thresholds.verdict import Thresholds
 
 from .run_metrics import metrics_of
 
@@ -96,20 +97,13 @@ def exported_for(
     Returns:
         The bundle, exported where that could be done, and why some runtimes cannot run.
     """
-    from pcedge.deployment.exporting.export_bundle import export_bundle
-    from pcedge.methods import export_baseline
-
     needing = [kind for kind in kinds if kind != "torch"]
     if not needing:
         return bundle, {}
     try:
-        if isinstance(bundle, BaselineBundle):
-            return export_baseline(bundle, progress)[0], {}
-        result = export_bundle(bundle, trt="tensorrt" in kinds, progress=progress)
+        return export_any(bundle, trt="tensorrt" in kinds, progress=progress)
     except PcedgeError as error:
         return bundle, dict.fromkeys(needing, error.what)
-    problem = result.engine_problem
-    return result.bundle, {"tensorrt": problem.what} if problem else {}
 
 
 def _result(
@@ -141,7 +135,7 @@ def _apart(first: Sequence[Judged], other: Sequence[Judged], threshold: float) -
         return None, 0
     expected, found = pairs[:, 0], pairs[:, 1]
     scale = np.maximum(np.maximum(np.abs(expected), abs(threshold)), np.finfo(np.float32).tiny)
-    flips = int(((expected > threshold) != (found > threshold)).sum())
+    flips = int(Thresholds(threshold).flips(expected, found).sum())
     largest = float((np.abs(found - expected) / scale).max())
     return (largest if np.isfinite(largest) else None), flips
 

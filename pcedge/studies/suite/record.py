@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pcedge.banks import INDEX_FILE
-from pcedge.bundles.manifest import Manifest, ProductManifest
+from pcedge.bundles.manifest import ProductManifest
 from pcedge.core.machine import describe_machine, library_versions
 from pcedge.evaluation.evaluate import Evaluation
 from pcedge.evaluation.inference import Judged
@@ -20,8 +20,8 @@ from pcedge.evaluation.runs import (
     ThresholdFacts,
     finish_run,
 )
-from pcedge.methods import BaselineManifest
-from pcedge.methods.any_bundle import AnyBundle
+from pcedge.methods import AnyBundle, method_for
+from pcedge.thresholds.verdict import Thresholds
 
 from .curves import curves_of
 from .run_images import choose, draw
@@ -82,7 +82,7 @@ def write_down(staging: Path, findings: Findings, circumstances: Circumstances) 
         request=circumstances.request,
         command=circumstances.command,
         data=circumstances.data,
-        settings=_settings(manifests, circumstances),
+        settings=_settings(findings.bundles, circumstances),
         threshold=findings.threshold,
         metrics=next(result.metrics for result in findings.runtimes if not result.skipped),
         runtimes=findings.runtimes,
@@ -103,14 +103,14 @@ def write_down(staging: Path, findings: Findings, circumstances: Circumstances) 
 
 
 def _rows(findings: Findings) -> tuple[ImageRow, ...]:
-    limit = findings.threshold
+    rule = Thresholds(findings.threshold.score) if findings.threshold else None
     return tuple(
         ImageRow(
             name=image.name,
             kind=image.sample.kind,
             defect=image.sample.is_defect,
             score=image.score,
-            verdict="" if limit is None else "NG" if image.score > limit.score else "OK",
+            verdict=rule.verdict(image.score).value if rule else "",
         )
         for image in findings.images
     )
@@ -120,46 +120,25 @@ def _skipped(manifests: Sequence[ProductManifest]) -> dict[str, str]:
     return {name: reason for manifest in manifests for name, reason in manifest.skipped.items()}
 
 
-def _settings(manifests: Sequence[Manifest | BaselineManifest], stated: Circumstances) -> Settings:
+def _settings(bundles: Sequence[AnyBundle], stated: Circumstances) -> Settings:
     """How it was fitted; of an ensemble, what its members have in common, and their names joined."""
-    first = manifests[0]
-    if isinstance(first, BaselineManifest):
-        return _baseline_settings(first, stated)
-    members = [manifest for manifest in manifests if isinstance(manifest, Manifest)]
-    backbones = [manifest.backbone for manifest in members]
+    members = [method_for(bundle).facts(bundle) for bundle in bundles]
+    backbones = [facts.backbone for facts in members if facts.backbone]
+    first, manifest = members[0], bundles[0].manifest
     return Settings(
         preset=stated.preset,
         backbone="+".join(backbone.name for backbone in backbones),
         layers=tuple(layer for backbone in backbones for layer in backbone.layers),
         weights=" + ".join(dict.fromkeys(backbone.weights for backbone in backbones)),
         weights_sha256="+".join(backbone.weights_sha256 for backbone in backbones),
-        preprocessing=first.preprocessing,
-        embedding=first.embedding.kind,
-        dims=first.embedding.dims,
-        coreset=first.bank.coreset,
-        bank_rows=sum(manifest.bank.rows for manifest in members),
-        neighbours=first.score.neighbours,
-        seed=first.bank.seed,
-        label=stated.label,
-    )
-
-
-def _baseline_settings(manifest: BaselineManifest, stated: Circumstances) -> Settings:
-    backbone = manifest.backbone
-    return Settings(
-        preset=stated.preset,
-        backbone=backbone.name if backbone else "",
-        layers=backbone.layers if backbone else (),
-        weights=backbone.weights if backbone else "",
-        weights_sha256=backbone.weights_sha256 if backbone else "",
         preprocessing=manifest.preprocessing,
-        embedding="",
-        dims=0,
-        coreset="",
-        bank_rows=0,
-        neighbours=1,
-        seed=manifest.seed,
+        embedding=first.embedding,
+        dims=first.dims,
+        coreset=first.coreset,
+        bank_rows=sum(facts.bank_rows for facts in members),
+        neighbours=first.neighbours,
+        seed=first.seed,
         method=manifest.method,
         label=stated.label,
-        options={name: str(value) for name, value in manifest.settings.items()},
+        options={name: str(value) for name, value in first.options.items()},
     )

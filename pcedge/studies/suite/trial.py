@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pcedge.bundles.manifest import PATCHCORE
 from pcedge.core.progress import Progress, silent
 from pcedge.core.stage_timer import StageTimer
 from pcedge.datasets import Dataset, labelled_images
 from pcedge.evaluation.evaluate import LeakPolicy
 from pcedge.evaluation.runs import Run, ThresholdFacts, write_run
 from pcedge.inspection.runtimes import RuntimeKind
-from pcedge.methods.any_bundle import AnyBundle
+from pcedge.methods import AnyBundle, find_method
 
 from .compare_runtimes import RuntimeResults, exported_for, measure
 from .options import TrialOptions
@@ -63,15 +62,9 @@ def _fit(
     dataset: Dataset, options: TrialOptions, models: Path, name: str, progress: Progress
 ) -> tuple[AnyBundle, dict[str, float]]:
     """Fit by the method that was asked for; the bundle, and the seconds of every stage."""
-    from pcedge.fitting.fit import fit
-    from pcedge.methods import fit_baseline
-
     chosen = replace(options.fit, models=models, name=name, pictures_mb=0)
-    if options.method == PATCHCORE:
-        fitted = fit(dataset.root, chosen, progress)
-        return fitted.bundle, fitted.seconds
-    other = fit_baseline(dataset.root, options.method, chosen, dict(options.settings), progress)
-    return other.bundle, other.seconds
+    fitted = find_method(options.method).fit(dataset.root, chosen, dict(options.settings), progress)
+    return fitted.bundle, fitted.seconds
 
 
 def evaluate_bundle(

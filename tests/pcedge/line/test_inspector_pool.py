@@ -15,7 +15,7 @@ from pcedge.errors import BundleError, OptionError, PcedgeError
 from pcedge.inspection.runtimes import Candidate
 from pcedge.line.bundle_reloader import Reloader
 from pcedge.line.inspector_pool import Assignment, InspectorPool
-from pcedge.methods.any_bundle import AnyBundle
+from pcedge.methods import AnyBundle
 
 
 def _onnx(_bundle: AnyBundle) -> Candidate:

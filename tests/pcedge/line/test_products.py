@@ -14,7 +14,7 @@ from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle, seal
 from pcedge.errors import BundleError, OptionError
 from pcedge.export import Runtime
 from pcedge.inspection.runtimes import Candidate
-from pcedge.methods.any_bundle import AnyBundle
+from pcedge.methods import AnyBundle
 
 NAMES = ("a", "b", "c")
 

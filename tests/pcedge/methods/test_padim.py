@@ -14,9 +14,15 @@ from pcedge.camera import read_image, render_part, write_image
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError, OptionError
 from pcedge.fitting.options import FitOptions
-from pcedge.inspection.runtimes import RuntimeKind
-from pcedge.methods import BaselineBundle, export_baseline, find_method, fit_baseline, open_baseline_runtime
-from pcedge.methods.any_bundle import open_detector
+from pcedge.inspection.runtimes import Candidate, RuntimeKind
+from pcedge.methods import (
+    BaselineBundle,
+    export_baseline,
+    find_method,
+    fit_baseline,
+    open_detector,
+    open_network,
+)
 from pcedge.methods.networks.pyramid import Pyramid
 from pcedge.methods.padim.gaussians import blocks, gaussians_of
 from pcedge.methods.padim.learning import check_memory, read_gaussians
@@ -39,7 +45,8 @@ def bundle(folder: Path) -> BaselineBundle:
     options = FitOptions(
         backbone="pcedge-s", preprocessing=Preprocessing(SIZE), models=folder / "models", cache_gb=0, seed=3
     )
-    return export_baseline(fit_baseline(folder / "parts", "padim", options, {"dims": "24"}).bundle)[0]
+    fitted: BaselineBundle = fit_baseline(folder / "parts", "padim", options, {"dims": "24"}).bundle
+    return export_baseline(fitted)[0]
 
 
 def _plain_distances(train: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -227,7 +234,7 @@ def test_a_changed_matrix_is_refused(bundle: BaselineBundle, tmp_path: Path) -> 
         file.write(b"\x00\x01")
 
     with pytest.raises(BundleError, match=r"whitening\.npy"):
-        open_baseline_runtime(BaselineBundle.open(copy))
+        open_network(BaselineBundle.open(copy), Candidate("auto", "auto"))
 
 
 def test_the_method_says_what_it_is() -> None:

@@ -17,14 +17,15 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import silent
 from pcedge.errors import OptionError
 from pcedge.fitting.options import FitOptions
+from pcedge.fitting.result import FitResult
+from pcedge.inspection.runtimes import Candidate
 from pcedge.methods import (
     BaselineBundle,
-    BaselineFit,
+    detector_of,
     export_baseline,
     find_method,
     fit_baseline,
-    inspect_with,
-    open_baseline_runtime,
+    open_network,
 )
 from pcedge.methods.ae import AeSettings
 from pcedge.methods.ae.networks.network import Dissimilarity
@@ -74,7 +75,9 @@ def _file(folder: Path, number: int) -> Path:
     return folder / f"{number:02}.png"
 
 
-def _fit(line: Path, method: str, models: Path, progress: Any = silent, **changes: Any) -> BaselineFit:
+def _fit(
+    line: Path, method: str, models: Path, progress: Any = silent, **changes: Any
+) -> FitResult[BaselineBundle]:
     seed = changes.pop("seed", 0)
     settings = {"epochs": 30, "minutes": 0, "learning_rate": 2e-3, "latent": 16, **changes}
     options = FitOptions(
@@ -86,11 +89,11 @@ def _fit(line: Path, method: str, models: Path, progress: Any = silent, **change
 @pytest.fixture(scope="module", params=METHODS)
 def fitted(
     request: pytest.FixtureRequest, line: Path, tmp_path_factory: pytest.TempPathFactory
-) -> BaselineFit:
+) -> FitResult[BaselineBundle]:
     return _fit(line, request.param, tmp_path_factory.mktemp(request.param))
 
 
-def test_good_pictures_are_learned(fitted: BaselineFit) -> None:
+def test_good_pictures_are_learned(fitted: FitResult[BaselineBundle]) -> None:
     manifest = fitted.bundle.manifest
 
     assert manifest.settings["loss_kept"] < 0.6 * manifest.settings["loss_first"]
@@ -102,9 +105,9 @@ def test_good_pictures_are_learned(fitted: BaselineFit) -> None:
     assert set(fitted.seconds) == {"load", "read", "train", "calibrate", "write"}
 
 
-def test_a_defect_s_place_has_the_map_s_maximum(fitted: BaselineFit, line: Path) -> None:
-    with open_baseline_runtime(fitted.bundle, "torch", "cpu") as runtime:
-        inspector = inspect_with(fitted.bundle, runtime)
+def test_a_defect_s_place_has_the_map_s_maximum(fitted: FitResult[BaselineBundle], line: Path) -> None:
+    with open_network(fitted.bundle, Candidate("torch", "cpu")) as runtime:
+        inspector = detector_of(fitted.bundle, runtime)
         for path in sorted((line / "test" / "square").iterdir()):
             score_map = inspector.stages(read_image(path)).score_map
             row, column = np.unravel_index(score_map.argmax(), score_map.shape)
@@ -113,11 +116,11 @@ def test_a_defect_s_place_has_the_map_s_maximum(fitted: BaselineFit, line: Path)
             assert DEFECT[1].start - 4 <= column < DEFECT[1].stop + 4
 
 
-def test_defective_pictures_score_higher(fitted: BaselineFit, line: Path) -> None:
+def test_defective_pictures_score_higher(fitted: FitResult[BaselineBundle], line: Path) -> None:
     if fitted.bundle.manifest.method == "gan":
         pytest.skip("its image score compares codes, which a training as short as this does not order")
-    with open_baseline_runtime(fitted.bundle, "torch", "cpu") as runtime:
-        inspector = inspect_with(fitted.bundle, runtime)
+    with open_network(fitted.bundle, Candidate("torch", "cpu")) as runtime:
+        inspector = detector_of(fitted.bundle, runtime)
         good, faulty = (
             [inspector.stages(read_image(path)).score for path in (line / "test" / kind).iterdir()]
             for kind in ("good", "square")
@@ -127,14 +130,14 @@ def test_defective_pictures_score_higher(fitted: BaselineFit, line: Path) -> Non
 
 
 def test_the_exported_network_scores_the_same_without_torch(
-    fitted: BaselineFit, line: Path, tmp_path: Path, pcedge: Callable[..., Any]
+    fitted: FitResult[BaselineBundle], line: Path, tmp_path: Path, pcedge: Callable[..., Any]
 ) -> None:
     shutil.copytree(fitted.bundle.directory, tmp_path / "own")  # others use the one that is fitted
     bundle, difference = export_baseline(BaselineBundle.open(tmp_path / "own"))
-    with open_baseline_runtime(bundle, "onnx", "cpu") as runtime:
-        found = inspect_with(bundle, runtime).stages(read_image(line / "test" / "square" / "00.png"))
-    with open_baseline_runtime(bundle, "torch", "cpu") as runtime:
-        expected = inspect_with(bundle, runtime).stages(read_image(line / "test" / "square" / "00.png"))
+    with open_network(bundle, Candidate("onnx", "cpu")) as runtime:
+        found = detector_of(bundle, runtime).stages(read_image(line / "test" / "square" / "00.png"))
+    with open_network(bundle, Candidate("torch", "cpu")) as runtime:
+        expected = detector_of(bundle, runtime).stages(read_image(line / "test" / "square" / "00.png"))
     done = pcedge("evaluate", line, "--model", bundle.directory, "--json", torch=False)
 
     assert difference < 1e-4
@@ -256,7 +259,7 @@ def test_pictures_that_differ_differ_behind_untrained_layers(side: int) -> None:
 
 
 def test_a_training_that_ends_with_one_picture_says_so(
-    line: Path, tmp_path: Path, fitted: BaselineFit
+    line: Path, tmp_path: Path, fitted: FitResult[BaselineBundle]
 ) -> None:
     (note,) = _fit(line, "ae", tmp_path, epochs=1).bundle.manifest.notes
 

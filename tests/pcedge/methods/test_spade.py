@@ -15,8 +15,7 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import OptionError
 from pcedge.fitting.options import FitOptions
 from pcedge.inspection.runtimes import RuntimeKind
-from pcedge.methods import BaselineBundle, export_baseline, fit_baseline
-from pcedge.methods.any_bundle import open_detector
+from pcedge.methods import BaselineBundle, export_baseline, fit_baseline, open_detector
 from pcedge.methods.common.row_file import RowFile
 from pcedge.methods.spade.correspondences import Correspondences
 from pcedge.methods.spade.gallery import Gallery
@@ -129,7 +128,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(folder: Path) -> BaselineBundle:
     options = FitOptions(backbone="pcedge-s", preprocessing=Preprocessing(SIZE), models=folder / "models")
-    fitted = fit_baseline(folder / "parts", "spade", options, {"neighbours": "4"}).bundle
+    fitted: BaselineBundle = fit_baseline(folder / "parts", "spade", options, {"neighbours": "4"}).bundle
     return export_baseline(fitted)[0]
 
 

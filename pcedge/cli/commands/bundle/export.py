@@ -104,16 +104,16 @@ def export(
     proved could not be written.
     """
     from pcedge.cli.console import progress_bars, show_error
-    from pcedge.deployment.exporting.export_bundle import export_bundle
+    from pcedge.deployment.exporting.any_method import FURTHER
     from pcedge.deployment.triton.repository import write_triton_repository
-    from pcedge.methods import BaselineBundle
-    from pcedge.methods.any_bundle import find_any_bundle
+    from pcedge.methods import find_any_bundle
 
     asked: dict[Precision, bool] = {"fp16": fp16, "int8": int8}
     precisions = [precision for precision, wanted in asked.items() if wanted]
     refuse_unused(ctx, _UNUSED)
     bundle = find_any_bundle(model, models)
-    if isinstance(bundle, BaselineBundle):
+    further = FURTHER.get(bundle.manifest.method)
+    if further is None:
         from .export_baseline import export_one
 
         refuse(
@@ -126,7 +126,7 @@ def export(
         return
     repository: TritonRepository | None = None
     with progress_bars() as progress:
-        result = export_bundle(
+        result = further(
             bundle,
             trt=trt,
             batch=batch,

@@ -13,8 +13,9 @@ from pcedge.core.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTU
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from pcedge.fitting.fit import FitResult
+    from pcedge.bundles.bundle import Bundle
     from pcedge.fitting.options import FitOptions
+    from pcedge.fitting.result import FitResult
 
 
 def fit(
@@ -107,9 +108,10 @@ def fit(
     like any other.
     """
     from pcedge.bundles.bundle import find_bundle
-    from pcedge.bundles.manifest import PATCHCORE
     from pcedge.cli.console import progress_bars
-    from pcedge.fitting.fit import fit as fit_dataset
+    from pcedge.methods import find_method
+
+    from . import fit_baseline
 
     refuse_unused(ctx, FIT_UNUSED)
     _refuse_ensemble(preset)
@@ -142,17 +144,17 @@ def fit(
     chosen = replace(
         chosen, like=same_network, finetune=tuned, models=models, name=name, pictures_mb=pictures_mb
     )
-    if method != PATCHCORE:
-        from .fit_baseline import fit_one
-
-        # What a preset says of layers and embedding is meant for PatchCore.
+    asked = find_method(method)
+    if not asked.has_bank:
+        # What a preset says of layers and embedding is meant for a memory bank.
         own_embedding = chosen.embedding if embedding else None
         chosen = replace(chosen, layers=fit_options.split_layers(layers), embedding=own_embedding)
-        fit_one(dataset, method, chosen, settings or [], json=json)
-        return
+    own_settings = fit_baseline.settings_of(settings or [])
     with progress_bars() as progress:
-        result = fit_dataset(dataset, chosen, progress)
-    if json:
+        result = asked.fit(dataset, chosen, own_settings, progress)
+    if not asked.has_bank:
+        fit_baseline.print_fit(result, chosen, json=json)
+    elif json:
         _print_json(result)
     else:
         _print_summary(result, chosen)
@@ -168,7 +170,7 @@ def _refuse_ensemble(preset: str) -> None:
         )
 
 
-def _print_json(result: "FitResult") -> None:
+def _print_json(result: "FitResult[Bundle]") -> None:
     import json
 
     from msgspec import to_builtins
@@ -206,9 +208,8 @@ def _print_json(result: "FitResult") -> None:
     )
 
 
-def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
+def _print_summary(result: "FitResult[Bundle]", chosen: "FitOptions") -> None:
     from pcedge.cli.console import Facts, out, say
-    from pcedge.inspection.runtimes import is_exported
 
     from .fit_notes import print_notes
 
@@ -239,5 +240,5 @@ def _print_summary(result: "FitResult", chosen: "FitOptions") -> None:
     # With --like the network is there already.
     say(
         "Next: [bold]pcedge {command}[/]",
-        command="watch --camera 0" if is_exported(result.bundle) else "export",
+        command="watch --camera 0" if result.bundle.is_exported else "export",
     )

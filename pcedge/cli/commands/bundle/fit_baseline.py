@@ -1,26 +1,23 @@
-"""``pcedge fit --method``: of other methods than PatchCore."""
+"""What ``pcedge fit --method`` prints of methods without a memory bank."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
     from pcedge.fitting.options import FitOptions
-    from pcedge.methods import BaselineFit
+    from pcedge.fitting.result import FitResult
+    from pcedge.methods import AnyBundle
 
 
-def fit_one(
-    dataset: Path, method: str, options: "FitOptions", settings: Sequence[str], *, json: bool
-) -> None:
-    """Fit and print what was made."""
-    from pcedge.cli.console import progress_bars
-    from pcedge.methods import fit_baseline
+def settings_of(given: Sequence[str]) -> dict[str, str]:
+    """What ``--set NAME=VALUE`` sets, by name."""
+    return dict(_pair(one) for one in given)
 
-    given = dict(_pair(one) for one in settings)
-    with progress_bars() as progress:
-        result = fit_baseline(dataset, method, options, given, progress)
+
+def print_fit(result: "FitResult[AnyBundle]", options: "FitOptions", *, json: bool) -> None:
+    """Print what was made."""
     if json:
         _print_json(result)
     else:
@@ -34,19 +31,21 @@ def _pair(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _print_json(result: "BaselineFit") -> None:
+def _print_json(result: "FitResult[AnyBundle]") -> None:
     from json import dumps
+
+    from pcedge.methods import method_for
 
     from .fit_notes import offline_reason
 
     manifest = result.bundle.manifest
-    backbone = manifest.backbone
+    facts, backbone = method_for(result.bundle).facts(result.bundle), manifest.backbone
     print(
         dumps(
             {
                 "bundle": str(result.bundle.directory),
                 "method": manifest.method,
-                "settings": manifest.settings,
+                "settings": dict(facts.options),
                 "backbone": backbone.name if backbone else None,
                 "backbone_weights": backbone.weights if backbone else None,
                 "offline_default": offline_reason(result),
@@ -56,7 +55,7 @@ def _print_json(result: "BaselineFit") -> None:
                 "threshold": manifest.threshold.score,
                 "false_reject_rate": manifest.threshold.false_reject_rate,
                 "outliers": result.outliers,
-                "notes": manifest.notes,
+                "notes": facts.notes,
                 "seconds": result.seconds,
                 "bytes": result.bundle.nbytes,
             }
@@ -64,23 +63,24 @@ def _print_json(result: "BaselineFit") -> None:
     )
 
 
-def _print_summary(result: "BaselineFit", options: "FitOptions") -> None:
+def _print_summary(result: "FitResult[AnyBundle]", options: "FitOptions") -> None:
     from pcedge.cli.console import Facts, out, say
-    from pcedge.methods import find_method
+    from pcedge.methods import method_for
 
     from .fit_notes import print_notes
 
-    manifest = result.bundle.manifest
+    manifest, method = result.bundle.manifest, method_for(result.bundle)
+    facts = method.facts(result.bundle)
     limit, backbone = manifest.threshold, manifest.backbone
     table = Facts(f"Fitted {manifest.dataset}")
-    table.add("method", find_method(manifest.method).title)
-    table.add("settings", ", ".join(f"{name} = {value}" for name, value in manifest.settings.items()))
+    table.add("method", method.title)
+    table.add("settings", ", ".join(f"{name} = {value}" for name, value in facts.options.items()))
     table.add("images", f"{manifest.images}, {result.cached} from the cache, {len(manifest.skipped)} skipped")
     if backbone is not None:
         note = "; the offline default, see below" if result.offline_default else ""
         table.add("backbone", f"{backbone.name}, {backbone.weights}{note}")
         table.add("layers", ", ".join(backbone.layers))
-    table.add("grid", f"{manifest.grid_hw[0]} x {manifest.grid_hw[1]}")
+    table.add("grid", f"{facts.grid_hw[0]} x {facts.grid_hw[1]}")
     table.add("size", f"{result.bundle.nbytes / 1e6:,.1f} MB")
     table.add(
         "threshold", f"{limit.score:.4g}, false-reject rate {limit.false_reject_rate:.2%} ({limit.method})"
@@ -90,6 +90,6 @@ def _print_summary(result: "BaselineFit", options: "FitOptions") -> None:
     table.add("bundle", f"{result.bundle.directory} (now current)")
     out.print(table)
     print_notes(result, options.false_reject_rate)
-    for note in manifest.notes:
+    for note in facts.notes:
         say("[yellow]{note}[/]", note=note)
     say("Next: [bold]pcedge export[/]")

@@ -1,13 +1,12 @@
 """What ``pcedge fit`` says of a fit beside its facts, whatever the method."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pcedge.fitting.fit import FitResult
-    from pcedge.methods import BaselineFit
+    from pcedge.fitting.result import FitResult
 
 
-def print_notes(result: "FitResult | BaselineFit", asked_rate: float | None) -> None:
+def print_notes(result: "FitResult[Any]", asked_rate: float | None) -> None:
     """Say what a person should look at before trusting the bundle."""
     from pcedge.cli.console import say
     from pcedge.thresholds.conformal import DEFAULT_FALSE_REJECT_RATE, images_needed
@@ -42,7 +41,7 @@ def print_notes(result: "FitResult | BaselineFit", asked_rate: float | None) -> 
         )
 
 
-def offline_reason(result: "FitResult | BaselineFit") -> str:
+def offline_reason(result: "FitResult[Any]") -> str:
     """Why ``pcedge-s`` was used without being asked for, and how to get the larger network; or nothing."""
     backbone = result.bundle.manifest.backbone
     if result.offline_default is None or backbone is None:

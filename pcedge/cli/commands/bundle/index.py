@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pcedge.bundles.bundle import Bundle
     from pcedge.deployment.indexing.comparison import Frames, IndexReport
+    from pcedge.methods import AnyBundle
 
 
 _UNUSED = (
@@ -147,12 +148,14 @@ def index(
         _print_result(bundle, reports)
 
 
-def note_index(bundle: "Bundle") -> None:
-    """Say how the bank is searched, where that is not the exact search in memory."""
-    from pcedge.bundles.manifest import EXACT, INT8
+def note_index(bundle: "AnyBundle") -> None:
+    """Say how the bank is searched, where there is one and that is not the exact search in memory."""
+    from pcedge.bundles.manifest import EXACT, INT8, Manifest
     from pcedge.cli.console import say
 
     manifest = bundle.manifest
+    if not isinstance(manifest, Manifest):
+        return
     if manifest.index == INT8:
         say("The bank is searched exactly by 8-bit codes; its rows stay on disk.")
     elif manifest.index != EXACT and manifest.index in manifest.indexes:
@@ -178,12 +181,12 @@ def note_index(bundle: "Bundle") -> None:
 def _frames(bundle: "Bundle", images: Path | None, limit: int, runtime: str, device: str) -> "Frames":
     from pcedge.datasets import open_dataset
     from pcedge.deployment.indexing.comparison import dataset_frames, golden_frames
-    from pcedge.inspection.runtimes import is_exported, runtime_kind
+    from pcedge.inspection.runtimes import runtime_kind
 
     if images is None:
         return golden_frames(bundle)
     kind = runtime_kind(runtime)
-    if kind == "auto" and not is_exported(bundle):
+    if kind == "auto" and not bundle.is_exported:
         kind = "torch"
     return dataset_frames(bundle, open_dataset(images), limit, kind, device)
 

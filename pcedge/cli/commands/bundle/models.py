@@ -43,8 +43,8 @@ def models(
 
 
 def _describe(models_dir: Path, name: str) -> dict[str, str | bool | int]:
-    from pcedge.bundles.bundle import Bundle, current_name
-    from pcedge.methods.any_bundle import has_exported_network, open_any_bundle
+    from pcedge.bundles.bundle import current_name
+    from pcedge.methods import open_any_bundle
 
     current = current_name(models_dir) == name
     try:
@@ -58,8 +58,8 @@ def _describe(models_dir: Path, name: str) -> dict[str, str | bool | int]:
         "method": manifest.method,
         "dataset": manifest.dataset,
         "backbone": "" if manifest.backbone is None else manifest.backbone.name,
-        "rows": bundle.manifest.bank.rows if isinstance(bundle, Bundle) else 0,
-        "exported": has_exported_network(bundle),
+        "rows": bundle.bank_rows,
+        "exported": bundle.is_exported,
         "created": manifest.created,
     }
 

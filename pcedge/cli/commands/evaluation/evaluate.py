@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pcedge.datasets import Dataset
     from pcedge.evaluation.evaluate import Evaluation, LeakPolicy
     from pcedge.evaluation.metrics import Metric
-    from pcedge.methods.any_bundle import AnyBundle
+    from pcedge.methods import AnyBundle
 
 
 _UNUSED = (
@@ -69,19 +69,17 @@ def evaluate(
 
     To fit and measure every category of a benchmark: [bold]pcedge suite mvtec[/].
     """
-    from pcedge.bundles.bundle import Bundle
     from pcedge.datasets import open_dataset
     from pcedge.evaluation.evaluate import leak_policy
     from pcedge.inspection.precision import one_precision
-    from pcedge.methods.any_bundle import find_any_bundle
+    from pcedge.methods import find_any_bundle
 
     from ..bundle.index import note_index
 
     refuse_unused(ctx, _UNUSED)
     named, place = bundle_and_one(dataset, second, model, models, "dataset")
     found = find_any_bundle(named, models).searched_by(index).in_precision(one_precision(precision))
-    if isinstance(found, Bundle):
-        note_index(found)
+    note_index(found)
     _evaluate_bundle(
         found,
         open_dataset(place, layout),
@@ -110,10 +108,10 @@ def _evaluate_bundle(
     from pcedge.cli.console import progress_bars
     from pcedge.evaluation.evaluate import evaluate as evaluate_detector
     from pcedge.inspection.runtimes import runtime_kind
-    from pcedge.methods.any_bundle import has_exported_network, open_detector
+    from pcedge.methods import open_detector
 
     kind = runtime_kind(runtime)
-    if kind == "auto" and not has_exported_network(found):
+    if kind == "auto" and not found.is_exported:
         kind = "torch"
     if runtimes is not None or output is not None:
         from pcedge.studies.suite import parse_runtimes
@@ -172,6 +170,7 @@ def _print_result(result: "Evaluation", title: str) -> None:
             "{count} defective images have no usable mask and are left out of the pixel metrics.",
             count=result.defects_without_mask,
         )
+    _list("INVALID:", dict.fromkeys(result.invalid, "its score is not a finite number"))
     _list("Problem with", {**result.skipped, **result.unusable_masks})
     if result.leaks:
         say(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pcedge.evaluation.evaluate import LeakPolicy
     from pcedge.evaluation.runs import Run, RuntimeResult
     from pcedge.inspection.runtimes import RuntimeKind
-    from pcedge.methods.any_bundle import AnyBundle
+    from pcedge.methods import AnyBundle
 
 
 def evaluate_run(

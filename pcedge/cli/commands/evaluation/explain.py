@@ -60,14 +60,14 @@ def explain(
     from pcedge.inspection.explain import explain as explain_picture
     from pcedge.inspection.precision import one_precision
     from pcedge.inspection.runtimes import runtime_kind
-    from pcedge.methods.any_bundle import find_any_bundle, has_exported_network, open_detector
+    from pcedge.methods import find_any_bundle, open_detector
 
     named, path = bundle_and_one(image, second, model, models, "image")
     if path.is_dir():
         raise OptionError(f"{path} is a folder, and an image is needed.", "Use: pcedge explain IMAGE")
     bundle = find_any_bundle(named, models)
     kind = runtime_kind(runtime)
-    if kind == "auto" and not has_exported_network(bundle):
+    if kind == "auto" and not bundle.is_exported:
         kind = "torch"
     with open_detector(
         bundle,

@@ -257,7 +257,6 @@ def _refuse_what_no_source_uses(ctx: typer.Context, line: "Line") -> None:
 
 
 def _say_what_is_watched(line: "Line") -> None:
-    from pcedge.bundles.bundle import Bundle
     from pcedge.cli.console import say
 
     from ..bundle.index import note_index
@@ -273,8 +272,7 @@ def _say_what_is_watched(line: "Line") -> None:
             threshold=f"{inspector.threshold:.4g}",
         )
         bundle = line.inspector.assignment(name).bundle
-        if isinstance(bundle, Bundle):
-            note_index(bundle)
+        note_index(bundle)
     say("Ctrl-C stops.")
 
 

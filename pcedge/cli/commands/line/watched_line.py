@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pcedge.camera import Save
     from pcedge.inspection.runtimes import Candidate
     from pcedge.line.config import LineFile
-    from pcedge.line.runtime_choice import ChosenRuntime, RuntimeOptions
-    from pcedge.methods.any_bundle import AnyBundle
+    from pcedge.line.runtime_choice import RuntimeOptions
+    from pcedge.methods import AnyBundle, ChosenRuntime
 
 
 def described_line(

@@ -13,8 +13,8 @@ from pcedge.core.progress import Progress
 from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import OptionError, WeightsUnavailableError
 from pcedge.fitting.options import FitOptions
-from pcedge.methods.base import FitTask, Learned
 from pcedge.methods.common.bundle import BaselineBundle
+from pcedge.methods.common.fitter import FitTask, Learned
 from pcedge.methods.networks.pyramid import Pyramid, load_pyramid_backbone
 from pcedge.networks.embedder import layer_shapes, restore_stored
 from pcedge.networks.embedding_network import EmbeddingNetwork

@@ -19,8 +19,8 @@ from pcedge.fitting.features import Features, embed_images
 from pcedge.fitting.fit_in_memory import check_enough, without_words
 from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
 from pcedge.fitting.options import FitOptions
-from pcedge.methods.base import FitTask, Learned
 from pcedge.methods.common.bundle import BaselineBundle
+from pcedge.methods.common.fitter import FitTask, Learned
 from pcedge.networks.backbones import read_state
 from pcedge.networks.embedder import save_tensors
 

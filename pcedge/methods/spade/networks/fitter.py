@@ -14,9 +14,9 @@ from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import OptionError, WeightsUnavailableError
 from pcedge.fitting.memory import DEFAULT_SHARE, GIGA, available_bytes
 from pcedge.fitting.options import FitOptions
-from pcedge.methods.base import FitTask, Learned
 from pcedge.methods.common.bundle import BaselineBundle
 from pcedge.methods.common.embedding_images import embed_in_chunks
+from pcedge.methods.common.fitter import FitTask, Learned
 from pcedge.methods.common.row_file import RowFile
 from pcedge.methods.networks.pyramid import load_pyramid_backbone
 from pcedge.networks.backbones import Backbone
