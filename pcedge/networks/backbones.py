@@ -22,7 +22,7 @@ from pcedge.errors import OptionError, WeightsError, WeightsUnavailableError
 from .encoders import ENCODERS
 from .encoders.hub_weights import encoder_file
 from .encoders.networks import build_encoder, own_state, size_of
-from .pcedge_s import COMPACT_LAYERS, CompactNet
+from .pcedge_s import COMPACT_LAYERS, CompactExtractor, CompactNet
 from .torchvision_weights import TORCHVISION_WEIGHTS, hub_file
 
 DEFAULT_BACKBONE = "wide_resnet50_2"
@@ -210,6 +210,11 @@ def _truncated(
         with torch.random.fork_rng(devices=[]):
             extractor, chosen, names = build_encoder(ENCODERS[name], layers, size)
         return _FeatureExtractor(extractor, chosen, names).eval().requires_grad_(False), chosen
+    if name == COMPACT and tuple(layers) in ((), COMPACT_LAYERS):
+        with torch.random.fork_rng(devices=[]):
+            compact = CompactExtractor()
+        names = frozenset(compact.state_dict())
+        return _FeatureExtractor(compact, COMPACT_LAYERS, names).eval().requires_grad_(False), COMPACT_LAYERS
     full = _full_network(name)
     chosen = tuple(layers) or _default_layers(full, name)
     known = {module for module, _ in full.named_modules() if module}
