@@ -31,6 +31,11 @@ Once = Callable[[str, Callable[[Path], None]], Path]
 os.environ["COLUMNS"] = "200"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest, so that no core waits for another in the end."""
+    items.sort(key=lambda item: item.path.name != "test_real_images.py")
+
+
 def _run(
     *arguments: str | Path,
     cwd: Path | None = None,
