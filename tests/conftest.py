@@ -25,9 +25,15 @@ WITHOUT_TORCH = (
 )
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 # A console takes its width once, when it is made, which is before most tests.
 os.environ["COLUMNS"] = "200"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest, so that no core waits for another in the end."""
+    items.sort(key=lambda item: item.path.name != "test_real_images.py")
 
 
 def _run(
@@ -77,18 +83,47 @@ class Line:
 
 
 @pytest.fixture(scope="session")
-def _fitted_line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder once in a run, whatever the number of workers; who asks meanwhile waits for it.
+
+    What is in the folder is for all: a test copies it, or reads only.
+    """
+    from pcedge.core.files import alone_with
+
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def folder(name: str, make: Callable[[Path], None]) -> Path:
+        made, unfinished = common / name, common / f"{name}-unfinished"
+        lock = common / f"{name}-lock"
+        lock.mkdir(exist_ok=True)
+        with alone_with(lock):
+            if not made.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                make(unfinished)
+                unfinished.rename(made)
+        return made
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _fitted_line(once: Once) -> Line:
     """A rendered line, fitted and exported by the real commands; copied, never used."""
+    root = once("fitted", _fit_line)
+    return Line(root / "line", root / "models")
+
+
+def _fit_line(root: Path) -> None:
     from pcedge.camera import write_dataset
 
-    root = tmp_path_factory.mktemp("fitted")
     line = Line(root / "line", root / "models")
     write_dataset(line.dataset, train=24, test_good=6, per_defect=2)
     options = ("--backbone", "pcedge-s", "--models", line.models)
     for arguments in (("fit", line.dataset, *options), ("export", "--models", line.models)):
         done = _run(*arguments)
         assert done.returncode == 0, done.stderr
-    return line
 
 
 def _copied(line: Line, to: Path) -> Line:

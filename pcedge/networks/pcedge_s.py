@@ -51,6 +51,18 @@ class CompactNet(nn.Module):
         return described
 
 
+class CompactExtractor(CompactNet):
+    """The network as a backbone: a map from its layer's name to the descriptors.
+
+    What torchvision's feature extractor makes of it, without torchvision, whose import takes seconds.
+    """
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        """Return the descriptors by their layer's name."""
+        [layer] = COMPACT_LAYERS
+        return {layer: super().forward(images)}
+
+
 def folded(network: CompactNet) -> CompactNet:
     """The same function without batch norms, in float32 and evaluation mode."""
     plain = CompactNet(network.detail.out_channels)

@@ -11,16 +11,20 @@ from torch import Tensor
 from pcedge.core.defaults import COMPACT
 from pcedge.core.progress import Progress
 from pcedge.errors import WeightsError
-from pcedge.networks.pcedge_s import COMPACT_LAYERS, CompactNet
+from pcedge.networks.pcedge_s import COMPACT_LAYERS, CompactExtractor, CompactNet
 
 from .cut_off import cut_off
 from .kind import BackboneKind, FeatureExtractor, State
 
 
 def _cut_off(name: str, layers: Sequence[str], _size: int) -> tuple[FeatureExtractor, tuple[str, ...]]:
+    chosen = tuple(layers) or COMPACT_LAYERS
     with torch.random.fork_rng(devices=[]):  # building a network must not move the caller's generator
-        full = CompactNet()
-    return cut_off(full, name, tuple(layers) or COMPACT_LAYERS)
+        if chosen != COMPACT_LAYERS:
+            return cut_off(CompactNet(), name, chosen)
+        whole = CompactExtractor()
+    extractor = FeatureExtractor(whole, chosen, frozenset(whole.state_dict()))
+    return extractor.eval().requires_grad_(False), chosen
 
 
 def _weights(_name: str, _progress: Progress) -> tuple[State, str]:
