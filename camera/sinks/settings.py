@@ -154,5 +154,5 @@ def read_table(kind: type[TableType], content: Mapping[str, Any], name: str) -> 
     except msgspec.ValidationError as error:
         text = str(error).replace("`$", f"`{name}")
         raise OptionError(
-            f"[{name}]: {text}.", f"The keys of [{name}] are described in docs/sinks.md."
+            f"[{name}]: {text}.", f"The keys of [{name}] are described in docs/guide/sinks.md."
         ) from error

@@ -140,7 +140,9 @@ def _content(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read: {error.strerror}.", "Name the line's file: --config line.toml"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path}: is not TOML: {error}.", "docs/watch.md shows a whole file.") from error
+        raise OptionError(
+            f"{path}: is not TOML: {error}.", "docs/guide/watch.md shows a whole file."
+        ) from error
 
 
 def _line(content: dict[str, Any]) -> LineFile:
@@ -173,4 +175,4 @@ def _read(kind: Any, content: Any, name: str) -> Any:
     except msgspec.ValidationError as error:
         text = str(error).replace("`$", f"`{name}")
         where = "" if f"`{name}" in text else f"[{name}]: "
-        raise OptionError(f"{where}{text}.", "docs/watch.md describes every key.") from error
+        raise OptionError(f"{where}{text}.", "docs/guide/watch.md describes every key.") from error

@@ -48,7 +48,7 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            help="patchcore, or one that it is compared with: padim, spade, ae, gan (docs/baselines.md). "
+            help="patchcore, or one it is compared with: padim, spade, ae, gan (docs/concepts/methods.md). "
             "--embedding, --like, --coreset and --neighbours are PatchCore's."
         ),
     ] = "patchcore",
