@@ -23,7 +23,14 @@ class _SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class JsonLinesTable(_SinkTable, frozen=True):
-    """``[sinks.jsonl]``: a file of JSON lines."""
+    """``[sinks.jsonl]``: a file of JSON lines.
+
+    Attributes:
+        enabled: ``false`` for no such file.
+        file: Its name, below the output directory.
+        max_mb: A file that would grow beyond is renamed to ``events.jsonl.1``, the one before to ``.2``, ...
+        keep: How many renamed files are kept.
+    """
 
     enabled: bool = True
     file: Text = "events.jsonl"
@@ -32,7 +39,15 @@ class JsonLinesTable(_SinkTable, frozen=True):
 
 
 class PicturesTable(_SinkTable, frozen=True):
-    """``[sinks.pictures]``: images with heatmaps."""
+    """``[sinks.pictures]``: images with heatmaps.
+
+    Attributes:
+        folder: Where they go, below the output directory.
+        save: Of which frames: ``flagged`` is every verdict but OK.
+        max_age_days: Older ones are deleted.
+        max_count: Frames to keep; the oldest are deleted.
+        min_free_gb: The oldest are deleted while the disk has less room than this; 0 does not look.
+    """
 
     folder: Text = "pictures"
     save: Literal["flagged", "all", "none"] = "flagged"
@@ -42,14 +57,36 @@ class PicturesTable(_SinkTable, frozen=True):
 
 
 class SqliteTable(_SinkTable, frozen=True):
-    """``[sinks.sqlite]``: the event store."""
+    """``[sinks.sqlite]``: the event store.
+
+    Attributes:
+        file: Its name, below the output directory.
+        max_events: Events to keep; the oldest are deleted.
+    """
 
     file: Text = "events.sqlite"
     max_events: Count | None = None
 
 
 class MqttTable(_SinkTable, frozen=True):
-    """``[sinks.mqtt]``: an MQTT broker."""
+    """``[sinks.mqtt]``: an MQTT broker.
+
+    Attributes:
+        host: Of the broker.
+        port: Without it, 1883, with TLS 8883.
+        topic: What all topics begin with.
+        client_id: Name of this client, which must be unique at the broker; without it, machine and topic.
+        username: For the broker.
+        password_env: The environment variable that holds the password.
+        password_file: A file whose first line is the password.
+        tls: ``true`` for an encrypted connection.
+        ca_file: Certificates to trust instead of the system's; turns TLS on.
+        cert_file: A certificate of our own; turns TLS on.
+        key_file: Its key.
+        keepalive_s: After one and a half times this without a sign of life, the broker publishes the last
+            will.
+        max_waiting: Events that may wait on disk.
+    """
 
     host: Text
     port: Port | None = None
@@ -67,7 +104,18 @@ class MqttTable(_SinkTable, frozen=True):
 
 
 class WebhookTable(_SinkTable, frozen=True):
-    """``[sinks.webhook]``: an address that takes events by POST."""
+    """``[sinks.webhook]``: an address that takes events by POST.
+
+    Attributes:
+        url: Where to POST; one of ``url``, ``url_env`` and ``url_file`` is needed.
+        url_env: The environment variable that holds it, if there is a secret in it.
+        url_file: A file whose first line it is.
+        token_env: The environment variable with the token that is sent as ``Authorization: Bearer ...``.
+        token_file: A file whose first line is the token.
+        timeout_s: Seconds to wait for an answer.
+        verdicts: Which events are sent.
+        max_waiting: Events that may wait on disk.
+    """
 
     url: str = ""
     url_env: str = ""
@@ -80,7 +128,18 @@ class WebhookTable(_SinkTable, frozen=True):
 
 
 class ModbusTable(_SinkTable, frozen=True):
-    """``[sinks.modbus]``: coils of a reject gate."""
+    """``[sinks.modbus]``: coils of a reject gate.
+
+    Attributes:
+        host: The controller, a Modbus TCP server.
+        coils: Camera to coil address, ``{ left = 1 }``; ``"*"`` stands for all cameras that are not named.
+        heartbeat_coil: Address of a coil that changes all the time.
+        port: Of the controller.
+        unit: Its unit number.
+        heartbeat_s: How often the heartbeat changes and all coils are written again, in seconds.
+        pass_s: For how long a passing decision holds, in seconds.
+        passes: Decisions that pass; ``INVALID`` cannot.
+    """
 
     host: Text
     coils: Annotated[dict[str, Coil], Meta(min_length=1)]
@@ -93,7 +152,19 @@ class ModbusTable(_SinkTable, frozen=True):
 
 
 class ClipTable(_SinkTable, frozen=True):
-    """``[sinks.clip]``: clips around events."""
+    """``[sinks.clip]``: clips around events.
+
+    Attributes:
+        folder: Where they go, below the output directory.
+        before_s: Seconds to show before an event whose decision does not pass.
+        after_s: Seconds to show after the last such event.
+        longest_s: A clip does not show more than this after its event.
+        memory_mb: The most that the frames of one camera before an event may take; beyond, less is shown.
+        width_px: Wider frames are scaled to this width.
+        max_age_days: Older clips are deleted.
+        max_count: Clips to keep; the oldest are deleted.
+        min_free_gb: The oldest are deleted while the disk has less room than this; 0 does not look.
+    """
 
     folder: Text = "clips"
     before_s: Annotated[float, Meta(ge=0, le=60)] = 3.0
@@ -107,7 +178,12 @@ class ClipTable(_SinkTable, frozen=True):
 
 
 class MetricsTable(_SinkTable, frozen=True):
-    """``[metrics]``: Prometheus metrics and health."""
+    """``[metrics]``: Prometheus metrics and health.
+
+    Attributes:
+        host: Any other address than this machine's own shows it to the network, without a password.
+        port: Of the page; 0 takes a free one.
+    """
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9108

@@ -32,6 +32,14 @@ class TriggerTable(_LineTable, frozen=True):
     ``by``: ``time`` with ``every_s``; ``http``, a POST to ``/trigger/NAME``; ``mqtt``, a message to
     ``TOPIC/trigger/NAME`` of the broker in ``[sinks.mqtt]``; ``region``, something appearing
     in ``box`` (left, top, width, height).
+
+    Attributes:
+        by: What announces a part.
+        every_s: With ``time``: seconds between two parts.
+        box: With ``region``: where something must appear, in pixels. Begin with it empty.
+        change: With ``region``: mean difference in grey levels from the empty box that counts as a part.
+        frames: Frames that are judged of a part; the worst decides.
+        timeout_s: Seconds to wait for these frames; a part whose frames do not come is INVALID.
     """
 
     by: Literal["time", "http", "mqtt", "region"]
@@ -49,7 +57,28 @@ class TriggerTable(_LineTable, frozen=True):
 
 
 class CameraTable(_LineTable, frozen=True):
-    """``[[camera]]``: one camera. ``source`` or ``source_env`` is needed, everything else may be left out."""
+    """``[[camera]]``: one camera. ``source`` or ``source_env`` is needed, everything else may be left out.
+
+    Attributes:
+        source: ``0``, ``v4l2:///dev/video0``, ``rtsp://...``, ``http://...``, ``gst:PIPELINE``,
+            ``folder:DIR``, ``FILE.mp4`` or ``synthetic:``.
+        source_env: Instead of it: the environment variable that holds it, for addresses with a password.
+        name: Letters, digits, ``.``, ``_``, ``-``; needed where there are several cameras.
+        product: A bundle's directory or name; without it, the current bundle.
+        threshold: Score above which a part is NG; without it, the bundle's.
+        review: ``true`` for REVIEW above the bundle's second threshold, or a score of your own.
+        region: The part of the image that is judged: left, top, width, height in pixels.
+        mask: An image, white where nothing counts; as large as the region, or stretched to it.
+        size: Width and height that the camera is asked for; a camera that cannot is an error.
+        fps: Frames a second that the camera is asked for.
+        exposure: Exposure that the camera is asked for, in the driver's units.
+        focus: Focus that the camera is asked for, in the driver's units.
+        gate: Whether images outside the limits learned at fit are INVALID.
+        drift: Whether slow changes are looked for.
+        frozen_after: Repeated images until INVALID; 0 does not look for it.
+        debounce: ``[n, m]``: NG when n of the last m frames do not pass; for cameras without trigger.
+        trigger: What announces a part; without it, every frame is judged.
+    """
 
     source: str = ""
     source_env: str = ""
@@ -95,7 +124,20 @@ class CameraTable(_LineTable, frozen=True):
 
 
 class WatchTable(_LineTable, frozen=True):
-    """``[watch]``: what holds for all cameras."""
+    """``[watch]``: what holds for all cameras.
+
+    Attributes:
+        output: Where results go; without it, ``inspections/<bundle>``.
+        runtime: What runs the network, as ``--runtime``.
+        device: Where it runs, as ``--device``.
+        precision: Precision of the network, as ``--precision``.
+        batch: Frames of several cameras judged together on a GPU, at most.
+        stall_s: Seconds without an image until a camera is restarted; 0 for never.
+        reload: Whether a bundle that is replaced on disk is taken over.
+        drift_alarm_rate: Probability of any false alarm of drift at a camera in the whole run.
+        trigger_host: Address at which triggers by HTTP are taken.
+        trigger_port: Its port.
+    """
 
     output: str = ""
     runtime: str = "auto"

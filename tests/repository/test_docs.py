@@ -1,8 +1,10 @@
 """The documents tell the truth: their commands exist with these options, their links lead somewhere."""
 
 import ast
+import json
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,47 @@ from pcedge.camera import DEFECT_KINDS
 from pcedge.cli import app
 from pcedge.cli import demo_line as demo
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = (README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))))
+PAGES = (
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
+_FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def _prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a language."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def _typed(block: str) -> list[str]:
+    """What is to be typed of a console block, without prompts and comments, continued lines joined."""
+    lines = block.replace("\\\n", " ").splitlines()
+    return [" ".join(line.removeprefix("$ ").split(" #")[0].split()) for line in lines]
+
+
 COMMANDS = sorted(
     {
-        line.split("#")[0].strip()
-        for document in DOCUMENTS
-        for line in document.splitlines()
+        line
+        for page in PAGES
+        for block in _blocks(page, "console")
+        for line in _typed(block)
         if line.startswith("pcedge ")
     }
 )
@@ -83,9 +118,74 @@ def test_the_shares_that_the_readme_gives_are_of_the_demo_s_images() -> None:
     assert rejected <= good
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))
-def test_relative_links_lead_somewhere(path: str) -> None:
-    assert (ROOT / path).exists()
+def _anchors(page: Path) -> set[str]:
+    """What can be linked to in a page: its headings, as GitHub and the site name them."""
+    headings = re.findall(r"^#+ (.+)$", _prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _dead(page: Path, target: str) -> str:
+    """Why a link of a page leads nowhere; empty where it leads somewhere."""
+    path, _, anchor = target.partition("#")
+    there = (page.parent / path).resolve() if path else page
+    if not there.exists():
+        return f"{target}: no such file"
+    if anchor and anchor not in _anchors(there):
+        return f"{target}: no such heading"
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)\s]+)\)", _prose(page))
+
+    assert [dead for target in targets if (dead := _dead(page, target))] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=_name)
+def test_pages_of_the_site_link_only_to_what_is_on_it(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)\s#]+)", _prose(page))
+
+    assert [one for one in targets if not (page.parent / one).resolve().is_relative_to(ROOT / "docs")] == []
+
+
+def test_a_link_that_leads_nowhere_is_noticed() -> None:
+    page = ROOT / "README.md"
+
+    assert _dead(page, "docs/nowhere.md") == "docs/nowhere.md: no such file"
+    assert _dead(page, "docs/index.md#nonsense") == "docs/index.md#nonsense: no such heading"
+    assert _dead(page, "docs/index.md") == _dead(page, "#install") == ""
+
+
+def test_every_page_can_be_reached_from_the_index_of_the_documentation() -> None:
+    seen: set[Path] = set()
+    waiting = [ROOT / "docs" / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        targets = re.findall(r"\]\((?!https?:|#)([^)\s#]+\.md)", _prose(page))
+        waiting += [(page.parent / target).resolve() for target in targets]
+
+    assert set((ROOT / "docs").rglob("*.md")) - seen == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_snippets_in_python_and_toml_are_python_and_toml(page: Path) -> None:
+    for block in _blocks(page, "python"):
+        ast.parse(block)
+    for block in _blocks(page, "toml"):
+        tomllib.loads(block)
+    for block in _blocks(page, "json"):
+        json.loads(block)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.*")), ids=_name)
+def test_no_page_names_a_file_of_the_documentation_that_is_not_there(path: Path) -> None:
+    if path.suffix == ".md":
+        named = re.findall(r"\bdocs/[\w./-]+\.\w+", path.read_text(encoding="utf-8"))
+        assert [one for one in named if not (ROOT / one).exists()] == []
 
 
 def _declared_extras() -> set[str]:
