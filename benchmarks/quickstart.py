@@ -1,7 +1,7 @@
 """Runs the quickstart of README.md on a small rendered line and writes its output beside the commands.
 
-Without ``--write`` it only prints. Times and differences of rounding are of the machine it runs on; the rest is
-the same everywhere, to a few digits.
+Without ``--write`` it only prints. Times and differences of rounding are of the machine it runs on; the rest
+is the same everywhere, to a few digits.
 """
 
 import json
