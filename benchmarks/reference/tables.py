@@ -41,7 +41,7 @@ def line_page() -> Iterator[str]:
     yield from ("# line.toml", "", NOTE, "")
     yield (
         "The file that `pcedge watch --config` reads; [watch](../guide/watch.md) and "
-        "[sinks](../guide/sinks.md) show examples. Paths are relative to the file. An unknown key is an error "
+        "[sinks](../guide/sinks.md) show examples. Paths are relative to it. An unknown key is an error "
         "that names file, table and key."
     )
     tables: dict[str, type] = {
