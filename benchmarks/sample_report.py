@@ -17,7 +17,7 @@ PRODUCTS = (
     ("flange-c", 24, 12, 3, 90_000, 256),
 )
 EVALUATE = (
-    *("evaluate", LINES, "--all", "--preset", "whole", "--backbone", "pcedge-s"),
+    *("suite", LINES, "--preset", "whole", "--backbone", "pcedge-s"),
     *("--runtimes", "torch,onnx", "--output", "runs/lines"),
 )
 # The first page, and the first of a category.

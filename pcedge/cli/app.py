@@ -2,15 +2,13 @@
 
 import signal
 from collections.abc import Callable
-from importlib.metadata import version
 from inspect import cleandoc
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from pcedge.errors import PcedgeError
-
+from .closed_pipe import ends_with_its_reader
+from .command_group import Command, CommandGroup
 from .commands.bundle.calibrate import calibrate
 from .commands.bundle.distill import distill
 from .commands.bundle.export import export
@@ -26,36 +24,16 @@ from .commands.evaluation.evaluate import evaluate
 from .commands.evaluation.explain import explain
 from .commands.evaluation.plan import plan
 from .commands.evaluation.report import report
+from .commands.evaluation.suite import suite
 from .commands.evaluation.sweep import sweep
 from .commands.line.demo import demo
 from .commands.line.doctor import doctor
 from .commands.line.service import service
 from .commands.line.watch import watch
-from .exit_codes import ERROR, INTERRUPTED
-
-
-class _Commands(TyperGroup):
-    """Turns every error that is meant for the user into words and an exit code."""
-
-    def invoke(self, ctx: Any) -> Any:
-        from .console import say, show_error
-
-        try:
-            return super().invoke(ctx)
-        except PcedgeError as error:
-            show_error(error)
-        except OSError as error:
-            show_error(PcedgeError(f"{error.filename or 'The system'}: {error.strerror or error}."))
-        except MemoryError as error:
-            show_error(PcedgeError(f"There is not enough memory ({error}).", "Try a smaller --image-size."))
-        except KeyboardInterrupt:
-            say("Stopped.")
-            raise typer.Exit(INTERRUPTED) from None
-        raise typer.Exit(ERROR)
-
+from .options import panels
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -65,13 +43,15 @@ app = typer.Typer(
         "A working day: [bold]pcedge fit mvtec/bottle[/], [bold]pcedge export --trt[/], "
         "[bold]pcedge watch --camera 0[/]. To see it all at once: [bold]pcedge demo[/].\n\n"
         "Exit codes: 0 done, 1 error, 2 wrong usage, 3 partly done, 4 not every part was OK (--fail-on-ng) "
-        "or a limit was missed, 130 stopped."
+        "or a limit was missed, 130 stopped, 141 the reader of the output has gone (| head)."
     ),
 )
 
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"pcedge {version('pcedge')}")
         raise typer.Exit
 
@@ -92,32 +72,21 @@ def _reflowed(command: Callable[..., None]) -> str:
     return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
 
 
-for _command in (
-    fit,
-    export,
-    verify,
-    watch,
-    evaluate,
-    explain,
-    bench,
-    calibrate,
-    index,
-    teach,
-    sweep,
-    plan,
-    compare,
-    datasets,
-    report,
-    models,
-    demo,
-    distill,
-    service,
-    doctor,
-):
-    app.command(_command.__name__, help=_reflowed(_command))(_command)
+_COMMANDS = {
+    panels.MAKE: (fit, export, plan, distill),
+    panels.MEASURE: (evaluate, suite, compare, sweep, bench, explain, report, datasets),
+    panels.ON_THE_LINE: (watch, verify, service, doctor, demo),
+    panels.LOOK_AFTER: (models, calibrate, teach, index),
+}
+for _panel, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(_command.__name__, cls=Command, help=_reflowed(_command), rich_help_panel=_panel)(
+            _command
+        )
 
 
 def main() -> None:
     """Run the command line; a polite kill ends it like Ctrl-C, with everything cleaned up."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()
+    with ends_with_its_reader():
+        app()

@@ -169,7 +169,7 @@ def test_a_defect_with_an_unusable_mask_still_counts(pcedge: Any, line: Any) -> 
     masks[0].write_bytes(b"broken")
     write_image(masks[1], np.zeros((10, 10, 3), np.uint8))
 
-    done = pcedge("evaluate", line.models / "line", line.dataset, "--json")
+    done = pcedge("evaluate", line.dataset, "--model", line.models / "line", "--json")
     result = json.loads(done.stdout)
 
     assert result["defective"] == 12

@@ -65,7 +65,7 @@ def test_thresholds_are_those_of_the_new_images_and_what_runs_proves_itself_agai
 ) -> None:
     before = _bundle(line).manifest.threshold
 
-    done = pcedge("calibrate", "line", new, "--json", "--models", line.models, torch=False)
+    done = pcedge("calibrate", new, "--model", "line", "--json", "--models", line.models, torch=False)
 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -196,7 +196,9 @@ def test_a_bundle_without_pictures_is_said(
     line: Line, pcedge: Run, assert_clear: Callable[..., None]
 ) -> None:
     assert_clear(
-        pcedge("calibrate", "line", "--models", line.models, torch=False), "no pictures", "line FOLDER"
+        pcedge("calibrate", "line", "--models", line.models, torch=False),
+        "no images are named",
+        "line FOLDER",
     )
 
 
@@ -269,7 +271,7 @@ def test_what_the_old_gate_turns_away_is_left_out_where_it_stays(
     write_image(dark, (render_part(0).image_rgb * 0.5).astype(np.uint8))
     options = ("--keep-gate", "--dry-run", "--json", "--models", line.models)
 
-    done = pcedge("calibrate", "line", new, dark, *options, torch=False)
+    done = pcedge("calibrate", "--model", "line", new, dark, *options, torch=False)
 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

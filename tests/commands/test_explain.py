@@ -19,7 +19,7 @@ def test_one_picture_is_judged_and_explained_without_torch(
     sheet = tmp_path / "sheet.png"
 
     options = ("--models", exported_line.models, "-o", sheet, "--json")
-    done = pcedge("explain", "line", image, *options, torch=False)
+    done = pcedge("explain", image, "--model", "line", *options, torch=False)
 
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -40,6 +40,8 @@ def test_bad_input_is_said_in_words(
     (tmp_path / "none.png").write_bytes(b"")
 
     assert_clear(pcedge("explain", tmp_path / "none.png", *options, cwd=tmp_path), "none.png")
-    assert_clear(pcedge("explain", "a", "b", "c", *options, cwd=tmp_path), "one or two are needed")
-    assert_clear(pcedge("explain", "line", *options, cwd=tmp_path), "line is a bundle", "an image is needed")
+    assert_clear(
+        pcedge("explain", "a", "b", "c", *options, cwd=tmp_path), "unexpected extra argument", code=2
+    )
+    assert_clear(pcedge("explain", "line", *options, cwd=tmp_path), "line is a bundle", "no image is named")
     assert list(tmp_path.iterdir()) == [tmp_path / "none.png"]

@@ -70,13 +70,16 @@ def test_a_stop_leaves_nothing_behind(good_images: Any, tmp_path: Path) -> None:
     [
         (("--finetune", "jigsaw"), ("no fine-tuning by 'jigsaw'", "rotation or cutmix")),
         (("--finetune", "rotation", "--finetune-lr", "nan"), ("learning rate of nan", "--finetune-lr")),
-        (("--finetune-epochs", "3"), ("not by which task", "--finetune rotation or cutmix")),
+        (
+            ("--finetune-epochs", "3"),
+            ("--finetune-epochs has no effect without --finetune", "--finetune rotation or cutmix"),
+        ),
         (("--finetune", "rotation"), ("6 of the 6 good images", "at least 16", "leave out --finetune")),
         (
             ("--finetune", "rotation", "--calibration", "split"),
             ("--calibration split", "--calibration folds"),
         ),
-        (("--finetune", "rotation", "--method", "padim"), ("--finetune belongs to PatchCore",)),
+        (("--finetune", "rotation", "--method", "padim"), ("--finetune has no effect with --method padim",)),
     ],
 )
 def test_what_makes_no_sense_is_refused(

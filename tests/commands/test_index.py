@@ -66,7 +66,7 @@ def test_what_cannot_be_is_said_in_words(line: Line, pcedge: Run, assert_clear: 
     assert_clear(pcedge(*_args(line, "index", "Nonsense")), "'Nonsense'", "could not parse", "HNSW32")
     assert_clear(pcedge(*_args(line, "index", "IVF999999,Flat")), "at least 999999 rows", "the bank has")
     assert_clear(
-        pcedge("evaluate", line.models / "line", line.dataset, "--index", "HNSW32"),
+        pcedge("evaluate", line.dataset, "--model", line.models / "line", "--index", "HNSW32"),
         "keeps no index 'HNSW32'",
         "pcedge index 'HNSW32' --keep",
     )

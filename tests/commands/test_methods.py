@@ -70,7 +70,7 @@ def test_a_day_with_a_baseline(pcedge: Any, dataset: Path, tmp_path: Path) -> No
     fitted = pcedge("fit", dataset, "--method", "padim", "--set", "dims=20", *small, *place, "--json")
     exported = pcedge("export", *place, "--json")
     listed = pcedge("models", *place, "--json", torch=False)
-    measured = pcedge("evaluate", "line", dataset, *place, "--json", torch=False)
+    measured = pcedge("evaluate", dataset, "--model", "line", *place, "--json", torch=False)
     watch = ("watch", "--folder", dataset / "test" / "good", "--once", "--output", tmp_path / "out")
     watched = pcedge(*watch, *place, torch=False)
 
@@ -100,8 +100,8 @@ def test_a_day_with_a_baseline(pcedge: Any, dataset: Path, tmp_path: Path) -> No
     ("options", "words"),
     [
         (("--method", "padim", "--set", "dims"), ("'dims'", "NAME=VALUE")),
-        (("--method", "padim", "--coreset", "0.1"), ("--coreset", "padim", "no bank")),
-        (("--set", "dims=3"), ("dims=3", "--method")),
+        (("--method", "padim", "--coreset", "0.1"), ("--coreset has no effect", "--method padim")),
+        (("--set", "dims=3"), ("--set has no effect", "--method")),
     ],
 )
 def test_fit_says_what_is_wrong_with_an_option(

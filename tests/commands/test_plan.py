@@ -13,7 +13,7 @@ def test_on_a_device_a_bundle_gets_the_best_bank_and_precision(
     options = ("--models", exported_line.models, "--images", exported_line.dataset, "--json")
     choices = ("--coreset", "1%,20%", "--max-ms", "10000")
 
-    done = pcedge("plan", "line", *choices, *options, cwd=tmp_path, torch=False)
+    done = pcedge("plan", "--model", "line", *choices, *options, cwd=tmp_path, torch=False)
 
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
@@ -30,7 +30,7 @@ def test_a_budget_that_nothing_meets_ends_with_four_and_names_what_comes_nearest
 ) -> None:
     options = ("--models", exported_line.models, "--images", exported_line.dataset, "--max-mb", "0.01")
 
-    done = pcedge("plan", "line", *options, cwd=tmp_path)
+    done = pcedge("plan", *options, cwd=tmp_path)
 
     assert_clear(done, "Nothing fits the budget", "Nearest: pcedge-s", code=4)
     assert_clear(pcedge("plan", "line", *options[:2], cwd=tmp_path), "--images DATASET")

@@ -110,7 +110,7 @@ def test_evaluate_gives_the_same_numbers_in_torch_and_from_the_exported_file(
 ) -> None:
     runtime = "torch" if torch else "onnx"
     done = pcedge(
-        "evaluate", exported_line.models / "line", exported_line.dataset,
+        "evaluate", exported_line.dataset, "--model", exported_line.models / "line",
         "--runtime", runtime, "--json", torch=torch,
     )  # fmt: skip
     result = json.loads(done.stdout)
@@ -122,7 +122,13 @@ def test_evaluate_gives_the_same_numbers_in_torch_and_from_the_exported_file(
         assert 0.6 < result[metric] <= 1, metric
     other = json.loads(
         pcedge(
-            "evaluate", exported_line.models / "line", exported_line.dataset, "--runtime", "onnx", "--json"
+            "evaluate",
+            exported_line.dataset,
+            "--model",
+            exported_line.models / "line",
+            "--runtime",
+            "onnx",
+            "--json",
         ).stdout
     )
     assert result["scores"] == pytest.approx(other["scores"], rel=1e-4)
@@ -132,7 +138,7 @@ def test_metrics_that_are_not_defined_are_null(pcedge: Any, line: Any) -> None:
     shutil.rmtree(line.dataset / "ground_truth")
     shutil.rmtree(line.dataset / "test" / "good")
 
-    done = pcedge("evaluate", line.models / "line", line.dataset, "--json")
+    done = pcedge("evaluate", line.dataset, "--model", line.models / "line", "--json")
     result = json.loads(done.stdout)
 
     assert [result[key] for key in ("image_auroc", "pixel_auroc", "pixel_auroc_anomalous", "aupro")] == [
@@ -291,9 +297,9 @@ def test_a_fit_in_little_memory_goes_in_stages_and_says_what_that_means(
     assert report["images"] == 22, "two of the 24 are held out for the threshold"
     assert report["bank_rows"] == int(22 * 784 * 0.1)
     assert report["radius"] > 0
-    judged = json.loads(pcedge("evaluate", tmp_path / "line", exported_line.dataset, "--json").stdout)
+    judged = json.loads(pcedge("evaluate", exported_line.dataset, "-m", tmp_path / "line", "--json").stdout)
     exact = json.loads(
-        pcedge("evaluate", exported_line.models / "line", exported_line.dataset, "--json").stdout
+        pcedge("evaluate", exported_line.dataset, "--model", exported_line.models / "line", "--json").stdout
     )
     assert judged["image_auroc"] == pytest.approx(exact["image_auroc"], abs=0.08)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -203,7 +203,7 @@ def make_run() -> Callable[..., Run]:
             created="2026-01-01T00:00:00+00:00",
             pcedge_version="0.1.0",
             request="0" * 40,
-            command="pcedge evaluate bolt --all",
+            command="pcedge suite bolt",
             data=DataFacts(
                 name="bolt",
                 title="lines/bolt",

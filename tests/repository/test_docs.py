@@ -72,7 +72,9 @@ def _usage_error(line: str) -> str:
     if name not in group.commands:
         return f"No such command: {name}"
     try:
-        group.commands[name].make_context(name, arguments)
+        parent = group.make_context("pcedge", [name, *arguments])
+        name, command, rest = group.resolve_command(parent, [name, *arguments])
+        command.make_context(name, rest, parent=parent)
     except Exception as error:  # Typer raises classes of its own, in a module that is not public
         return str(error)
     return ""

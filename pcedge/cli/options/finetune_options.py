@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.errors import OptionError
 from pcedge.networks.finetuning.options import DEFAULT_EPOCHS, DEFAULT_LEARNING_RATE, FinetuneOptions
+
+from . import panels
 
 if TYPE_CHECKING:
     from pcedge.bundles.finetune_record import FinetuneRecord
@@ -19,6 +20,7 @@ Finetune = Annotated[
         "another image in it). The tuned weights are kept only if they tell synthetic faults on "
         "held-out good images clearly better.",
         show_default=False,
+        rich_help_panel=panels.FINETUNING,
     ),
 ]
 Epochs = Annotated[
@@ -26,6 +28,7 @@ Epochs = Annotated[
     typer.Option(
         help=f"Passes of --finetune over the good images, at most. Without it, {DEFAULT_EPOCHS}.",
         show_default=False,
+        rich_help_panel=panels.FINETUNING,
     ),
 ]
 LearningRate = Annotated[
@@ -34,6 +37,7 @@ LearningRate = Annotated[
         help=f"Learning rate of --finetune for the backbone. Without it, "
         f"{DEFAULT_LEARNING_RATE:g}; a higher one moves the features further from what they were.",
         show_default=False,
+        rich_help_panel=panels.FINETUNING,
     ),
 ]
 Stages = Annotated[
@@ -42,6 +46,7 @@ Stages = Annotated[
         help="Modules whose weights --finetune tunes, separated by commas, such as layer2,layer3. Without "
         "it, the last of the layers used.",
         show_default=False,
+        rich_help_panel=panels.FINETUNING,
     ),
 ]
 Minutes = Annotated[
@@ -49,6 +54,7 @@ Minutes = Annotated[
     typer.Option(
         help="Begin no epoch of --finetune after so many minutes. Only without it do results repeat.",
         show_default=False,
+        rich_help_panel=panels.FINETUNING,
     ),
 ]
 
@@ -63,13 +69,9 @@ def finetune_options(
     """What the fine-tuning is told; None for no fine-tuning.
 
     Raises:
-        OptionError: An option makes no sense, or is given without ``--finetune``.
+        OptionError: An option makes no sense.
     """
     if method is None:
-        if any(option is not None for option in (epochs, learning_rate, stages, minutes)):
-            raise OptionError(
-                "How to fine-tune was said, but not by which task.", "Add --finetune rotation or cutmix."
-            )
         return None
     return FinetuneOptions(
         method=method,  # type: ignore[arg-type] # it is checked there

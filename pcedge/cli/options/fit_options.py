@@ -8,6 +8,8 @@ import typer
 
 from pcedge.errors import OptionError
 
+from . import panels
+
 if TYPE_CHECKING:
     from pcedge.core.preprocessing import Preprocessing
     from pcedge.fitting.options import FitOptions
@@ -20,6 +22,7 @@ Backbone = Annotated[
         "...; an unknown name lists all). Without it, the preset's; where that names none, wide_resnet50_2 "
         "or, where its weights are not on this machine and cannot be downloaded, pcedge-s.",
         show_default=False,
+        rich_help_panel=panels.NETWORK,
     ),
 ]
 Weights = Annotated[
@@ -29,6 +32,7 @@ Weights = Annotated[
         "Without it, torchvision's IMAGENET1K_V1 weights, those of CLIP or DINOv2 from their hub, or those "
         "of pcedge-s that come with pcedge.",
         show_default=False,
+        rich_help_panel=panels.NETWORK,
     ),
 ]
 Layers = Annotated[
@@ -37,6 +41,7 @@ Layers = Annotated[
         help="Layers to use, the finest grid first, separated by commas. For ResNets: layer2,layer3; for "
         "DINOv2: blocks.5,blocks.8.",
         show_default=False,
+        rich_help_panel=panels.NETWORK,
     ),
 ]
 Preset = Annotated[
@@ -44,16 +49,25 @@ Preset = Annotated[
     typer.Option(
         help="What the other options start from. whole: the whole image, nothing cropped away; "
         "official-224 and official-320: the official implementation's network, embedding, resize and crop, "
-        "bank; paper-1% and paper-25%: the paper's other banks; edge: pcedge-s and a small bank."
+        "bank; paper-1% and paper-25%: the paper's other banks; edge: pcedge-s and a small bank.",
+        rich_help_panel=panels.NETWORK,
     ),
 ]
 ImageSize = Annotated[
     int | None,
-    typer.Option(help="Resize the image to this size; with --crop, its shorter side.", show_default=False),
+    typer.Option(
+        help="Resize the image to this size; with --crop, its shorter side.",
+        show_default=False,
+        rich_help_panel=panels.DATA,
+    ),
 ]
 Crop = Annotated[
     int | None,
-    typer.Option(help="Cut out the central square of this size; 0 for none.", show_default=False),
+    typer.Option(
+        help="Cut out the central square of this size; 0 for none.",
+        show_default=False,
+        rich_help_panel=panels.DATA,
+    ),
 ]
 Embedding = Annotated[
     str | None,
@@ -62,6 +76,7 @@ Embedding = Annotated[
         "of each channel, smaller for small networks. Without it, mean for pcedge-s, reference for the "
         "others.",
         show_default=False,
+        rich_help_panel=panels.NETWORK,
     ),
 ]
 Coreset = Annotated[
@@ -70,6 +85,7 @@ Coreset = Annotated[
         help="Patches the bank keeps: a fraction (0.1), 10%, or a number of rows. Without it, the preset's; "
         "10% without a preset.",
         show_default=False,
+        rich_help_panel=panels.BANK,
     ),
 ]
 Neighbours = Annotated[
@@ -78,6 +94,7 @@ Neighbours = Annotated[
         help="Re-weight the image score by so many bank rows around the nearest one (the paper's equation "
         "7). 1 for none, as in the official implementation.",
         min=1,
+        rich_help_panel=panels.BANK,
     ),
 ]
 FalseRejectRate = Annotated[
@@ -86,6 +103,7 @@ FalseRejectRate = Annotated[
         help="Share of good parts that may be called NG. Without it, 0.01 or the smallest rate that the "
         "number of images supports.",
         show_default=False,
+        rich_help_panel=panels.THRESHOLD,
     ),
 ]
 ReviewRate = Annotated[
@@ -94,6 +112,7 @@ ReviewRate = Annotated[
         help="Share of good parts that may be called REVIEW or NG, where watch is told to --review. Without "
         "it, 0.05 or twice the false-reject rate.",
         show_default=False,
+        rich_help_panel=panels.THRESHOLD,
     ),
 ]
 CalibrationKind = Annotated[
@@ -101,7 +120,8 @@ CalibrationKind = Annotated[
     typer.Option(
         help="How good images are held out to find thresholds. folds: each is scored against a bank made "
         "without its fold, so that all count and all are learned from; the rate is met in practice, and a "
-        "weaker bound is proven. split: a third of them are kept from the bank; the rate is proven."
+        "weaker bound is proven. split: a third of them are kept from the bank; the rate is proven.",
+        rich_help_panel=panels.THRESHOLD,
     ),
 ]
 Groups = Annotated[
@@ -111,9 +131,17 @@ Groups = Annotated[
         r"or a regular expression on their names with the group in parentheses, such as '(batch\d+)'. They "
         "are held out together, and the rates are for parts of a new group.",
         show_default=False,
+        rich_help_panel=panels.THRESHOLD,
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
+Seed = Annotated[
+    int,
+    typer.Option(
+        help="Of everything random.",
+        min=0,
+        rich_help_panel=panels.RUNTIME,
+    ),
+]
 MemoryGb = Annotated[
     float | None,
     typer.Option(
@@ -121,6 +149,7 @@ MemoryGb = Annotated[
         "free. Where the embeddings do not fit, the bank is chosen in stages, with a stated bound.",
         min=0,
         show_default=False,
+        rich_help_panel=panels.RUNTIME,
     ),
 ]
 CacheGb = Annotated[
@@ -129,6 +158,7 @@ CacheGb = Annotated[
         help="Disk that cached features may use, in GB; 0 for no cache. A second fit of the same images, "
         "with another --coreset or more images, does not compute them again.",
         min=0,
+        rich_help_panel=panels.RUNTIME,
     ),
 ]
 

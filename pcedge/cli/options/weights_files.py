@@ -1,5 +1,6 @@
 """Files of weights for several backbones, as options name them."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from pcedge.errors import OptionError
@@ -21,3 +22,17 @@ def weights_by_backbone(given: list[str]) -> dict[str, Path]:
             )
         pairs[name] = Path(path)
     return pairs
+
+
+def check_all_used(files: Collection[str], backbones: Collection[str]) -> None:
+    """Check that weights are for backbones that are used.
+
+    Raises:
+        OptionError: A file would be ignored.
+    """
+    unused = sorted(name for name in files if name not in backbones)
+    if unused:
+        raise OptionError(
+            f"--weights {unused[0]}=... has no effect: {unused[0]} is not among the backbones.",
+            f"Add it to --backbone, or leave it out. Backbones here: {', '.join(backbones) or 'none'}.",
+        )

@@ -100,7 +100,7 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
         if not runs:
             raise ResultError(
                 f"{path} is not a run and holds none: there is no {RUN_FILE}.",
-                "Make one with: pcedge evaluate DATASET --all --output DIR",
+                "Make one with: pcedge suite DATASET --output DIR",
             )
         found.update(dict.fromkeys(runs))
     return list(found)
@@ -120,7 +120,7 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         raise ResultError(
             f"{path.parent} is not a run: {path.name} cannot be read ({error.strerror}).",
-            "Make one with: pcedge evaluate DATASET --all --output DIR",
+            "Make one with: pcedge suite DATASET --output DIR",
         ) from error
 
 

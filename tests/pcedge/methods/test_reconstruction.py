@@ -135,7 +135,7 @@ def test_the_exported_network_scores_the_same_without_torch(
         found = inspect_with(bundle, runtime).stages(read_image(line / "test" / "square" / "00.png"))
     with open_baseline_runtime(bundle, "torch", "cpu") as runtime:
         expected = inspect_with(bundle, runtime).stages(read_image(line / "test" / "square" / "00.png"))
-    done = pcedge("evaluate", bundle.directory, line, "--json", torch=False)
+    done = pcedge("evaluate", line, "--model", bundle.directory, "--json", torch=False)
 
     assert difference < 1e-4
     np.testing.assert_allclose(found.score_map, expected.score_map, rtol=1e-3, atol=1e-6)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import common, fit_options
+from pcedge.cli.options import common, fit_options, panels
+from pcedge.cli.options.old_forms import bundle_and_more
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -18,17 +19,19 @@ def calibrate(
     what: Annotated[
         list[str],
         typer.Argument(
-            metavar="[BUNDLE] IMAGES...",
-            help="The bundle (its directory, or its name below --models; without it, the current one), then "
-            "new images of good parts, or folders of them. For a false-reject rate of 1 % at least 99.",
+            metavar="IMAGES...",
+            help="New images of good parts, or folders of them. For a false-reject rate of 1 % at least 99.",
             show_default=False,
         ),
     ],
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
     false_reject_rate: Annotated[
         float | None,
         typer.Option(
             help="Share of good parts that may be called NG. Without it, the bundle's own.",
             show_default=False,
+            rich_help_panel=panels.THRESHOLD,
         ),
     ] = None,
     review_rate: Annotated[
@@ -36,30 +39,36 @@ def calibrate(
         typer.Option(
             help="Share of good parts that may be called REVIEW or NG. Without it, the bundle's own.",
             show_default=False,
+            rich_help_panel=panels.THRESHOLD,
         ),
     ] = None,
     groups: fit_options.Groups = None,
-    keep_gate: Annotated[
-        bool,
-        typer.Option(
-            "--keep-gate",
-            help="Leave the frame gate as it is, and leave out images that it turns away.",
-        ),
-    ] = False,
     keep_suspicious: Annotated[
         bool,
         typer.Option(
             "--keep-suspicious",
             help="Pictures that stand far out may set the threshold: they were looked at, and are good.",
+            rich_help_panel=panels.THRESHOLD,
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what the thresholds would be, and change nothing.")
+    keep_gate: Annotated[
+        bool,
+        typer.Option(
+            "--keep-gate",
+            help="Leave the frame gate as it is, and leave out images that it turns away.",
+            rich_help_panel=panels.THRESHOLD,
+        ),
     ] = False,
-    model: common.Model = None,
-    models: common.ModelsDir = DEFAULT_MODELS,
     runtime: common.Runtime = "auto",
     device: common.Device = "auto",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show what the thresholds would be, and change nothing.",
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = False,
     json: common.Json = False,
 ) -> None:
     """Find the thresholds anew, on new good images of this camera and this light. Needs no PyTorch.
@@ -105,19 +114,16 @@ def calibrate(
 
 
 def _bundle_and_places(what: list[str], model: str | None, models: Path) -> "tuple[Bundle, list[Path]]":
-    """The bundle, which the first word names if it is one, and where the images are."""
-    from pcedge.bundles.bundle import bundle_names, find_bundle
-    from pcedge.bundles.manifest import MANIFEST_FILE
+    """The bundle, and where the images are."""
+    from pcedge.bundles.bundle import find_bundle
 
-    first = what[0]
-    if model is None and ((Path(first) / MANIFEST_FILE).is_file() or first in bundle_names(models)):
-        model, what = first, what[1:]
-    if not what:
+    named, places = bundle_and_more(what, model, models)
+    if not places:
         raise OptionError(
-            f"{first} is a bundle, and no images are named.",
-            f"Name new images of good parts: pcedge calibrate {first} FOLDER",
+            f"{named} is a bundle, and no images are named; there is no folder of images {named} here.",
+            f"Name new images of good parts: pcedge calibrate --model {named} FOLDER",
         )
-    return find_bundle(model, models), [Path(one) for one in what]
+    return find_bundle(named, models), [Path(one) for one in places]
 
 
 def _print_json(result: "CalibrationResult") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
 from pcedge.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
@@ -14,30 +14,18 @@ if TYPE_CHECKING:
 
 def distill(
     teacher: Annotated[
-        str, typer.Argument(help="The torchvision network to imitate (resnet18, wide_resnet50_2, ...).")
+        str,
+        typer.Argument(
+            metavar="TEACHER", help="The torchvision network to imitate (resnet18, wide_resnet50_2, ...)."
+        ),
     ] = "resnet18",
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="A state dict (.pth, .safetensors) for the teacher. Without it, torchvision's "
-            "IMAGENET1K_V1 weights.",
-            show_default=False,
-        ),
-    ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            help="The teacher's layers to imitate, the finest grid (stride 8) first, separated by commas. "
-            "For ResNets: layer2,layer3.",
-            show_default=False,
-        ),
-    ] = None,
     images: Annotated[
         list[Path] | None,
         typer.Option(
             help="Folder of images to train on, with those below it; may be given several times. Without it, "
             "made-up images.",
             show_default=False,
+            rich_help_panel=panels.DATA,
         ),
     ] = None,
     procedural: Annotated[
@@ -47,10 +35,35 @@ def distill(
             min=0,
             max=1,
             show_default=False,
+            rich_help_panel=panels.DATA,
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="A state dict (.pth, .safetensors) for the teacher. Without it, torchvision's "
+            "IMAGENET1K_V1 weights.",
+            show_default=False,
+            rich_help_panel=panels.NETWORK,
+        ),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="The teacher's layers to imitate, the finest grid (stride 8) first, separated by commas. "
+            "For ResNets: layer2,layer3.",
+            show_default=False,
+            rich_help_panel=panels.NETWORK,
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Length of the training in steps.", min=1, show_default=False)
+        int | None,
+        typer.Option(
+            help="Length of the training in steps.",
+            min=1,
+            show_default=False,
+            rich_help_panel=panels.TRAINING,
+        ),
     ] = None,
     minutes: Annotated[
         float | None,
@@ -58,22 +71,50 @@ def distill(
             help="Length of the training in minutes, instead of --steps. Only --steps repeats exactly.",
             min=0.01,
             show_default=False,
+            rich_help_panel=panels.TRAINING,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.", min=1e-6, max=1.0)] = 1.2e-3,
+    learning_rate: Annotated[
+        float,
+        typer.Option(
+            help="Highest learning rate.",
+            min=1e-6,
+            max=1.0,
+            rich_help_panel=panels.TRAINING,
+        ),
+    ] = 1.2e-3,
     precision: Annotated[
         str,
         typer.Option(
             help="Of the convolutions while training: bfloat16, much faster where the processor has it, or "
-            "float32."
+            "float32.",
+            rich_help_panel=panels.TRAINING,
         ),
     ] = "bfloat16",
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Of everything random.",
+            min=0,
+            rich_help_panel=panels.TRAINING,
+        ),
+    ] = 0,
     device: common.Device = "auto",
     out: Annotated[
-        Path, typer.Option(help="Directory for the checkpoint, the weights and the report.")
+        Path,
+        typer.Option(
+            help="Directory for the checkpoint, the weights and the report.",
+            rich_help_panel=panels.OUTPUT,
+        ),
     ] = Path("distilled"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the training in --out.",
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = False,
     json: common.Json = False,
 ) -> None:
     """Train the compact network pcedge-s to imitate a pretrained one.

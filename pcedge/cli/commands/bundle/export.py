@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import PARTLY_DONE
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
+from pcedge.cli.options.given import Unused, refuse, refuse_unused
 from pcedge.core.defaults import DEFAULT_BATCH, DEFAULT_MODELS
-from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,27 +19,39 @@ if TYPE_CHECKING:
     from pcedge.deployment.triton.repository import TritonRepository
 
 
+_UNUSED = (
+    Unused(
+        lambda given: not given["trt"] and given["triton"] is None,
+        ("batch",),
+        "without --trt or --triton",
+        "Add one of them, or leave it out.",
+    ),
+    Unused(
+        lambda given: not given["fp16"] and not given["int8"],
+        ("images",),
+        "without another precision",
+        "Add --fp16 or --int8, or leave it out.",
+    ),
+)
+
+
 def export(
+    ctx: typer.Context,
     trt: Annotated[
-        bool, typer.Option("--trt", help="Also build a TensorRT engine, for this machine's GPU.")
+        bool,
+        typer.Option(
+            "--trt",
+            help="Also build a TensorRT engine, for this machine's GPU.",
+            rich_help_panel=panels.NETWORK,
+        ),
     ] = False,
-    batch: Annotated[
-        int,
-        typer.Option(
-            help="With --trt and --triton: the largest batch of frames that a call is to take.", min=1
-        ),
-    ] = DEFAULT_BATCH,
-    triton: Annotated[
-        Path | None,
-        typer.Option(
-            help="Also put the product into this model repository of a Triton Inference Server: new, empty, "
-            "or written so before. With --trt the network there is a TensorRT engine.",
-            show_default=False,
-        ),
-    ] = None,
     fp16: Annotated[
         bool,
-        typer.Option("--fp16", help="Also write the network in half precision, with a bank of its own."),
+        typer.Option(
+            "--fp16",
+            help="Also write the network in half precision, with a bank of its own.",
+            rich_help_panel=panels.NETWORK,
+        ),
     ] = False,
     int8: Annotated[
         bool,
@@ -47,18 +59,37 @@ def export(
             "--int8",
             help="Also write the network in 8-bit integers, calibrated on the good images, with a bank of "
             "its own: for CPUs, or with --trt for TensorRT.",
+            rich_help_panel=panels.NETWORK,
         ),
     ] = False,
+    batch: Annotated[
+        int,
+        typer.Option(
+            help="With --trt and --triton: the largest batch of frames that a call is to take.",
+            min=1,
+            rich_help_panel=panels.NETWORK,
+        ),
+    ] = DEFAULT_BATCH,
     images: Annotated[
         Path | None,
         typer.Option(
             help="With --fp16 or --int8: the dataset that the bundle was fitted on. Without it, the folder "
             "of that name. Labelled images in it measure what the precision costs.",
             show_default=False,
+            rich_help_panel=panels.DATA,
         ),
     ] = None,
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
+    triton: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also put the product into this model repository of a Triton Inference Server: new, empty, "
+            "or written so before. With --trt the network there is a TensorRT engine.",
+            show_default=False,
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = None,
     json: common.Json = False,
 ) -> None:
     """Export the bundle's network to ONNX, and prove on the golden frames that it scores the same.
@@ -80,15 +111,18 @@ def export(
 
     asked: dict[Precision, bool] = {"fp16": fp16, "int8": int8}
     precisions = [precision for precision, wanted in asked.items() if wanted]
-    if images is not None and not precisions:
-        raise OptionError("--images is for other precisions.", "Add --fp16 or --int8, or leave it out.")
+    refuse_unused(ctx, _UNUSED)
     bundle = find_any_bundle(model, models)
     if isinstance(bundle, BaselineBundle):
         from .export_baseline import export_one
 
-        export_one(
-            bundle, {"--trt": trt, "--triton": triton is not None, "--fp16": fp16, "--int8": int8}, json
+        refuse(
+            ctx,
+            ("trt", "batch", "triton", "fp16", "int8", "images"),
+            f"on a bundle of {bundle.manifest.method}: it is for PatchCore alone",
+            "Leave it out: the ONNX file runs everywhere that ONNX Runtime does.",
         )
+        export_one(bundle, json)
         return
     repository: TritonRepository | None = None
     with progress_bars() as progress:

@@ -1,26 +1,17 @@
 """``pcedge export`` of a bundle of another method than PatchCore."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
-
-from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
     from pcedge.methods import BaselineBundle
 
 
-def export_one(bundle: "BaselineBundle", others: Mapping[str, bool], json: bool) -> None:
-    """Export the bundle and print what was made; ``others`` are options for PatchCore alone."""
+def export_one(bundle: "BaselineBundle", json: bool) -> None:
+    """Export the bundle and print what was made."""
     from pcedge.cli.console import Facts, model_option, out, progress_bars, say
     from pcedge.methods import DETECTOR_FILE, export_baseline
 
     method = bundle.manifest.method
-    for option, given in others.items():
-        if given:
-            raise OptionError(
-                f"{option} is for PatchCore alone, and {bundle.directory} is of {method}.",
-                "Leave it out: the ONNX file runs everywhere that ONNX Runtime does.",
-            )
     with progress_bars() as progress:
         exported, difference = export_baseline(bundle, progress)
     if json:

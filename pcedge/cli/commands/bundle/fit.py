@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import common, finetune_options, fit_options
+from pcedge.cli.options import common, finetune_options, fit_options, panels
+from pcedge.cli.options.fit_rules import FIT_UNUSED
+from pcedge.cli.options.given import refuse_unused
 from pcedge.core.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS, DEFAULT_PICTURES_MB
 from pcedge.errors import OptionError
 
@@ -16,21 +18,32 @@ if TYPE_CHECKING:
 
 
 def fit(
+    ctx: typer.Context,
     dataset: Annotated[
         Path,
         typer.Argument(
+            metavar="DATASET",
             help="A folder in MVTec layout (train/good, test/<kind>) or a plain folder of good images; "
             "pcedge datasets lists the layouts.",
             show_default=False,
         ),
     ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the bundle. Without it, the dataset's folder name.",
+            show_default=False,
+            rich_help_panel=panels.MODEL,
+        ),
+    ] = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
     layout: common.Layout = None,
-    backbone: fit_options.Backbone = None,
-    weights: fit_options.Weights = None,
-    layers: fit_options.Layers = None,
-    preset: fit_options.Preset = "whole",
     image_size: fit_options.ImageSize = None,
     crop: fit_options.Crop = None,
+    backbone: fit_options.Backbone = None,
+    preset: fit_options.Preset = "whole",
+    weights: fit_options.Weights = None,
+    layers: fit_options.Layers = None,
     embedding: fit_options.Embedding = None,
     like: Annotated[
         str | None,
@@ -38,8 +51,15 @@ def fit(
             help="Use the exported network and the preprocessing of this bundle (its directory, or its name "
             "below --models). Needs no PyTorch, and both products share one loaded network.",
             show_default=False,
+            rich_help_panel=panels.NETWORK,
         ),
     ] = None,
+    coreset: fit_options.Coreset = None,
+    neighbours: fit_options.Neighbours = 1,
+    false_reject_rate: fit_options.FalseRejectRate = None,
+    review_rate: fit_options.ReviewRate = None,
+    calibration: fit_options.CalibrationKind = "folds",
+    groups: fit_options.Groups = None,
     finetune: finetune_options.Finetune = None,
     finetune_epochs: finetune_options.Epochs = None,
     finetune_lr: finetune_options.LearningRate = None,
@@ -48,8 +68,8 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            help="patchcore, or one it is compared with: padim, spade, ae, gan (docs/concepts/methods.md). "
-            "--embedding, --like, --coreset and --neighbours are PatchCore's."
+            help="patchcore, or one it is compared with: padim, spade, ae, gan (docs/concepts/methods.md).",
+            rich_help_panel=panels.METHOD,
         ),
     ] = "patchcore",
     settings: Annotated[
@@ -60,31 +80,22 @@ def fit(
             help="A setting of another method than PatchCore, such as dims=100 of padim. May be given "
             "several times.",
             show_default=False,
+            rich_help_panel=panels.METHOD,
         ),
     ] = None,
-    coreset: fit_options.Coreset = None,
-    neighbours: fit_options.Neighbours = 1,
-    false_reject_rate: fit_options.FalseRejectRate = None,
-    review_rate: fit_options.ReviewRate = None,
-    calibration: fit_options.CalibrationKind = "folds",
-    groups: fit_options.Groups = None,
-    seed: fit_options.Seed = 0,
     device: common.Device = "auto",
     memory_gb: fit_options.MemoryGb = None,
     cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
+    seed: fit_options.Seed = 0,
     pictures_mb: Annotated[
         float,
         typer.Option(
             help="How much of the bundle may be small images of the training images, in MB: explanations "
             "show the nearest normal patch. Those with the most bank rows come first; 0 for none.",
             min=0,
+            rich_help_panel=panels.OUTPUT,
         ),
     ] = DEFAULT_PICTURES_MB,
-    models: common.ModelsDir = DEFAULT_MODELS,
-    name: Annotated[
-        str | None,
-        typer.Option(help="Of the bundle. Without it, the dataset's folder name.", show_default=False),
-    ] = None,
     json: common.Json = False,
 ) -> None:
     """Fit PatchCore on good images and write a bundle, which becomes the current one.
@@ -100,13 +111,8 @@ def fit(
     from pcedge.cli.console import progress_bars
     from pcedge.fitting.fit import fit as fit_dataset
 
+    refuse_unused(ctx, FIT_UNUSED)
     _refuse_ensemble(preset)
-    given = (backbone, weights, layers, embedding, image_size, crop)
-    if like and (preset != "whole" or any(option is not None for option in given)):
-        raise OptionError(
-            "--like takes the network and the preprocessing of another bundle as they are.",
-            "Leave out --backbone, --weights, --layers, --embedding, --preset, --image-size and --crop.",
-        )
     chosen = fit_options.fit_options(
         fit_options.Recipe(
             preset=preset,
@@ -139,17 +145,11 @@ def fit(
     if method != PATCHCORE:
         from .fit_baseline import fit_one
 
-        if coreset is not None:
-            raise OptionError(f"--coreset belongs to PatchCore, and {method} has no bank.", "Leave it out.")
         # What a preset says of layers and embedding is meant for PatchCore.
         own_embedding = chosen.embedding if embedding else None
         chosen = replace(chosen, layers=fit_options.split_layers(layers), embedding=own_embedding)
         fit_one(dataset, method, chosen, settings or [], json=json)
         return
-    if settings:
-        raise OptionError(
-            f"--set {settings[0]} belongs to other methods than PatchCore.", "Name one with --method."
-        )
     with progress_bars() as progress:
         result = fit_dataset(dataset, chosen, progress)
     if json:
@@ -164,7 +164,7 @@ def _refuse_ensemble(preset: str) -> None:
     if find_preset(preset).members:
         raise OptionError(
             f"{preset} cannot be a bundle: an ensemble's scores only rank the images of one test set.",
-            f"Evaluate it with: pcedge evaluate DATASET --all --preset {preset}",
+            f"Evaluate it with: pcedge suite DATASET --preset {preset}",
         )
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
+from pcedge.cli.options.given import Unused, refuse, refuse_unused
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     from pcedge.deployment.indexing.comparison import Frames, IndexReport
 
 
+_UNUSED = (
+    Unused(
+        lambda given: given["images"] is None,
+        ("max_images", "runtime", "device"),
+        "without --images: the golden frames in the bundle need no network",
+        "Add --images DATASET, or leave it out.",
+    ),
+)
+
+
 def index(
+    ctx: typer.Context,
     factories: Annotated[
         list[str] | None,
         typer.Argument(
@@ -26,35 +38,55 @@ def index(
             show_default=False,
         ),
     ] = None,
+    use: Annotated[
+        str | None,
+        typer.Option(
+            help="Store this index and search by it from now on; exact goes back to exact search.",
+            show_default=False,
+            rich_help_panel=panels.BANK,
+        ),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Store this index in the bundle; may be repeated.",
+            show_default=False,
+            rich_help_panel=panels.BANK,
+        ),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Remove this index from the bundle; may be repeated.",
+            show_default=False,
+            rich_help_panel=panels.BANK,
+        ),
+    ] = None,
+    candidates: Annotated[
+        int,
+        typer.Option(
+            help="Rows of an approximate index that are compared in float32.",
+            min=1,
+            rich_help_panel=panels.BANK,
+        ),
+    ] = 4,
     images: Annotated[
         Path | None,
         typer.Option(
             help="A folder in MVTec layout whose test images are searched for. Without it, the golden frames "
             "in the bundle, which are few and of the training set.",
             show_default=False,
+            rich_help_panel=panels.DATA,
         ),
     ] = None,
     max_images: Annotated[
-        int, typer.Option(help="With --images: so many of them at most, evenly spaced; 0 takes all.", min=0)
-    ] = 100,
-    candidates: Annotated[
-        int, typer.Option(help="Rows of an approximate index that are compared in float32.", min=1)
-    ] = 4,
-    keep: Annotated[
-        list[str] | None,
-        typer.Option(help="Store this index in the bundle; may be repeated.", show_default=False),
-    ] = None,
-    use: Annotated[
-        str | None,
+        int,
         typer.Option(
-            help="Store this index and search by it from now on; exact goes back to exact search.",
-            show_default=False,
+            help="With --images: so many of them at most, evenly spaced; 0 takes all.",
+            min=0,
+            rich_help_panel=panels.DATA,
         ),
-    ] = None,
-    drop: Annotated[
-        list[str] | None,
-        typer.Option(help="Remove this index from the bundle; may be repeated.", show_default=False),
-    ] = None,
+    ] = 100,
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
     runtime: common.Runtime = "auto",
@@ -82,6 +114,7 @@ def index(
     from pcedge.deployment.indexing.spec import IndexSpec
     from pcedge.deployment.indexing.stored_indexes import keep_indexes
 
+    refuse_unused(ctx, _UNUSED)
     bundle = find_bundle(model, models)
     kept = {IndexSpec.parse(name).name for name in [*(keep or []), *([use] if use else [])]}
     named = factories or ([] if kept or drop else ["int8", "HNSW32"])
@@ -89,6 +122,10 @@ def index(
         name: IndexSpec.parse(name, candidates)
         for name in dict.fromkeys([EXACT, *(IndexSpec.parse(one).name for one in named), *sorted(kept)])
     }
+    if all(spec.is_exact for spec in specs.values()):
+        refuse(
+            ctx, ("candidates",), "on exact search", "Leave it out, or name another index, such as HNSW32."
+        )
     with progress_bars() as progress:
         built = []
         for done, spec in enumerate(specs.values(), 1):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError, PcedgeError
 
@@ -13,7 +13,12 @@ from pcedge.errors import OptionError, PcedgeError
 def models(
     use: Annotated[
         str | None,
-        typer.Option(help="Make this bundle the current one.", metavar="NAME", show_default=False),
+        typer.Option(
+            help="Make this bundle the current one.",
+            metavar="NAME",
+            show_default=False,
+            rich_help_panel=panels.MODEL,
+        ),
     ] = None,
     models: common.ModelsDir = DEFAULT_MODELS,
     json: common.Json = False,

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
+from pcedge.cli.options.given import Unused, refuse_unused
+from pcedge.cli.options.old_forms import bundle_and_more
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -17,36 +19,63 @@ if TYPE_CHECKING:
     from pcedge.bundles.bundle import Bundle
 
 
+_LESSON_ONLY = ("force", "max_growth")
+_UNUSED = (
+    Unused(
+        lambda given: given["history"],
+        (*_LESSON_ONLY, "by", "note", "device", "wait"),
+        "with --history, which changes nothing",
+        "Leave it out.",
+    ),
+    Unused(
+        lambda given: given["rollback"] is not None,
+        _LESSON_ONLY,
+        "with --rollback",
+        "It belongs to: pcedge teach IMAGES...",
+    ),
+    Unused(
+        lambda given: bool(given["defect"] or given["good"]),
+        _LESSON_ONLY,
+        "with --defect and --good, which teach nothing yet",
+        "It belongs to: pcedge teach IMAGES...",
+    ),
+)
+
+
 def teach(
+    ctx: typer.Context,
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[BUNDLE] [IMAGES]...",
-            help="The bundle (its directory, or its name below --models; without it, the current one), then "
-            "pictures of good parts that it rejects, or folders of them. Three or more of what is new.",
+            metavar="[IMAGES]...",
+            help="Images of good parts that the bundle rejects, or folders of them. Three or more of what is "
+            "new.",
             show_default=False,
         ),
     ] = None,
-    force: Annotated[
+    history: Annotated[
         bool,
         typer.Option(
-            "--force",
-            help="Learn from images that may be defects, and let stored examples change their verdicts; "
-            "the log says so.",
+            "--history",
+            help="Show what was taught, and by whom.",
+            rich_help_panel=panels.TEACHING,
         ),
     ] = False,
-    max_growth: Annotated[
-        float,
+    rollback: Annotated[
+        int | None,
         typer.Option(
-            help="Taught rows at most, as a share of the fitted ones. Beyond it taught rows that were not "
-            "used for longest make room; fitted rows always stay."
+            help="Go back to what the bundle was after this lesson; 0 is as it was fitted.",
+            show_default=False,
+            min=0,
+            rich_help_panel=panels.TEACHING,
         ),
-    ] = 0.1,
+    ] = None,
     defect: Annotated[
         list[Path] | None,
         typer.Option(
             help="Store this image of a defect: a lesson that hides it is refused. May be repeated.",
             show_default=False,
+            rich_help_panel=panels.TEACHING,
         ),
     ] = None,
     good: Annotated[
@@ -55,27 +84,53 @@ def teach(
             help="Store this good image: a lesson after which it is rejected is refused, and it confirms "
             "what is new in lessons. May be repeated.",
             show_default=False,
+            rich_help_panel=panels.TEACHING,
         ),
     ] = None,
-    history: Annotated[bool, typer.Option("--history", help="Show what was taught, and by whom.")] = False,
-    rollback: Annotated[
-        int | None,
+    force: Annotated[
+        bool,
         typer.Option(
-            help="Go back to what the bundle was after this lesson; 0 is as it was fitted.",
-            show_default=False,
-            min=0,
+            "--force",
+            help="Learn from images that may be defects, and let stored examples change their verdicts; "
+            "the log says so.",
+            rich_help_panel=panels.TEACHING,
         ),
-    ] = None,
+    ] = False,
+    max_growth: Annotated[
+        float,
+        typer.Option(
+            help="Taught rows at most, as a share of the fitted ones. Beyond it taught rows that were not "
+            "used for longest make room; fitted rows always stay.",
+            rich_help_panel=panels.TEACHING,
+        ),
+    ] = 0.1,
     by: Annotated[
-        str, typer.Option(help="Who teaches, for the log. Without it, the user.", show_default=False)
+        str,
+        typer.Option(
+            help="Who teaches, for the log. Without it, the user.",
+            show_default=False,
+            rich_help_panel=panels.TEACHING,
+        ),
     ] = "",
-    note: Annotated[str, typer.Option(help="A note for the log.", show_default=False)] = "",
-    wait: Annotated[
-        float, typer.Option(help="Seconds to wait while another process teaches the same bundle.", min=0)
-    ] = 10.0,
+    note: Annotated[
+        str,
+        typer.Option(
+            help="A note for the log.",
+            show_default=False,
+            rich_help_panel=panels.TEACHING,
+        ),
+    ] = "",
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
     device: common.Device = "cpu",
+    wait: Annotated[
+        float,
+        typer.Option(
+            help="Seconds to wait while another process teaches the same bundle.",
+            min=0,
+            rich_help_panel=panels.RUNTIME,
+        ),
+    ] = 10.0,
     json: common.Json = False,
 ) -> None:
     """Teach a bundle from good images that it rejects; without PyTorch, while it is in use.
@@ -89,15 +144,18 @@ def teach(
     from pcedge.adaptation.teaching import rollback as go_back
     from pcedge.bundles.bundle import find_bundle
 
-    bundle, images = _bundle_and_images(what or [], model, models)
-    asked = [bool(images), bool(defect or good), history, rollback is not None]
+    others = [bool(defect or good), history, rollback is not None]
+    named, places = bundle_and_more(what or [], model, models, alone=any(others))
+    images = _images(places, models)
+    asked = [bool(images), *others]
     if sum(asked) != 1:
         raise OptionError(
             "Say one thing: images to learn from, --defect or --good, --history, or --rollback.",
             "For example: pcedge teach IMAGES..., or pcedge teach --history",
         )
+    refuse_unused(ctx, _UNUSED)
     chosen = TeachOptions(by, note, force, max_growth, device, wait)
-    bundle = bundle or find_bundle(model, models)
+    bundle = find_bundle(named, models)
     if history:
         print_history(bundle, read_log(bundle), json)
         return
@@ -121,19 +179,11 @@ def _lesson(bundle: "Bundle", images: list[Path], chosen: "TeachOptions", json: 
         raise typer.Exit(ERROR if set(outcomes) == {"refused"} else PARTLY_DONE)
 
 
-def _bundle_and_images(
-    what: list[str], model: str | None, models: Path
-) -> "tuple[Bundle | None, list[Path]]":
-    """The bundle, if the first word is one, and the images; folders stand for what is in them."""
-    from pcedge.bundles.bundle import bundle_names, find_bundle
-    from pcedge.bundles.manifest import MANIFEST_FILE
+def _images(what: list[str], models: Path) -> list[Path]:
+    """The images; folders stand for what is in them."""
+    from pcedge.bundles.bundle import bundle_names
     from pcedge.camera import list_images
 
-    bundle = None
-    if what and model is None and not Path(what[0]).is_file():
-        first = what[0]
-        if (Path(first) / MANIFEST_FILE).is_file() or first in bundle_names(models):
-            bundle, what = find_bundle(first, models), what[1:]
     paths: list[Path] = []
     for one in map(Path, what):
         found = list_images(one) if one.is_dir() else [one]
@@ -148,4 +198,4 @@ def _bundle_and_images(
             f"{missing[0]} is neither an image nor a bundle.",
             f"Bundles in {models}/: {', '.join(bundle_names(models)) or 'none'}.",
         )
-    return bundle, paths
+    return paths

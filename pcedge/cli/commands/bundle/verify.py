@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
+from pcedge.cli.options.given import is_given
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -14,19 +15,21 @@ if TYPE_CHECKING:
 
 
 def verify(
+    ctx: typer.Context,
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
-    runtime: common.Runtime = "auto",
-    device: common.Device = "auto",
-    precision: common.Precision = "auto",
-    index: common.Index = None,
     every: Annotated[
         bool,
         typer.Option(
             "--all",
             help="Verify every runtime and precision there is; without it, the first that can be had.",
+            rich_help_panel=panels.RUNTIME,
         ),
     ] = False,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    precision: common.Precision = "auto",
+    index: common.Index = None,
     json: common.Json = False,
 ) -> None:
     """Prove that what runs on this machine scores like the float32 reference the bundle was made with.
@@ -53,7 +56,7 @@ def verify(
 
     bundle = find_bundle(model, models).searched_by(index)
     note_index(bundle)
-    chosen = precision_choice("all" if every and precision == "auto" else precision)
+    chosen = precision_choice("all" if every and not is_given(ctx, "precision") else precision)
     found = candidates(bundle, runtime_kind(runtime), device, chosen)
     certificates: list[Certificate] = []
     skipped: list[Skipped] = []

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import NOT_ALL_OK
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
+from pcedge.cli.options.given import refuse
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 
 def bench(
+    ctx: typer.Context,
     dataset: Annotated[
         Path | None,
         typer.Argument(
+            metavar="DATASET",
             help="Labelled images to judge while the time is taken: accuracy stands beside speed. Without "
             "it, the bundle's golden frames are timed.",
             show_default=False,
@@ -32,30 +35,43 @@ def bench(
     ] = None,
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
-    runtime: common.Runtime = "auto",
-    device: common.Device = "auto",
-    precision: common.Precision = "all",
-    frames: Annotated[int, typer.Option(help="Frames to time.", min=20)] = 200,
-    min_auroc: Annotated[
-        float | None,
-        typer.Option(
-            help="Fail unless a runtime reaches this image AUROC.", min=0, max=1, show_default=False
-        ),
-    ] = None,
     max_ms: Annotated[
         float | None,
         typer.Option(
             help="Fail unless a runtime judges 95 % of the frames within so many milliseconds.",
             min=0,
             show_default=False,
+            rich_help_panel=panels.LIMITS,
         ),
     ] = None,
+    min_auroc: Annotated[
+        float | None,
+        typer.Option(
+            help="Fail unless a runtime reaches this image AUROC.",
+            min=0,
+            max=1,
+            show_default=False,
+            rich_help_panel=panels.LIMITS,
+        ),
+    ] = None,
+    frames: Annotated[
+        int,
+        typer.Option(
+            help="Frames to time.",
+            min=20,
+            rich_help_panel=panels.LIMITS,
+        ),
+    ] = 200,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    precision: common.Precision = "all",
     plot: Annotated[
         Path | None,
         typer.Option(
             help="Also draw it: accuracy over time, or without labelled images where the time goes. "
             "A name that ends in .png, .svg or .pdf.",
             show_default=False,
+            rich_help_panel=panels.OUTPUT,
         ),
     ] = None,
     json: common.Json = False,
@@ -74,12 +90,11 @@ def bench(
     from pcedge.deployment.bench.bench import bench_candidates
     from pcedge.deployment.bench.plot import check_plot, draw_bench
     from pcedge.deployment.bench.result import describe_bench, load_average
-    from pcedge.errors import OptionError
     from pcedge.inspection.precision import precision_choice
     from pcedge.inspection.runtimes import runtime_kind
 
-    if min_auroc is not None and dataset is None:
-        raise OptionError("--min-auroc needs labelled images.", "Name a dataset: pcedge bench DATASET")
+    if dataset is None:
+        refuse(ctx, ("min_auroc",), "without labelled images", "Name a dataset: pcedge bench DATASET")
     picture = None if plot is None else check_plot(plot)
     bundle = find_bundle(model, models)
     if dataset is not None:

@@ -5,20 +5,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pcedge.bundles.manifest import PATCHCORE
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import common, fit_options
-from pcedge.cli.options.weights_files import weights_by_backbone
+from pcedge.cli.options import common, fit_options, panels
+from pcedge.cli.options.fit_rules import WITHOUT_BACKBONE
+from pcedge.cli.options.given import refuse
+from pcedge.cli.options.weights_files import check_all_used, weights_by_backbone
 from pcedge.cli.typed_command import command_line
 from pcedge.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from pcedge.evaluation.runs import Run
-    from pcedge.studies.comparison import Comparison, ComparisonEntry
+    from pcedge.studies.comparison import Comparison, ComparisonEntry, MethodSpec
 
 
 def compare(
+    ctx: typer.Context,
     datasets: Annotated[
         list[Path],
         typer.Argument(
@@ -28,52 +34,74 @@ def compare(
         ),
     ],
     methods: Annotated[
-        str, typer.Option(help="What is compared, separated by commas; an unknown name lists all.")
+        str,
+        typer.Option(
+            help="What is compared, separated by commas; an unknown name lists all.",
+            rich_help_panel=panels.METHOD,
+        ),
     ] = "patchcore,padim,spade",
     methods_file: Annotated[
         Path | None,
         typer.Option(
             help="A file of methods of your own, in the form of pcedge's comparison/methods.toml.",
             show_default=False,
+            rich_help_panel=panels.METHOD,
         ),
     ] = None,
+    layout: common.Layout = None,
+    image_size: fit_options.ImageSize = None,
     backbone: fit_options.Backbone = None,
+    preset: fit_options.Preset = "whole",
     weights: Annotated[
         list[str] | None,
         typer.Option(
             help="Weights from a file: resnet18=weights/resnet18.pth; may be given for several backbones.",
             show_default=False,
+            rich_help_panel=panels.NETWORK,
         ),
     ] = None,
-    preset: fit_options.Preset = "whole",
-    image_size: fit_options.ImageSize = None,
     coreset: fit_options.Coreset = None,
     runtimes: Annotated[
-        str, typer.Option(help="What runs the networks, the first of them for metrics and times: torch,onnx.")
-    ] = "torch",
-    layout: common.Layout = None,
-    output: Annotated[
-        Path, typer.Option(help="Receives a run for each method and dataset, and the comparison.")
-    ] = Path("runs/compare"),
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write the report of pcedge report here (.pdf or .html).", show_default=False),
-    ] = None,
-    markdown: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            help="Write tables, plot and discussion here, as a page in Markdown.", show_default=False
+            help="What runs the networks, the first of them for metrics and times: torch,onnx.",
+            rich_help_panel=panels.RUNTIME,
         ),
-    ] = None,
-    seed: fit_options.Seed = 0,
+    ] = "torch",
     device: common.Device = "auto",
     memory_gb: fit_options.MemoryGb = None,
     cache_gb: Annotated[
         float,
         typer.Option(
-            help="Disk that cached features may use, in GB. 0, so that every fit's time is its own.", min=0
+            help="Disk that cached features may use, in GB. 0, so that every fit's time is its own.",
+            min=0,
+            rich_help_panel=panels.RUNTIME,
         ),
     ] = 0,
+    seed: fit_options.Seed = 0,
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Receives a run for each method and dataset, and the comparison.",
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = Path("runs/compare"),
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the report of pcedge report here (.pdf or .html).",
+            show_default=False,
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = None,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write tables, plot and discussion here, as a page in Markdown.",
+            show_default=False,
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = None,
     json: common.Json = False,
 ) -> None:
     """Fit and evaluate several methods on the same images, and lay what they give side by side.
@@ -92,6 +120,8 @@ def compare(
     chosen = choose_methods(
         (name.strip() for name in methods.split(",") if name.strip()), read_methods(methods_file)
     )
+    files = weights_by_backbone(weights or [])
+    _refuse_unused(ctx, chosen)
     asked = CompareOptions(
         fit=fit_options.fit_options(
             fit_options.Recipe(
@@ -113,11 +143,12 @@ def compare(
             )
         ),
         methods=chosen,
-        weights=weights_by_backbone(weights or []),
+        weights=files,
         runtimes=parse_runtimes(runtimes),
         preset=preset,
         command=command_line(),
     )
+    check_all_used(files, _backbones(chosen, asked.fit.backbone))
     with progress_bars() as progress:
         found, outcomes = compare_methods(find_categories(datasets), asked, output, progress)
     runs = [outcome.run for outcome in outcomes if outcome.run]
@@ -128,6 +159,30 @@ def compare(
         raise typer.Exit(PARTLY_DONE if runs else ERROR)
     if any(run.skipped for run in runs):
         raise typer.Exit(PARTLY_DONE)
+
+
+def _refuse_unused(ctx: typer.Context, methods: "Sequence[MethodSpec]") -> None:
+    """Refuse what no method of this comparison takes from the command line."""
+    told = [one.told for one in methods]
+    with_backbone = [one for one in told if one.method not in WITHOUT_BACKBONE]
+    banks = [one for one in told if one.method == PATCHCORE]
+    why = "on any of the methods compared"
+    if not with_backbone:
+        refuse(
+            ctx, ("weights", "cache_gb"), why, "Leave it out, or compare a method with a pretrained network."
+        )
+    if all(one.backbone is not None for one in with_backbone):
+        refuse(ctx, ("backbone",), why, "Leave it out, or compare a method that does not name its own.")
+    if all(one.coreset is not None for one in banks):
+        refuse(ctx, ("coreset",), why, "Leave it out, or compare patchcore.")
+    if all(one.image_size is not None for one in told):
+        refuse(ctx, ("image_size",), why, "Leave it out, or compare a method that does not name its own.")
+
+
+def _backbones(methods: "Sequence[MethodSpec]", default: str | None) -> tuple[str, ...]:
+    """The pretrained networks of a comparison, as far as they are named."""
+    named = (one.told.backbone or default for one in methods if one.told.method not in WITHOUT_BACKBONE)
+    return tuple(dict.fromkeys(name for name in named if name))
 
 
 def _draw_and_write(

@@ -7,6 +7,7 @@ import typer
 
 from pcedge.cli.exit_codes import PARTLY_DONE
 from pcedge.cli.options import common
+from pcedge.cli.options.given import refuse
 from pcedge.errors import PcedgeError
 
 if TYPE_CHECKING:
@@ -17,9 +18,11 @@ _SHOWN = 5
 
 
 def datasets(
+    ctx: typer.Context,
     path: Annotated[
         Path | None,
         typer.Argument(
+            metavar="PATH",
             help="A folder to look at: one product, or several as in mvtec/. Without it, the public datasets "
             "are listed with their licences.",
             show_default=False,
@@ -36,6 +39,7 @@ def datasets(
     3: something was found that makes results untrustworthy.
     """
     if path is None:
+        refuse(ctx, ("layout",), "without a folder", "Name the folder to look at: pcedge datasets PATH")
         _explain(json)
         return
     reports = _inspect(path, layout)

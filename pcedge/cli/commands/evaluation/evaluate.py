@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import common, fit_options
-from pcedge.core.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
+from pcedge.cli.options import common, evaluate_options, panels
+from pcedge.cli.options.given import Unused, refuse_unused
+from pcedge.cli.options.old_forms import Second, bundle_and_one
+from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,160 +19,73 @@ if TYPE_CHECKING:
     from pcedge.methods.any_bundle import AnyBundle
 
 
+_UNUSED = (
+    Unused(
+        lambda given: given["runtimes"] is not None,
+        ("runtime",),
+        "beside --runtimes, which names all that are compared",
+        "Leave out one of them.",
+    ),
+)
+
+
 def evaluate(
-    targets: Annotated[
-        list[str],
+    ctx: typer.Context,
+    dataset: Annotated[
+        str,
         typer.Argument(
-            metavar="BUNDLE DATASET | --all FOLDER...",
-            help="A bundle (its directory, or its name below --models) and a folder of labelled images: "
-            "test/good, test/<kind>, ground_truth/<kind>. With --all: folders of one category each, or "
-            "folders that hold several, such as mvtec.",
+            metavar="DATASET",
+            help="A folder of labelled images: test/good, test/<kind>, ground_truth/<kind>.",
             show_default=False,
         ),
     ],
-    every: Annotated[
-        bool,
-        typer.Option(
-            "--all",
-            help="Fit and evaluate every category, beside the published results. What is finished is not "
-            "done again.",
-        ),
-    ] = False,
+    second: Second = None,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
     layout: common.Layout = None,
-    leaks: Annotated[
-        str,
-        typer.Option(
-            help="What becomes of test images that show what a training image shows: report names them, "
-            "exclude also leaves them out, ignore does not look for them."
-        ),
-    ] = "report",
+    leaks: evaluate_options.Leaks = "report",
+    threshold: common.Threshold = None,
     runtime: common.Runtime = "auto",
-    runtimes: Annotated[
-        str | None,
-        typer.Option(
-            help="Compare runtimes on the same images: torch,onnx,tensorrt. The others are compared with the "
-            "first; one that is not installed is listed with the reason.",
-            show_default=False,
-        ),
-    ] = None,
+    runtimes: evaluate_options.Runtimes = None,
     device: common.Device = "auto",
     precision: common.Precision = "fp32",
     index: common.Index = None,
-    threshold: common.Threshold = None,
-    models: common.ModelsDir = DEFAULT_MODELS,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Where results go as plain files: of a bundle, its run; with --all, a run for each category "
-            "(without it, runs/<preset>, with -<backbone> if one is named).",
+            help="Keep the result as a run, in plain files in this directory.",
             show_default=False,
+            rich_help_panel=panels.OUTPUT,
         ),
-    ] = None,
-    jobs: Annotated[int, typer.Option(help="--all: categories at once.", min=1, max=64)] = 1,
-    preset: fit_options.Preset = "official-224",
-    backbone: fit_options.Backbone = None,
-    weights: fit_options.Weights = None,
-    layers: fit_options.Layers = None,
-    image_size: fit_options.ImageSize = None,
-    crop: fit_options.Crop = None,
-    embedding: fit_options.Embedding = None,
-    coreset: fit_options.Coreset = None,
-    neighbours: fit_options.Neighbours = 1,
-    false_reject_rate: fit_options.FalseRejectRate = None,
-    seed: fit_options.Seed = 0,
-    memory_gb: fit_options.MemoryGb = None,
-    cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
-    keep_bundles: Annotated[
-        bool, typer.Option("--keep-bundles", help="--all: keep the bundles, in bundles beside the runs.")
-    ] = False,
-    parity: Annotated[
-        str | None,
-        typer.Option(
-            help="--all: official, to end with exit code 1 unless image AUROC lies within 0.5 points of the "
-            "official implementation in the mean and 1.5 in every category, and pixel AUROC within 0.3 and "
-            "1.0.",
-            show_default=False,
-        ),
-    ] = None,
-    beside: Annotated[
-        Path | None,
-        typer.Option(
-            help="--all: a CSV file (tool, dataset, image_auroc, ...) of other tools' results to show.",
-            show_default=False,
-        ),
-    ] = None,
-    markdown: Annotated[
-        Path | None,
-        typer.Option(help="--all: also write the tables as Markdown, to this file.", show_default=False),
     ] = None,
     json: common.Json = False,
 ) -> None:
-    """Measure a bundle on labelled images, or fit and measure every category of a benchmark.
+    """Measure a bundle on labelled images.
 
-    [bold]pcedge evaluate models/bottle mvtec/bottle[/] judges the test images through the same code that
-    watch runs, and prints AUROC, average precision and the best F1 score of images and of pixels, AUPRO, and
-    what the threshold makes of the images, with 95 % confidence intervals. A metric that is not defined says
-    why. A bundle that was not exported is evaluated in PyTorch.
+    [bold]pcedge evaluate mvtec/bottle[/] judges the test images through the same code that watch runs, and
+    prints AUROC, average precision and the best F1 score of images and of pixels, AUPRO, and what the
+    threshold makes of the images, with 95 % confidence intervals. A metric that is not defined says why. A
+    bundle that was not exported is evaluated in PyTorch.
 
-    [bold]pcedge evaluate mvtec --all[/] fits and evaluates every category, prints a table beside the official
-    results and the paper's, and leaves a run for each in plain files. An image or a category that cannot be
-    used costs itself, with a line in the result; the exit code is then 3.
+    To fit and measure every category of a benchmark: [bold]pcedge suite mvtec[/].
     """
-    if every:
-        from .evaluate_all import CampaignOptions, evaluate_all
-
-        asked = fit_options.Recipe(
-            preset=preset,
-            backbone=backbone,
-            weights=weights,
-            layers=layers,
-            image_size=image_size,
-            crop=crop,
-            embedding=embedding,
-            coreset=coreset,
-            neighbours=neighbours,
-            false_reject_rate=false_reject_rate,
-            seed=seed,
-            device=device,
-            memory_gb=memory_gb,
-            cache_gb=cache_gb,
-            layout=layout,
-        )
-        evaluate_all(
-            [Path(target) for target in targets],
-            CampaignOptions(
-                asked,
-                runtimes,
-                _leak_policy(leaks),
-                output,
-                jobs,
-                keep_bundles,
-                parity,
-                beside,
-                markdown,
-                json,
-            ),
-        )
-        return
-    if len(targets) != 2:
-        raise typer.BadParameter(
-            f"{len(targets)} given. Name a bundle and a dataset, or add --all to fit and evaluate folders.",
-            param_hint="BUNDLE DATASET",
-        )
     from pcedge.bundles.bundle import Bundle
     from pcedge.datasets import open_dataset
+    from pcedge.evaluation.evaluate import leak_policy
     from pcedge.inspection.precision import one_precision
     from pcedge.methods.any_bundle import find_any_bundle
 
     from ..bundle.index import note_index
 
-    found = find_any_bundle(targets[0], models).searched_by(index).in_precision(one_precision(precision))
+    refuse_unused(ctx, _UNUSED)
+    named, place = bundle_and_one(dataset, second, model, models, "dataset")
+    found = find_any_bundle(named, models).searched_by(index).in_precision(one_precision(precision))
     if isinstance(found, Bundle):
         note_index(found)
     _evaluate_bundle(
         found,
-        open_dataset(Path(targets[1]), layout),
-        _leak_policy(leaks),
+        open_dataset(place, layout),
+        leak_policy(leaks),
         runtime,
         runtimes,
         device,
@@ -178,12 +93,6 @@ def evaluate(
         output,
         json=json,
     )
-
-
-def _leak_policy(name: str) -> "LeakPolicy":
-    from pcedge.evaluation.evaluate import leak_policy
-
-    return leak_policy(name)
 
 
 def _evaluate_bundle(

@@ -1,4 +1,4 @@
-"""``pcedge evaluate BUNDLE DATASET`` with ``--runtimes`` or ``--output``: a run, runtimes side by side."""
+"""``pcedge evaluate`` with ``--runtimes`` or ``--output``: a run, runtimes side by side."""
 
 import tempfile
 from collections.abc import Sequence

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
+from pcedge.cli.options.old_forms import Second, bundle_and_one
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -14,15 +15,29 @@ if TYPE_CHECKING:
 
 
 def explain(
-    targets: Annotated[
-        list[str],
+    image: Annotated[
+        str,
         typer.Argument(
-            metavar="[BUNDLE] IMAGE",
-            help="A bundle (its directory, or its name below --models; without it, the current one) and a "
-            "picture.",
+            metavar="IMAGE",
+            help="The image to judge.",
             show_default=False,
         ),
     ],
+    second: Second = None,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
+    threshold: common.Threshold = None,
+    review: Annotated[
+        bool,
+        typer.Option(
+            "--review",
+            help="With the bundle's second threshold: between the two a part is REVIEW.",
+            rich_help_panel=panels.THRESHOLD,
+        ),
+    ] = False,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    precision: common.Precision = "fp32",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -31,19 +46,9 @@ def explain(
             help="Where the sheet goes, a .png or .jpg: image, heatmap, and every region beside the "
             "nearest normal patch. Without it, <image>-explained.png in the working directory.",
             show_default=False,
+            rich_help_panel=panels.OUTPUT,
         ),
     ] = None,
-    runtime: common.Runtime = "auto",
-    device: common.Device = "auto",
-    precision: common.Precision = "fp32",
-    threshold: common.Threshold = None,
-    review: Annotated[
-        bool,
-        typer.Option(
-            "--review", help="With the bundle's second threshold: between the two a part is REVIEW."
-        ),
-    ] = False,
-    models: common.ModelsDir = DEFAULT_MODELS,
     json: common.Json = False,
 ) -> None:
     """Judge one image and show why: each region that stands out, beside the nearest normal patch.
@@ -52,23 +57,15 @@ def explain(
     are from each other; up to about 1 is normal. Needs no PyTorch once the bundle is exported. An image
     that is OK is explained too: by its most unusual place.
     """
-    from pcedge.bundles.bundle import bundle_names
     from pcedge.inspection.explain import explain as explain_picture
     from pcedge.inspection.precision import one_precision
     from pcedge.inspection.runtimes import runtime_kind
     from pcedge.methods.any_bundle import find_any_bundle, has_exported_network, open_detector
 
-    if len(targets) > 2:
-        raise OptionError(
-            f"{len(targets)} names were given, one or two are needed.", "Use: pcedge explain [BUNDLE] IMAGE"
-        )
-    *bundles, image = targets
-    if Path(image).is_dir() or (not bundles and image in bundle_names(models) and not Path(image).exists()):
-        raise OptionError(
-            f"{image} is {'a folder' if Path(image).is_dir() else 'a bundle'}, and an image is needed.",
-            "Use: pcedge explain [BUNDLE] IMAGE",
-        )
-    bundle = find_any_bundle(bundles[0] if bundles else None, models)
+    named, path = bundle_and_one(image, second, model, models, "image")
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder, and an image is needed.", "Use: pcedge explain IMAGE")
+    bundle = find_any_bundle(named, models)
     kind = runtime_kind(runtime)
     if kind == "auto" and not has_exported_network(bundle):
         kind = "torch"
@@ -80,8 +77,8 @@ def explain(
         threshold=threshold,
         review=review,
     ) as detector:
-        explained = explain_picture(detector, Path(image))
-        sheet = output or Path(f"{Path(image).stem}-explained.png")
+        explained = explain_picture(detector, path)
+        sheet = output or Path(f"{path.stem}-explained.png")
         explained.write_sheet(sheet)
     if json:
         print(explained.to_json(sheet))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from pcedge.cli.exit_codes import NOT_ALL_OK
-from pcedge.cli.options import common, fit_options
-from pcedge.cli.options.weights_files import weights_by_backbone
+from pcedge.cli.options import common, fit_options, panels
+from pcedge.cli.options.given import refuse
+from pcedge.cli.options.old_forms import bundle_and_more
+from pcedge.cli.options.weights_files import check_all_used, weights_by_backbone
 from pcedge.core.defaults import DEFAULT_CACHE_GB, DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -23,22 +25,35 @@ if TYPE_CHECKING:
 
 
 def plan(
-    target: Annotated[
-        str,
+    ctx: typer.Context,
+    dataset: Annotated[
+        str | None,
         typer.Argument(
-            metavar="BUNDLE | DATASET",
-            help="A folder of good images, to choose among networks too; or an exported bundle (its "
-            "directory, or its name below --models), whose network is kept, without PyTorch.",
+            metavar="DATASET",
+            help="A folder of good images, to choose among networks too. Without it, a bundle's network is "
+            "kept, without PyTorch: that of --model, or the current one.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    model: common.Model = None,
+    models: common.ModelsDir = DEFAULT_MODELS,
     max_ms: Annotated[
         float | None,
-        typer.Option(help="Milliseconds a frame may take, on this device.", min=0.001, show_default=False),
+        typer.Option(
+            help="Milliseconds a frame may take, on this device.",
+            min=0.001,
+            show_default=False,
+            rich_help_panel=panels.LIMITS,
+        ),
     ] = None,
     max_mb: Annotated[
         float | None,
-        typer.Option(help="Megabytes network and bank may take.", min=0.001, show_default=False),
+        typer.Option(
+            help="Megabytes network and bank may take.",
+            min=0.001,
+            show_default=False,
+            rich_help_panel=panels.LIMITS,
+        ),
     ] = None,
     images: Annotated[
         Path | None,
@@ -46,37 +61,59 @@ def plan(
             help="Labelled images (test/good, test/<kind>) to separate; of a bundle, the folder that it was "
             "fitted on. Without it, good images against good images with faults pasted into them.",
             show_default=False,
+            rich_help_panel=panels.DATA,
         ),
     ] = None,
+    layout: common.Layout = None,
+    image_size: Annotated[
+        str,
+        typer.Option(
+            help="Sizes that whole images are resized to.",
+            rich_help_panel=panels.DATA,
+        ),
+    ] = "160,224,320",
     backbone: Annotated[
         str | None,
         typer.Option(
             help="Networks, separated by commas. Without it, pcedge-s, those with --weights, and those in "
             "torchvision's cache.",
             show_default=False,
+            rich_help_panel=panels.NETWORK,
         ),
     ] = None,
-    image_size: Annotated[str, typer.Option(help="Sizes that whole images are resized to.")] = "160,224,320",
-    coreset: Annotated[str, typer.Option(help="Banks: fractions, per cent or numbers of rows.")] = (
-        "0.25%,1%,4%,10%"
-    ),
-    precision: Annotated[str, typer.Option(help="fp32, fp16, int8, separated by commas.")] = "fp32,int8",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="fp32, fp16, int8, separated by commas.",
+            rich_help_panel=panels.NETWORK,
+        ),
+    ] = "fp32,int8",
     weights: Annotated[
         list[str] | None,
         typer.Option(
             help="Weights from a file: resnet18=weights/resnet18.pth; may be given for several backbones.",
             show_default=False,
+            rich_help_panel=panels.NETWORK,
         ),
     ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(help="Draw the points into this file (.png, .svg, .pdf).", show_default=False),
-    ] = None,
-    layout: common.Layout = None,
-    seed: fit_options.Seed = 0,
+    coreset: Annotated[
+        str,
+        typer.Option(
+            help="Banks: fractions, per cent or numbers of rows.",
+            rich_help_panel=panels.BANK,
+        ),
+    ] = "0.25%,1%,4%,10%",
     device: common.Device = "auto",
     cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
-    models: common.ModelsDir = DEFAULT_MODELS,
+    seed: fit_options.Seed = 0,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the points into this file (.png, .svg, .pdf).",
+            show_default=False,
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = None,
     json: common.Json = False,
 ) -> None:
     """Find the best bundle for a budget: so many milliseconds, so many megabytes, on this device.
@@ -98,17 +135,21 @@ def plan(
     if plot is not None:
         check_plot(plot)
     budget = Budget(max_ms, max_mb)
-    bundle, dataset, labelled = _opened(target, images, layout, models)
-    if bundle is not None and (backbone or weights):
-        raise OptionError(
-            f"{target} is a bundle, whose own network is kept: there is none to choose.",
-            "Leave --backbone and --weights out, or name the folder of good images instead of the bundle.",
+    named, place = _target(dataset, model, models)
+    if place is None:
+        refuse(
+            ctx,
+            ("backbone", "weights", "image_size", "layout"),
+            "on a bundle, whose own network is kept: there is none to choose",
+            "Leave it out, or name the folder of good images: pcedge plan DATASET",
         )
     files = weights_by_backbone(weights or [])
-    named = () if bundle is not None else listed(backbone) if backbone else available_backbones(files)
+    networks = () if place is None else listed(backbone) if backbone else available_backbones(files)
+    check_all_used(files, networks)
+    bundle, good, labelled = _opened(named, place, images, layout, models)
     asked = PlanOptions(
         budget=budget,
-        backbones=named,
+        backbones=networks,
         image_sizes=numbers(image_size, "--image-size 160,224"),
         coresets=tuple(CoresetSize.parse(size) for size in listed(coreset)),
         precisions=_precisions(precision),
@@ -118,7 +159,7 @@ def plan(
         cache_gb=cache_gb,
     )
     with progress_bars() as progress:
-        found = make_plan(dataset, asked, bundle=bundle, labelled=labelled, progress=progress)
+        found = make_plan(good, asked, bundle=bundle, labelled=labelled, progress=progress)
     if plot is not None:
         plot_plan(found, budget, plot)
     if json:
@@ -129,29 +170,39 @@ def plan(
         raise typer.Exit(NOT_ALL_OK)
 
 
+def _target(dataset: str | None, model: str | None, models: Path) -> tuple[str | None, Path | None]:
+    """The bundle that was named, or the folder of good images; neither for the current bundle."""
+    named, rest = bundle_and_more([dataset] if dataset else [], model, models, alone=True)
+    if rest and named is not None:
+        raise OptionError(
+            f"--model {named} keeps a bundle's network, and {dataset} is to choose among networks.",
+            f"Use: pcedge plan {dataset}, or pcedge plan --model {named} --images {dataset}",
+        )
+    return named, Path(rest[0]) if rest else None
+
+
 def _opened(
-    target: str, images: Path | None, layout: str | None, models: Path
+    model: str | None, dataset_path: Path | None, images: Path | None, layout: str | None, models: Path
 ) -> tuple["Bundle | None", "Dataset", "Dataset | None"]:
     """The bundle, if one is meant, its good images, and the labelled ones, if there are any."""
-    from pcedge.bundles.bundle import bundle_names, find_bundle
-    from pcedge.bundles.manifest import MANIFEST_FILE
+    from pcedge.bundles.bundle import find_bundle
     from pcedge.datasets import open_dataset
     from pcedge.deployment.exporting.precisions import find_images
 
-    if (Path(target) / MANIFEST_FILE).is_file() or target in bundle_names(models):
-        bundle = find_bundle(target, models)
-        place = images or Path(bundle.manifest.dataset)
-        if not place.is_dir():
-            raise OptionError(
-                f"The good images that {bundle.manifest.name} was fitted on are needed; there is no folder "
-                f"{place} here.",
-                f"Name it: pcedge plan {target} --images DATASET",
-            )
-        dataset = find_images(bundle, place)
-        shows_defects = images is not None and any(sample.is_defect for sample in dataset.test)
-        return bundle, dataset, dataset if shows_defects else None
-    dataset = open_dataset(Path(target), layout)
-    return None, dataset, None if images is None else open_dataset(images, layout)
+    if dataset_path is not None:
+        dataset = open_dataset(dataset_path, layout)
+        return None, dataset, None if images is None else open_dataset(images, layout)
+    bundle = find_bundle(model, models)
+    place = images or Path(bundle.manifest.dataset)
+    if not place.is_dir():
+        raise OptionError(
+            f"The good images that {bundle.manifest.name} was fitted on are needed; there is no folder "
+            f"{place} here.",
+            f"Name it: pcedge plan{'' if model is None else f' --model {model}'} --images DATASET",
+        )
+    dataset = find_images(bundle, place)
+    shows_defects = images is not None and any(sample.is_defect for sample in dataset.test)
+    return bundle, dataset, dataset if shows_defects else None
 
 
 def _precisions(text: str) -> tuple["Precision", ...]:

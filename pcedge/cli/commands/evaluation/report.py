@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
+from pcedge.cli.options.given import refuse
 
 if TYPE_CHECKING:
     from pcedge.studies.report import Written
@@ -20,26 +21,18 @@ class Paper(str, Enum):
 
 
 def report(
+    ctx: typer.Context,
     runs: Annotated[
         list[Path],
         typer.Argument(
+            metavar="RUNS...",
             help=(
-                "Runs of evaluate: their directories, or a directory that holds several, such as "
+                "Runs of suite or evaluate: their directories, or a directory that holds several, such as "
                 "runs/official-224."
             ),
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The report: a .pdf, or a .html with everything inside.")
-    ] = Path("report.pdf"),
-    paper: Annotated[Paper, typer.Option(help="Size of the PDF's pages.")] = Paper.A4,
-    title: Annotated[
-        str,
-        typer.Option(
-            help="Title of the report, instead of one that names the categories.", show_default=False
-        ),
-    ] = "",
     pictures: Annotated[
         int | None,
         typer.Option(
@@ -48,6 +41,7 @@ def report(
             min=1,
             max=8,
             show_default=False,
+            rich_help_panel=panels.DATA,
         ),
     ] = None,
     beside: Annotated[
@@ -55,13 +49,38 @@ def report(
         typer.Option(
             help="A CSV file (tool, dataset, image_auroc, ...) of other tools' results to show beside.",
             show_default=False,
+            rich_help_panel=panels.DATA,
         ),
     ] = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The report: a .pdf, or a .html with everything inside.",
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = Path("report.pdf"),
+    paper: Annotated[
+        Paper,
+        typer.Option(
+            help="Size of the PDF's pages.",
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = Paper.A4,
+    title: Annotated[
+        str,
+        typer.Option(
+            help="Title of the report, instead of one that names the categories.",
+            show_default=False,
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = "",
     json: common.Json = False,
 ) -> None:
     """Make a document from finished runs: data, method, results, curves, images, discussion.
 
-    [bold]pcedge evaluate mvtec --all[/] leaves runs in runs/official-224;
+    [bold]pcedge suite mvtec[/] leaves runs in runs/official-224;
     [bold]pcedge report runs/official-224 -o report.pdf[/] turns them
     into something to hand to a colleague. The worst misses and the worst
     false rejects come first, results stand beside the published ones, and
@@ -71,6 +90,8 @@ def report(
     from pcedge.cli.console import progress_bars
     from pcedge.studies.report import ReportOptions, write_report
 
+    if output.suffix.lower() == ".html":
+        refuse(ctx, ("paper",), "on a page in HTML", "Leave it out, or name a .pdf with --output.")
     asked = ReportOptions(paper=paper.value, title=title, pictures=pictures, beside=beside)
     with progress_bars() as progress:
         written = write_report(runs, output, asked, progress)

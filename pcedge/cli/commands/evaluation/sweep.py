@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import PARTLY_DONE
-from pcedge.cli.options import common, fit_options
-from pcedge.cli.options.weights_files import weights_by_backbone
+from pcedge.cli.options import common, fit_options, panels
+from pcedge.cli.options.weights_files import check_all_used, weights_by_backbone
 from pcedge.core.defaults import DEFAULT_CACHE_GB
 from pcedge.errors import MissingExtraError, OptionError
 
@@ -21,39 +21,59 @@ def sweep(
     dataset: Annotated[
         Path,
         typer.Argument(
+            metavar="DATASET",
             help="A folder with training and test images; pcedge datasets lists the layouts.",
             show_default=False,
         ),
     ],
-    backbone: Annotated[
-        str, typer.Option(help="Networks, separated by commas: resnet18,wide_resnet50_2,pcedge-s.")
-    ] = "pcedge-s",
-    image_size: Annotated[str, typer.Option(help="Sizes that whole images are resized to: 224,320.")] = "224",
-    coreset: Annotated[
-        str, typer.Option(help="Banks: fractions (0.1), per cent or numbers of rows: 1%,10%,25%.")
-    ] = "1%,10%",
-    neighbours: Annotated[
+    layout: common.Layout = None,
+    image_size: Annotated[
         str,
-        typer.Option(help="Bank rows that re-weight the image score (the paper's equation 7); 1 for none."),
-    ] = "1",
+        typer.Option(
+            help="Sizes that whole images are resized to: 224,320.",
+            rich_help_panel=panels.DATA,
+        ),
+    ] = "224",
+    backbone: Annotated[
+        str,
+        typer.Option(
+            help="Networks, separated by commas: resnet18,wide_resnet50_2,pcedge-s.",
+            rich_help_panel=panels.NETWORK,
+        ),
+    ] = "pcedge-s",
     weights: Annotated[
         list[str] | None,
         typer.Option(
             help="Weights from a file: resnet18=weights/resnet18.pth; may be given for several backbones.",
             show_default=False,
+            rich_help_panel=panels.NETWORK,
         ),
     ] = None,
-    layout: common.Layout = None,
+    coreset: Annotated[
+        str,
+        typer.Option(
+            help="Banks: fractions (0.1), per cent or numbers of rows: 1%,10%,25%.",
+            rich_help_panel=panels.BANK,
+        ),
+    ] = "1%,10%",
+    neighbours: Annotated[
+        str,
+        typer.Option(
+            help="Bank rows that re-weight the image score (the paper's equation 7); 1 for none.",
+            rich_help_panel=panels.BANK,
+        ),
+    ] = "1",
+    device: common.Device = "auto",
+    cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
+    seed: fit_options.Seed = 0,
     output: Annotated[
         Path | None,
         typer.Option(
             help="Where sweep.json, sweep.csv and pareto.png go. Without it, sweeps/<dataset>.",
             show_default=False,
+            rich_help_panel=panels.OUTPUT,
         ),
     ] = None,
-    seed: fit_options.Seed = 0,
-    device: common.Device = "auto",
-    cache_gb: fit_options.CacheGb = DEFAULT_CACHE_GB,
     json: common.Json = False,
 ) -> None:
     """Measure every combination of settings: what accuracy costs in time and in size of the bank.
@@ -68,13 +88,15 @@ def sweep(
     from pcedge.studies.sweeps import PLOT, SweepOptions, plot_points
     from pcedge.studies.sweeps import sweep as run_sweep
 
+    files = weights_by_backbone(weights or [])
+    check_all_used(files, listed(backbone))
     images = open_dataset(dataset, layout)
     chosen = SweepOptions(
         backbones=listed(backbone),
         image_sizes=numbers(image_size, "--image-size 224,320"),
         coresets=tuple(CoresetSize.parse(size) for size in listed(coreset)),
         neighbours=numbers(neighbours, "--neighbours 1,3,9"),
-        weights=weights_by_backbone(weights or []),
+        weights=files,
         seed=seed,
         device=device,
         cache_gb=cache_gb,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
 from pcedge.core.defaults import DEFAULT_DEMO
 from pcedge.errors import MissingExtraError
 
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Where everything goes.")] = DEFAULT_DEMO,
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Where everything goes.",
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = DEFAULT_DEMO,
     json: common.Json = False,
 ) -> None:
     """Take a made-up production line through fit, export, evaluate and watch, offline.

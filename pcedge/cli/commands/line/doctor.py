@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -19,7 +19,13 @@ _COLOURS = {"OK": "green", "WARN": "yellow", "FAIL": "bold red"}
 def doctor(
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
-    output: Annotated[Path, typer.Option(help="Where results are to go.")] = Path("inspections"),
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="Where results are to go.",
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = Path("inspections"),
     json: common.Json = False,
 ) -> None:
     """Look at this machine: what is installed, what works, and what to do about what does not.

@@ -5,18 +5,40 @@ from typing import Annotated
 
 import typer
 
+from pcedge.cli.options import panels
+
 
 def service(
-    config: Annotated[Path, typer.Argument(help="The line's TOML file, as watch takes it.")],
+    config: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CONFIG",
+            help="The line's TOML file, as watch takes it.",
+        ),
+    ],
     install: Annotated[
         bool,
-        typer.Option("--install", help="Write the unit into /etc/systemd/system instead of printing it."),
+        typer.Option(
+            "--install",
+            help="Write the unit into /etc/systemd/system instead of printing it.",
+            rich_help_panel=panels.OUTPUT,
+        ),
     ] = False,
     user: Annotated[
         str | None,
-        typer.Option(help="Who it runs as. Without it: the owner of the file.", show_default=False),
+        typer.Option(
+            help="Who it runs as. Without it: the owner of the file.",
+            show_default=False,
+            rich_help_panel=panels.LINE,
+        ),
     ] = None,
-    name: Annotated[str, typer.Option(help="What the unit is called.")] = "pcedge-watch",
+    name: Annotated[
+        str,
+        typer.Option(
+            help="What the unit is called.",
+            rich_help_panel=panels.LINE,
+        ),
+    ] = "pcedge-watch",
 ) -> None:
     """Print or install a systemd unit that watches a line for months.
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pcedge.cli.exit_codes import NOT_ALL_OK, PARTLY_DONE
-from pcedge.cli.options import common
+from pcedge.cli.options import common, panels
+from pcedge.cli.options.given import Unused, is_given, refuse, refuse_unused
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -23,13 +24,34 @@ if TYPE_CHECKING:
     from pcedge.line.status import Watched
 
 
+_UNUSED = (
+    Unused(
+        lambda given: given["config"] is not None and not given["camera"] and given["folder"] is None,
+        ("model", "threshold", "review", "save", "frozen_after", "drift"),
+        "beside --config: it goes with --camera and --folder",
+        "Write product, threshold, review, frozen_after and drift into the file, for each camera, and save "
+        "into [sinks.pictures].",
+    ),
+)
+
+
 def watch(
+    ctx: typer.Context,
     camera: Annotated[
         list[str] | None,
         typer.Option(
             help="What to watch: 0, v4l2:///dev/video0, rtsp://..., http://..., gst:PIPELINE, a video file, "
             "folder:DIR, or synthetic: for the made-up line. May be given several times.",
             show_default=False,
+            rich_help_panel=panels.LINE,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Watch a folder: the images in it, then those that arrive.",
+            show_default=False,
+            rich_help_panel=panels.LINE,
         ),
     ] = None,
     config: Annotated[
@@ -37,80 +59,112 @@ def watch(
         typer.Option(
             help="A line's file (TOML): cameras with regions, masks, products, triggers; sinks; metrics.",
             show_default=False,
+            rich_help_panel=panels.LINE,
         ),
     ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(help="Watch a folder: the images in it, then those that arrive.", show_default=False),
-    ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="With a folder: stop after the images already there.")
+        bool,
+        typer.Option(
+            "--once",
+            help="With a folder: stop after the images already there.",
+            rich_help_panel=panels.LINE,
+        ),
     ] = False,
     again: Annotated[
         bool,
-        typer.Option("--again", help="With a folder: judge images that were judged before once more."),
+        typer.Option(
+            "--again",
+            help="With a folder: judge images that were judged before once more.",
+            rich_help_panel=panels.LINE,
+        ),
     ] = False,
     model: common.Model = None,
     models: common.ModelsDir = DEFAULT_MODELS,
-    runtime: common.Runtime = "auto",
-    device: common.Device = "auto",
-    precision: common.Precision = "auto",
-    index: common.Index = None,
     threshold: common.Threshold = None,
     review: Annotated[
         bool,
         typer.Option(
             "--review",
             help="Call parts REVIEW whose score lies between the bundle's threshold and a second, lower one.",
+            rich_help_panel=panels.THRESHOLD,
         ),
     ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            help="Where events.jsonl and pictures/ go. Without it: inspections/<bundle>.",
-            show_default=False,
-        ),
-    ] = None,
-    save: Annotated[
-        str, typer.Option(help="Pictures to keep, with heatmaps: flagged, all or none.")
-    ] = "flagged",
-    max_frames: Annotated[
-        int | None, typer.Option(help="Stop after so many frames.", min=1, show_default=False)
-    ] = None,
-    max_seconds: Annotated[
-        float | None, typer.Option(help="Stop after so many seconds.", min=0, show_default=False)
-    ] = None,
-    frozen_after: Annotated[
-        int,
-        typer.Option(
-            help="A live camera that repeats the same image so often is INVALID; 0 does not look for it.",
-            min=0,
-        ),
-    ] = 25,
     drift: Annotated[
         bool,
         typer.Option(
             "--drift/--no-drift",
             help="Notice when light, focus, position, scores or the share of NG move away from those at fit.",
+            rich_help_panel=panels.THRESHOLD,
         ),
     ] = True,
-    fail_on_ng: Annotated[
-        bool,
+    frozen_after: Annotated[
+        int,
         typer.Option(
-            "--fail-on-ng",
-            help="Exit with 4 unless every frame was OK (INVALID is not OK, and nothing judged is not OK).",
+            help="A live camera that repeats the same image so often is INVALID; 0 does not look for it.",
+            min=0,
+            rich_help_panel=panels.THRESHOLD,
         ),
-    ] = False,
+    ] = 25,
+    runtime: common.Runtime = "auto",
+    device: common.Device = "auto",
+    precision: common.Precision = "auto",
+    index: common.Index = None,
     unverified: Annotated[
         bool,
         typer.Option(
             "--unverified",
             help="Run without proof that this machine scores like the reference; a warning is printed.",
+            rich_help_panel=panels.RUNTIME,
+        ),
+    ] = False,
+    max_frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many frames.",
+            min=1,
+            show_default=False,
+            rich_help_panel=panels.LIMITS,
+        ),
+    ] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after so many seconds.",
+            min=0,
+            show_default=False,
+            rich_help_panel=panels.LIMITS,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where events.jsonl and pictures/ go. Without it: inspections/<bundle>.",
+            show_default=False,
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = None,
+    save: Annotated[
+        str,
+        typer.Option(
+            help="Pictures to keep, with heatmaps: flagged, all or none.",
+            rich_help_panel=panels.OUTPUT,
+        ),
+    ] = "flagged",
+    fail_on_ng: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-ng",
+            help="Exit with 4 unless every frame was OK (INVALID is not OK, and nothing judged is not OK).",
+            rich_help_panel=panels.OUTPUT,
         ),
     ] = False,
     json: Annotated[
         bool,
-        typer.Option("--json", help="Print one JSON line a frame; the default when not on a terminal."),
+        typer.Option(
+            "--json",
+            help="Print one JSON line a frame; the default when not on a terminal.",
+            rich_help_panel=panels.OUTPUT,
+        ),
     ] = False,
 ) -> None:
     """Watch cameras or folders, judge every frame, and keep heatmaps of what is flagged.
@@ -136,9 +190,12 @@ def watch(
     from .live_view import live_view
     from .watched_line import RuntimeOptions, chooser, described_line, results_place
 
+    refuse_unused(ctx, _UNUSED)
     line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
     place = output or results_place(line, base, models)
-    asked = RuntimeOptions(runtime, device, precision, unverified).over(line)
+    asked = RuntimeOptions(runtime, device, precision, unverified).over(
+        line, [name for name in ("runtime", "device", "precision") if is_given(ctx, name)]
+    )
     tally = Tally()
     machine = json or not sys.stdout.isatty()
     watch_options = WatchOptions(
@@ -161,6 +218,7 @@ def watch(
         again=again,
         index=index,
     ) as opened:
+        _refuse_what_no_source_uses(ctx, opened)
         _say_what_is_watched(opened)
         with live_view(tally, shown=not machine) as view, _stops_on_signals() as arm:
 
@@ -183,6 +241,18 @@ def watch(
         raise typer.Exit(NOT_ALL_OK)
     if summary.faults:
         raise typer.Exit(PARTLY_DONE)
+
+
+def _refuse_what_no_source_uses(ctx: typer.Context, line: "Line") -> None:
+    from pcedge.camera import FolderSource
+
+    sources = line.sources.values()
+    if not any(isinstance(source, FolderSource) for source in sources):
+        refuse(
+            ctx, ("once", "again"), "without a folder to watch", "Leave it out, or watch with --folder DIR."
+        )
+    if not any(source.live for source in sources):
+        refuse(ctx, ("frozen_after",), "without a live camera: files do not freeze", "Leave it out.")
 
 
 def _say_what_is_watched(line: "Line") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast, get_args
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pcedge.camera import Save
     from pcedge.inspection.runtimes import Candidate
@@ -25,16 +25,16 @@ class RuntimeOptions:
     precision: str
     unverified: bool
 
-    def over(self, line: "LineFile") -> "RuntimeOptions":
-        """What the line's file says, where the command line says nothing."""
+    def over(self, line: "LineFile", typed: "Collection[str]") -> "RuntimeOptions":
+        """What the line's file says, where the command line says nothing: what was ``typed`` holds."""
         table = line.watch
         # A threshold that was named is one on the scale of float32's scores.
         named = any(one.threshold is not None or not isinstance(one.review, bool) for one in line.cameras)
-        precision = table.precision if self.precision == "auto" else self.precision
+        precision = self.precision if "precision" in typed else table.precision
         return replace(
             self,
-            runtime=table.runtime if self.runtime == "auto" else self.runtime,
-            device=table.device if self.device == "auto" else self.device,
+            runtime=self.runtime if "runtime" in typed else table.runtime,
+            device=self.device if "device" in typed else table.device,
             precision="fp32" if named and precision == "auto" else precision,
         )
 
@@ -61,14 +61,6 @@ def described_line(
             "Use --camera 0, --camera rtsp://..., --camera FILE.mp4, --folder DIR or --config line.toml.",
         )
     if config is not None:
-        changed = review or save != "flagged" or frozen_after != 25 or not drift
-        if model is not None or threshold is not None or changed:
-            raise OptionError(
-                "--model, --threshold, --review, --save, --frozen-after and --no-drift go with --camera and "
-                "--folder.",
-                f"Write product, threshold, review, frozen_after and drift into {config}, for each camera, "
-                "and save into [sinks.pictures].",
-            )
         return read_line_file(config), config.parent
     tables = tuple(
         CameraTable(

@@ -1,11 +1,11 @@
-"""The tables of ``pcedge evaluate --all`` as Markdown, for a page in a repository."""
+"""The tables of ``pcedge suite`` as Markdown, for a page in a repository."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pcedge.evaluation.runs import METRICS, Run
 
-from .evaluate_tables import own_row, shown_columns
+from .suite_tables import own_row, shown_columns
 
 if TYPE_CHECKING:
     from pcedge.studies.suite import Outcome, Published, TrialOptions

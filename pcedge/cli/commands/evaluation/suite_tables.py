@@ -1,4 +1,4 @@
-"""Tables of ``pcedge evaluate --all``."""
+"""Tables of ``pcedge suite``."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""``pcedge evaluate --all``: every category of a benchmark, beside the published results."""
+"""What ``pcedge suite`` does: every category of a benchmark, beside the published results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ DEFAULT_OUTPUT = Path("runs")
 
 
 @dataclass(frozen=True)
-class CampaignOptions:
-    """What ``--all`` was told; see the options of the command."""
+class SuiteOptions:
+    """Options of the command, as they were given."""
 
     recipe: fit_options.Recipe
     runtimes: str | None
@@ -42,7 +42,7 @@ class CampaignOptions:
         return self.output or DEFAULT_OUTPUT / f"{asked.preset}{other}"
 
 
-def evaluate_all(folders: Sequence[Path], asked: CampaignOptions) -> None:
+def run_suite(folders: Sequence[Path], asked: SuiteOptions) -> None:
     """Fit and evaluate categories, print the tables and end with the exit code that tells how it went."""
     from pcedge.cli.console import progress_bars
     from pcedge.studies.suite import find_categories, read_results, run_campaign, summary_of, write_summary
@@ -64,7 +64,7 @@ def evaluate_all(folders: Sequence[Path], asked: CampaignOptions) -> None:
     _exit(outcomes, asked, published)
 
 
-def _trial_options(asked: CampaignOptions) -> "TrialOptions":
+def _trial_options(asked: SuiteOptions) -> "TrialOptions":
     from pcedge.fitting.presets import find_preset
     from pcedge.studies.suite import TrialOptions, parse_runtimes
 
@@ -87,7 +87,7 @@ def _trial_options(asked: CampaignOptions) -> "TrialOptions":
     )
 
 
-def _published(asked: CampaignOptions) -> "Published | None":
+def _published(asked: SuiteOptions) -> "Published | None":
     from pcedge.studies.suite import published_for
 
     if asked.parity not in (None, "official"):
@@ -111,7 +111,7 @@ def _print_json(summary: dict[str, object], directory: Path) -> None:
 
 def _print(
     outcomes: Sequence["Outcome"],
-    asked: CampaignOptions,
+    asked: SuiteOptions,
     published: "Published | None",
     others: dict[str, list[dict[str, str]]],
 ) -> None:
@@ -119,7 +119,7 @@ def _print(
     from pcedge.studies.suite import paper_means
 
     from .evaluate_run import runtimes_table, say_skipped_runtimes
-    from .evaluate_tables import beside_table, results_table
+    from .suite_tables import beside_table, results_table
 
     preset = asked.recipe.preset
     paper = {} if asked.recipe.backbone else paper_means(preset)
@@ -151,13 +151,13 @@ def _write_markdown(
 ) -> None:
     from pcedge.core.files import replace_file
 
-    from .evaluate_markdown import markdown
+    from .suite_markdown import markdown
 
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, markdown(outcomes, options, published, others).encode())
 
 
-def _exit(outcomes: Sequence["Outcome"], asked: CampaignOptions, published: "Published | None") -> None:
+def _exit(outcomes: Sequence["Outcome"], asked: SuiteOptions, published: "Published | None") -> None:
     """Exit code 1 where parity was asked for and does not hold, 3 where something was left out."""
     from pcedge.cli.console import say
     from pcedge.studies.suite import differences

@@ -1,0 +1,54 @@
+"""Which options of a fit have no effect beside which others."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pcedge.bundles.manifest import PATCHCORE
+
+from .given import Unused
+
+# Their networks are trained on the good images alone, from scratch.
+WITHOUT_BACKBONE = ("ae", "gan")
+_HOW_TO_FINETUNE = ("finetune_epochs", "finetune_lr", "finetune_stages", "finetune_minutes")
+_PATCHCORE_ONLY = (
+    *("embedding", "like", "coreset", "neighbours", "calibration", "groups", "pictures_mb"),
+    *("finetune", *_HOW_TO_FINETUNE),
+)
+
+
+def _is_other_method(given: Mapping[str, Any]) -> bool:
+    return bool(given["method"] != PATCHCORE)
+
+
+FIT_UNUSED = (
+    Unused(
+        _is_other_method,
+        _PATCHCORE_ONLY,
+        "with --method {method}: it belongs to patchcore",
+        "Leave it out. What this method can be told: --set NAME=VALUE",
+    ),
+    Unused(
+        lambda given: given["method"] in WITHOUT_BACKBONE,
+        ("backbone", "weights", "layers", "cache_gb"),
+        "with --method {method}, which trains a network of its own",
+        "Leave it out. What this method can be told: --set NAME=VALUE",
+    ),
+    Unused(
+        lambda given: not _is_other_method(given),
+        ("settings",),
+        "on patchcore",
+        "Name another method with --method: it belongs to padim, spade, ae and gan.",
+    ),
+    Unused(
+        lambda given: bool(given["like"]),
+        ("backbone", "weights", "layers", "embedding", "preset", "image_size", "crop"),
+        "beside --like, which takes the network and the preprocessing of another bundle as they are",
+        "Leave out one of them.",
+    ),
+    Unused(
+        lambda given: given["finetune"] is None,
+        _HOW_TO_FINETUNE,
+        "without --finetune",
+        "Add --finetune rotation or cutmix.",
+    ),
+)

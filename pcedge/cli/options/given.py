@@ -1,0 +1,62 @@
+"""No option is ignored in silence: one that has no effect where it is given is refused by name."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from pcedge.errors import OptionError
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Options that have no effect in one use of a command.
+
+    Attributes:
+        when: Whether the command is used so, from the values of all its parameters.
+        options: Names of the parameters.
+        where: How the sentence "--batch has no effect ..." ends, with parameters in braces.
+        hint: What to do.
+    """
+
+    when: Callable[[Mapping[str, Any]], bool]
+    options: tuple[str, ...]
+    where: str
+    hint: str
+
+
+def refuse_unused(ctx: typer.Context, rules: Iterable[Unused]) -> None:
+    """Check the options of a command that was typed.
+
+    Raises:
+        OptionError: One has no effect; the text names it.
+    """
+    for rule in rules:
+        if rule.when(ctx.params):
+            refuse(ctx, rule.options, rule.where.format_map(ctx.params), rule.hint)
+
+
+def refuse(ctx: typer.Context, options: Iterable[str], where: str, hint: str) -> None:
+    """Refuse these options where they were typed; how they are named is the command's.
+
+    Raises:
+        OptionError: One of them was typed.
+    """
+    flags = [_flag(ctx, name) for name in options if is_given(ctx, name)]
+    if flags:
+        has = "has" if len(flags) == 1 else "have"
+        raise OptionError(f"{', '.join(flags)} {has} no effect {where}.", hint)
+
+
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Whether an option was typed, be it with the value that it has anyway."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _flag(ctx: typer.Context, name: str) -> str:
+    """An option as it was typed: ``--no-drift`` is one with ``--drift``."""
+    option = next(one for one in ctx.command.params if one.name == name)
+    off = option.secondary_opts and ctx.params[name] is False
+    return (option.secondary_opts if off else option.opts)[0]
