@@ -26,7 +26,6 @@ from pcedge.camera import (
     FrameGate,
     Inspection,
     NoFrame,
-    SinksTable,
     Source,
     Station,
     Stream,
@@ -35,7 +34,7 @@ from pcedge.camera import (
     inspect_stream,
     one_by_one,
     open_sinks,
-    read_table,
+    read_sinks,
     render_part,
 )
 
@@ -124,7 +123,7 @@ def soak(frames: int, since: int, output: Path) -> Report:
 
     threads, files = set(threading.enumerate()), _open_files()
     began = time.monotonic()
-    sinks = open_sinks(read_table(SinksTable, settings, "sinks"), output)
+    sinks = open_sinks(read_sinks(settings), output)
     with Delivery(sinks) as delivery, Stream(Rerun(frames)) as stream:
         stations = {"rerun": Station(gate=FrameGate())}
         summary = inspect_stream(stream, one_by_one(judge), stations=stations, outlet=delivery, on_event=look)

@@ -27,34 +27,39 @@ from .loop.inspection_loop import Inspect, OnDrift, Outlet, inspect_stream, inva
 from .loop.station import Station
 from .parts.http_trigger import HttpTriggers
 from .parts.mqtt_trigger import MqttTriggers
+from .parts.region_trigger import RegionTable, RegionTrigger
+from .parts.registry import TRIGGERS, listen_for_triggers, make_triggers, read_trigger
 from .parts.rules import Debounced, EachFrame, PartRule, Triggered, worst
-from .parts.triggers import MessageTrigger, RegionTrigger, TimeTrigger, Trigger
+from .parts.time_trigger import TimeTrigger
+from .parts.triggers import Listening, MessageTrigger, Trigger, TriggerKind, TriggerTable
 from .quality.gate import FrameGate, without_content
 from .quality.learning import MARGIN as GATE_MARGIN
 from .quality.learning import NominalImages, learn_limits, learn_usual_limits
 from .quality.limits import GateLimits, ImageMeasures, ImageStatistics, QualityResult, glance
 from .sinks.base import FrameSink, ImageSink, Save, Sink
-from .sinks.delivery import AnySink, Delivery
+from .sinks.delivery import Delivery
 from .sinks.files.clips import ClipLength, Clips
 from .sinks.files.image_process import ImageProcess, write_pictures
 from .sinks.files.jsonl import JsonLines
+from .sinks.files.pictures import PicturesTable
 from .sinks.files.retention import Retention
 from .sinks.files.sqlite import EventStore
 from .sinks.journaled import Journaled
-from .sinks.registry import mqtt_broker, open_sinks
+from .sinks.registry import SINKS, SinksTable, open_sinks, read_sinks
 from .sinks.remote.modbus import GateState, RejectGate
-from .sinks.remote.mqtt import MqttTransport
+from .sinks.remote.mqtt import MqttTable, MqttTransport, mqtt_broker
 from .sinks.remote.outbox import Message, Outbox
 from .sinks.remote.sender import Backlog, Posted, Receipt, Sending, Transport
 from .sinks.remote.webhook import WebhookTransport
-from .sinks.settings import MetricsTable, MqttTable, PicturesTable, SinksTable, read_table
+from .sinks.settings import AnySink, MetricsTable, SinkKind, SinkTable, read_table
 from .sinks.sink_queue import SinkStatus
 from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
 from .sources.journal import Journal
-from .sources.registry import open_source
+from .sources.kind import SourceKind, SourceOptions
+from .sources.registry import SOURCES, may_be_path, open_source
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .sources.video import VideoSource
 from .status.drift_metrics import drift_readings
@@ -71,6 +76,9 @@ __all__ = [
     "GATE_MARGIN",
     "IMAGE_SUFFIXES",
     "RARE_ROWS",
+    "SINKS",
+    "SOURCES",
+    "TRIGGERS",
     "USUAL_REJECTS",
     "AnySink",
     "Backlog",
@@ -113,6 +121,7 @@ __all__ = [
     "Journal",
     "Journaled",
     "JsonLines",
+    "Listening",
     "Martingale",
     "Message",
     "MessageTrigger",
@@ -136,6 +145,7 @@ __all__ = [
     "Reading",
     "Receipt",
     "Region",
+    "RegionTable",
     "RegionTrigger",
     "RejectGate",
     "RenderedPart",
@@ -146,9 +156,13 @@ __all__ = [
     "Sending",
     "SeriesState",
     "Sink",
+    "SinkKind",
     "SinkStatus",
+    "SinkTable",
     "SinksTable",
     "Source",
+    "SourceKind",
+    "SourceOptions",
     "Station",
     "Stream",
     "Summary",
@@ -158,6 +172,8 @@ __all__ = [
     "Tls",
     "Transport",
     "Trigger",
+    "TriggerKind",
+    "TriggerTable",
     "Triggered",
     "Verdict",
     "VideoSource",
@@ -177,6 +193,9 @@ __all__ = [
     "learn_limits",
     "learn_usual_limits",
     "list_images",
+    "listen_for_triggers",
+    "make_triggers",
+    "may_be_path",
     "mqtt_broker",
     "nearest_normal",
     "nominal_values",
@@ -189,7 +208,9 @@ __all__ = [
     "read_image",
     "read_mask",
     "read_secret",
+    "read_sinks",
     "read_table",
+    "read_trigger",
     "record_key",
     "redact",
     "render_part",

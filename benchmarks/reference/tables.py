@@ -10,11 +10,11 @@ import msgspec
 from msgspec import inspect as kinds
 
 from pcedge.bundles.manifest import Manifest
-from pcedge.camera import Event, MetricsTable, SinksTable
+from pcedge.camera import SINKS, Event, MetricsTable, TriggerTable
 from pcedge.deployment.bench.result import Bench
 from pcedge.evaluation.runs.schema import Curves, Run
 from pcedge.inspection.verification.certificate import Certificate
-from pcedge.line.config import CameraTable, TriggerTable, WatchTable
+from pcedge.line.config import CameraTable, WatchTable
 from pcedge.studies.comparison.entries import Comparison
 from pcedge.studies.planning.points import Plan
 from pcedge.studies.sweeps.points import Sweep
@@ -47,10 +47,12 @@ def line_page() -> Iterator[str]:
     tables: dict[str, type] = {
         "[[camera]]": CameraTable,
         "trigger of a [[camera]]": TriggerTable,
+        **{f"trigger, {_summary(one).partition(':')[0]}": one for one in TriggerTable.__subclasses__()},
         "[watch]": WatchTable,
+        **{f"[sinks.{one.name}]": one.table for one in SINKS},
+        "[metrics]": MetricsTable,
     }
-    sinks = {f"[sinks.{one.name}]": _struct(one.type) for one in kinds.type_info(SinksTable).fields}  # type: ignore[attr-defined]
-    for title, kind in {**tables, **sinks, "[metrics]": MetricsTable}.items():
+    for title, kind in tables.items():
         yield from ("", f"## {title}", "", _summary(kind), "")
         yield from _fields(kind, "key")
 
@@ -113,12 +115,6 @@ def _default(field: kinds.Field) -> str:
     if value is msgspec.NODEFAULT or value is None or value in ("", ()) or dataclasses.is_dataclass(value):
         return ""
     return "" if isinstance(value, msgspec.Struct) else f"`{msgspec.json.encode(value).decode()}`"
-
-
-def _struct(kind: kinds.Type) -> type:
-    """The class of a field that may also be missing."""
-    options = kind.types if isinstance(kind, kinds.UnionType) else (kind,)
-    return next(one.cls for one in options if isinstance(one, kinds.StructType))
 
 
 _TYPES: dict[Any, Callable[[Any], str]] = {

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from pcedge.errors import OutputError
 
-from .triggers import MessageTrigger
+from .triggers import Listening, MessageTrigger, TriggerKind, TriggerTable
 
 _PATH = "/trigger/"
 
@@ -89,3 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nobody needs a line for every part."""
+
+
+def _listen(listening: Listening, triggers: Mapping[str, MessageTrigger]) -> HttpTriggers:
+    return HttpTriggers(listening.host, listening.port, triggers)
+
+
+KIND = TriggerKind("http", TriggerTable, lambda _table: MessageTrigger(), _listen)

@@ -7,8 +7,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from pcedge.errors import OptionError
+
 from ..util.mqtt_broker import Broker, new_client
-from .triggers import MessageTrigger
+from .triggers import Listening, MessageTrigger, TriggerKind, TriggerTable
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -69,3 +71,15 @@ class MqttTriggers:
         trigger = self._triggers.get(message.topic)
         if trigger is not None and not message.retain:
             trigger.fire()
+
+
+def _listen(listening: Listening, triggers: Mapping[str, MessageTrigger]) -> MqttTriggers:
+    if listening.broker is None:
+        raise OptionError(
+            f"{', '.join(triggers)}: a trigger by MQTT needs a broker.",
+            "Name it in [sinks.mqtt], with host = ...",
+        )
+    return MqttTriggers(listening.broker(), listening.topic, triggers)
+
+
+KIND = TriggerKind("mqtt", TriggerTable, lambda _table: MessageTrigger(), _listen)

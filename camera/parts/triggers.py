@@ -1,23 +1,25 @@
-"""What announces a part: the clock, a message, or the image itself."""
+"""What announces a part, and what a kind of trigger says of itself."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Annotated, Generic, Protocol, TypeVar
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from pcedge.errors import OptionError
+import msgspec
+from msgspec import Meta
 
 from ..frames import Frame
+from ..util.mqtt_broker import Broker
 
 _MOST_WAITING = 64
-_SIDE = 32
-_ADAPTATION = 0.02
+Positive = Annotated[float, Meta(gt=0)]
+Whole = Annotated[int, Meta(ge=1)]
+Box = tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)], Whole, Whole]
 
 
 class Trigger(Protocol):
@@ -28,32 +30,6 @@ class Trigger(Protocol):
 
     def fired_before(self, clock_s: float) -> float | None:
         """Take the oldest announcement made at or before a ``time.monotonic()``; None without one."""
-
-
-class TimeTrigger:
-    """A part every so many seconds.
-
-    Raises:
-        OptionError: The time is not above 0.
-    """
-
-    def __init__(self, every_s: float) -> None:
-        if not every_s > 0:
-            raise OptionError(f"A part every {every_s:g} s makes no sense.", "Give more than 0 seconds.")
-        self._every_s = every_s
-        self._next_s = time.monotonic()
-
-    def see(self, frame: Frame) -> None:
-        """The clock does not look."""
-
-    def fired_before(self, clock_s: float) -> float | None:
-        """Announce the parts one by one; those missed while nothing ran at all are not made up for."""
-        if clock_s < self._next_s:
-            return None
-        fired_s = self._next_s
-        missed = int((clock_s - fired_s) / self._every_s)
-        self._next_s = fired_s + (missed + 1) * self._every_s
-        return fired_s + missed * self._every_s
 
 
 class MessageTrigger:
@@ -80,60 +56,54 @@ class MessageTrigger:
             return self._fired.popleft() if self._fired and self._fired[0] <= clock_s else None
 
 
-class RegionTrigger:
-    """A part whenever something appears in a region of the image and has come to rest.
+class TriggerTable(msgspec.Struct, frozen=True, kw_only=True):
+    """``trigger`` of a camera: what announces a part, by the name of its kind, and what every kind knows.
 
-    What the empty region looks like is learned from the first image, so begin with it empty, and followed
-    slowly while nothing is there.
-
-    Args:
-        box_xywh: The region: left, top, width and height in the image.
-        change: Mean difference in grey levels, of 255, from which on something is there.
-
-    Raises:
-        OptionError: The region is empty, or the change is not above 0.
+    Attributes:
+        by: The kind.
+        frames: Frames that are judged of a part; the worst decides.
+        timeout_s: Seconds to wait for these frames; a part whose frames do not come is INVALID.
     """
 
-    def __init__(self, box_xywh: tuple[int, int, int, int], change: float = 12.0) -> None:
-        if min(box_xywh[:2]) < 0 or min(box_xywh[2:]) < 1 or not 0 < change < 255:
-            raise OptionError(
-                f"Nothing can appear in the region {list(box_xywh)} with a change of {change:g}.",
-                "Give left, top, width and height in pixels, and a change in grey levels such as 12.",
-            )
-        self._box = box_xywh
-        self._change = change
-        self._empty: NDArray[np.float32] | None = None
-        self._before: NDArray[np.float32] | None = None
-        self._there = False
-        self._fired_s: float | None = None
+    by: str
+    frames: Whole = 1
+    timeout_s: Positive = 2.0
 
-    def see(self, frame: Frame) -> None:
-        """Compare the region with what it looks like when empty, and with the frame before."""
-        left, top, width, height = self._box
-        if frame.image_rgb is None:
-            return
-        part = frame.image_rgb[top : top + height, left : left + width]
-        if not part.size:
-            return
-        grey = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY)
-        now = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-        before, self._before = self._before, now
-        if self._empty is None or before is None:
-            self._empty = now
-            return
-        difference = float(np.abs(now - self._empty).mean())
-        if difference < self._change / 2:
-            self._there = False
-            self._empty += _ADAPTATION * (now - self._empty)
-        elif (
-            difference >= self._change and not self._there and np.abs(now - before).mean() < self._change / 4
-        ):
-            self._there = True
-            self._fired_s = frame.clock_s
 
-    def fired_before(self, clock_s: float) -> float | None:
-        """Take the announcement, if there is one; the frame that made it counts."""
-        if self._fired_s is None or self._fired_s > clock_s:
-            return None
-        fired_s, self._fired_s = self._fired_s, None
-        return fired_s
+@dataclass(frozen=True)
+class Listening:
+    """Where messages that announce parts come in.
+
+    Attributes:
+        host: Address that the HTTP server listens on.
+        port: Its port.
+        broker: Gives the MQTT broker; None where there is none.
+        topic: What its topics begin with.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9109
+    broker: Callable[[], Broker] | None = None
+    topic: str = "pcedge"
+
+
+TriggerTableType = TypeVar("TriggerTableType", bound=TriggerTable)
+Listen = Callable[[Listening, Mapping[str, MessageTrigger]], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class TriggerKind(Generic[TriggerTableType]):
+    """A kind of trigger.
+
+    Attributes:
+        name: What ``by`` says.
+        table: The keys it knows.
+        make: Makes the trigger of one camera.
+        listen: Makes what fires the triggers of all cameras that are of this kind, opened by ``with``; None
+            for a kind that needs no messages.
+    """
+
+    name: str
+    table: type[TriggerTableType]
+    make: Callable[[TriggerTableType], Trigger]
+    listen: Listen | None = None

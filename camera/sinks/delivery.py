@@ -10,16 +10,15 @@ from typing import Any
 
 from ..events.event import Event
 from ..frames import Frame, Inspection
-from .base import FrameSink, ImageSink, Sink
+from .base import FrameSink, ImageSink
 from .remote.sender import Sending
+from .settings import AnySink
 from .sink_queue import Lane, SinkStatus
 
 _VERDICTS_WAITING = 10_000
 _FRAMES_WAITING = 16
 # Long enough for an image on a busy machine; the rest has to fit in what systemd allows a service to stop.
 _PATIENCE_S, _CLOSE_WITHIN_S = 5.0, 15.0
-
-AnySink = Sink | FrameSink
 
 
 class Delivery:

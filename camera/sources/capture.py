@@ -12,6 +12,7 @@ import cv2
 from pcedge.errors import CameraError
 
 from ..frames import Frame
+from ..util.backoff import Backoff
 from .base import Grabbed, NoFrame, frame_name
 from .drivers import CameraSettings, rgb_of
 
@@ -57,7 +58,7 @@ class CameraSource:
         self._capture: cv2.VideoCapture | None = None
         self._indices = count() if indices is None else indices
         self._attempts = 0
-        self._pause_s = _FIRST_PAUSE_S
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._retry_at = 0.0
 
     def __enter__(self) -> CameraSource:
@@ -113,7 +114,7 @@ class CameraSource:
             return self._lost("no image from the camera")
         # Only an image proves that the camera is back: some open and then deliver nothing.
         self._attempts = 0
-        self._pause_s = _FIRST_PAUSE_S
+        self._backoff.reset()
         return Grabbed(partial(self._decoded, capture, next(self._indices), time.time(), time.monotonic()))
 
     def _opened(self) -> cv2.VideoCapture | None:
@@ -137,9 +138,9 @@ class CameraSource:
 
     def _lost(self, fault: str) -> Frame:
         self._release()
-        self._retry_at = time.monotonic() + self._pause_s
-        fault = f"{fault}; next attempt to reopen it in {self._pause_s:g} s"
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        pause_s = self._backoff.next_s()
+        self._retry_at = time.monotonic() + pause_s
+        fault = f"{fault}; next attempt to reopen it in {pause_s:g} s"
         index = next(self._indices)
         return Frame(self.name, index, frame_name(index), time.time(), None, fault)
 

@@ -17,6 +17,7 @@ from ..frames import Frame
 from ..images import is_image_name, natural_key, read_image
 from .base import NoFrame
 from .journal import Journal
+from .kind import SourceKind, SourceOptions, scheme_of
 
 _POLL_S = 0.2
 # Keys in the journal of files that have gone, before they are dropped from it.
@@ -186,3 +187,16 @@ def _state(file: Path | os.DirEntry[str]) -> _State | None:
     except OSError:
         return None
     return (stat.st_mtime_ns, stat.st_size) if S_ISREG(stat.st_mode) else None
+
+
+def _is_folder(uri: str) -> bool:
+    named = scheme_of(uri) == "folder" and uri != "folder:"
+    return named or (bool(uri) and "://" not in uri and Path(uri).is_dir())
+
+
+def _open(uri: str, asked: SourceOptions) -> FolderSource:
+    path = uri[len("folder:") :] if scheme_of(uri) == "folder" else uri
+    return FolderSource(path, follow=asked.follow, done=asked.done)
+
+
+KIND = SourceKind("folder:DIR", _is_folder, _open, is_path=True)

@@ -1,39 +1,29 @@
-"""One line of text for every kind of source."""
+"""One line of text for every kind of source: a kind is one file and one line here."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl
-
-import cv2
 
 from pcedge.errors import CameraError
 
-from ..images import is_image_name
 from ..util.addresses import redact
+from . import devices, folder, gstreamer, network, video
 from .base import Source
-from .capture import CameraSource
-from .drivers import CameraSettings, open_capture
-from .folder import FolderSource
+from .drivers import CameraSettings
 from .journal import Journal
-from .video import VideoSource
+from .kind import SourceKind, SourceOptions
+from .synthetic import address
 
-_KINDS = (
-    "Expected a camera number (0), v4l2:///dev/video0, rtsp://..., http://..., gst:PIPELINE, "
-    "folder:DIR, synthetic: or a video file."
+# An address belongs to the first kind that it matches.
+SOURCES: tuple[SourceKind, ...] = (
+    devices.NUMBER,
+    devices.DEVICE,
+    network.KIND,
+    gstreamer.KIND,
+    folder.KIND,
+    address.KIND,
+    video.KIND,
 )
-_NETWORK_TIMEOUT_MS = 5000
-_Make = Callable[..., CameraSource]
-_SYNTHETIC_OPTIONS: dict[str, tuple[str, Callable[[str], float]]] = {
-    "frames": ("frames", int),
-    "fps": ("fps", float),
-    "seed": ("seed", int),
-    "defects": ("defect_rate", float),
-}
 
 
 def open_source(
@@ -70,103 +60,33 @@ def open_source(
         OptionError: An option of ``synthetic:`` is out of range.
     """
     uri = uri.strip()
-    scheme = uri.partition(":")[0].lower()
-    if uri.isdecimal() or scheme in _CAMERAS:
-        make = partial(CameraSource, settings=settings, max_reconnects=max_reconnects)
-        if uri.isdecimal():
-            return _device(f"/dev/video{uri}", int(uri), f"cam{uri}", make)
-        return _CAMERAS[scheme](uri, make)
-    if settings is not None and settings != CameraSettings():
+    kind = next((one for one in SOURCES if one.matches(uri)), None)
+    if settings is not None and settings != CameraSettings() and not (kind and kind.is_camera):
         raise CameraError(
             f"{redact(uri)}: has no size, rate, exposure or focus that could be set.",
             "Leave these settings out: they are for cameras.",
         )
-    if scheme == "folder" and uri != "folder:":
-        return FolderSource(uri[len("folder:") :], follow=follow, done=done)
-    if scheme == "synthetic":
-        return _synthetic(uri)
-    return _path(uri, follow, done)
+    if kind is None:
+        raise _no_source(uri)
+    return kind.open(uri, SourceOptions(follow, max_reconnects, settings, done, _expected()))
 
 
-def _device(path: str, address: str | int, name: str, make: _Make) -> CameraSource:
-    linux = sys.platform == "linux"
-    if linux and not Path(path).exists():
-        found = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "no camera at all"
-        raise CameraError(
-            f"{name}: there is no {path}.",
-            f"Found: {found}. Plug the camera in, or name another kind of source. {_KINDS}",
-        )
-    opener = partial(open_capture, address, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
-    hint = "Check that no other program uses it and that you may open it (group video)."
-    return make(name, opener, hint=hint)
+def may_be_path(uri: str) -> bool:
+    """Whether an address may be a path; a system refuses to look for one as long as a GStreamer pipeline."""
+    if "://" in uri:
+        return False
+    return not any(one.matches(uri) for one in SOURCES if not one.is_path)
 
 
-def _v4l2(uri: str, make: _Make) -> CameraSource:
-    path = "/" + uri[len("v4l2:") :].lstrip("/")
-    return _device(path, path, f"v4l2://{path}", make)
-
-
-def _network(uri: str, make: _Make) -> CameraSource:
-    timeouts = (
-        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-        _NETWORK_TIMEOUT_MS,
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-        _NETWORK_TIMEOUT_MS,
-    )
-    opener = partial(open_capture, uri, cv2.CAP_FFMPEG, timeouts)
-    hint = "Check the address, the login, and that the camera answers on the network."
-    return make(redact(uri), opener, hint=hint)
-
-
-def _gstreamer(uri: str, make: _Make) -> CameraSource:
-    name = redact(uri)
-    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
-        raise CameraError(
-            f"{name}: this OpenCV was built without GStreamer.",
-            "The opencv-python package never has it; on Jetson use JetPack's own OpenCV "
-            "(python3-opencv), elsewhere build OpenCV with WITH_GSTREAMER=ON.",
-        )
-    opener = partial(open_capture, uri[len("gst:") :], cv2.CAP_GSTREAMER)
-    hint = "Try the pipeline with gst-launch-1.0; for OpenCV it must end in: ! videoconvert ! appsink"
-    return make(name, opener, hint=hint)
-
-
-def _synthetic(uri: str) -> Source:
-    from .synthetic.camera import SyntheticCamera
-
-    options: dict[str, Any] = {}
-    query = uri[len("synthetic:") :].lstrip("/?")
-    for key, text in parse_qsl(query, keep_blank_values=True):
-        try:
-            name, convert = _SYNTHETIC_OPTIONS[key]
-            options[name] = convert(text)
-        except (KeyError, ValueError) as error:
-            raise CameraError(
-                f"{uri}: the synthetic camera does not understand {key}={text}.",
-                "For example: synthetic:?frames=50&fps=10&seed=3&defects=0.2",
-            ) from error
-    return SyntheticCamera(**options)
-
-
-def _path(uri: str, follow: bool, done: Journal | None) -> Source:
-    path = Path(uri)
-    if uri and path.is_dir():
-        return FolderSource(path, follow=follow, done=done)
-    if uri and path.is_file() and not is_image_name(path.name):
-        return VideoSource(path)
+def _no_source(uri: str) -> CameraError:
     shown = redact(uri)
-    if path.is_file():
-        raise CameraError(f"{shown}: is an image, not a source.", "Name its folder: folder:DIR")
     if "://" in uri or uri in {"", "folder:"}:
-        raise CameraError(f"'{shown}' names no kind of source.", _KINDS)
-    raise CameraError(f"{shown}: no such file or folder.", _KINDS)
+        return CameraError(f"'{shown}' names no kind of source.", _expected())
+    if Path(uri).is_file():
+        return CameraError(f"{shown}: is an image, not a source.", "Name its folder: folder:DIR")
+    return CameraError(f"{shown}: no such file or folder.", _expected())
 
 
-_CAMERAS: dict[str, Callable[[str, _Make], CameraSource]] = {
-    "gst": _gstreamer,
-    "http": _network,
-    "https": _network,
-    "rtsp": _network,
-    "rtsps": _network,
-    "v4l2": _v4l2,
-}
+def _expected() -> str:
+    *most, last = (kind.expected for kind in SOURCES)
+    return f"Expected {', '.join(most)} or {last}."

@@ -11,8 +11,10 @@ import cv2
 from pcedge.errors import CameraError
 
 from ..frames import Frame
+from ..images import is_image_name
 from .base import NoFrame, frame_name
 from .drivers import open_capture, rgb_of
+from .kind import SourceKind
 
 
 class VideoSource:
@@ -72,3 +74,10 @@ class VideoSource:
                 f"{self._path}: is damaged: it ends after {frames} of {self._announced} frames.",
                 "Copy or record the file again.",
             )
+
+
+def _is_video(uri: str) -> bool:
+    return bool(uri) and Path(uri).is_file() and not is_image_name(uri)
+
+
+KIND = SourceKind("a video file", _is_video, lambda uri, _asked: VideoSource(uri), is_path=True)

@@ -4,16 +4,14 @@ from collections.abc import Mapping, Sequence
 from math import exp, lgamma, log
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE, Bank
 from pcedge.camera import RARE_ROWS, USUAL_REJECTS, DriftReference, score_values
-from pcedge.core.npz import replace_arrays
+from pcedge.core.npz import read_arrays, replace_arrays
 from pcedge.core.progress import Progress, silent
-from pcedge.errors import BundleError
 
 from .bundle import Bundle
 from .files import BundleFiles, describe_file
@@ -186,9 +184,4 @@ def _read(bundle: BundleFiles[ProductManifest], name: str) -> dict[str, NDArray[
     """The arrays of a file; none where there is no such file, as in bundles of earlier versions."""
     if not bundle.has(name):
         return {}
-    path = bundle.file(name)
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
-        raise BundleError(f"{path} cannot be read ({error}).", "Fit again, or restore the file.") from error
+    return read_arrays(bundle.file(name))

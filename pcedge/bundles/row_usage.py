@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE
 from pcedge.core.files import alone_with
-from pcedge.core.npz import replace_arrays
-from pcedge.errors import PcedgeError
+from pcedge.core.npz import open_arrays, replace_arrays
+from pcedge.core.repeating import Repeating
+from pcedge.errors import BundleError, PcedgeError
 
 from .bundle import ROW_USAGE_FILE, Bundle
 from .manifest import read_manifest
@@ -116,14 +116,12 @@ class UsageKeeper:
     ) -> None:
         self._usages = usages
         self._on_problem = on_problem
-        self._every_s = every_s
         self._told: set[Path] = set()
         self._seen: list[RowUsage] = []
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="row usage", daemon=True)
+        self._saving = Repeating(self._save_all, every_s, name="row usage", ends_within_s=_ENDS_WITHIN_S)
 
     def __enter__(self) -> "UsageKeeper":
-        self._thread.start()
+        self._saving.__enter__()
         return self
 
     def __exit__(
@@ -132,13 +130,8 @@ class UsageKeeper:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closing.set()
-        self._thread.join(_ENDS_WITHIN_S)
+        self._saving.__exit__(kind, error, trace)
         self._save_all()
-
-    def _run(self) -> None:
-        while not self._closing.wait(self._every_s):
-            self._save_all()
 
     def _save_all(self) -> None:
         # One that has been replaced since the last time is saved once more.
@@ -176,9 +169,9 @@ def read_usage(
     None where nothing was counted yet of this bank, or the file is damaged.
     """
     try:
-        with (directory / ROW_USAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with open_arrays(directory / ROW_USAGE_FILE) as stored:
             bank, counts, last_used = (stored[name] for name in ("bank_sha256", "counts", "last_used"))
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile):
+    except BundleError:
         return None
     if str(bank) != bank_sha256 or not counts.shape == last_used.shape == (rows,):
         return None

@@ -76,7 +76,7 @@ def run_demo(directory: Path, progress: Progress = silent) -> DemoResult:
     exported = export_bundle(fitted.bundle, progress=progress)
     with open_inspector(exported.bundle) as inspector:
         evaluation = evaluate(dataset, inspector, progress)
-        watched = _watch(inspector, directory / INSPECTIONS, progress)
+        watched = _watch(exported.bundle, directory / INSPECTIONS, progress)
         page, sheet = _write_sheet(directory, dataset, exported.bundle, inspector, evaluation)
     return DemoResult(fitted, exported, evaluation, watched, page, sheet, directory / INSPECTIONS)
 
@@ -107,7 +107,7 @@ def _render_line(directory: Path, progress: Progress) -> Dataset:
     return open_dataset(directory)
 
 
-def _watch(inspector: Inspector, output: Path, progress: Progress) -> Summary:
+def _watch(bundle: Bundle, output: Path, progress: Progress) -> Summary:
     done = 0
 
     def count(*_: object) -> None:
@@ -116,7 +116,7 @@ def _watch(inspector: Inspector, output: Path, progress: Progress) -> Summary:
         progress("watch", done, FRAMES)
 
     camera = SyntheticCamera(frames=FRAMES)
-    return watch(inspector, camera, WatchOptions(output), on_event=count)
+    return watch(bundle, camera, WatchOptions(output), on_event=count)
 
 
 def _write_sheet(

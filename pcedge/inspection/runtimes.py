@@ -58,6 +58,9 @@ def open_inspector(
 ) -> Iterator[Inspector]:
     """Load a bundle's embedder and bank, ready to judge images.
 
+    Nothing is proved here: to prove a runtime is to open it, run it and compare, as ``verify`` does.
+    What judges parts on a line takes bundles and proves them first: ``watch``, ``open_line``, ``Products``.
+
     Args:
         bundle: An opened bundle.
         runtime: ``auto`` takes a TensorRT engine where one was built, otherwise the ONNX file.

@@ -1,12 +1,12 @@
 """A bundle that is replaced on disk while it is in use: taken over when it verifies, left alone when not."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from pcedge.bundles.manifest import MANIFEST_FILE
+from pcedge.core.repeating import Repeating
 from pcedge.errors import PcedgeError
 from pcedge.methods.any_bundle import AnyBundle, open_any_bundle
 
@@ -53,12 +53,10 @@ class Reloader:
         self._index = index
         self._on_reload = on_reload
         self._on_problem = on_problem
-        self._poll_s = poll_s
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="bundles", daemon=True)
+        self._looking = Repeating(self._look, poll_s, name="bundles", ends_within_s=_POLL_S)
 
     def __enter__(self) -> "Reloader":
-        self._thread.start()
+        self._looking.__enter__()
         return self
 
     def __exit__(
@@ -67,17 +65,15 @@ class Reloader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closing.set()
-        self._thread.join(_POLL_S)
+        self._looking.__exit__(kind, error, trace)
 
-    def _watch(self) -> None:
-        while not self._closing.wait(self._poll_s):
-            for directory, seen in self._seen.items():
-                now = _state(directory)
-                # A directory that is gone for an instant is being replaced.
-                if now is not None and now != seen:
-                    self._seen[directory] = now
-                    self._take(directory)
+    def _look(self) -> None:
+        for directory, seen in self._seen.items():
+            now = _state(directory)
+            # A directory that is gone for an instant is being replaced.
+            if now is not None and now != seen:
+                self._seen[directory] = now
+                self._take(directory)
 
     def _take(self, directory: Path) -> None:
         try:

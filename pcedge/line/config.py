@@ -2,13 +2,15 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, cast
 
 import msgspec
 from msgspec import Meta
 
-from pcedge.camera import MetricsTable, SinksTable, read_table
+from pcedge.camera import MetricsTable, SinksTable, TriggerTable, read_sinks, read_table, read_trigger
 from pcedge.errors import OptionError
 
 if sys.version_info >= (3, 11):
@@ -24,36 +26,6 @@ _Box = tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)], _Whole, _Wh
 
 class _LineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table whose keys are all known."""
-
-
-class TriggerTable(_LineTable, frozen=True):
-    """``trigger`` of a camera: what announces a part.
-
-    ``by``: ``time`` with ``every_s``; ``http``, a POST to ``/trigger/NAME``; ``mqtt``, a message to
-    ``TOPIC/trigger/NAME`` of the broker in ``[sinks.mqtt]``; ``region``, something appearing
-    in ``box`` (left, top, width, height).
-
-    Attributes:
-        by: What announces a part.
-        every_s: With ``time``: seconds between two parts.
-        box: With ``region``: where something must appear, in pixels. Begin with it empty.
-        change: With ``region``: mean difference in grey levels from the empty box that counts as a part.
-        frames: Frames that are judged of a part; the worst decides.
-        timeout_s: Seconds to wait for these frames; a part whose frames do not come is INVALID.
-    """
-
-    by: Literal["time", "http", "mqtt", "region"]
-    every_s: _Positive | None = None
-    box: _Box | None = None
-    change: _Positive = 12.0
-    frames: _Whole = 1
-    timeout_s: _Positive = 2.0
-
-    def __post_init__(self) -> None:
-        if self.by == "time" and self.every_s is None:
-            raise ValueError("a trigger by time needs every_s")
-        if self.by == "region" and self.box is None:
-            raise ValueError("a trigger by region needs box = [left, top, width, height]")
 
 
 class CameraTable(_LineTable, frozen=True):
@@ -196,7 +168,7 @@ def _line(content: dict[str, Any]) -> LineFile:
     found = content.get("camera", [])
     if not isinstance(found, list) or not found:
         raise OptionError("there is no [[camera]].", 'Begin with:\n[[camera]]\nsource = "0"')
-    cameras = tuple(_read(CameraTable, one, f"camera[{number}]") for number, one in enumerate(found))
+    cameras = tuple(_camera(one, f"camera[{number}]") for number, one in enumerate(found))
     names = [camera.name for camera in cameras]
     if len(cameras) > 1 and (len(set(names)) < len(names) or "" in names):
         raise OptionError(
@@ -206,15 +178,34 @@ def _line(content: dict[str, Any]) -> LineFile:
     return LineFile(
         cameras=cameras,
         watch=_read(WatchTable, content.get("watch", {}), "watch"),
-        sinks=read_table(SinksTable, content.get("sinks", {}), "sinks"),
+        sinks=read_sinks(content.get("sinks", {})),
         metrics=None if metrics is None else read_table(MetricsTable, metrics, "metrics"),
     )
 
 
+def _camera(content: Any, name: str) -> CameraTable:
+    """A camera with its trigger, whose keys depend on its kind."""
+    if not isinstance(content, dict) or content.get("trigger") is None:
+        return cast(CameraTable, _read(CameraTable, content, name))
+    with _named(f"{name}.trigger"):
+        trigger = read_trigger(content["trigger"])
+    others = {key: value for key, value in content.items() if key != "trigger"}
+    camera = _read(CameraTable, others, name)
+    with _named(name):
+        return cast(CameraTable, msgspec.structs.replace(camera, trigger=trigger))
+
+
 def _read(kind: Any, content: Any, name: str) -> Any:
-    try:
+    with _named(name):
         return msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say in which table a mistake is."""
+    try:
+        yield
+    except ValueError as error:
         text = str(error).replace("`$", f"`{name}")
         where = "" if f"`{name}" in text else f"[{name}]: "
         raise OptionError(f"{where}{text}.", "docs/guide/watch.md describes every key.") from error

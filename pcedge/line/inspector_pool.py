@@ -1,7 +1,7 @@
 """Several cameras and products on as few loaded networks as there are different ones."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
@@ -14,12 +14,11 @@ from pcedge.bundles.drift_reference import rare_rows_of
 from pcedge.bundles.row_usage import RowUsage, usage_of
 from pcedge.camera import RARE_ROWS, Frame, Inspection, Verdict
 from pcedge.errors import OptionError
-from pcedge.export import Runtime
 from pcedge.inspection.detector import AnyDetector
-from pcedge.inspection.runtimes import Candidate
-from pcedge.methods.any_bundle import AnyBundle, detector_of, network_digest, open_network
+from pcedge.methods.any_bundle import AnyBundle
 
-Choose = Callable[[AnyBundle], Candidate]
+from .runtime_choice import Choose, RuntimeOptions, is_named, proved
+from .shared_networks import LoadedBundle, OpenNetwork, SharedNetworks
 
 
 @dataclass(frozen=True)
@@ -42,34 +41,44 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A camera's assignment with what was loaded for it: the bundle in the precision that is used."""
+    """A camera's assignment with what was loaded for it."""
 
     assignment: Assignment
-    bundle: AnyBundle
-    inspector: AnyDetector
-    key: str
-    device: str
+    loaded: LoadedBundle
     ignored: NDArray[np.bool_] | None
     usage: RowUsage | None
+
+    @property
+    def inspector(self) -> AnyDetector:
+        return self.loaded.inspector
 
 
 class InspectorPool:
     """Judges the frames of several cameras, those with the same network together::
 
-        with PooledInspector({"left": Assignment(lid), "right": Assignment(cup)}, choose) as inspector:
+        with InspectorPool({"left": Assignment(lid), "right": Assignment(cup)}) as inspector:
             inspections = inspector.inspect(frames)
 
-    Bundles with the same embedder share one loaded runtime, whatever their banks and thresholds are.
+    Bundles with the same embedder share one loaded network, whatever their banks and thresholds are. A bundle
+    is proved on this machine before it judges anything, unless ``choose`` says otherwise.
 
     Args:
         assignments: By camera name.
-        choose: Says which runtime a bundle runs on; raises a ``PcedgeError`` if none will do.
+        choose: Says which runtime a bundle runs on; raises a ``PcedgeError`` if none will do. None for the
+            fastest that is proved to score like the reference.
+        open_network: How a bundle's network is opened; None as it always is.
     """
 
-    def __init__(self, assignments: Mapping[str, Assignment], choose: Choose) -> None:
+    def __init__(
+        self,
+        assignments: Mapping[str, Assignment],
+        choose: Choose | None = None,
+        *,
+        open_network: OpenNetwork | None = None,
+    ) -> None:
         self._assignments = dict(assignments)
-        self._choose = choose
-        self._runtimes: dict[str, Runtime] = {}
+        chooser = choose or _proved_for(self._assignments)
+        self._networks = SharedNetworks(chooser, open_network) if open_network else SharedNetworks(chooser)
         self._places: dict[str, _Place] = {}
         self._waiting: dict[str, _Place] = {}
         self._loading = 0
@@ -79,13 +88,14 @@ class InspectorPool:
         """Load what is needed.
 
         Raises:
+            ExportError: No runtime is proved to score like the reference.
             PcedgeError: A bundle or a runtime cannot be used.
         """
         try:
             for camera, assignment in self._assignments.items():
                 self._places[camera] = self._load(assignment)
         except BaseException:
-            self._close(set())
+            self._networks.close_unused()
             raise
         return self
 
@@ -95,12 +105,12 @@ class InspectorPool:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close(set())
+        self._networks.close_unused()
 
     @property
     def runtimes(self) -> tuple[str, ...]:
         """What runs the networks, one name for each that is loaded."""
-        return tuple(runtime.name for runtime in self._runtimes.values())
+        return self._networks.names
 
     @property
     def gains_from_batches(self) -> bool:
@@ -110,7 +120,7 @@ class InspectorPool:
         verdict; so it would on a device that searches too, which takes one image at a time.
         """
         return any(
-            place.device != "cpu" and not place.inspector.searches_on_device
+            place.loaded.device != "cpu" and not place.inspector.searches_on_device
             for place in self._places.values()
         )
 
@@ -125,7 +135,7 @@ class InspectorPool:
     def bundle(self, camera: str) -> AnyBundle:
         """What a camera's frames are judged as, or will be, in the precision that is used."""
         with self._lock:
-            return (self._waiting.get(camera) or self._places[camera]).bundle
+            return (self._waiting.get(camera) or self._places[camera]).loaded.bundle
 
     def usages(self) -> list[RowUsage]:
         """What counts how banks' rows are used, for every camera whose bundle has a bank."""
@@ -137,8 +147,8 @@ class InspectorPool:
         self._take_over()
         places = [self._places[frame.camera_name] for frame in frames]
         found: dict[int, Inspection] = {}
-        for key in dict.fromkeys(place.key for place in places):
-            chosen = [number for number, place in enumerate(places) if place.key == key]
+        for key in dict.fromkeys(place.loaded.key for place in places):
+            chosen = [number for number, place in enumerate(places) if place.loaded.key == key]
             found |= self._inspect_together(chosen, frames, places)
         return [found[number] for number in range(len(frames))]
 
@@ -187,40 +197,25 @@ class InspectorPool:
         }
 
     def _load(self, assignment: Assignment) -> _Place:
-        chosen = self._choose(assignment.bundle)
-        bundle = assignment.bundle.in_precision(chosen.precision)
-        key = f"{chosen} {network_digest(bundle, chosen)} {bundle.manifest.preprocessing}"
-        with self._lock:
-            runtime = self._runtimes.get(key)
-        fresh = runtime is None
-        if runtime is None:
-            runtime = open_network(bundle, chosen)
-            runtime.__enter__()
-            with self._lock:
-                self._runtimes[key] = runtime
-        review = bundle.manifest.threshold.review if assignment.review is True else assignment.review
-        inspector = detector_of(
-            bundle,
-            runtime,
-            threshold=assignment.threshold,
-            review=None if review is False else review,
+        loaded = self._networks.load(
+            assignment.bundle, threshold=assignment.threshold, review=assignment.review
         )
-        inspector.prepare()
-        if fresh:  # others are judging on one that is shared, and a runtime takes one call at a time
-            _warm_up(inspector)
+        bundle = loaded.bundle
         usage = usage_of(bundle, rare_rows_of(bundle)) if isinstance(bundle, Bundle) else None
-        ignored = _ignored(assignment.mask_hw, inspector)
-        return _Place(assignment, bundle, inspector, key, chosen.device, ignored, usage)
+        return _Place(assignment, loaded, _ignored(assignment.mask_hw, loaded.inspector), usage)
 
     def _close_unused(self) -> None:
         """Close what a replaced bundle, or one that could not be used after all, has left; under the lock."""
-        # What is being loaded may use a runtime that nobody else uses any more.
+        # What is being loaded may use a network that nobody else uses any more.
         if not self._loading:
-            self._close({place.key for place in [*self._places.values(), *self._waiting.values()]})
+            places = [*self._places.values(), *self._waiting.values()]
+            self._networks.close_unused({place.loaded.key for place in places})
 
-    def _close(self, used: set[str]) -> None:
-        for key in [key for key in self._runtimes if key not in used]:
-            self._runtimes.pop(key).__exit__(None, None, None)
+
+def _proved_for(assignments: Mapping[str, Assignment]) -> Choose:
+    options = RuntimeOptions()
+    named = any(is_named(one.threshold, one.review) for one in assignments.values())
+    return proved(options.for_float32_scores() if named else options)
 
 
 def _judged_alone(place: _Place, image_rgb: NDArray[np.uint8]) -> Inspection:
@@ -271,9 +266,3 @@ def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: AnyDetector) -> NDArr
             "White is what is ignored: invert it, or leave more of the image.",
         )
     return ignored
-
-
-def _warm_up(inspector: AnyDetector) -> None:
-    """Run once before the first frame: a runtime's first call is slow."""
-    size = inspector.preprocessing.input_size
-    inspector.inspect(np.zeros((size, size, 3), np.uint8))

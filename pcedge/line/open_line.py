@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,17 @@ from pcedge.camera import (
     EachFrame,
     FolderSource,
     FrameGate,
-    HttpTriggers,
     Journal,
+    Listening,
     MessageTrigger,
-    MqttTable,
-    MqttTriggers,
     PartRule,
-    RegionTrigger,
     Source,
     Station,
-    TimeTrigger,
     Trigger,
     Triggered,
+    listen_for_triggers,
+    make_triggers,
+    may_be_path,
     mqtt_broker,
     open_source,
     read_mask,
@@ -40,8 +40,9 @@ from pcedge.errors import OptionError
 from pcedge.methods.any_bundle import AnyBundle, find_any_bundle
 
 from .bundle_reloader import OnProblem, Reloader
-from .config import CameraTable, LineFile, TriggerTable
-from .inspector_pool import Assignment, Choose, InspectorPool
+from .config import CameraTable, LineFile
+from .inspector_pool import Assignment, InspectorPool
+from .runtime_choice import Choose, RuntimeOptions, proved
 
 JOURNAL_FILE = "judged.txt"
 
@@ -71,8 +72,9 @@ def open_line(
     output: Path,
     *,
     models: Path,
-    choose: Choose,
     on_problem: OnProblem,
+    choose: Choose | None = None,
+    unverified: bool = False,
     base: Path = Path(),
     follow: bool = True,
     again: bool = False,
@@ -84,16 +86,20 @@ def open_line(
         line: The description.
         output: Where results go; the journal is there.
         models: Directory of bundles.
-        choose: Says which runtime a bundle runs on.
         on_problem: Told why a bundle that was replaced on disk is not used.
+        choose: Says which runtime a bundle runs on. None for the fastest that is proved to score like
+            the reference on this machine, among those that ``[watch]`` of the description allows.
+        unverified: Without ``choose``: take the first runtime that opens, without proof.
         base: What paths in the description are relative to.
         follow: Wait for more images in watched folders.
         again: Judge files of watched folders that were judged before once more.
         index: How banks are searched; None for every bundle's own way.
 
     Raises:
+        ExportError: A bundle does not score like its reference on this machine.
         PcedgeError: A bundle, a source or a setting cannot be used.
     """
+    choose = choose or proved(RuntimeOptions(unverified=unverified).over(line))
     with ExitStack() as stack:
         journal = None
         if line.sinks.jsonl.enabled and not again and any(_is_folder(one, base) for one in line.cameras):
@@ -102,11 +108,11 @@ def open_line(
         tables = dict(zip(sources, line.cameras, strict=True))
         assignments = {name: _assignment(table, models, base, index) for name, table in tables.items()}
         inspector = stack.enter_context(InspectorPool(assignments, choose))
-        by_http = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "http")}
-        by_mqtt = {name: MessageTrigger() for name, one in tables.items() if _is_by(one.trigger, "mqtt")}
-        messages = {**by_http, **by_mqtt}
+        asked = {name: one.trigger for name, one in tables.items() if one.trigger is not None}
+        triggers = make_triggers(asked)
+        messages = {name: one for name, one in triggers.items() if isinstance(one, MessageTrigger)}
         stations = {
-            name: _station(name, table, sources[name], assignments[name].bundle, messages)
+            name: _station(name, table, sources[name], assignments[name].bundle, triggers.get(name))
             for name, table in tables.items()
         }
         for name, table in tables.items():
@@ -115,10 +121,7 @@ def open_line(
                 monitor = DriftMonitor(reference, alarm_rate=line.watch.drift_alarm_rate)
                 stations[name] = replace(stations[name], drift=monitor)
         stack.enter_context(UsageKeeper(inspector.usages, on_problem))
-        if by_http:
-            stack.enter_context(HttpTriggers(line.watch.trigger_host, line.watch.trigger_port, by_http))
-        if by_mqtt:
-            stack.enter_context(_mqtt_triggers(line.sinks.mqtt, by_mqtt))
+        stack.enter_context(listen_for_triggers(asked, triggers, _listening(line)))
         if line.watch.reload:
             stack.enter_context(_reloader(inspector, assignments, stations, on_problem, index))
         yield Line(sources, stations, inspector, journal, messages)
@@ -142,19 +145,13 @@ def _address(camera: CameraTable, base: Path) -> str:
     """The address, its path, if it is one, below the description's folder."""
     address = camera.address
     path = address.removeprefix("folder:")
-    if not _is_path(address) or Path(path).is_absolute() or not (base / path).exists():
+    if not may_be_path(address) or Path(path).is_absolute() or not (base / path).exists():
         return address
     return f"{'folder:' if path != address else ''}{base / path}"
 
 
 def _is_folder(camera: CameraTable, base: Path) -> bool:
-    return _is_path(camera.address) and (base / camera.address.removeprefix("folder:")).is_dir()
-
-
-def _is_path(address: str) -> bool:
-    """Whether it may be a path; a system refuses to look for one as long as a GStreamer pipeline."""
-    other = address.isdecimal() or "://" in address
-    return not other and not address.startswith(("gst:", "synthetic:", "v4l2:"))
+    return may_be_path(camera.address) and (base / camera.address.removeprefix("folder:")).is_dir()
 
 
 def _assignment(camera: CameraTable, models: Path, base: Path, index: str | None) -> Assignment:
@@ -188,7 +185,7 @@ def _station(
     camera: CameraTable,
     source: Source,
     bundle: AnyBundle,
-    messages: Mapping[str, MessageTrigger],
+    trigger: Trigger | None,
 ) -> Station:
     if isinstance(source, FolderSource) and (camera.trigger or camera.debounce):
         raise OptionError(
@@ -198,7 +195,7 @@ def _station(
     return Station(
         product=bundle.manifest.name,
         gate=FrameGate(limits, frozen_after=camera.frozen_after if source.live else 0),
-        rule=_rule(name, camera, messages),
+        rule=_rule(name, camera, trigger),
         region_xywh=camera.region,
     )
 
@@ -209,35 +206,20 @@ def _drift_reference(inspector: InspectorPool, camera: str) -> DriftReference:
     return drift_reference(inspector.bundle(camera), threshold=assignment.threshold, masked=masked)
 
 
-def _rule(name: str, camera: CameraTable, messages: Mapping[str, MessageTrigger]) -> PartRule:
+def _rule(name: str, camera: CameraTable, trigger: Trigger | None) -> PartRule:
     if camera.debounce is not None:
         return Debounced(*camera.debounce)
     table = camera.trigger
-    if table is None:
+    if table is None or trigger is None:
         return EachFrame()
-    trigger = messages[name] if name in messages else _own_trigger(table)
     return Triggered(trigger, frames=table.frames, timeout_s=table.timeout_s, source=name)
 
 
-def _own_trigger(table: TriggerTable) -> Trigger:
-    if table.by == "time":
-        assert table.every_s is not None
-        return TimeTrigger(table.every_s)
-    assert table.box is not None
-    return RegionTrigger(table.box, table.change)
-
-
-def _is_by(table: TriggerTable | None, way: str) -> bool:
-    return table is not None and table.by == way
-
-
-def _mqtt_triggers(table: MqttTable | None, triggers: Mapping[str, MessageTrigger]) -> MqttTriggers:
-    if table is None:
-        raise OptionError(
-            f"{', '.join(triggers)}: a trigger by MQTT needs a broker.",
-            "Name it in [sinks.mqtt], with host = ...",
-        )
-    return MqttTriggers(mqtt_broker(table), table.topic, triggers)
+def _listening(line: LineFile) -> Listening:
+    watch, mqtt = line.watch, line.sinks.mqtt
+    if mqtt is None:
+        return Listening(watch.trigger_host, watch.trigger_port)
+    return Listening(watch.trigger_host, watch.trigger_port, partial(mqtt_broker, mqtt), mqtt.topic)
 
 
 def _reloader(

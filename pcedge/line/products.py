@@ -1,97 +1,79 @@
 """Several products at one station: one loaded network for all whose embedder is the same, banks at hand.
 
-A network belongs to no product. Bundles with the same embedder share one runtime, and changing the product
-swaps a bank and a threshold.
+A network belongs to no product. Bundles with the same embedder share one, and changing the product swaps a
+bank and a threshold.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, RLock
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import Bank
-from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
-from pcedge.bundles.manifest import Manifest
-from pcedge.bundles.nominal_images import KeptPictures
+from pcedge.bundles.bundle import Bundle
 from pcedge.errors import OptionError
 from pcedge.export import OnnxRuntime, Runtime
 from pcedge.inspection.patchcore_detector import Inspector
-from pcedge.inspection.region_explanation import open_pictures
-from pcedge.inspection.runtimes import RuntimeKind, open_runtime
+from pcedge.inspection.runtimes import Candidate, RuntimeKind
+from pcedge.methods.any_bundle import AnyBundle, open_network
 
-OpenRuntime = Callable[[Bundle, RuntimeKind, str], Runtime]
+from .inspector_pool import Assignment, InspectorPool
+from .runtime_choice import Choose, RuntimeOptions, proved
+from .shared_networks import LoadedBundle, OpenNetwork
+
 DEFAULT_MEMORY_GB = 2.0
 
 
-@dataclass(frozen=True)
-class _SharedNetwork:
-    """What makes two networks the same: weights, what is taken from them, and the exported file."""
-
-    weights_sha256: str
-    layers: tuple[str, ...]
-    embedding: str
-    input_size: int
-    exported_sha256: str
-
-    @classmethod
-    def of(cls, manifest: Manifest) -> "_SharedNetwork":
-        return cls(
-            manifest.backbone.weights_sha256,
-            manifest.backbone.layers,
-            manifest.embedding.kind,
-            manifest.preprocessing.input_size,
-            exported.sha256 if (exported := manifest.files.get(EMBEDDER_FILE)) else "",
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Product:
-    bundle: Bundle
-    bank: Bank
-    runtime: Runtime
-    pictures: KeptPictures | None
-
-
-class Products:
+class Products(InspectorPool):
     """Inspectors of several products, loaded ahead and changed in microseconds; safe for several threads.
 
     An inspector that was handed out works until the pool is closed, whatever is loaded or dropped meanwhile.
-    Whether a runtime is proved to score like the reference is for the caller to ask, bundle by bundle
-    (``choose_runtime``): the pool opens what it is told to.
+    A bundle is proved on this machine before an inspector of it is handed out. As an ``InspectorPool`` it
+    judges the frames of cameras too, on the same networks.
 
     Args:
         bundles: Directories by product name.
+        cameras: What the frames of cameras are judged as, for ``inspect``.
         runtime: What runs the networks.
         device: Where.
         memory_gb: Banks at hand may take so much together; beyond that the products used longest ago are
             dropped. The one switched to last is kept, whatever it takes.
-        open_runtime: How a bundle's network is opened.
+        unverified: Take the first runtime that opens, without proof that it scores like the reference.
+        choose: Says which runtime a bundle runs on, instead of the three above.
+        open_network: How a bundle's network is opened.
     """
 
     def __init__(
         self,
         bundles: Mapping[str, Path],
+        cameras: Mapping[str, Assignment] | None = None,
         *,
         runtime: RuntimeKind = "auto",
         device: str = "auto",
         memory_gb: float = DEFAULT_MEMORY_GB,
-        open_runtime: OpenRuntime = open_runtime,
+        unverified: bool = False,
+        choose: Choose | None = None,
+        open_network: OpenNetwork = open_network,
     ) -> None:
+        # A threshold may be named at any switch, and it is one on the scale of float32's scores.
+        options = RuntimeOptions(runtime, device, "fp32", unverified)
+
+        def open_for_threads(bundle: AnyBundle, chosen: Candidate) -> Runtime:
+            opened = open_network(bundle, chosen)
+            return opened if isinstance(opened, OnnxRuntime) else _OneAtATime(opened)
+
+        super().__init__(cameras or {}, choose or proved(options), open_network=open_for_threads)
         self._directories = dict(bundles)
-        self._kind, self._device, self._open_runtime = runtime, device, open_runtime
         self._memory_bytes = int(memory_gb * 1e9)
         self._loader = ThreadPoolExecutor(1, "products")
-        self._networks: dict[_SharedNetwork, Runtime] = {}
-        self._open = ExitStack()
-        self._lock = RLock()
+        self._products_lock = RLock()
         # By time of last use, the oldest first; those that are still being loaded among them.
-        self._loaded: OrderedDict[str, Future[_Product]] = OrderedDict()
+        self._loaded: OrderedDict[str, Future[LoadedBundle]] = OrderedDict()
         self._current: str | None = None
         self._closed = False
 
@@ -103,14 +85,14 @@ class Products:
     @property
     def loaded(self) -> list[str]:
         """Products whose banks are at hand, the one used longest ago first."""
-        with self._lock:
+        with self._products_lock:
             return list(self._ready())
 
     @property
     def nbytes(self) -> int:
         """Memory that the banks at hand take."""
-        with self._lock:
-            return sum(product.bank.nbytes for product in self._ready().values())
+        with self._products_lock:
+            return sum(_bank(product).nbytes for product in self._ready().values())
 
     def load(self, *names: str) -> None:
         """Begin to load products in the background; what goes wrong is raised by ``switch``.
@@ -131,6 +113,7 @@ class Products:
         Raises:
             OptionError: There is no such product, or the pool is closed.
             BundleError: A file of its bundle is missing or changed.
+            ExportError: No runtime is proved to score like the reference.
             PcedgeError: Its network cannot be run here.
         """
         loading = self._begin(name, use=True)
@@ -139,43 +122,44 @@ class Products:
         except CancelledError:
             raise _closed() from None
         except BaseException:
-            with self._lock:  # so that it can be tried again
+            with self._products_lock:  # so that it can be tried again
                 if self._loaded.get(name) is loading:
                     del self._loaded[name]
             raise
+        own = _inspector(product)
         return Inspector.of(
-            product.bundle.manifest,
-            product.runtime,
-            product.bank,
+            cast(Bundle, product.bundle).manifest,
+            own.runtime,
+            own.bank,
             threshold=threshold,
-            pictures=product.pictures,
+            pictures=own.explainer.pictures,
         )
 
     def drop(self, name: str) -> None:
         """Forget a product's bank; the next ``switch`` reads it anew, as after a new fit."""
-        with self._lock:
+        with self._products_lock:
             self._loaded.pop(name, None)
 
     def close(self) -> None:
         """Release every network, once; inspectors that were handed out are of no use afterwards."""
-        with self._lock:
+        with self._products_lock:
             if self._closed:
                 return
             self._closed = True
         self._loader.shutdown(cancel_futures=True)
-        with self._lock:
+        with self._products_lock:
             self._loaded.clear()
-            self._networks.clear()
-            self._open.close()
+        self._networks.close_unused()
 
     def __enter__(self) -> "Products":
+        super().__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, name: str, *, use: bool) -> "Future[_Product]":
-        with self._lock:
+    def _begin(self, name: str, *, use: bool) -> "Future[LoadedBundle]":
+        with self._products_lock:
             if self._closed:
                 raise _closed()
             directory = self._directories.get(name)
@@ -187,26 +171,18 @@ class Products:
                 self._current = name
             loading = self._loaded.get(name)
             if loading is None:
-                loading = self._loaded[name] = self._loader.submit(self._load, directory)
+                loading = self._loaded[name] = self._loader.submit(self._read, directory)
                 loading.add_done_callback(lambda _: self._drop_beyond_memory())
             self._loaded.move_to_end(name)
             return loading
 
-    def _load(self, directory: Path) -> _Product:
-        bundle = Bundle.open(directory)
-        bank = bundle.open_bank()
-        bank.prepare()
-        return _Product(bundle, bank, self._network(bundle), open_pictures(bundle))
+    def _read(self, directory: Path) -> LoadedBundle:
+        return self._networks.load(Bundle.open(directory))
 
-    def _network(self, bundle: Bundle) -> Runtime:
-        """The runtime of a bundle's network, opened unless it is; only the loader asks."""
-        key = _SharedNetwork.of(bundle.manifest)
-        if key not in self._networks:
-            opened = self._open.enter_context(self._open_runtime(bundle, self._kind, self._device))
-            self._networks[key] = opened if isinstance(opened, OnnxRuntime) else _OneAtATime(opened)
-        return self._networks[key]
+    def _close_unused(self) -> None:
+        """Nothing: inspectors that were handed out work until the pool is closed."""
 
-    def _ready(self) -> dict[str, _Product]:
+    def _ready(self) -> dict[str, LoadedBundle]:
         return {
             name: one.result()
             for name, one in self._loaded.items()
@@ -214,12 +190,12 @@ class Products:
         }
 
     def _drop_beyond_memory(self) -> None:
-        with self._lock:
+        with self._products_lock:
             taken = self.nbytes
             for name, product in self._ready().items():
                 if taken > self._memory_bytes and name != self._current:
                     del self._loaded[name]
-                    taken -= product.bank.nbytes
+                    taken -= _bank(product).nbytes
 
 
 class _OneAtATime:
@@ -238,10 +214,19 @@ class _OneAtATime:
             return self._runtime.infer(images)
 
     def __enter__(self) -> "_OneAtATime":
+        self._runtime.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing: whoever opened the runtime closes it."""
+        self._runtime.__exit__(None, None, None)
+
+
+def _inspector(product: LoadedBundle) -> Inspector:
+    return cast(Inspector, product.inspector)  # products are PatchCore's: Bundle.open refuses others
+
+
+def _bank(product: LoadedBundle) -> Bank:
+    return _inspector(product).bank
 
 
 def _closed() -> OptionError:

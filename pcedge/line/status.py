@@ -1,6 +1,5 @@
 """A watch seen from outside while it runs: states, health, metrics, news for systemd."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pcedge.camera import (
     drift_readings,
     sink_readings,
 )
+from pcedge.core.repeating import Repeating
 
 from .systemd_notify import SystemdNotifier
 
@@ -58,7 +58,6 @@ def told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
     if on_state is None:
         yield
         return
-    ended = threading.Event()
     known: dict[str, CameraState] = {}
 
     def look() -> None:
@@ -67,17 +66,10 @@ def told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
                 known[status.name] = status.state
                 on_state(status)
 
-    def look_again_and_again() -> None:
-        while not ended.wait(_LOOK_S):
-            look()
-
-    thread = threading.Thread(target=look_again_and_again, name="states", daemon=True)
-    thread.start()
     try:
-        yield
+        with Repeating(look, _LOOK_S, name="states", ends_within_s=_LOOK_S):
+            yield
     finally:
-        ended.set()
-        thread.join(_LOOK_S)
         look()
 
 

@@ -1,13 +1,11 @@
 """Watch: an inspector at one or several cameras or folders, its verdicts handed on as they fall."""
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import cast
-
-import numpy as np
 
 from pcedge.camera import (
     Delivery,
@@ -35,9 +33,12 @@ from pcedge.camera import (
     open_sinks,
 )
 from pcedge.errors import OptionError
-from pcedge.inspection.detector import AnyDetector
+from pcedge.inspection.detector import AnyDetector, Detector
+from pcedge.methods.any_bundle import AnyBundle
 
 from .open_line import Line
+from .runtime_choice import RuntimeOptions, proved
+from .shared_networks import SharedNetworks, warm_up
 from .status import OnState, Watched, health_server, notify, told_of_states
 from .systemd_notify import SystemdNotifier
 
@@ -87,10 +88,11 @@ OnReady = Callable[[Watched], None]
 
 
 def watch(
-    inspector: AnyDetector,
+    product: AnyBundle | AnyDetector,
     source: Source,
     options: WatchOptions,
     *,
+    unverified: bool = False,
     on_ready: OnReady | None = None,
     on_event: OnEvent | None = None,
     tally: Tally | None = None,
@@ -98,26 +100,48 @@ def watch(
     """Judge every frame of a source until it ends, is stopped, or reaches a limit.
 
     Args:
-        inspector: As ``open_inspector`` gives it.
+        product: An exported bundle, which is proved on this machine before the first frame. An inspector, as
+            ``open_inspector`` gives it, carries no proof: it is taken with ``unverified`` alone.
         source: Not yet opened.
         options: Where results go and when to end.
+        unverified: Judge without proof that scores are those of the reference.
         on_ready: Given what can be seen and stopped from outside, once the first frame may come.
         on_event: Called for every frame, after its event was handed on.
         tally: Counts; hand one in to read it while the watch runs.
 
     Raises:
-        PcedgeError: The source cannot be opened or has failed for good.
+        OptionError: An inspector was handed in without ``unverified``.
+        ExportError: The bundle does not score like its reference on this machine.
+        PcedgeError: The bundle cannot be run, or the source cannot be opened or has failed for good.
     """
-    _warm_up(inspector)
     gate = FrameGate(frozen_after=options.frozen_after if source.live else 0)
-    return _watch(
-        source,
-        one_by_one(lambda frame: _inspect(inspector, frame)),
-        {source.name: Station(gate=gate)},
-        options,
-        _Watchers(on_ready, on_event),
-        tally or Tally(),
-    )
+    with _ready_to_judge(product, unverified) as inspector:
+        return _watch(
+            source,
+            one_by_one(lambda frame: _inspect(inspector, frame)),
+            {source.name: Station(gate=gate)},
+            options,
+            _Watchers(on_ready, on_event),
+            tally or Tally(),
+        )
+
+
+@contextmanager
+def _ready_to_judge(product: AnyBundle | AnyDetector, unverified: bool) -> Iterator[AnyDetector]:
+    if not isinstance(product, Detector):
+        networks = SharedNetworks(proved(RuntimeOptions(unverified=unverified)))
+        try:
+            yield networks.load(product).inspector
+        finally:
+            networks.close_unused()
+    elif unverified:
+        warm_up(product)
+        yield product
+    else:
+        raise OptionError(
+            "An inspector carries no proof that it scores like the reference on this machine.",
+            "Hand watch the bundle, which is proved first; or say unverified=True.",
+        )
 
 
 def watch_line(
@@ -218,7 +242,7 @@ class _Patient:
 
 
 def _delivery(options: WatchOptions, journal: Journal | None, counts: EventCounts) -> Delivery:
-    table = options.sinks or SinksTable(pictures=PicturesTable(save=options.save))
+    table = options.sinks or SinksTable({"pictures": PicturesTable(save=options.save)})
     sinks = open_sinks(table, options.output)
     delivery: Delivery
     if journal is not None and table.jsonl.enabled:
@@ -237,9 +261,3 @@ def _count_faults(delivery: Delivery, tally: Tally) -> None:
 def _inspect(inspector: AnyDetector, frame: Frame) -> Inspection:
     assert frame.image_rgb is not None  # frames without an image are INVALID before they come here
     return inspector.inspect(frame.image_rgb)
-
-
-def _warm_up(inspector: AnyDetector) -> None:
-    """Run once before the first frame: a runtime's first call is slow."""
-    size = inspector.preprocessing.input_size
-    inspector.inspect(np.zeros((size, size, 3), np.uint8))

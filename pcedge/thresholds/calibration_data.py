@@ -9,7 +9,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import ThresholdInfo
+from pcedge.core.npz import open_arrays
 from pcedge.core.scoring import anomaly_map
-from pcedge.errors import BundleError
 
 from .conformal import Rates, smallest_rate
 from .cross_validation import HeldOut, ImageScores, nameless_bank
@@ -184,24 +183,20 @@ def read_evidence_file(path: Path) -> HeldOutEvidence:
     Raises:
         BundleError: The file is missing, or not what it should be.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            height, width = stored["grid_hw"].tolist()
-            scored = ImageScores(
-                stored["scores"],
-                stored["map_peaks"],
-                stored["squared_distances"],
-                stored["farthest"],
-                stored["embeddings"],
-            )
-            return HeldOutEvidence(
-                tuple(stored["names"].tolist()),
-                tuple(stored["groups"].tolist()),
-                HeldOut(scored, int(stored["folds"])),
-                (height, width),
-                int(stored["map_size"]),
-                dict(zip(stored["learned"].tolist(), stored["learned_digests"].tolist(), strict=True)),
-            )
-    # A TypeError is a lone array, which is no context manager.
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
-        raise BundleError(f"{path} cannot be read ({error}).", "Fit again, or restore the file.") from error
+    with open_arrays(path) as stored:
+        height, width = stored["grid_hw"].tolist()
+        scored = ImageScores(
+            stored["scores"],
+            stored["map_peaks"],
+            stored["squared_distances"],
+            stored["farthest"],
+            stored["embeddings"],
+        )
+        return HeldOutEvidence(
+            tuple(stored["names"].tolist()),
+            tuple(stored["groups"].tolist()),
+            HeldOut(scored, int(stored["folds"])),
+            (height, width),
+            int(stored["map_size"]),
+            dict(zip(stored["learned"].tolist(), stored["learned_digests"].tolist(), strict=True)),
+        )

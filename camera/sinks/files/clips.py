@@ -6,9 +6,11 @@ import os
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from pcedge.errors import OutputError
@@ -16,6 +18,8 @@ from pcedge.errors import OutputError
 from ...events.event import Event
 from ...frames import Frame, Inspection
 from ..base import moment, plain_name
+from ..settings import Positive, SinkKind, Text
+from .kept_files import KeptFilesTable
 from .retention import CLIP_NAMES, Keeper, Retention
 
 _QUALITY = 85
@@ -206,3 +210,37 @@ def _fps(shots: deque[_Shot]) -> float:
     """The rate of the frames before the event, which the whole clip is played at."""
     lasted_s = shots[-1].captured_at - shots[0].captured_at
     return float(np.clip((len(shots) - 1) / lasted_s, _FEWEST_FPS, _MOST_FPS)) if lasted_s > 0 else 10.0
+
+
+class ClipTable(KeptFilesTable, frozen=True):
+    """``[sinks.clip]``: clips around events.
+
+    Attributes:
+        folder: Where they go, below the output directory.
+        before_s: Seconds to show before an event whose decision does not pass.
+        after_s: Seconds to show after the last such event.
+        longest_s: A clip does not show more than this after its event.
+        memory_mb: The most that the frames of one camera before an event may take; beyond, less is shown.
+        width_px: Wider frames are scaled to this width.
+    """
+
+    folder: Text = "clips"
+    before_s: Annotated[float, Meta(ge=0, le=60)] = 3.0
+    after_s: Annotated[float, Meta(ge=0, le=60)] = 3.0
+    longest_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+    memory_mb: Positive = 64.0
+    width_px: Annotated[int, Meta(ge=16)] = 960
+
+
+def _make(table: ClipTable, output: Path) -> Clips:
+    length = ClipLength(
+        before_s=table.before_s,
+        after_s=table.after_s,
+        longest_s=table.longest_s,
+        memory_bytes=round(table.memory_mb * 1e6),
+        width_px=table.width_px,
+    )
+    return Clips(output / table.folder, length, retention=table.retention)
+
+
+KIND = SinkKind("clip", ClipTable, _make)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Annotated
+
+from msgspec import Meta
 
 from pcedge.errors import OutputError
 
 from ...events.event import Event
+from ..settings import Positive, SinkKind, SinkTable, Text
 
 _BLOCK = 1 << 16
 
@@ -126,3 +129,28 @@ def _is_json(text: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+class JsonLinesTable(SinkTable, frozen=True):
+    """``[sinks.jsonl]``: a file of JSON lines.
+
+    Attributes:
+        enabled: ``false`` for no such file.
+        file: Its name, below the output directory.
+        max_mb: A file that would grow beyond is renamed to ``events.jsonl.1``, the one before to ``.2``, ...
+        keep: How many renamed files are kept.
+    """
+
+    enabled: bool = True
+    file: Text = "events.jsonl"
+    max_mb: Positive = 100.0
+    keep: Annotated[int, Meta(ge=0)] = 10
+
+
+def _make(table: JsonLinesTable, output: Path) -> JsonLines | None:
+    if not table.enabled:
+        return None
+    return JsonLines(output / table.file, max_bytes=round(table.max_mb * 1e6), keep=table.keep)
+
+
+KIND = SinkKind("jsonl", JsonLinesTable, _make, default=JsonLinesTable())

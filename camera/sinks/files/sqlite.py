@@ -7,6 +7,7 @@ from pathlib import Path
 from ...events.event import Event
 from ...events.key import record_key
 from ...util.sqlite_file import Database
+from ..settings import Count, SinkKind, SinkTable, Text
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -94,3 +95,22 @@ class EventStore:
         if self._max_events is not None and self._since_pruned >= min(_PRUNE_EVERY, self._max_events):
             self._database.change(_PRUNE, [(self._max_events,)])
             self._since_pruned = 0
+
+
+class SqliteTable(SinkTable, frozen=True):
+    """``[sinks.sqlite]``: the event store.
+
+    Attributes:
+        file: Its name, below the output directory.
+        max_events: Events to keep; the oldest are deleted.
+    """
+
+    file: Text = "events.sqlite"
+    max_events: Count | None = None
+
+
+def _make(table: SqliteTable, output: Path) -> EventStore:
+    return EventStore(output / table.file, max_events=table.max_events)
+
+
+KIND = SinkKind("sqlite", SqliteTable, _make)

@@ -11,18 +11,23 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
 
 from pcedge.errors import MissingExtraError, OutputError
 
 from ...events.event import Event, Phase
 from ...frames import Verdict
 from ...util.backoff import Backoff
+from ..settings import Port, Positive, SinkKind, SinkTable, Text, VerdictName
 
 if TYPE_CHECKING:
     from pymodbus.client import ModbusTcpClient
 
 _TIMEOUT_S = 1.0
+Coil = Annotated[int, Meta(ge=0, le=65535)]
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -219,3 +224,48 @@ class RejectGate:
             if self._client.connected:
                 self._set(dict.fromkeys(self._state.rejects(float("inf")), True))
             self._client.close()
+
+
+class ModbusTable(SinkTable, frozen=True):
+    """``[sinks.modbus]``: coils of a reject gate.
+
+    Attributes:
+        host: The controller, a Modbus TCP server.
+        coils: Camera to coil address, ``{ left = 1 }``; ``"*"`` stands for all cameras that are not named.
+        heartbeat_coil: Address of a coil that changes all the time.
+        port: Of the controller.
+        unit: Its unit number.
+        heartbeat_s: How often the heartbeat changes and all coils are written again, in seconds.
+        pass_s: For how long a passing decision holds, in seconds.
+        passes: Decisions that pass; ``INVALID`` cannot.
+    """
+
+    host: Text
+    coils: Annotated[dict[str, Coil], Meta(min_length=1)]
+    heartbeat_coil: Coil
+    port: Port = 502
+    unit: Annotated[int, Meta(ge=0, le=255)] = 1
+    heartbeat_s: Annotated[float, Meta(ge=0.05, le=60)] = 0.5
+    pass_s: Positive = 0.5
+    passes: tuple[VerdictName, ...] = ("OK",)
+
+    def __post_init__(self) -> None:
+        if self.heartbeat_coil in self.coils.values():
+            raise ValueError("modbus.heartbeat_coil is also one of modbus.coils")
+        if "INVALID" in self.passes:
+            raise ValueError("modbus.passes has INVALID, and what could not be judged never passes")
+
+
+def _make(table: ModbusTable, _output: Path) -> RejectGate:
+    state = GateState(table.coils, table.pass_s, [Verdict(name) for name in table.passes])
+    return RejectGate(
+        table.host,
+        state,
+        port=table.port,
+        unit=table.unit,
+        heartbeat_coil=table.heartbeat_coil,
+        heartbeat_s=table.heartbeat_s,
+    )
+
+
+KIND = SinkKind("modbus", ModbusTable, _make)

@@ -8,13 +8,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta
 
 from pcedge.errors import OutputError
 
-from ...util.mqtt_broker import Broker, new_client
-from .outbox import Message
-from .sender import Receipt
+from ...util.credentials import read_secret
+from ...util.mqtt_broker import Broker, Tls, new_client
+from ..settings import Count, Port, SinkKind, SinkTable, Text
+from .outbox import Message, Outbox
+from .sender import Posted, Receipt
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -219,3 +224,64 @@ def _state(state: str, drift: Mapping[str, Sequence[str]] | None = None) -> str:
 def _level(name: str) -> str:
     """A camera's name as one level of a topic."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "camera"
+
+
+class MqttTable(SinkTable, frozen=True):
+    """``[sinks.mqtt]``: an MQTT broker.
+
+    Attributes:
+        host: Of the broker.
+        port: Without it, 1883, with TLS 8883.
+        topic: What all topics begin with.
+        client_id: Name of this client, which must be unique at the broker; without it, machine and topic.
+        username: For the broker.
+        password_env: The environment variable that holds the password.
+        password_file: A file whose first line is the password.
+        tls: ``true`` for an encrypted connection.
+        ca_file: Certificates to trust instead of the system's; turns TLS on.
+        cert_file: A certificate of our own; turns TLS on.
+        key_file: Its key.
+        keepalive_s: After one and a half times this without a sign of life, the broker publishes the last
+            will.
+        max_waiting: Events that may wait on disk.
+    """
+
+    host: Text
+    port: Port | None = None
+    topic: Text = "pcedge"
+    client_id: str = ""
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    keepalive_s: Annotated[int, Meta(ge=2, le=3600)] = 15
+    max_waiting: Count = 1_000_000
+
+
+def mqtt_broker(table: MqttTable) -> Broker:
+    """The broker that a table describes.
+
+    Raises:
+        OptionError: The password is not where it should be.
+    """
+    encrypted = table.tls or bool(table.ca_file or table.cert_file)
+    return Broker(
+        host=table.host,
+        port=table.port or (8883 if encrypted else 1883),
+        client_id=table.client_id,
+        username=table.username,
+        password=read_secret("sinks.mqtt: password", env=table.password_env, file=table.password_file),
+        tls=Tls(table.ca_file, table.cert_file, table.key_file) if encrypted else None,
+        keepalive_s=table.keepalive_s,
+    )
+
+
+def _make(table: MqttTable, output: Path) -> Posted:
+    outbox = Outbox(output / "outbox" / "mqtt.sqlite", max_messages=table.max_waiting)
+    return Posted(MqttTransport(mqtt_broker(table), table.topic), outbox)
+
+
+KIND = SinkKind("mqtt", MqttTable, _make)

@@ -7,14 +7,20 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from msgspec import Meta
 
 from pcedge.errors import OptionError, OutputError
 
+from ...frames import Verdict
 from ...util.addresses import redact
-from ...util.credentials import Secret
-from .outbox import Message
-from .sender import Receipt
+from ...util.credentials import Secret, read_secret
+from ..settings import Count, SinkKind, SinkTable, VerdictName
+from .outbox import Message, Outbox
+from .sender import Posted, Receipt
 
 # What only this very event can cause; any other answer may change once the remote endpoint is repaired.
 _NEVER = {400, 409, 413, 415, 422}
@@ -108,3 +114,42 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, TimeoutError):
         return "no answer in time"
     return getattr(cause, "strerror", None) or type(cause).__name__
+
+
+class WebhookTable(SinkTable, frozen=True):
+    """``[sinks.webhook]``: an address that takes events by POST.
+
+    Attributes:
+        url: Where to POST; one of ``url``, ``url_env`` and ``url_file`` is needed.
+        url_env: The environment variable that holds it, if there is a secret in it.
+        url_file: A file whose first line it is.
+        token_env: The environment variable with the token that is sent as ``Authorization: Bearer ...``.
+        token_file: A file whose first line is the token.
+        timeout_s: Seconds to wait for an answer.
+        verdicts: Which events are sent.
+        max_waiting: Events that may wait on disk.
+    """
+
+    url: str = ""
+    url_env: str = ""
+    url_file: str = ""
+    token_env: str = ""
+    token_file: str = ""
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
+    verdicts: tuple[VerdictName, ...] = ("REVIEW", "NG", "INVALID")
+    max_waiting: Count = 1_000_000
+
+    def __post_init__(self) -> None:
+        if not (self.url or self.url_env or self.url_file):
+            raise ValueError("webhook needs url, url_env or url_file")
+
+
+def _make(table: WebhookTable, output: Path) -> Posted:
+    url = read_secret("sinks.webhook: url", env=table.url_env, file=table.url_file)
+    token = read_secret("sinks.webhook: token", env=table.token_env, file=table.token_file)
+    transport = WebhookTransport(url.value if url else table.url, token=token, timeout_s=table.timeout_s)
+    outbox = Outbox(output / "outbox" / "webhook.sqlite", max_messages=table.max_waiting)
+    return Posted(transport, outbox, verdicts=[Verdict(name) for name in table.verdicts])
+
+
+KIND = SinkKind("webhook", WebhookTable, _make)

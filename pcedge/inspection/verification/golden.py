@@ -13,6 +13,7 @@ from pcedge.banks import Bank
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import Manifest
 from pcedge.camera import read_image, write_image
+from pcedge.core.npz import open_arrays, read_arrays
 from pcedge.core.scoring import anomaly_map, image_score, reweighted_score
 from pcedge.errors import BundleError, DatasetError, ImageError
 from pcedge.inspection.patchcore_detector import Inspector, Stages
@@ -107,8 +108,7 @@ def renew_golden(directory: Path, manifest: Manifest, bank: Bank) -> None:
         bank: The bank.
     """
     path = directory / FOLDER / _STAGES_FILE
-    with np.load(path, allow_pickle=False) as stored:
-        arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
+    arrays: dict[str, Any] = read_arrays(path)
     grid_hw, size = manifest.embedding.grid_hw, manifest.preprocessing.input_size
     found = [(*bank.search(embeddings), embeddings) for embeddings in arrays["embeddings"]]
     arrays["squared_distances"] = np.stack([distances for distances, _, _ in found])
@@ -134,10 +134,10 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
         raise _no_frames(bundle)
     index = bundle.manifest.indexes.get(bundle.manifest.index)
     with ExitStack() as files:
-        stored = files.enter_context(np.load(paths[_STAGES_FILE], allow_pickle=False))
+        stored = files.enter_context(open_arrays(paths[_STAGES_FILE]))
         searched = stored
         if index is not None:
-            searched = files.enter_context(np.load(bundle.file(index.golden), allow_pickle=False))
+            searched = files.enter_context(open_arrays(bundle.file(index.golden)))
         names: list[str] = stored["names"].tolist()
         if not names or not {f"{name}.png" for name in names} <= paths.keys():
             raise _no_frames(bundle)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.camera import read_image, write_image
+from pcedge.core.npz import open_arrays
 from pcedge.errors import BundleError, ExportError
 from pcedge.inspection.verification.golden import FOLDER
 from pcedge.inspection.verification.parity import TOLERANCE
@@ -78,7 +79,7 @@ def _read(bundle: BaselineBundle) -> dict[str, dict[str, NDArray[np.float32]]]:
             f"The bundle {bundle.directory} has no golden frames, so nothing can be proved of it.",
             "Fit it again, or get it whole from its source.",
         )
-    with np.load(bundle.file(f"{FOLDER}/{_SCORES_FILE}"), allow_pickle=False) as stored:
+    with open_arrays(bundle.file(f"{FOLDER}/{_SCORES_FILE}")) as stored:
         names: list[str] = stored["names"].tolist()
         arrays = {key: stored[key] for key in ("cells", "score_map", "score")}
     return {name: {key: values[i] for key, values in arrays.items()} for i, name in enumerate(names)}

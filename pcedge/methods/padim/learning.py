@@ -8,6 +8,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.core.npz import open_arrays
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map
 from pcedge.core.stage_timer import StageTimer
@@ -119,5 +120,5 @@ def _matrix_bytes(positions: int, dims: int) -> int:
 
 def read_gaussians(bundle: BaselineBundle) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Means float32 [positions, dims] and the numbers of the dims, int64 [dims]."""
-    with np.load(bundle.file(GAUSSIANS_FILE), allow_pickle=False) as stored:
+    with open_arrays(bundle.file(GAUSSIANS_FILE)) as stored:
         return stored["mean"], stored["dims"]

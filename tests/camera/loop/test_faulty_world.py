@@ -32,7 +32,7 @@ from pcedge.camera import (
     Verdict,
     open_sinks,
     read_image,
-    read_table,
+    read_sinks,
     sink_readings,
 )
 
@@ -73,7 +73,7 @@ def _report(delivery: Delivery, name: str) -> SinkStatus:
 
 
 def _settings(**more: Any) -> SinksTable:
-    return read_table(SinksTable, {"pictures": {"min_free_gb": 0}, **more}, "sinks")
+    return read_sinks({"pictures": {"min_free_gb": 0}, **more})
 
 
 def test_a_full_disk_stops_nothing_and_costs_no_verdict_once_there_is_room(

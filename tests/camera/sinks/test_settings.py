@@ -1,12 +1,15 @@
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pcedge.camera import (
+    SINKS,
     Clips,
     Delivery,
+    Event,
     EventStore,
     Health,
     HealthServer,
@@ -16,9 +19,12 @@ from pcedge.camera import (
     Posted,
     RejectGate,
     Secret,
+    SinkKind,
     SinksTable,
+    SinkTable,
     open_sinks,
     read_secret,
+    read_sinks,
     read_table,
 )
 from pcedge.errors import MissingExtraError, OptionError
@@ -36,7 +42,7 @@ ALL: dict[str, Any] = {
 
 
 def _read(content: dict[str, Any]) -> SinksTable:
-    return read_table(SinksTable, content, "sinks")
+    return read_sinks(content)
 
 
 def test_every_sink_can_be_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +160,34 @@ def test_a_secret_that_is_not_there_is_an_error(
 
     with pytest.raises(OptionError, match=words):
         read_secret("sinks.mqtt: password", **where)
+
+
+class _LampTable(SinkTable, frozen=True):
+    colour: str = "red"
+
+
+@dataclass
+class _Lamp:
+    colour: str
+    lit: list[Event] = field(default_factory=list)
+
+    def write(self, event: Event) -> None:
+        self.lit.append(event)
+
+    def __enter__(self) -> "_Lamp":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def test_a_kind_of_sink_is_one_line_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lamp = SinkKind("lamp", _LampTable, lambda table, _output: _Lamp(table.colour))
+    monkeypatch.setattr("pcedge.camera.sinks.registry.SINKS", (*SINKS, lamp))
+
+    opened = open_sinks(_read({"lamp": {"colour": "green"}}), tmp_path)
+
+    assert list(opened) == ["jsonl", "pictures", "lamp"]
+    assert opened["lamp"] == _Lamp("green")
+    with pytest.raises(OptionError, match=r"unknown field `color` - at `sinks\.lamp`"):
+        _read({"lamp": {"color": "green"}})

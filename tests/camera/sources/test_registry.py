@@ -13,15 +13,18 @@ import pytest
 from numpy.typing import NDArray
 
 from pcedge.camera import (
+    SOURCES,
     CameraSettings,
     CameraSource,
     FolderSource,
     Frame,
     NoFrame,
     Source,
+    SourceKind,
     Stream,
     SyntheticCamera,
     VideoSource,
+    may_be_path,
     open_source,
 )
 from pcedge.errors import CameraError, PcedgeError
@@ -127,7 +130,7 @@ def test_out_of_range_options_of_the_synthetic_camera_are_refused() -> None:
 def test_a_picture_is_pointed_to_its_folder(tmp_path: Path) -> None:
     (tmp_path / "part.png").touch()
 
-    with pytest.raises(CameraError, match="is a picture") as caught:
+    with pytest.raises(CameraError, match="is an image") as caught:
         open_source(str(tmp_path / "part.png"))
     assert "folder:DIR" in caught.value.hint
 
@@ -299,7 +302,7 @@ def test_a_network_camera_that_stays_away_ends_after_the_attempts_allowed(
     with Stream(source) as stream:
         _until(stream, lambda frame: frame.image_rgb is not None)
         server.off()
-        with pytest.raises(CameraError, match="1 attempts to reopen it brought no picture"):
+        with pytest.raises(CameraError, match="1 attempts to reopen it brought no image"):
             _until(stream, lambda frame: False)
 
 
@@ -344,3 +347,19 @@ def test_settings_that_a_camera_does_not_have_are_refused_by_name(server: _Camer
 def test_what_is_no_camera_has_no_settings(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match="has no size, rate, exposure or focus"):
         open_source(str(tmp_path), settings=CameraSettings(fps=5))
+
+
+def test_a_kind_of_source_is_one_line_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = SourceKind(
+        "toy:FRAMES",
+        lambda uri: uri.startswith("toy:"),
+        lambda uri, _asked: SyntheticCamera(frames=int(uri.removeprefix("toy:"))),
+    )
+    monkeypatch.setattr("pcedge.camera.sources.registry.SOURCES", (*SOURCES, toy))
+
+    with open_source("toy:3") as source:
+        assert len(_frames(source)) == 3
+    assert not may_be_path("toy:3")
+    with pytest.raises(CameraError) as caught:
+        open_source("tory:3")
+    assert "toy:FRAMES" in caught.value.hint

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from pcedge.camera import TRIGGERS, Frame, RegionTable, TriggerKind, TriggerTable, make_triggers
 from pcedge.errors import OptionError
 from pcedge.line.config import CameraTable, read_line_file
 
@@ -55,7 +56,7 @@ def test_a_whole_file_becomes_what_it_says(tmp_path: Path, monkeypatch: pytest.M
     assert (left.name, left.threshold, left.review, left.region) == ("left", 0.7, 0.5, (100, 50, 800, 600))
     assert (left.size, left.fps, left.exposure, left.focus) == ((1920, 1080), 15, 120, 30)
     assert left.trigger is not None
-    assert (left.trigger.by, left.trigger.frames, left.trigger.change) == ("region", 3, 12.0)
+    assert left.trigger == RegionTable(by="region", frames=3, box=(0, 0, 100, 50), change=12.0)
     assert (right.debounce, right.gate, right.frozen_after) == ((3, 5), False, 25)
     assert (line.watch.batch, line.watch.stall_s, line.watch.runtime) == (2, 5.0, "auto")
     assert line.sinks.pictures.save == "all"
@@ -98,6 +99,8 @@ ONE = '[[camera]]\nsource = "0"\n'
         (f"{ONE}debounce = [4, 3]\n", ("camera[0]", "n of at most m")),
         (f"{ONE}trigger = {{ by = 'time' }}\n", ("camera[0].trigger", "every_s")),
         (f"{ONE}trigger = {{ by = 'moon' }}\n", ("camera[0].trigger.by", "moon")),
+        (f"{ONE}trigger = {{ by = 'http' }}\ndebounce = [1, 2]\n", ("camera[0]", "cameras without trigger")),
+        (f"{ONE}trigger = 'http'\n", ("camera[0].trigger", "object")),
         (f"{ONE}[watch]\nbatches = 3\n", ("watch", "batches")),
         (f"{ONE}[watch]\nbatch = 0\n", ("watch.batch", ">= 1")),
         (f"{ONE}[watch]\ndrift_alarm_rate = 1.0\n", ("watch.drift_alarm_rate", "< 1")),
@@ -120,3 +123,38 @@ def test_a_mistake_is_named_with_file_table_and_key(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"none\.toml: cannot be read"):
         read_line_file(tmp_path / "none.toml")
+
+
+class _DoorTable(TriggerTable, frozen=True, kw_only=True):
+    door: str = "left"
+
+
+class _DoorTrigger:
+    def __init__(self, door: str) -> None:
+        self.door = door
+
+    def see(self, frame: Frame) -> None:
+        """A door does not look."""
+
+    def fired_before(self, clock_s: float) -> float | None:
+        return None
+
+
+def test_a_kind_of_trigger_is_one_line_in_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = TriggerKind("door", _DoorTable, lambda table: _DoorTrigger(table.door))
+    monkeypatch.setattr("pcedge.camera.parts.registry.TRIGGERS", (*TRIGGERS, kind))
+
+    (camera,) = _read(tmp_path, f"{ONE}trigger = {{ by = 'door', door = 'right', frames = 2 }}\n").cameras
+    assert camera.trigger is not None
+    trigger = make_triggers({"a": camera.trigger})["a"]
+
+    assert isinstance(trigger, _DoorTrigger)
+    assert (trigger.door, camera.trigger.frames) == ("right", 2)
+    with pytest.raises(OptionError, match=r"\[camera\[0\]\.trigger\]: .* unknown field `window`"):
+        _read(tmp_path, f"{ONE}trigger = {{ by = 'door', window = 1 }}\n")
+
+
+def test_keys_of_another_kind_of_trigger_do_no_harm(tmp_path: Path) -> None:
+    (camera,) = _read(tmp_path, f"{ONE}trigger = {{ by = 'http', change = 5.0, every_s = 2 }}\n").cameras
+
+    assert camera.trigger == TriggerTable(by="http")

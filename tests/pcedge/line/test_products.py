@@ -10,13 +10,23 @@ import pytest
 from numpy.typing import NDArray
 
 from pcedge import Products
-from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.manifest import BackboneInfo
+from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle, seal
 from pcedge.errors import BundleError, OptionError
 from pcedge.export import Runtime
-from pcedge.inspection.runtimes import RuntimeKind
+from pcedge.inspection.runtimes import Candidate
+from pcedge.methods.any_bundle import AnyBundle
 
 NAMES = ("a", "b", "c")
+
+
+def _onnx(_bundle: AnyBundle) -> Candidate:
+    return Candidate("onnx", "cpu")
+
+
+def _with_network(bundle: Bundle, network: bytes = b"blocks") -> None:
+    """Let a bundle list an exported network, which the opener does not read."""
+    (bundle.directory / EMBEDDER_FILE).write_bytes(network)
+    seal(bundle.directory, bundle.manifest)
 
 
 class Opener:
@@ -26,7 +36,7 @@ class Opener:
         self.opened: list[_Watched] = []
         self._make = make
 
-    def __call__(self, bundle: Bundle, kind: RuntimeKind, device: str) -> Runtime:
+    def __call__(self, bundle: AnyBundle, chosen: Candidate) -> Runtime:
         self.opened.append(_Watched(self._make()))
         return self.opened[-1]
 
@@ -62,13 +72,13 @@ def opener(make_runtime: Callable[..., Runtime]) -> Opener:
 @pytest.fixture
 def bundles(make_bundle: Callable[..., Bundle], tmp_path: Path) -> dict[str, Path]:
     for name in NAMES:
-        make_bundle(tmp_path / name, name=name)
+        _with_network(make_bundle(tmp_path / name, name=name))
     return {name: tmp_path / name for name in NAMES}
 
 
 @pytest.fixture
 def products(bundles: dict[str, Path], opener: Opener) -> Iterator[Products]:
-    with Products(bundles, open_runtime=opener) as opened:
+    with Products(bundles, choose=_onnx, open_network=opener) as opened:
         yield opened
 
 
@@ -84,8 +94,7 @@ def test_products_with_the_same_embedder_share_one_runtime(products: Products, o
 def test_another_embedder_is_a_runtime_of_its_own(
     products: Products, opener: Opener, make_bundle: Callable[..., Bundle], bundles: dict[str, Path]
 ) -> None:
-    other = BackboneInfo(name="blocks", layers=("only",), weights="none", weights_sha256="1" * 64)
-    make_bundle(bundles["b"], backbone=other)
+    _with_network(make_bundle(bundles["b"]), b"other blocks")
 
     assert products.switch("a").runtime is products.switch("c").runtime
     assert products.switch("b").runtime is not products.switch("a").runtime
@@ -93,7 +102,7 @@ def test_another_embedder_is_a_runtime_of_its_own(
 
 
 def test_every_runtime_is_closed_once(bundles: dict[str, Path], opener: Opener) -> None:
-    products = Products(bundles, open_runtime=opener)
+    products = Products(bundles, choose=_onnx, open_network=opener)
     for name in NAMES:
         products.switch(name)
 
@@ -123,10 +132,10 @@ def test_a_threshold_can_be_another_for_one_inspector(products: Products) -> Non
 def test_beyond_the_memory_the_product_used_longest_ago_is_dropped(
     bundles: dict[str, Path], opener: Opener, pictures: list[NDArray[np.uint8]]
 ) -> None:
-    with Products(bundles, open_runtime=opener) as unlimited:
+    with Products(bundles, choose=_onnx, open_network=opener) as unlimited:
         unlimited.switch("a")
         each = unlimited.nbytes
-    with Products(bundles, open_runtime=opener, memory_gb=2.5 * each / 1e9) as products:
+    with Products(bundles, choose=_onnx, open_network=opener, memory_gb=2.5 * each / 1e9) as products:
         first = products.switch("a")
         for name in ("b", "a", "c"):
             products.switch(name)
@@ -139,7 +148,7 @@ def test_beyond_the_memory_the_product_used_longest_ago_is_dropped(
 
 
 def test_the_product_in_use_is_kept_whatever_it_takes(bundles: dict[str, Path], opener: Opener) -> None:
-    with Products(bundles, open_runtime=opener, memory_gb=0) as products:
+    with Products(bundles, choose=_onnx, open_network=opener, memory_gb=0) as products:
         products.switch("a")
         products.load("b")
         products.switch("a")
@@ -152,7 +161,7 @@ def test_a_product_that_was_dropped_is_read_anew(
     products: Products, make_bundle: Callable[..., Bundle], bundles: dict[str, Path]
 ) -> None:
     before = products.switch("a")
-    make_bundle(bundles["a"])
+    _with_network(make_bundle(bundles["a"]))
     assert products.switch("a").bank is before.bank
 
     products.drop("a")
@@ -188,11 +197,11 @@ def test_many_threads_change_products_at_once(
 ) -> None:
     """Runtimes that may not be called twice at a time are not, and every score is that of its product."""
     expected = {}
-    with Products(bundles, open_runtime=opener) as products:
+    with Products(bundles, choose=_onnx, open_network=opener) as products:
         for name in NAMES:
             expected[name] = products.switch(name).inspect(pictures[-1]).score
     start = threading.Barrier(6)
-    with Products(bundles, open_runtime=opener, memory_gb=1e-6) as products:
+    with Products(bundles, choose=_onnx, open_network=opener, memory_gb=1e-6) as products:
 
         def work(seed: int) -> bool:
             start.wait()

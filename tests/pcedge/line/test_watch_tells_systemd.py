@@ -6,7 +6,6 @@ import pytest
 
 from pcedge.bundles.bundle import find_bundle
 from pcedge.camera import open_source
-from pcedge.inspection.runtimes import open_inspector
 from pcedge.line.watch import WatchOptions, watch
 
 
@@ -18,8 +17,8 @@ def test_systemd_hears_from_a_watch_that_it_is_ready_goes_on_and_ends(
         systemd.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "450000")
-        with open_inspector(find_bundle(None, exported_line.models), runtime="onnx") as inspector:
-            watch(inspector, open_source("synthetic:?fps=20&seed=1"), WatchOptions(tmp_path, max_frames=14))
+        bundle = find_bundle(None, exported_line.models)
+        watch(bundle, open_source("synthetic:?fps=20&seed=1"), WatchOptions(tmp_path, max_frames=14))
         heard = [systemd.recv(1000).decode()]
         while heard[-1] != "STOPPING=1":
             heard.append(systemd.recv(1000).decode())

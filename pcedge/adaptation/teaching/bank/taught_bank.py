@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE, ROWS_FILE, Bank, RowSources
+from pcedge.core.npz import open_arrays
 from pcedge.errors import BundleError
 
 from ..lesson_log import FOLDER, BankState
@@ -144,11 +144,5 @@ def restore_head(path: Path, state: BankState) -> None:
 
 
 def _read_lesson(path: Path) -> TaughtRows:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return TaughtRows(stored["rows"], tuple(stored["images"].tolist()), stored["y"], stored["x"])
-    # A TypeError is a lone array, which is no context manager.
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
-        raise BundleError(
-            f"{path} cannot be read ({error}).", "Restore the file, or the bundle from a copy."
-        ) from error
+    with open_arrays(path, "Restore the file, or the bundle from a copy.") as stored:
+        return TaughtRows(stored["rows"], tuple(stored["images"].tolist()), stored["y"], stored["x"])

@@ -185,10 +185,11 @@ def watch(
     from pcedge.camera import Tally
     from pcedge.cli.console import show_error
     from pcedge.line.open_line import open_line
+    from pcedge.line.runtime_choice import RuntimeOptions
     from pcedge.line.watch import WatchOptions, watch_line
 
     from .live_view import live_view
-    from .watched_line import RuntimeOptions, chooser, described_line, results_place
+    from .watched_line import chooser, described_line, results_place
 
     refuse_unused(ctx, _UNUSED)
     line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
