@@ -20,7 +20,7 @@ import typer
 from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.drift_reference import drift_reference, rare_rows_of
+from pcedge.bundles.drift_reference import rare_rows_of
 from pcedge.bundles.gate_files import gate_limits
 from pcedge.bundles.row_usage import usage_of
 from pcedge.camera import (
@@ -40,6 +40,7 @@ from pcedge.fitting.fit import fit
 from pcedge.fitting.options import FitOptions
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import open_inspector
+from pcedge.thresholds.drift import drift_reference
 
 from .command import Json, Seed, facts, print_json
 from .drift_streams import STREAMS, watch_stream

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from pcedge.bundles.bundle import Bundle, find_bundle
-from pcedge.bundles.drift_reference import drift_reference
 from pcedge.bundles.gate_files import gate_limits
 from pcedge.camera import (
     Delivery,
@@ -49,6 +48,7 @@ from pcedge.errors import OptionError
 from pcedge.inspection.runtimes import candidates
 from pcedge.inspection.verification.golden import read_golden
 from pcedge.line.inspector_pool import Assignment, InspectorPool
+from pcedge.thresholds.drift import drift_reference
 
 from .command import run
 

@@ -33,7 +33,7 @@ _TEACHER = """
 import sys
 from pathlib import Path
 import pcedge
-from pcedge.teaching import TeachOptions
+from pcedge.adaptation.teaching import TeachOptions
 print("ready", flush=True)
 directory, *images = map(Path, sys.argv[1:])
 pcedge.teach(pcedge.Bundle.open(directory), images, TeachOptions(force=True, wait_s=60.0))

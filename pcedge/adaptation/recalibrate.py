@@ -9,6 +9,7 @@ import numpy as np
 
 from pcedge.bundles.bundle import Bundle, edit_bundle, seal
 from pcedge.bundles.manifest import Manifest, Precision, ThresholdInfo, read_manifest
+from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
 from pcedge.datasets import read_content
 from pcedge.errors import DatasetError
@@ -18,6 +19,7 @@ from pcedge.thresholds.calibration_data import HeldOutEvidence, read_evidence
 from pcedge.thresholds.conformal import Rates, outer_fence, outliers
 from pcedge.thresholds.cross_validation import HeldOut, ImageScores, patches_kept
 from pcedge.thresholds.groups import find_groups
+from pcedge.thresholds.verdict import Thresholds
 
 from .new_images import NewImages, check_new
 from .relearn_gate import NewGate
@@ -225,8 +227,8 @@ def _change(
         calibration=before.calibration,
         grouped_by=before.grouped_by,
     )
-    reviewed = None if before.review is None else float((found.scores > before.review).mean())
-    return Change(before, after, float((found.scores > before.score).mean()), reviewed)
+    reviewed = None if before.review is None else Thresholds(before.review).share(Verdict.NG, found.scores)
+    return Change(before, after, Thresholds(before.score).share(Verdict.NG, found.scores), reviewed)
 
 
 def _is_set_by_strangers(change: Change, found: HeldOutEvidence) -> bool:

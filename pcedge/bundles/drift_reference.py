@@ -1,7 +1,6 @@
-"""What drift is measured against: kept at fit, handed to the monitor when watching begins."""
+"""What is kept at fit for drift: which rows of the bank good parts rarely use."""
 
 from collections.abc import Mapping, Sequence
-from math import exp, lgamma, log
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE, Bank
-from pcedge.camera import RARE_ROWS, USUAL_REJECTS, DriftReference, score_values
 from pcedge.core.npz import read_arrays, replace_arrays
 from pcedge.core.progress import Progress, silent
 
 from .bundle import Bundle
 from .files import BundleFiles, describe_file
-from .gate_files import DRIFT_FILE
 from .manifest import ProductManifest
 from .row_usage import rare_rows
 
 RARE_ROWS_FILE = "rare_rows.npz"
 # Images of which it is kept which bank rows are the nearest: their search costs the fit some time.
 _USAGE_IMAGES = 100
-# The share of NG that good parts explain is exceeded by chance of the held-out images this often.
-_CHANCE = 0.001
-_HIGHEST_RATE = 0.9
 
 
 def write_rare_rows(staging: Path, used: NDArray[np.int64], rows: int) -> None:
@@ -55,41 +49,14 @@ def forget_shares(staging: Path, bundle: Bundle) -> None:
     """
     if not bundle.has(RARE_ROWS_FILE):
         return
-    replace_arrays(staging / RARE_ROWS_FILE, {**_read(bundle, RARE_ROWS_FILE), "shares": np.empty(0)})
+    replace_arrays(
+        staging / RARE_ROWS_FILE, {**read_drift_file(bundle, RARE_ROWS_FILE), "shares": np.empty(0)}
+    )
 
 
 def usage_sample(images: int) -> slice:
     """Of so many images those whose use of rows is kept, evenly spread."""
     return slice(None, None, max(1, -(-images // _USAGE_IMAGES)))
-
-
-def drift_reference(
-    bundle: BundleFiles[ProductManifest], *, threshold: float | None, masked: bool
-) -> DriftReference:
-    """What a camera's frames are compared with.
-
-    Args:
-        bundle: What they are judged as, in the precision that is used.
-        threshold: Used instead of the bundle's own.
-        masked: Whether parts of the image do not count, so that scores are others than at fit.
-
-    Raises:
-        BundleError: The file is missing, changed or damaged.
-    """
-    info = bundle.manifest.threshold
-    limit = info.score if threshold is None else threshold
-    scores = np.array(list(info.held_out.values()))
-    rejects = max(USUAL_REJECTS, _highest_rate(int((scores > limit).sum()), len(scores)))
-    values = _read(bundle, DRIFT_FILE)
-    if not masked:
-        values |= _score_columns(scores[scores <= limit])
-        rare = _rare_rows_file(bundle)
-        values |= {RARE_ROWS: rare["shares"]} if rare else {}
-    return DriftReference(values, rejects)
-
-
-def _score_columns(scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    return columns([score_values(score) for score in scores.tolist()])
 
 
 def columns(found: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
@@ -104,13 +71,13 @@ def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
     Raises:
         BundleError: The file is missing, changed or damaged.
     """
-    stored = _rare_rows_file(bundle)
+    stored = rare_rows_file(bundle)
     return np.asarray(stored["rare"], np.bool_) if stored else None
 
 
-def _rare_rows_file(bundle: BundleFiles[ProductManifest]) -> dict[str, NDArray[Any]]:
+def rare_rows_file(bundle: BundleFiles[ProductManifest]) -> dict[str, NDArray[Any]]:
     """What is kept of rare rows; nothing where it is of another bank, as after a lesson."""
-    stored = _read(bundle, RARE_ROWS_FILE)
+    stored = read_drift_file(bundle, RARE_ROWS_FILE)
     if stored and str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
         return {}
     return stored
@@ -158,29 +125,7 @@ def _left_out_shares(used: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
     return np.array([rare_rows(total - np.bincount(one, minlength=rows))[one].mean() for one in used])
 
 
-def _highest_rate(above: int, images: int) -> float:
-    """The rate that a new good part exceeds the threshold at is at most this, but for a chance of 0.1 %.
-
-    Given that so many of so many held-out images exceed it, which for a conformal threshold is decided
-    beforehand, that rate follows a beta distribution (Vovk 2012, conditional validity); its quantile.
-    """
-    low, high = 0.0, _HIGHEST_RATE
-    for _ in range(40):
-        rate = (low + high) / 2
-        if _at_most(above, images, rate) > _CHANCE:
-            low = rate
-        else:
-            high = rate
-    return high
-
-
-def _at_most(count: int, trials: int, rate: float) -> float:
-    """Probability of at most so many of so many trials."""
-    ways = [lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in range(count + 1)]
-    return sum(exp(one + k * log(rate) + (trials - k) * log(1 - rate)) for k, one in enumerate(ways))
-
-
-def _read(bundle: BundleFiles[ProductManifest], name: str) -> dict[str, NDArray[Any]]:
+def read_drift_file(bundle: BundleFiles[ProductManifest], name: str) -> dict[str, NDArray[Any]]:
     """The arrays of a file; none where there is no such file, as in bundles of earlier versions."""
     if not bundle.has(name):
         return {}

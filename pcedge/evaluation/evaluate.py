@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
+from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
 from pcedge.datasets import Dataset, Leak, find_leaks
 from pcedge.errors import OptionError
 from pcedge.inspection.detector import AnyDetector
 from pcedge.thresholds.conformal import PValues
+from pcedge.thresholds.verdict import Thresholds
 
 from .inference import Judged, judge
 from .metrics import ImageMetrics, Metric, PixelMetrics, PixelResult, image_metrics, rate
@@ -93,6 +96,7 @@ class Evaluation:
         scores: Score of every image by its name in the dataset.
         p_values: Of every image, by its name, the share of new good parts that is expected to score as much
             or more; empty where that is not known.
+        invalid: Images whose score is not a finite number: neither OK nor NG, so in no rate of the threshold.
     """
 
     metrics: Metrics
@@ -109,6 +113,7 @@ class Evaluation:
     frame_ms: float
     scores: dict[str, float]
     p_values: dict[str, float] = field(default_factory=dict)
+    invalid: tuple[str, ...] = ()
 
     @property
     def image_auroc(self) -> float | None:
@@ -141,8 +146,12 @@ class Evaluation:
         return self.metrics.miss_rate.value
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON: each metric's number by its name, and all of it below ``metrics``."""
-        return {**self.metrics.values(), **asdict(self)}
+        """Plain values, ready for JSON: each metric's number by its name, and all of it below ``metrics``.
+
+        A score that is not a finite number is None: JSON has no word for it.
+        """
+        scores = {name: score if isfinite(score) else None for name, score in self.scores.items()}
+        return {**self.metrics.values(), **asdict(self), "scores": scores}
 
 
 def evaluate(
@@ -241,8 +250,15 @@ def summarise(
         runtime=runtime,
         frame_ms=float(np.median([row.seconds for row in rows])) * 1000,
         scores={row.name: row.score for row in rows},
-        p_values={} if p_values is None else {row.name: p_values.of(row.score) for row in rows},
+        invalid=tuple(row.name for row in rows if not isfinite(row.score)),
+        p_values={}
+        if p_values is None
+        else {row.name: p_values.of(row.score) for row in rows if isfinite(row.score)},
     )
+
+
+def _p_values(rows: Sequence["_Row"], known: PValues) -> dict[str, float]:
+    return {row.name: known.of(row.score) for row in rows if isfinite(row.score)}
 
 
 @dataclass(frozen=True)
@@ -274,6 +290,7 @@ def _measure(rows: Sequence[_Row], pixels: PixelResult, threshold: float | None)
     if threshold is None:
         false_rejects = misses = Metric.undefined("there is no threshold: scores only rank images")
     else:
-        false_rejects = rate(int((good > threshold).sum()), len(good), "good images")
-        misses = rate(int((bad <= threshold).sum()), len(bad), "defective images")
+        rule = Thresholds(threshold)
+        false_rejects = rate(rule.count(Verdict.NG, good), len(good), "good images")
+        misses = rate(rule.count(Verdict.OK, bad), len(bad), "defective images")
     return Metrics.of(image_metrics(good, bad), pixels, false_rejects=false_rejects, misses=misses)

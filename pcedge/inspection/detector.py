@@ -5,7 +5,6 @@ measures and watch runs is this.
 """
 
 from abc import ABC, abstractmethod
-from math import isfinite
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from pcedge.camera import Explain, Inspection, Region, Verdict, find_regions, invalid, unexplained
 from pcedge.core.preprocessing import Preprocessing
-from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.thresholds.conformal import PValues
+from pcedge.thresholds.verdict import Thresholds
 
 # What counts as the top of a map that stays below every threshold, as a share of its peak.
 _TOP = 0.9
@@ -46,7 +45,7 @@ class Detector(ABC, Generic[Stages]):
         p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
 
     Raises:
-        OptionError: The threshold is not a finite number.
+        OptionError: A threshold is not a finite number.
     """
 
     def __init__(
@@ -61,18 +60,23 @@ class Detector(ABC, Generic[Stages]):
         review_map_threshold: float | None = None,
         p_values: PValues | None = None,
     ) -> None:
-        if not isfinite(threshold):
-            raise OptionError(
-                f"A threshold of {threshold} would pass every part.", "Give a finite number to --threshold."
-            )
+        self.thresholds = Thresholds(threshold, review_threshold)
         self.runtime = runtime
         self.preprocessing = preprocessing
         self.grid_hw = grid_hw
-        self.threshold = threshold
         self.map_threshold = map_threshold
-        self.review_threshold = review_threshold
         self.review_map_threshold = review_map_threshold
         self.p_values = p_values
+
+    @property
+    def threshold(self) -> float:
+        """Scores above it are NG."""
+        return self.thresholds.ng
+
+    @property
+    def review_threshold(self) -> float | None:
+        """Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW."""
+        return self.thresholds.review
 
     @abstractmethod
     def stages_from(self, network_input: NDArray[np.float32], outputs: NDArray[np.float32]) -> Stages:
@@ -129,10 +133,10 @@ class Detector(ABC, Generic[Stages]):
         """
         if ignored is not None:
             stages = self.without(stages, ignored)
-        if not isfinite(stages.score):
+        verdict = self.thresholds.verdict(stages.score)
+        if verdict is Verdict.INVALID:
             return invalid("the score is not a finite number")
         height, width = image_rgb.shape[:2]
-        verdict = self._verdict(stages.score)
         score_map = self.score_map(stages)
         map_to_picture = self.preprocessing.map_to_picture(width, height)
         regions = () if verdict is Verdict.OK else self._regions(score_map, map_to_picture)
@@ -168,12 +172,6 @@ class Detector(ABC, Generic[Stages]):
         """
         lowest = self.map_threshold if self.review_map_threshold is None else self.review_map_threshold
         return find_regions(score_map, map_to_picture, lowest) or _top(score_map, map_to_picture)
-
-    def _verdict(self, score: float) -> Verdict:
-        if not score <= self.threshold:
-            return Verdict.NG
-        review = self.review_threshold is not None and score > self.review_threshold
-        return Verdict.REVIEW if review else Verdict.OK
 
 
 def _top(score_map: NDArray[np.float32], map_to_picture: NDArray[np.float64]) -> tuple[Region, ...]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.bundles.drift_reference import drift_reference
 from pcedge.bundles.gate_files import gate_limits
 from pcedge.bundles.manifest import MANIFEST_FILE
 from pcedge.bundles.row_usage import UsageKeeper
@@ -38,6 +37,7 @@ from pcedge.camera import (
 )
 from pcedge.errors import OptionError
 from pcedge.methods.any_bundle import AnyBundle, find_any_bundle
+from pcedge.thresholds.drift import drift_reference
 
 from .bundle_reloader import OnProblem, Reloader
 from .config import CameraTable, LineFile

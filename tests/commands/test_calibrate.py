@@ -12,7 +12,6 @@ import pytest
 from pcedge import CalibrationOptions, calibrate
 from pcedge.adaptation.teaching import TeachOptions, read_log, teach
 from pcedge.bundles.bundle import Bundle, find_bundle
-from pcedge.bundles.drift_reference import drift_reference
 from pcedge.bundles.gate_files import gate_limits
 from pcedge.camera import Frame, FrameGate, read_image, render_part, write_image
 from pcedge.deployment.exporting.precisions import find_images
@@ -25,6 +24,7 @@ from pcedge.line.config import read_line_file
 from pcedge.line.open_line import open_line
 from pcedge.thresholds.calibration_data import read_evidence
 from pcedge.thresholds.conformal import threshold_at
+from pcedge.thresholds.drift import drift_reference
 
 from ..conftest import Line, Run
 

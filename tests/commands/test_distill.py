@@ -21,7 +21,7 @@ from pcedge.camera import render_part, write_image
 SMALL = """
 import functools
 from pcedge import distillation
-from pcedge.distillation import BatchSettings, DistillOptions
+from pcedge.networks.distillation import BatchSettings, DistillOptions
 distillation.DistillOptions = functools.partial(
     DistillOptions, worker={worker}, held_out=4, pictures_for_components=16, measure_every=2,
     save_every_s=0, batches=BatchSettings(size=64, distinct=3, twins=1, pool=4, fresh=1),

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.camera import Verdict
+from pcedge.thresholds.verdict import Thresholds
+
 from .lesson_log import Outcome
 
 WITNESSES = 2
@@ -66,9 +69,13 @@ def opinions(
 
 
 def _opinion(one: StrangePatches, others: Sequence[StrangePatches], limit: float) -> Opinion:
-    if one.score <= limit:
+    passing = Thresholds(limit)
+    verdict = passing.verdict(one.score)
+    if verdict is Verdict.INVALID:
+        return Opinion("refused", "its score is not a finite number")
+    if verdict is Verdict.OK:
         return Opinion("passes", "nothing to learn: it passes")
-    strange = np.flatnonzero(one.squared_distances > limit)
+    strange = np.flatnonzero(~passing.are(Verdict.OK, one.squared_distances))
     share = len(strange) / len(one.squared_distances)
     if share > _MOST_STRANGE:
         return Opinion(
@@ -76,7 +83,7 @@ def _opinion(one: StrangePatches, others: Sequence[StrangePatches], limit: float
             f"{share:.0%} of it is unlike anything seen: another product, or one to be fitted anew",
         )
     confirmed = _confirmed_score(one, strange, others)
-    if confirmed <= limit:
+    if passing.verdict(confirmed) is Verdict.OK:
         return Opinion("taught", f"what is new in it is in {WITNESSES} other images too", confirmed)
     if len(others) < WITNESSES:
         return Opinion(

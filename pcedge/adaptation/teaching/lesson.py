@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import Precision
+from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
 from pcedge.errors import OptionError
+from pcedge.thresholds.verdict import Thresholds
 
 from .bank.bank_state import Changed, change_bank
 from .bank.rewriting import Rewriting, begin_log, finish, keep_pictures, keep_usage, result_of, rewrite
@@ -200,7 +202,8 @@ def _told(
 
 def _limits_of_growth(told: Sequence[Offered], limit: float, pruned: int) -> list[str]:
     """What the limit of the bank's growth cost, in words."""
-    left = sum(one.score_after is not None and one.score_after > limit for one in told)
+    after = [one.score_after for one in told if one.score_after is not None]
+    left = int((~Thresholds(limit).are(Verdict.OK, after)).sum())
     notes = []
     if left:
         notes.append(

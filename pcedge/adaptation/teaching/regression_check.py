@@ -12,12 +12,14 @@ from pcedge.bundles.manifest import EXACT, Precision, ThresholdInfo
 from pcedge.camera import Verdict
 from pcedge.errors import LessonRefusedError
 from pcedge.inspection.verification.golden import FAULT_SUFFIX, read_golden
+from pcedge.thresholds.verdict import Thresholds
 
 from .bank.bank_state import Changed
 from .examples import example_picture, read_examples
 from .taught_bundle import Variant
 
-_SEVERITY = (Verdict.OK, Verdict.REVIEW, Verdict.NG)
+# From what passes to what must not pass.
+_SEVERITY = (Verdict.OK, Verdict.REVIEW, Verdict.NG, Verdict.INVALID)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,11 @@ def check_examples(
 
 
 def _check(one: _Shown, old: Verdict, new: Verdict) -> None:
+    if new is Verdict.INVALID is not old:
+        raise LessonRefusedError(
+            f"After the lesson {one.name} could not be judged: its score would not be a finite number.",
+            "Nothing was taught. Leave out images of the lesson; --force teaches all the same.",
+        )
     softer = _SEVERITY.index(new) < _SEVERITY.index(old)
     harder = _SEVERITY.index(new) > _SEVERITY.index(old)
     if one.kind == "defect" and softer:
@@ -89,11 +96,7 @@ def _shown(bundle: Bundle, variant: Variant) -> Iterator[_Shown]:
 def _verdicts(
     variant: Variant, shown: Sequence[_Shown], bank: Bank, limits: ThresholdInfo
 ) -> Iterator[Verdict]:
+    rule = Thresholds(limits.score, limits.review)
     for one in shown:
         (seen,) = variant.look(one.embeddings[np.newaxis], bank)
-        if seen.score > limits.score:
-            yield Verdict.NG
-        elif limits.review is not None and seen.score > limits.review:
-            yield Verdict.REVIEW
-        else:
-            yield Verdict.OK
+        yield rule.verdict(seen.score)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pcedge.bundles.bundle import Bundle
+from pcedge.camera import Verdict
 from pcedge.errors import ImageError
+from pcedge.thresholds.verdict import Thresholds
 
 from .bank.rewriting import begin_log, finish, rewrite
 from .examples import ExampleKind, add_examples, read_examples
@@ -50,13 +52,14 @@ def store_examples(
                 _check(pictures)
                 read = ((one.name, one.sha256, one.read()) for one in pictures)
                 examples = add_examples(work.staging, examples, kind, read)
+                passes = Thresholds(own.limit)
                 seen = own.look(own.embed(Images(pictures)))
                 told += [
                     Offered(
                         name=one.name,
                         sha256=one.sha256,
                         outcome="stored",
-                        reason=_reason(kind, shown.score > own.limit),
+                        reason=_reason(kind, passes.verdict(shown.score)),
                         score=shown.score,
                     )
                     for one, shown in zip(pictures, seen, strict=True)
@@ -83,7 +86,10 @@ def _check(pictures: Sequence[LessonImage]) -> None:
             )
 
 
-def _reason(kind: ExampleKind, rejected: bool) -> str:
+def _reason(kind: ExampleKind, verdict: Verdict) -> str:
+    if verdict is Verdict.INVALID:
+        return "its score is not a finite number now"
+    rejected = verdict is Verdict.NG
     if kind == "defect":
         return "it must stay found" if rejected else "it is not found now, so no lesson can hide it more"
     return "it confirms lessons" if rejected else "it must go on passing"

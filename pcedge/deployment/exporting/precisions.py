@@ -12,6 +12,7 @@ from pcedge.banks import CoresetSize
 from pcedge.bundles.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
 from pcedge.bundles.manifest import Manifest, Precision, PrecisionInfo
 from pcedge.bundles.nominal_images import NOMINAL_FILE
+from pcedge.camera import Verdict
 from pcedge.core.files import link_or_copy
 from pcedge.core.progress import Progress
 from pcedge.core.stage_timer import StageTimer
@@ -24,6 +25,7 @@ from pcedge.fitting.options import FitOptions
 from pcedge.inspection.exported_network import in_precision
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.thresholds.calibration_data import read_evidence
+from pcedge.thresholds.verdict import Thresholds
 
 # Ranges of activations are known well after a few images; each takes a forward pass and its memory.
 _CALIBRATION_IMAGES = 32
@@ -128,7 +130,7 @@ def _add(
         if own is not None:
             variant = Bundle(folder, built.manifest)
             other = _evaluate(variant, dataset, progress)
-            verdicts = _rejected(bundle, own)
+            verdicts = _verdicts(bundle, own)
             measured[bundle.manifest.precision] = _info(bundle, dataset, own, verdicts)
             measured[precision] = _info(variant, dataset, other, verdicts)
         manifest = seal(staging, msgspec.structs.replace(bundle.manifest, precisions=measured))
@@ -181,14 +183,15 @@ def _evaluate(bundle: Bundle, dataset: Dataset, progress: Progress) -> Evaluatio
         )
 
 
-def _rejected(bundle: Bundle, found: Evaluation) -> dict[str, bool]:
-    """Which images are NG."""
-    return {name: score > bundle.manifest.threshold.score for name, score in found.scores.items()}
+def _verdicts(bundle: Bundle, found: Evaluation) -> dict[str, Verdict]:
+    """Of every image that was judged."""
+    rule = Thresholds(bundle.manifest.threshold.score)
+    return {name: rule.verdict(score) for name, score in found.scores.items()}
 
 
-def _info(bundle: Bundle, dataset: Dataset, found: Evaluation, verdicts: dict[str, bool]) -> PrecisionInfo:
-    rejected = _rejected(bundle, found)
-    if rejected.keys() != verdicts.keys():
+def _info(bundle: Bundle, dataset: Dataset, found: Evaluation, verdicts: dict[str, Verdict]) -> PrecisionInfo:
+    own = _verdicts(bundle, found)
+    if own.keys() != verdicts.keys():
         raise ExportError(
             f"The test images of {dataset.root} changed while precisions were compared.",
             "Run the same command again.",
@@ -201,7 +204,7 @@ def _info(bundle: Bundle, dataset: Dataset, found: Evaluation, verdicts: dict[st
         pixel_auroc=found.pixel_auroc,
         false_reject_rate=found.false_reject_rate,
         miss_rate=found.miss_rate,
-        flips=sum(verdict != verdicts[name] for name, verdict in rejected.items()),
+        flips=sum(verdict != verdicts[name] for name, verdict in own.items()),
         bytes=bundle.manifest.files[EMBEDDER_FILE].size,
         frame_ms=found.frame_ms,
     )

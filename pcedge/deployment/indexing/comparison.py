@@ -18,6 +18,7 @@ from pcedge.errors import DatasetError, ImageError
 from pcedge.evaluation.metrics import image_metrics
 from pcedge.inspection.runtimes import RuntimeKind, open_runtime
 from pcedge.inspection.verification.golden import read_golden
+from pcedge.thresholds.verdict import Thresholds
 
 from .spec import IndexSpec
 
@@ -214,7 +215,7 @@ def _report(
     scores, true = np.array(tally.scores), np.array(exact.scores)
     errors = np.maximum(scores - true, 0.0) / np.maximum(true, _TINY)
     threshold = bundle.manifest.threshold.score
-    flipped = (scores > threshold) != (true > threshold)
+    flipped = Thresholds(threshold).flips(scores, true)
     good = np.array([defect is False for defect in defects])
     bad = np.array([defect is True for defect in defects])
     proved = 1.0 if one.spec.is_exact else (float(np.mean(tally.proved)) if tally.proved else None)

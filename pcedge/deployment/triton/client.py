@@ -44,7 +44,7 @@ def verdict(score: float, threshold: float) -> str:
     """``OK``, ``NG``, or ``INVALID`` for a score that is not a number."""
     if not math.isfinite(score):
         return "INVALID"
-    return "OK" if score <= threshold else "NG"
+    return "NG" if score > threshold else "OK"
 
 
 def inspect(client: Any, model: str, image: Image.Image) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Metrics of anomaly detection: exact, ties included, with intervals, and with a reason where undefined.
 
-from pcedge.metrics import PixelMetrics, image_metrics, rate
+from pcedge.evaluation.metrics import PixelMetrics, image_metrics, rate
 
 print(image_metrics(good_scores, defect_scores).auroc)  # 0.9876 (0.9712 to 0.9961)
 """

@@ -130,7 +130,8 @@ class ImageRow(msgspec.Struct, frozen=True, kw_only=True):
         kind: ``good``, or the kind of defect.
         defect: Whether it shows one.
         score: Its anomaly score.
-        verdict: ``OK`` or ``NG`` at the threshold; empty where there is none.
+        verdict: ``OK`` or ``NG`` at the threshold, ``INVALID`` for a score that is not a finite number; empty
+            where there is no threshold.
     """
 
     name: str

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pcedge.bundles.manifest import Precision
 from pcedge.errors import RuntimeUnavailableError
 from pcedge.inspection.patchcore_detector import Inspector, Stages
+from pcedge.thresholds.verdict import Thresholds
 
 from .golden import GoldenFrame
 
@@ -136,6 +137,7 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame], precision: P
     def note(stage: str, found: _Values | None, expected: _Values, scale: float) -> None:
         errors.setdefault(stage, []).append((_difference_of(found, expected) / scale, scale))
 
+    rule = Thresholds(inspector.threshold)
     flips = rows_changed = 0
     for frame in frames:
         reference = frame.stages
@@ -156,7 +158,7 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame], precision: P
             note("search", there.squared_distances, here.squared_distances, score_scale)
             rows_changed += _rows_changed(there, here, TOLERANCE * score_scale)
         if found is not None:
-            flips += (found.score > inspector.threshold) != (reference.score > inspector.threshold)
+            flips += int(rule.flips(found.score, reference.score).sum())
     return Parity(
         runtime=inspector.runtime.name,
         stages=tuple(_summary(stage, values, precision) for stage, values in errors.items()),

@@ -11,6 +11,7 @@ from pcedge.core.npz import open_arrays
 from pcedge.errors import BundleError, ExportError
 from pcedge.inspection.verification.golden import FOLDER
 from pcedge.inspection.verification.parity import TOLERANCE
+from pcedge.thresholds.verdict import Thresholds
 
 from .bundle import BaselineBundle
 from .inspector import BaselineInspector
@@ -63,7 +64,7 @@ def require_parity(bundle: BaselineBundle, inspector: BaselineInspector) -> floa
         wanted = float(expected["score"])
         # A threshold may be the very score of a golden frame, to the last bit but one.
         tied = abs(wanted - limit) <= TOLERANCE * abs(limit)
-        flipped = not tied and (found.score > limit) != (wanted > limit)
+        flipped = not tied and bool(Thresholds(limit).flips(found.score, wanted).any())
         if not worst <= TOLERANCE or flipped:
             raise ExportError(
                 f"{inspector.runtime.name} does not score like the reference on the golden frame {name}: "

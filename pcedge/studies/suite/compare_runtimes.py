@@ -14,6 +14,7 @@ from pcedge.evaluation.runs import RuntimeResult
 from pcedge.inspection.runtimes import RuntimeKind
 from pcedge.methods import BaselineBundle
 from pcedge.methods.any_bundle import AnyBundle, open_detector
+from pcedge.thresholds.verdict import Thresholds
 
 from .run_metrics import metrics_of
 
@@ -141,7 +142,7 @@ def _apart(first: Sequence[Judged], other: Sequence[Judged], threshold: float) -
         return None, 0
     expected, found = pairs[:, 0], pairs[:, 1]
     scale = np.maximum(np.maximum(np.abs(expected), abs(threshold)), np.finfo(np.float32).tiny)
-    flips = int(((expected > threshold) != (found > threshold)).sum())
+    flips = int(Thresholds(threshold).flips(expected, found).sum())
     largest = float((np.abs(found - expected) / scale).max())
     return (largest if np.isfinite(largest) else None), flips
 

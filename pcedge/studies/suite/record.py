@@ -22,6 +22,7 @@ from pcedge.evaluation.runs import (
 )
 from pcedge.methods import BaselineManifest
 from pcedge.methods.any_bundle import AnyBundle
+from pcedge.thresholds.verdict import Thresholds
 
 from .curves import curves_of
 from .run_images import choose, draw
@@ -103,14 +104,14 @@ def write_down(staging: Path, findings: Findings, circumstances: Circumstances) 
 
 
 def _rows(findings: Findings) -> tuple[ImageRow, ...]:
-    limit = findings.threshold
+    rule = Thresholds(findings.threshold.score) if findings.threshold else None
     return tuple(
         ImageRow(
             name=image.name,
             kind=image.sample.kind,
             defect=image.sample.is_defect,
             score=image.score,
-            verdict="" if limit is None else "NG" if image.score > limit.score else "OK",
+            verdict=rule.verdict(image.score).value if rule else "",
         )
         for image in findings.images
     )

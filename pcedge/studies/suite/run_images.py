@@ -1,29 +1,41 @@
 """The most telling test images of a run, drawn: what was missed and what was rejected wrongly first."""
 
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import HeatScale, heatmap_overlay, read_image, read_mask, write_image
+from pcedge.camera import HeatScale, Verdict, heatmap_overlay, read_image, read_mask, write_image
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.evaluation.inference import Judged
 from pcedge.evaluation.runs import PICTURES, RunImage
+from pcedge.thresholds.verdict import Thresholds
 
 _LONGEST_PX = 512
 _WORST, _BEST = 8, 4
 
 
 def choose(images: Sequence[Judged], threshold: float) -> list[tuple[str, Judged]]:
-    """Group and image: misses and false rejects, the worst first, then clear finds and clear passes."""
-    defects = sorted((image for image in images if image.sample.is_defect), key=lambda image: image.score)
-    good = sorted((image for image in images if not image.sample.is_defect), key=lambda image: image.score)
+    """Group and image: misses and false rejects, the worst first, then clear finds and clear passes.
+
+    INVALID images have no map to show, and are in none of these groups.
+    """
+    # A score that is not a number has no place in an order.
+    ranked = sorted((image for image in images if isfinite(image.score)), key=lambda image: image.score)
+    defects = [image for image in ranked if image.sample.is_defect]
+    good = [image for image in ranked if not image.sample.is_defect]
+    rule = Thresholds(threshold)
+
+    def some(images: Sequence[Judged], verdict: Verdict, most: int) -> list[Judged]:
+        return [image for image in images if rule.verdict(image.score) is verdict][:most]
+
     groups = {
-        "miss": [image for image in defects if image.score <= threshold][:_WORST],
-        "false_reject": [image for image in good[::-1] if image.score > threshold][:_WORST],
-        "found": [image for image in defects[::-1] if image.score > threshold][:_BEST],
-        "accepted": [image for image in good if image.score <= threshold][:_BEST],
+        "miss": some(defects, Verdict.OK, _WORST),
+        "false_reject": some(good[::-1], Verdict.NG, _WORST),
+        "found": some(defects[::-1], Verdict.NG, _BEST),
+        "accepted": some(good, Verdict.OK, _BEST),
     }
     return [(group, image) for group, chosen in groups.items() for image in chosen]
 

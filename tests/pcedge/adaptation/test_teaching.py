@@ -330,8 +330,8 @@ def test_a_changed_log_is_noticed_even_if_the_manifest_was_changed_too(
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-import pcedge, pcedge.teaching.lesson as lesson
-from pcedge.bundle import Bundle
+import pcedge, pcedge.adaptation.teaching.lesson as lesson
+from pcedge.bundles.bundle import Bundle
 real = lesson.{call}
 def dying(*args, **kwargs):
     if {late}: real(*args, **kwargs)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pcedge.adaptation.relearn_gate import look_at_new
 from pcedge.banks import Bank, RowSources
 from pcedge.bundles.bundle import Bundle, edit_bundle, seal
-from pcedge.bundles.drift_reference import drift_reference, rare_rows_of, rows_used
+from pcedge.bundles.drift_reference import rare_rows_of, rows_used
 from pcedge.bundles.gate_files import DRIFT_FILE, gate_limits
 from pcedge.bundles.row_usage import RowUsage, UsageKeeper, rare_rows, read_usage, usage_of
 from pcedge.camera import Frame, FrameGate, Verdict, glance, render_part
@@ -21,6 +21,7 @@ from pcedge.core import npz
 from pcedge.errors import BundleError, PcedgeError
 from pcedge.inspection.runtimes import Candidate
 from pcedge.line.inspector_pool import Assignment, InspectorPool
+from pcedge.thresholds.drift import drift_reference
 
 
 @pytest.fixture

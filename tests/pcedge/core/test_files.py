@@ -16,7 +16,7 @@ from pcedge.core.files import link_or_copy, recover, replace_directory, replace_
 WRITER = """
 import sys
 from pathlib import Path
-from pcedge.atomic import replace_directory
+from pcedge.core.files import replace_directory
 
 version = 0
 while True:
@@ -32,7 +32,7 @@ KILLED_AT_RENAME = """
 import ctypes, os, sys
 from pathlib import Path
 from types import SimpleNamespace
-from pcedge.atomic import replace_directory
+from pcedge.core.files import replace_directory
 
 renames = 0
 rename = Path.rename

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.camera import write_image
+from pcedge.camera import Verdict, write_image
 from pcedge.datasets import open_dataset
 from pcedge.errors import DatasetError, OptionError
 from pcedge.evaluation.evaluate import evaluate
-from pcedge.inspection.patchcore_detector import Inspector
+from pcedge.inspection.patchcore_detector import Inspector, Stages
 
 
 def test_images_that_cannot_be_read_or_show_nothing_are_left_out_with_the_reason(
@@ -125,3 +126,38 @@ def test_leaks_are_named_and_left_out_where_told(root: Path, inspector: Inspecto
     assert (ignored.leaks, ignored.scores) == ((), reported.scores)
     with pytest.raises(OptionError, match=r"(?s)'drop'.*report, exclude, ignore"):
         evaluate(dataset, inspector, leaks="drop")  # type: ignore[arg-type]
+
+
+class _Broken(Inspector):
+    """Gives the last images of each kind a score that is not a number."""
+
+    def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
+        stages = super().stages_of(network_input)
+        self.seen = getattr(self, "seen", 0) + 1
+        return replace(stages, score=float("nan")) if self.seen in self.broken else stages
+
+    broken: tuple[int, ...] = ()
+
+
+def test_a_score_that_is_no_number_is_invalid_and_neither_passed_nor_rejected(
+    root: Path, inspector: Inspector
+) -> None:
+    whole = evaluate(open_dataset(root), inspector)
+    inspector.__class__ = _Broken
+    inspector.broken = (1, len(whole.scores))  # type: ignore[attr-defined]
+
+    found = evaluate(open_dataset(root), inspector)
+
+    names = tuple(whole.scores)
+    assert found.invalid == (names[0], names[-1])
+    for invalid, judged in (("test/good/", found.good), ("test/noise/", found.defective)):
+        others = [name for name in names if name.startswith(invalid) and name not in found.invalid]
+        assert len(others) == judged - 1
+    rule = inspector.thresholds
+    good = [score for name, score in found.scores.items() if name.startswith("test/good/")]
+    bad = [score for name, score in found.scores.items() if name.startswith("test/noise/")]
+    assert found.false_reject_rate == sum(rule.verdict(one) is Verdict.NG for one in good) / len(good)
+    assert found.miss_rate == sum(rule.verdict(one) is Verdict.OK for one in bad) / len(bad)
+    assert found.metrics.image_auroc.reason == "a score is not a number"
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert [plain["scores"][name] for name in plain["invalid"]] == [None, None]

@@ -22,7 +22,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from pcedge.feature_cache import FeatureCache
+from pcedge.fitting.feature_cache import FeatureCache
 
 folder, first, count, limit, rows = Path(sys.argv[1]), *map(int, sys.argv[2:])
 cache = FeatureCache(folder, limit, "0" * 32, (rows, 7))

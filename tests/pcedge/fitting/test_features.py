@@ -40,13 +40,13 @@ EMBEDDER = """
 import sys
 from hashlib import sha256
 from pathlib import Path
-from pcedge.backbones import load_backbone
+from pcedge.networks.backbones import load_backbone
 from pcedge.camera import list_images
-from pcedge.embedder import build_embedder
+from pcedge.networks.embedder import build_embedder
 from pcedge.export import TorchRuntime
-from pcedge.feature_cache import FeatureCache
-from pcedge.features import embed_images
-from pcedge.preprocessing import Preprocessing
+from pcedge.fitting.feature_cache import FeatureCache
+from pcedge.fitting.features import embed_images
+from pcedge.core.preprocessing import Preprocessing
 
 preprocessing = Preprocessing(image_size=64)
 embedder = build_embedder(load_backbone("pcedge-s").module, preprocessing, "mean")

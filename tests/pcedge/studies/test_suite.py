@@ -14,10 +14,11 @@ from torchvision import models
 from pcedge.banks import CoresetSize
 from pcedge.camera import write_dataset
 from pcedge.core.preprocessing import Preprocessing
-from pcedge.datasets import Sample
+from pcedge.datasets import Dataset, Sample
 from pcedge.errors import DatasetError, OptionError
+from pcedge.evaluation.evaluate import summarise
 from pcedge.evaluation.inference import Judged
-from pcedge.evaluation.runs import read_curves, read_run
+from pcedge.evaluation.runs import ThresholdFacts, read_curves, read_run
 from pcedge.fitting.options import FitOptions
 from pcedge.fitting.presets import Member
 from pcedge.studies.suite import (
@@ -31,6 +32,7 @@ from pcedge.studies.suite import (
     summary_of,
     write_summary,
 )
+from pcedge.studies.suite.record import Findings, _rows
 
 FIT = FitOptions(
     backbone="pcedge-s",
@@ -225,6 +227,19 @@ def test_runtimes_are_named_as_people_name_them() -> None:
 
 def _judged(name: str, score: float, score_map: NDArray[np.float32]) -> Judged:
     return Judged(Sample(Path(name), "good"), name, score, 0.5, score_map, None, "")
+
+
+def test_a_run_writes_invalid_for_a_score_that_is_no_number() -> None:
+    images = [_judged(str(n), score, np.ones((2, 2), np.float32)) for n, score in enumerate([1, 3, np.nan])]
+    limit = ThresholdFacts(score=2.0, map=2.0, false_reject_rate=0.1, method="", held_out=())
+    dataset = Dataset(Path(), (), tuple(image.sample for image in images))
+    evaluation = summarise(dataset, images, {}, (), threshold=2.0, runtime="")
+
+    rows = _rows(Findings((), images, evaluation, limit, (2.0, 2.0), (), {}))
+
+    assert [row.verdict for row in rows] == ["OK", "NG", "INVALID"]
+    assert evaluation.invalid == ("2",)
+    assert evaluation.false_reject_rate == 1 / 3
 
 
 def test_an_ensemble_s_scores_are_normalised_over_the_test_set_and_averaged() -> None:

@@ -172,6 +172,7 @@ def _print_result(result: "Evaluation", title: str) -> None:
             "{count} defective images have no usable mask and are left out of the pixel metrics.",
             count=result.defects_without_mask,
         )
+    _list("INVALID:", dict.fromkeys(result.invalid, "its score is not a finite number"))
     _list("Problem with", {**result.skipped, **result.unusable_masks})
     if result.leaks:
         say(

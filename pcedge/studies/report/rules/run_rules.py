@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from pcedge.camera import Verdict
+from pcedge.thresholds.verdict import Thresholds
+
 from ..render.document import prose
 from ..render.wording import counted, listed, percent, score_text
 from ..report_data import Subject, interval_of
@@ -90,9 +93,11 @@ def _outlier(subject: Subject) -> Iterator[DiscussionPoint]:
     scores = np.sort(np.array(limit.held_out))
     highest, second = float(scores[-1]), float(scores[-2])
     spread = float(np.subtract(*np.percentile(scores[:-1], [75, 25])))
-    if limit.score < highest or highest - second <= _FAR_OUT * spread:
+    rule = Thresholds(limit.score)
+    if rule.verdict(highest) is Verdict.NG or highest - second <= _FAR_OUT * spread:
         return
-    between = [row for row in subject.run.images if second < row.score <= limit.score]
+    lower = Thresholds(second)
+    between = [row for row in subject.run.images if rule.verdict(row.score) is not lower.verdict(row.score)]
     text = (
         "The threshold is {score}; the highest held-out score of a good training image, {highest}, lies "
         "{times}above the second, {second}. With that as threshold, {found} more would be found and "
