@@ -21,6 +21,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
+CODE = ("pcedge", "banks", "camera", "export", "benchmarks")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = (
     *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "benchmarks/README.md")),
@@ -183,11 +184,25 @@ def test_snippets_in_python_and_toml_are_python_and_toml(page: Path) -> None:
         json.loads(block)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.*")), ids=_name)
-def test_no_page_names_a_file_of_the_documentation_that_is_not_there(path: Path) -> None:
-    if path.suffix == ".md":
-        named = re.findall(r"\bdocs/[\w./-]+\.\w+", path.read_text(encoding="utf-8"))
-        assert [one for one in named if not (ROOT / one).exists()] == []
+def test_pages_of_the_documentation_that_are_named_are_there() -> None:
+    sources = [path for name in CODE for path in (ROOT / name).rglob("*.py")]
+    named = {
+        (_name(path), one)
+        for path in (*PAGES, *sources)
+        for one in re.findall(r"(?<![\w/])docs/[\w./-]+\.md", path.read_text(encoding="utf-8"))
+    }
+
+    assert len(named) > 10
+    assert {(path, one) for path, one in named if not (ROOT / one).exists()} == set()
+
+
+SYMBOLS = re.findall(r"\]\(([\w/]+\.py)\): `(\w+)`", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("path", "symbol"), SYMBOLS)
+def test_what_the_architecture_says_is_in_a_file_is_there(path: str, symbol: str) -> None:
+    assert len(SYMBOLS) > 20
+    assert re.search(rf"\b{symbol}\b", (ROOT / path).read_text(encoding="utf-8"))
 
 
 def _declared_extras() -> set[str]:
@@ -220,7 +235,7 @@ def _hinted_extras(source: str) -> set[str]:
 def test_extras_that_error_messages_and_hints_name_exist() -> None:
     hinted = {
         path.relative_to(ROOT).as_posix(): _hinted_extras(path.read_text(encoding="utf-8"))
-        for folder in ("pcedge", "banks", "camera", "export", "benchmarks")
+        for folder in CODE
         for path in (ROOT / folder).rglob("*.py")
     }
 
