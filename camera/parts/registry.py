@@ -68,5 +68,5 @@ def _any_kind() -> type[msgspec.Struct]:
     fields = {field.name: field for kind in TRIGGERS for field in msgspec.structs.fields(kind.table)}
     del fields["by"]
     known = [(name, field.type, field.default) for name, field in fields.items()]
-    names = Literal[tuple(kind.name for kind in TRIGGERS)]
+    names: Any = Literal.__getitem__(tuple(kind.name for kind in TRIGGERS))
     return msgspec.defstruct("Trigger", [("by", names), *known], forbid_unknown_fields=True, kw_only=True)

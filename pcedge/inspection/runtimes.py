@@ -4,34 +4,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
 
-from pcedge.bundles.bundle import BACKBONE_FILE, EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
+from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
 from pcedge.bundles.manifest import Precision
-from pcedge.core.defaults import DEFAULT_BATCH, default_cache_directory
-from pcedge.errors import BundleError, MissingExtraError, OptionError, RuntimeUnavailableError
-from pcedge.export import (
-    OnnxRuntime,
-    OnnxSearchingRuntime,
-    Runtime,
-    TensorrtOptions,
-    TensorrtRuntime,
-    TensorrtSearchingRuntime,
-    TorchRuntime,
-    engine_name,
-    has_tensorrt_provider,
-    input_shapes,
-    is_fused,
-    onnx_devices,
-    torch_device,
-)
+from pcedge.errors import OptionError
+from pcedge.export import Runtime
 
 from .patchcore_detector import Inspector
 from .precision import PrecisionChoice, precisions_for
 from .region_explanation import open_pictures
+from .runtime_kinds import onnx_kind, tensorrt_kind, torch_kind
+from .runtime_kinds.kind import BundleRuntime
 
-RuntimeKind = Literal["auto", "torch", "onnx", "tensorrt"]
-_ENGINE_DEVICES = ("auto", "cuda")
+# A kind of runtime is one file and one line here. ``auto`` tries them in this order.
+RUNTIMES: tuple[BundleRuntime, ...] = (tensorrt_kind.KIND, onnx_kind.KIND, torch_kind.KIND)
+
+# ``auto``, or the name of one of ``RUNTIMES``.
+RuntimeKind = str
 
 
 @dataclass(frozen=True)
@@ -87,20 +76,14 @@ def open_inspector(
 
 def runtime_kind(name: str) -> RuntimeKind:
     """Check the name of a runtime that a user gave."""
-    if name in get_args(RuntimeKind):
-        return cast(RuntimeKind, name)
-    raise OptionError(f"There is no runtime {name!r}.", f"Choose one of: {', '.join(get_args(RuntimeKind))}.")
+    if name != "auto":
+        _runtime(name)
+    return name
 
 
 def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto") -> Runtime:
     """Load a bundle's embedder; the files it is loaded from are checked first."""
-    if kind == "torch":
-        return _torch(bundle, device)
-    if kind == "tensorrt":
-        _check_engine_device(device)
-    if kind == "tensorrt" or (kind == "auto" and _has_engine_for(bundle, device)):
-        return _tensorrt(bundle)
-    return _onnx(bundle, device)
+    return _possible(bundle, kind, device)[0].open(bundle, device)
 
 
 def candidates(
@@ -132,20 +115,11 @@ def candidates(
 
 
 def _candidates(bundle: Bundle, kind: RuntimeKind, device: str) -> list[Candidate]:
-    if kind == "torch":
-        return [Candidate("torch", torch_device() if device == "auto" else device)]
-    if kind == "tensorrt":
-        _check_engine_device(device)
-        return [Candidate("tensorrt", "cuda")]
-    engines = [Candidate("tensorrt", "cuda")] if kind == "auto" and _has_engine_for(bundle, device) else []
-    _exported(bundle)
-    try:
-        devices = _onnx_devices(bundle) if device == "auto" else [device]
-    except MissingExtraError:
-        if not engines:
-            raise
-        devices = ["cpu"]  # named all the same, so that whoever tries it says what is missing
-    return [*engines, *(Candidate("onnx", one) for one in devices)]
+    found: list[Candidate] = []
+    for runtime in _possible(bundle, kind, device):
+        devices = runtime.devices(bundle, device, bool(found))
+        found += [Candidate(runtime.name, one) for one in devices]
+    return found
 
 
 def runtime_file(bundle: Bundle, runtime: RuntimeKind) -> Path:
@@ -154,9 +128,7 @@ def runtime_file(bundle: Bundle, runtime: RuntimeKind) -> Path:
     Raises:
         PcedgeError: It is missing or changed, or its name cannot be known without TensorRT.
     """
-    if runtime == "torch":
-        return bundle.file(BACKBONE_FILE)
-    return _engine(bundle) if runtime == "tensorrt" else _exported(bundle)
+    return _runtime(runtime).file(bundle)
 
 
 def is_exported(bundle: Bundle) -> bool:
@@ -164,107 +136,16 @@ def is_exported(bundle: Bundle) -> bool:
     return bundle.has(EMBEDDER_FILE)
 
 
-def _exported(bundle: Bundle) -> Path:
-    if not is_exported(bundle):
-        raise BundleError(
-            f"The bundle {bundle.directory} has not been exported.",
-            f"Run: pcedge export --model {bundle.directory}",
-        )
-    return bundle.file(EMBEDDER_FILE)
+def _possible(bundle: Bundle, kind: RuntimeKind, device: str) -> list[BundleRuntime]:
+    """The runtime that was asked for, or those that ``auto`` stands for."""
+    if kind != "auto":
+        return [_runtime(kind)]
+    return [one for one in RUNTIMES if one.offered(bundle, device)]
 
 
-def _onnx_devices(bundle: Bundle) -> list[str]:
-    devices = onnx_devices()
-    made = "cuda" in devices and has_tensorrt_provider() and any(_provider_cache(bundle).glob("*.engine"))
-    return ["tensorrt", *devices] if made else devices
-
-
-def _onnx(bundle: Bundle, device: str) -> OnnxRuntime:
-    """On a GPU the search too, so that embeddings stay there; on a processor the bank's own is faster."""
-    path = _exported(bundle)
-    if device == "cpu" or (device == "auto" and onnx_devices()[0] == "cpu"):
-        return OnnxRuntime(path, device)
-    by_tensorrt = device.startswith("tensorrt")
-    # Where TensorRT may use half precision at all, it may use it for distances too, which is wrong.
-    fused = bundle.has(SEARCH_PART_FILE) and not (by_tensorrt and bundle.manifest.precision != "fp32")
-    options = _provider_options(bundle, fused=fused) if by_tensorrt else None
-    if not fused:
-        return OnnxRuntime(path, device, options)
-    searching = OnnxSearchingRuntime(path, bundle.file(SEARCH_PART_FILE), device, options)
-    return searching if searching.on_gpu else OnnxRuntime(path, "cpu")
-
-
-def _provider_options(bundle: Bundle, *, fused: bool) -> TensorrtOptions:
-    manifest = bundle.manifest
-    return TensorrtOptions(
-        _provider_cache(bundle),
-        input_shapes(
-            manifest.preprocessing.input_size,
-            max_batch=DEFAULT_BATCH,
-            largest_bank=(manifest.bank.rows, manifest.embedding.dims) if fused else None,
-        ),
-        half=manifest.precision == "fp16",
-        quantised=manifest.precision == "int8",
-    )
-
-
-def _provider_cache(bundle: Bundle) -> Path:
-    """Where ONNX Runtime's TensorRT provider keeps its engines: they fit one network and one size of bank."""
-    network = bundle.manifest.files[EMBEDDER_FILE].sha256[:12]
-    return default_cache_directory() / "tensorrt" / f"provider-{network}-{bundle.manifest.bank.rows}"
-
-
-def _engines(bundle: Bundle) -> list[str]:
-    return [name for name in bundle.manifest.files if name.endswith(".engine")]
-
-
-def _check_engine_device(device: str) -> None:
-    if device not in _ENGINE_DEVICES:
-        raise OptionError(
-            f"A TensorRT engine cannot run on the device {device!r}, only on the GPU it was built for.",
-            "Use --device auto or cuda, or --runtime onnx.",
-        )
-
-
-def _has_engine_for(bundle: Bundle, device: str) -> bool:
-    """Whether there is an engine for the GPU here, and the device that was asked for is that GPU."""
-    if device not in _ENGINE_DEVICES or not _engines(bundle):
-        return False
-    try:
-        return any(bundle.has(name) for name in _engine_names(bundle))
-    except RuntimeUnavailableError:  # built on another machine
-        return False
-
-
-def _engine_names(bundle: Bundle) -> list[str]:
-    """What an engine for this machine is called: with the search in it, which is preferred, or without."""
-    embedder = bundle.file(EMBEDDER_FILE)
-    fused = [engine_name(embedder, bundle.file(SEARCH_PART_FILE))] if bundle.has(SEARCH_PART_FILE) else []
-    return [*fused, engine_name(embedder)]
-
-
-def _engine(bundle: Bundle) -> Path:
-    name = next((name for name in _engine_names(bundle) if bundle.has(name)), None)
-    if name is None:
-        raise BundleError(
-            f"The bundle {bundle.directory} has no TensorRT engine for this GPU and TensorRT version "
-            f"(engines there: {', '.join(_engines(bundle)) or 'none'}).",
-            f"Build it on this device: pcedge export --trt --model {bundle.directory}, "
-            "or use --runtime onnx.",
-        )
-    return bundle.file(name)
-
-
-def _tensorrt(bundle: Bundle) -> TensorrtRuntime:
-    path = _engine(bundle)
-    return TensorrtSearchingRuntime(path) if is_fused(path.name) else TensorrtRuntime(path)
-
-
-def _torch(bundle: Bundle, device: str) -> TorchRuntime:
-    try:
-        import torch  # noqa: F401 (a missing torch must be found before anything is read)
-    except ImportError:
-        raise MissingExtraError("torch", "fit", "The torch runtime") from None
-    from pcedge.networks.embedder import restore_embedder
-
-    return TorchRuntime(restore_embedder(bundle.manifest, bundle.file(BACKBONE_FILE)), device)
+def _runtime(name: str) -> BundleRuntime:
+    for one in RUNTIMES:
+        if one.name == name:
+            return one
+    names = ", ".join(["auto", *sorted(one.name for one in RUNTIMES)])
+    raise OptionError(f"There is no runtime {name!r}.", f"Choose one of: {names}.")

@@ -16,8 +16,8 @@ from pcedge.bundles.manifest import FileInfo
 from pcedge.deployment.bench.bench import _time_stages
 from pcedge.deployment.bench.result import STAGES
 from pcedge.export import OnnxRuntime, OnnxSearchingRuntime, Runtime, TensorrtOptions
-from pcedge.inspection import runtimes
 from pcedge.inspection.patchcore_detector import Inspector
+from pcedge.inspection.runtime_kinds import onnx_kind
 from pcedge.inspection.runtimes import Candidate, candidates, open_runtime
 from pcedge.inspection.verification.golden import read_golden
 from pcedge.inspection.verification.parity import Parity, measure_frame_ms, measure_parity
@@ -190,8 +190,8 @@ class _OnGpu(OnnxSearchingRuntime):
 def test_on_a_gpu_the_network_searches(
     exported_line: Any, monkeypatch: pytest.MonkeyPatch, device: str, cache: bool
 ) -> None:
-    monkeypatch.setattr(runtimes, "onnx_devices", lambda: ["cuda", "cpu"])
-    monkeypatch.setattr(runtimes, "OnnxSearchingRuntime", _OnGpu)
+    monkeypatch.setattr(onnx_kind, "onnx_devices", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(onnx_kind, "OnnxSearchingRuntime", _OnGpu)
     bundle = Bundle.open(exported_line.models / "line")
 
     with open_runtime(bundle, "onnx", device) as runtime:
@@ -210,7 +210,7 @@ def test_tensorrt_chooses_types_for_itself_so_that_it_does_not_search_in_half_pr
     exported_line: Any, monkeypatch: pytest.MonkeyPatch, precision: str, half: bool, quantised: bool
 ) -> None:
     told: list[TensorrtOptions] = []
-    monkeypatch.setattr(runtimes, "OnnxRuntime", lambda _, __, options: told.append(options))
+    monkeypatch.setattr(onnx_kind, "OnnxRuntime", lambda _, __, options: told.append(options))
     bundle = Bundle.open(exported_line.models / "line")
     manifest = msgspec.structs.replace(bundle.manifest, precision=precision)
 
@@ -225,7 +225,7 @@ def test_a_gpu_that_does_not_start_leaves_the_processor(
     exported_line: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked to choose for itself, ONNX Runtime goes on with the next provider."""
-    monkeypatch.setattr(runtimes, "onnx_devices", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(onnx_kind, "onnx_devices", lambda: ["cuda", "cpu"])
 
     with open_runtime(Bundle.open(exported_line.models / "line"), "onnx", "auto") as runtime:
         assert type(runtime) is OnnxRuntime
@@ -235,8 +235,8 @@ def test_a_bundle_of_an_earlier_version_is_searched_by_the_processor(
     exported_line: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(runtimes, "onnx_devices", lambda: ["cuda", "cpu"])
-    monkeypatch.setattr(runtimes, "OnnxRuntime", lambda _, device, __: opened.append(device))
+    monkeypatch.setattr(onnx_kind, "onnx_devices", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(onnx_kind, "OnnxRuntime", lambda _, device, __: opened.append(device))
     bundle = Bundle.open(exported_line.models / "line")
     files = {name: info for name, info in bundle.manifest.files.items() if name != SEARCH_PART_FILE}
 
@@ -251,8 +251,8 @@ def test_the_tensorrt_provider_is_a_candidate_once_it_has_made_its_engine(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PCEDGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(runtimes, "onnx_devices", lambda: ["cuda", "cpu"])
-    monkeypatch.setattr(runtimes, "has_tensorrt_provider", lambda: True)
+    monkeypatch.setattr(onnx_kind, "onnx_devices", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(onnx_kind, "has_tensorrt_provider", lambda: True)
     monkeypatch.setattr(Bundle, "file", lambda self, name: self.directory / name)
     files = {EMBEDDER_FILE: FileInfo(sha256="a" * 64, size=1)}
     bundle = Bundle(bundle.directory, msgspec.structs.replace(bundle.manifest, files=files))

@@ -4,7 +4,7 @@ import pytest
 
 from pcedge.camera import TRIGGERS, Frame, RegionTable, TriggerKind, TriggerTable, make_triggers
 from pcedge.errors import OptionError
-from pcedge.line.config import CameraTable, read_line_file
+from pcedge.line.config import CameraTable, LineFile, read_line_file
 
 WHOLE = """
 [[camera]]
@@ -41,7 +41,7 @@ port = 9200
 """
 
 
-def _read(tmp_path: Path, text: str) -> object:
+def _read(tmp_path: Path, text: str) -> LineFile:
     path = tmp_path / "line.toml"
     path.write_text(text, encoding="utf-8")
     return read_line_file(path)

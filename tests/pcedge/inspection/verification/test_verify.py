@@ -21,6 +21,7 @@ from pcedge.errors import (
 )
 from pcedge.export import Runtime
 from pcedge.inspection import runtimes
+from pcedge.inspection.runtime_kinds import onnx_kind, tensorrt_kind
 from pcedge.inspection.runtimes import Candidate, candidates, open_runtime
 from pcedge.inspection.verification import verify as verifying
 from pcedge.inspection.verification.certificate import (
@@ -211,7 +212,7 @@ def test_without_proof_the_first_that_opens_is_taken(
 def with_engine(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     """A bundle that lists an ONNX file and an engine for this machine."""
     listed = {name: FileInfo(sha256="0" * 64, size=1) for name in ("embedder.onnx", "here.engine")}
-    monkeypatch.setattr(runtimes, "engine_name", lambda *_: "here.engine")
+    monkeypatch.setattr(tensorrt_kind, "engine_name", lambda *_: "here.engine")
     monkeypatch.setattr(Bundle, "file", lambda self, name: self.directory / name)
     return Bundle(bundle.directory, msgspec.structs.replace(bundle.manifest, files=listed))
 
@@ -228,7 +229,7 @@ def with_engine(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Bundle:
 def test_an_engine_is_a_candidate_only_for_the_gpu_it_was_built_for(
     with_engine: Bundle, monkeypatch: pytest.MonkeyPatch, device: str, expected: list[Candidate]
 ) -> None:
-    monkeypatch.setattr(runtimes, "onnx_devices", lambda: ["cuda", "cpu"])
+    monkeypatch.setattr(onnx_kind, "onnx_devices", lambda: ["cuda", "cpu"])
 
     assert candidates(with_engine, "auto", device) == expected
 
@@ -237,10 +238,10 @@ def test_an_engine_does_without_onnx_runtime(with_engine: Bundle, monkeypatch: p
     def missing() -> list[str]:
         raise MissingExtraError("onnxruntime", "cpu", "Running an exported network")
 
-    monkeypatch.setattr(runtimes, "onnx_devices", missing)
+    monkeypatch.setattr(onnx_kind, "onnx_devices", missing)
 
     assert candidates(with_engine) == [ENGINE, CPU]
-    monkeypatch.setattr(runtimes, "engine_name", lambda *_: "elsewhere.engine")
+    monkeypatch.setattr(tensorrt_kind, "engine_name", lambda *_: "elsewhere.engine")
     with pytest.raises(MissingExtraError):
         candidates(with_engine)
 

@@ -1,0 +1,1 @@
+"""What can run a bundle's embedder: one file a kind of runtime."""

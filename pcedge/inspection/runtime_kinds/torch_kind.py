@@ -1,0 +1,30 @@
+"""PyTorch, which is only used where it was asked for: an edge device has none."""
+
+from pathlib import Path
+
+from pcedge.bundles.bundle import BACKBONE_FILE, Bundle
+from pcedge.errors import MissingExtraError
+from pcedge.export import TorchRuntime, torch_device
+
+from .kind import BundleRuntime
+
+
+def _open(bundle: Bundle, device: str) -> TorchRuntime:
+    try:
+        import torch  # noqa: F401 (a missing torch must be found before anything is read)
+    except ImportError:
+        raise MissingExtraError("torch", "fit", "The torch runtime") from None
+    from pcedge.networks.embedder import restore_embedder
+
+    return TorchRuntime(restore_embedder(bundle.manifest, bundle.file(BACKBONE_FILE)), device)
+
+
+def _file(bundle: Bundle) -> Path:
+    return bundle.file(BACKBONE_FILE)
+
+
+def _devices(_bundle: Bundle, device: str, _others: bool) -> list[str]:
+    return [torch_device() if device == "auto" else device]
+
+
+KIND = BundleRuntime("torch", _open, _file, _devices, offered=lambda _bundle, _device: False)
