@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CODE = ("pcedge", "banks", "camera", "export", "benchmarks")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = (
-    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")),
+    ROOT / "benchmarks" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 )
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
@@ -172,6 +173,13 @@ def test_every_page_can_be_reached_from_the_index_of_the_documentation() -> None
         waiting += [(page.parent / target).resolve() for target in targets]
 
     assert set((ROOT / "docs").rglob("*.md")) - seen == set()
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    shown = re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+
+    assert sorted(shown) == sorted(pages)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
