@@ -1,5 +1,7 @@
 """What a person reads on a terminal of 80 columns: help, tables, labels, and what to type next."""
 
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 from rich.console import Console
+from typer.testing import CliRunner
 
 from pcedge.bundles.bundle import set_current
 from pcedge.bundles.manifest import SearchCost
@@ -23,6 +26,72 @@ _GROUP: Any = typer.main.get_command(app)
 def test_paragraphs_of_help_are_left_to_the_terminal_to_wrap(name: str) -> None:
     paragraphs = _GROUP.commands[name].help.split("\n\n")
     assert all(paragraph and "\n" not in paragraph for paragraph in paragraphs)
+
+
+@pytest.mark.parametrize("name", sorted(_GROUP.commands))
+def test_every_option_stands_in_a_panel(name: str) -> None:
+    options = [one for one in _GROUP.commands[name].params if one.param_type_name == "option"]
+
+    assert [one.name for one in options if not one.rich_help_panel] == []
+
+
+def test_help_is_sorted_into_panels_that_fit_eighty_columns() -> None:
+    shown = CliRunner().invoke(app, ["fit", "--help"], env={"COLUMNS": "80"}).stdout.splitlines()
+
+    headings = [line.split()[1] for line in shown if line.startswith("╭")]
+    assert headings[:7] == ["Arguments", "Model", "Data", "Network", "Bank", "Threshold", "Fine-tuning"]
+    assert headings[-1] == "Output"
+    assert len(headings) == len(set(headings))
+    assert max(map(len, shown)) <= 80
+
+
+def test_commands_are_sorted_into_panels_too() -> None:
+    panels = {name: command.rich_help_panel for name, command in _GROUP.commands.items()}
+
+    assert set(panels.values()) == {"Make a bundle", "Measure", "On the line", "Look after"}
+    assert (panels["fit"], panels["watch"]) == ("Make a bundle", "On the line")
+    assert panels["suite"] == panels["evaluate"] == "Measure"
+
+
+def test_every_command_that_uses_a_bundle_names_it_in_one_way() -> None:
+    named = {
+        name: one.opts
+        for name, command in _GROUP.commands.items()
+        for one in command.params
+        if one.name == "model"
+    }
+
+    assert set(named) == {
+        *("export", "plan", "evaluate", "bench", "explain", "watch", "verify"),
+        *("doctor", "calibrate", "teach", "index"),
+    }
+    assert all(opts == ["--model", "-m"] for opts in named.values())
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("evaluate", "pcedge evaluate [OPTIONS] DATASET"),
+        ("explain", "pcedge explain [OPTIONS] IMAGE"),
+        ("calibrate", "pcedge calibrate [OPTIONS] IMAGES..."),
+        ("teach", "pcedge teach [OPTIONS] [IMAGES]..."),
+        ("bench", "pcedge bench [OPTIONS] [DATASET]"),
+        ("suite", "pcedge suite [OPTIONS] DATASETS..."),
+    ],
+)
+def test_usage_shows_the_new_form_alone(command: str, usage: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], prog_name="pcedge", env={"COLUMNS": "80"}).stdout
+
+    assert f" Usage: {usage} " in shown.splitlines()[1]
+
+
+def test_help_needs_no_library_that_is_slow_to_load() -> None:
+    code = "import sys, pcedge.cli, typer.rich_utils; print(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    slow = {"numpy", "msgspec", "cv2", "faiss", "onnxruntime", "torch", "PIL", "asyncio"}
+    assert slow & set(done.stdout.split()) == set()
 
 
 def test_bundles_are_listed_without_cutting_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,7 @@ def test_a_bundle_before_the_image_is_the_one_that_judges(
 
 
 def test_a_bundle_before_new_images_is_calibrated(line: Line, pcedge: Run, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
     for seed in range(20):
         write_image(tmp_path / "new" / f"{seed}.png", render_part(6_000_000 + seed).image_rgb)
     shutil.copytree(line.models / "line", line.models / "other")

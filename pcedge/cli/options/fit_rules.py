@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pcedge.bundles.manifest import PATCHCORE
-
 from .given import Unused
 
 # Their networks are trained on the good images alone, from scratch.
@@ -17,6 +15,8 @@ _PATCHCORE_ONLY = (
 
 
 def _is_other_method(given: Mapping[str, Any]) -> bool:
+    from pcedge.bundles.manifest import PATCHCORE
+
     return bool(given["method"] != PATCHCORE)
 
 

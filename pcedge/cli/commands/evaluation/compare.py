@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pcedge.bundles.manifest import PATCHCORE
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
 from pcedge.cli.options import common, fit_options, panels
 from pcedge.cli.options.fit_rules import WITHOUT_BACKBONE
@@ -163,6 +162,8 @@ def compare(
 
 def _refuse_unused(ctx: typer.Context, methods: "Sequence[MethodSpec]") -> None:
     """Refuse what no method of this comparison takes from the command line."""
+    from pcedge.bundles.manifest import PATCHCORE
+
     told = [one.told for one in methods]
     with_backbone = [one for one in told if one.method not in WITHOUT_BACKBONE]
     banks = [one for one in told if one.method == PATCHCORE]
