@@ -16,7 +16,7 @@ from pcedge.core.defaults import COMPACT
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import ExportError, MissingExtraError, RuntimeUnavailableError
 from pcedge.export import OPSET, OnnxRuntime, Runtime, TorchRuntime, check_operators, fixed_shapes, write_onnx
-from pcedge.networks.backbones import _truncated
+from pcedge.networks.backbones import _kind
 from pcedge.networks.embedder import build_embedder
 
 SIZE = 16
@@ -138,7 +138,7 @@ class _Exported:
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> _Exported:
     name, kind, layers = request.param
     torch.manual_seed(0)
-    network, _ = _truncated(name, layers)
+    network, _ = _kind(name).cut_off(name, layers, 224)
     embedder = build_embedder(network, Preprocessing(image_size=64), kind)
     path = tmp_path_factory.mktemp("exported") / "embedder.onnx"
     write_onnx(embedder, torch.zeros(2, 3, 64, 64), path)

@@ -4,31 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcedge.errors import MissingExtraError, OptionError, OutputError
+from pcedge.core.figures import new_figure, save_figure
 
 from .result import FRAME, STAGES, Bench, BenchMeasurement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_SUFFIXES = (".png", ".svg", ".pdf")
-
-
-def check_plot(path: Path) -> Path:
-    """Return the path of an image that can be drawn, before the long work.
-
-    Raises:
-        OptionError: Its suffix names no format.
-        MissingExtraError: matplotlib is not installed.
-    """
-    if path.suffix.lower() not in _SUFFIXES:
-        raise OptionError(f"Cannot draw {path.name}.", f"Choose a name that ends in {', '.join(_SUFFIXES)}.")
-    try:
-        import matplotlib as mpl  # noqa: F401 (what is missing must be found before the long work)
-    except ImportError:
-        raise MissingExtraError("matplotlib", "report", "Drawing") from None
-    return path
 
 
 def draw_bench(bench: Bench, path: Path) -> None:
@@ -37,19 +19,12 @@ def draw_bench(bench: Bench, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    try:
-        bench_figure(bench).savefig(path, dpi=150)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}.", "Choose another --plot FILE."
-        ) from error
+    save_figure(bench_figure(bench), path)
 
 
 def bench_figure(bench: Bench) -> "Figure":
     """Accuracy over time where any accuracy is known, otherwise where the time of a frame goes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = new_figure(8, 4.5)
     axes = figure.add_subplot()
     axes.set_xlabel("milliseconds from decoded image to verdict and map")
     if any(measured.image_auroc is not None for measured in bench.measured):

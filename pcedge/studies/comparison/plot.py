@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcedge.errors import MissingExtraError
+from pcedge.core.figures import colours_of, new_figure, save_figure
 
 from .entries import Comparison, ComparisonEntry
 
@@ -19,33 +19,24 @@ def plot_comparison(comparison: Comparison, path: Path) -> None:
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
+        OutputError: The file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "matplotlib", "report", "The plot") from None
     datasets = [name for name in comparison.datasets if _measured(comparison, name)]
     rows = max(len(datasets), 1)
-    figure = Figure(figsize=(9, 3.4 * rows), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    colours = {entry.method: f"C{number}" for number, entry in enumerate(_first_of_each(comparison))}
+    figure = new_figure(9, 3.4 * rows)
+    colours = colours_of(entry.method for entry in comparison.entries)
     for number, dataset in enumerate(datasets):
         entries = _measured(comparison, dataset)
         bars, times = (figure.add_subplot(rows, 2, 2 * number + side) for side in (1, 2))
         _accuracy(bars, entries, colours, dataset)
         _times(times, entries, colours)
-    figure.savefig(path)
+    save_figure(figure, path, "Choose another folder.")
 
 
 def _measured(comparison: Comparison, dataset: str) -> list[ComparisonEntry]:
     return [
         one for one in comparison.entries if one.dataset == dataset and one.value("image_auroc") is not None
     ]
-
-
-def _first_of_each(comparison: Comparison) -> list[ComparisonEntry]:
-    return list({entry.method: entry for entry in comparison.entries}.values())
 
 
 def _accuracy(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcedge.errors import MissingExtraError, OutputError
+from pcedge.core.figures import colours_of, new_figure, save_figure
 
 from .points import Budget, Plan, front
 
@@ -16,15 +16,11 @@ def plot_plan(plan: Plan, budget: Budget, path: Path) -> None:
         MissingExtraError: Matplotlib is not installed.
         OutputError: The file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "matplotlib", "report", "The plot") from None
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    figure = new_figure(9, 5.5)
     axes = figure.add_subplot()
     measured = [point for point in plan.points if point.separation is not None]
     strong = front(measured)
-    names = list(dict.fromkeys((point.backbone, point.precision) for point in measured))
+    colours = colours_of((point.backbone, point.precision) for point in measured)
     named: set[tuple[str, str]] = set()
     for point in sorted(measured, key=lambda one: one in strong):
         name = (point.backbone, point.precision)
@@ -32,7 +28,7 @@ def plot_plan(plan: Plan, budget: Budget, path: Path) -> None:
             point.frame_ms,
             100 * (point.separation or 0.0),
             s=20 + 35 * np.sqrt(point.megabytes),
-            color=f"C{names.index(name)}",
+            color=colours[name],
             label=None if name in named else " ".join(name),
             alpha=0.85 if point in strong else 0.25,
             edgecolors="red" if point == plan.chosen else "black",
@@ -59,9 +55,4 @@ def plot_plan(plan: Plan, budget: Budget, path: Path) -> None:
     axes.set_xlim(left=0.0)
     if measured:
         axes.legend(title="area: size\nstrong: beaten by none\nred: chosen", markerscale=0.6, fontsize=8)
-    try:
-        figure.savefig(path, dpi=130)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}.", "Choose another --plot FILE."
-        ) from error
+    save_figure(figure, path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pcedge.errors import MissingExtraError
+from pcedge.core.figures import colours_of, new_figure, save_figure
 
 from .points import Point, pareto
 
@@ -17,25 +17,20 @@ def plot_points(points: Sequence[Point], path: Path, title: str) -> None:
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
+        OutputError: The file cannot be written.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(error.name or "matplotlib", "report", "The plot") from None
-    figure = Figure(figsize=(9, 5.5), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 5.5)
     axes = figure.add_subplot()
     measured = [point for point in points if point.image_auroc is not None]
     front = pareto(measured)
-    backbones = list(dict.fromkeys(point.backbone for point in measured))
+    colours = colours_of(point.backbone for point in measured)
     for point in sorted(measured, key=lambda one: one in front):
         first = next(one for one in measured if one.backbone == point.backbone)
         axes.scatter(
             point.frame_ms,
             _percent(point),
             s=_area(point),
-            color=f"C{backbones.index(point.backbone)}",
+            color=colours[point.backbone],
             label=point.backbone if point is first else None,
             alpha=0.85 if point in front else 0.25,
             edgecolors="black",
@@ -54,7 +49,7 @@ def plot_points(points: Sequence[Point], path: Path, title: str) -> None:
     axes.margins(0.12)
     if measured:
         axes.legend(title="area: size of the bank\nstrong: beaten by none", markerscale=0.6, fontsize=8)
-    figure.savefig(path)
+    save_figure(figure, path, "Choose another folder.")
 
 
 def _percent(point: Point) -> float:

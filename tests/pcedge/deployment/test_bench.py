@@ -6,9 +6,10 @@ import pytest
 
 from pcedge.bundles.bundle import Bundle, find_bundle
 from pcedge.bundles.manifest import Precision
+from pcedge.core.figures import check_plot
 from pcedge.core.machine import describe_machine
 from pcedge.deployment.bench.bench import bench_candidates, measure
-from pcedge.deployment.bench.plot import bench_figure, check_plot, draw_bench
+from pcedge.deployment.bench.plot import bench_figure, draw_bench
 from pcedge.deployment.bench.process import measure_apart
 from pcedge.deployment.bench.result import FRAME, STAGES, Bench, BenchMeasurement, Timing
 from pcedge.errors import OptionError, OutputError, PcedgeError

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.bundles.bundle import MANIFEST_FILE, Bundle
+from pcedge.bundles.bundle import Bundle
+from pcedge.bundles.manifest import MANIFEST_FILE
 from pcedge.errors import OptionError
 from pcedge.export import Runtime
 from pcedge.inspection.runtime_kinds.kind import BundleRuntime

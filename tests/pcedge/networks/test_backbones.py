@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,16 @@ from torchvision import models
 from pcedge.bundles.manifest import BackboneInfo, Manifest
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError, OptionError, WeightsError
-from pcedge.networks.backbones import Backbone, load_backbone, restore_backbone, state_digest, used_state
+from pcedge.networks.backbone_kinds.cut_off import cut_off
+from pcedge.networks.backbone_kinds.kind import BackboneKind
+from pcedge.networks.backbones import (
+    BACKBONES,
+    Backbone,
+    load_backbone,
+    restore_backbone,
+    state_digest,
+    used_state,
+)
 from pcedge.networks.embedder import build_embedder, default_embedding, restore_embedder, save_backbone
 from pcedge.networks.pcedge_s import CompactNet
 
@@ -308,3 +318,25 @@ def test_a_restored_backbone_needs_every_tensor(state: State) -> None:
 
 def _used(state: State) -> State:
     return _without(state, "layer4.", "fc.")
+
+
+def test_a_kind_of_backbone_is_one_line_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 5, 1))
+    toy = BackboneKind(
+        "toy",
+        lambda name: name == "toy",
+        lambda name, layers, _size: cut_off(copy.deepcopy(full), name, tuple(layers) or ("0",)),
+        lambda _name, _progress: (full.state_dict(), "the toy box"),
+    )
+    with pytest.raises(OptionError, match="no backbone 'toy'"):
+        load_backbone("toy")
+
+    monkeypatch.setattr("pcedge.networks.backbones.BACKBONES", (*BACKBONES, toy))
+
+    found = load_backbone("toy")
+    assert (found.name, found.layers, found.weights) == ("toy", ("0",), "the toy box")
+    restored = restore_backbone("toy", ("0",), used_state(found.module))
+    images = torch.rand(1, 3, 8, 8)
+    assert torch.equal(restored(images)[0], full[0](images))
+    with pytest.raises(OptionError, match="toy has no layer '7'"):
+        load_backbone("toy", ("7",))

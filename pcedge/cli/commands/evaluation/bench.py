@@ -86,9 +86,10 @@ def bench(
     one with --runtime and --precision to hold it to them.
     """
     from pcedge.bundles.bundle import find_bundle
+    from pcedge.core.figures import check_plot
     from pcedge.datasets import labelled_images, open_dataset
     from pcedge.deployment.bench.bench import bench_candidates
-    from pcedge.deployment.bench.plot import check_plot, draw_bench
+    from pcedge.deployment.bench.plot import draw_bench
     from pcedge.deployment.bench.result import describe_bench, load_average
     from pcedge.inspection.precision import precision_choice
     from pcedge.inspection.runtimes import runtime_kind

@@ -128,7 +128,7 @@ def plan(
     """
     from pcedge.banks import CoresetSize
     from pcedge.cli.console import progress_bars
-    from pcedge.deployment.bench.plot import check_plot
+    from pcedge.core.figures import check_plot
     from pcedge.studies.planning import Budget, PlanOptions, available_backbones, plot_plan
     from pcedge.studies.planning import plan as make_plan
 

@@ -1,0 +1,37 @@
+"""The image encoders of ``pcedge.networks.encoders``: CLIP's and DINOv2's."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from pcedge.core.progress import Progress
+from pcedge.networks.encoders import ENCODERS
+from pcedge.networks.encoders.hub_weights import encoder_file
+from pcedge.networks.encoders.networks import build_encoder, own_state, size_of
+
+from .kind import BackboneKind, FeatureExtractor, State
+from .state_file import read_state
+
+
+def _cut_off(name: str, layers: Sequence[str], size: int) -> tuple[FeatureExtractor, tuple[str, ...]]:
+    with torch.random.fork_rng(devices=[]):  # building a network must not move the caller's generator
+        extractor, chosen, names = build_encoder(ENCODERS[name], layers, size)
+    return FeatureExtractor(extractor, chosen, names).eval().requires_grad_(False), chosen
+
+
+def _weights(name: str, progress: Progress) -> tuple[State, str]:
+    return read_state(encoder_file(ENCODERS[name], progress)), ENCODERS[name].repository
+
+
+def _own_state(name: str, network: nn.Module, state: State) -> State:
+    return own_state(ENCODERS[name], network, state)
+
+
+def _size_of(name: str, state: State) -> int:
+    return size_of(ENCODERS[name], state)
+
+
+KIND = BackboneKind(
+    f"one of {', '.join(ENCODERS)}", lambda name: name in ENCODERS, _cut_off, _weights, _own_state, _size_of
+)
