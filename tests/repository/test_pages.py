@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import typer
 
+from pcedge.camera import write_dataset
 from pcedge.evaluation.runs.schema import Run
 from pcedge.line.config import CameraTable
 
@@ -84,6 +85,22 @@ def test_the_quickstart_prints_what_the_readme_shows(tmp_path: Path) -> None:
 
     assert [f"$ {one}" for one in COMMANDS] == re.findall(r"^\$ .*$", shown, re.MULTILINE)
     assert _differences(_normal(shown), _normal(found)) == []
+
+
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "mvtec" / "bottle", train=6, test_good=1, per_defect=0, size=128)
+    (part,) = (tmp_path / "mvtec" / "bottle" / "test" / "good").iterdir()
+    part.rename(tmp_path / "part.png")
+
+    # The network that needs no download stands in.
+    exec(compile(snippet.replace("resnet18", "pcedge-s"), "README.md", "exec"), {})
+
+    assert re.fullmatch(r"(OK|NG) \d+\.\d+\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
