@@ -11,12 +11,12 @@ from pcedge.errors import CameraError, PcedgeError
 
 from ..frames import Frame
 from ..sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
+from ..util.backoff import Backoff
 from .latest_frame import Slot
 from .state import CameraState, CameraStatus
 
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _STEP_S = 0.1
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 30.0
 # A thread in a driver that never returns cannot be ended, only left behind; this many, and no more.
 _MOST_HANGING = 4
 
@@ -72,7 +72,7 @@ class Reader:
         self._left: list[threading.Thread] = []
         self._state, self._reason = CameraState.STARTING, ""
         self._restarts = 0
-        self._pause_s, self._restart_at = _FIRST_PAUSE_S, 0.0
+        self._backoff, self._restart_at = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S), 0.0
         self._size_wh: tuple[int, int] | None = None
 
     def start(self) -> None:
@@ -148,9 +148,9 @@ class Reader:
 
     def _lose(self, state: CameraState, reason: str) -> None:
         self._state, self._reason = state, reason
-        self._restart_at = time.monotonic() + self._pause_s
-        self._fault(f"{reason}; next attempt to open it in {self._pause_s:g} s")
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        pause_s = self._backoff.next_s()
+        self._restart_at = time.monotonic() + pause_s
+        self._fault(f"{reason}; next attempt to open it in {pause_s:g} s")
 
     def _restart(self) -> None:
         hanging = self._still_hanging()
@@ -220,7 +220,8 @@ class Reader:
     def _picture_came(self, run: _ReaderThread) -> None:
         run.picture_s, run.reopens = time.monotonic(), False
         if self._run is run:
-            self._state, self._reason, self._pause_s = CameraState.RUNNING, "", _FIRST_PAUSE_S
+            self._state, self._reason = CameraState.RUNNING, ""
+            self._backoff.reset()
 
     def _deliver(self, run: _ReaderThread, frame: Frame) -> None:
         with self._changed:

@@ -32,14 +32,15 @@ class RuntimeOptions:
     unverified: bool = False
 
     def over(self, line: LineFile, typed: Collection[str] = ()) -> "RuntimeOptions":
-        """What the line's file says, where these options say nothing: neither another value nor ``typed``."""
-        table = line.watch
+        """What the line's file says, where these options say nothing.
 
-        def held(name: str) -> str:
-            own: str = getattr(self, name)
-            return own if own != "auto" or name in typed else str(getattr(table, name))
-
-        merged = replace(self, runtime=held("runtime"), device=held("device"), precision=held("precision"))
+        Args:
+            line: The file.
+            typed: Names of options that hold even if they are ``auto``: the user typed them.
+        """
+        told = {name for name in ("runtime", "device", "precision") if getattr(self, name) != "auto"}
+        open_names = {"runtime", "device", "precision"} - told - set(typed)
+        merged = replace(self, **{name: getattr(line.watch, name) for name in open_names})
         named = any(is_named(one.threshold, one.review) for one in line.cameras)
         return merged.for_float32_scores() if named else merged
 
