@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := $(VENV)/.peers
+DOCS := $(VENV)/.docs
 # Where every core has a process, threads of the numeric libraries only get in each other's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 SOURCES := pcedge export banks camera benchmarks
 CODE := $(SOURCES) tests
 
-.PHONY: help demo test check format lint types bench wheel clean
+.PHONY: help demo test check format lint types docs bench wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +33,10 @@ lint: $(READY) ## Check the rules of pyproject.toml
 types: $(READY) ## Check the types, strictly
 	$(BIN)/mypy
 
+docs: $(DOCS) ## Build the documentation into site/, with search; a link that leads nowhere ends it
+	$(BIN)/zensical build --strict --clean
+	@echo "To read it: $(BIN)/python -m http.server --directory site"
+
 bench: $(READY) ## Measure the coreset and the patch embedding against plain and reference versions
 	$(BIN)/python -m benchmarks.coreset
 	$(BIN)/python -m benchmarks.embedding
@@ -40,7 +45,7 @@ wheel: $(READY) ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build
 
 clean: ## Remove the environment and everything built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 # The stubs of TensorRT depend on its libraries, which only a machine with a GPU can install; of Triton's
 # client only the schema of its model configurations is used.
@@ -50,7 +55,13 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs tritonclient
 	touch $(READY)
 
-# The far sides of some tests: a stream server and a broker. Without them these tests are skipped, and say so.
+# The documentation needs neither PyTorch nor the tools of a developer.
+$(DOCS): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	touch $(DOCS)
+
+# The remote endpoints of some tests: a stream server and a broker. Without them these tests are skipped, and say so.
 $(PEERS): $(READY)
 	@if command -v ffmpeg && command -v mosquitto; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get; then apt-get update -qq && apt-get install -y -qq ffmpeg mosquitto; \

@@ -7,7 +7,7 @@ from typing import Any
 
 from pcedge.errors import OptionError
 
-BEGIN = "<!-- results: filled by python -m benchmarks.compact ... --card docs/pcedge-s.md -->"
+BEGIN = "<!-- results: filled by python -m benchmarks.compact ... --card docs/reference/pcedge-s.md -->"
 END = "<!-- end of the results -->"
 
 

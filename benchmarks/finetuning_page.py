@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-BEGIN = "<!-- results: filled by python -m benchmarks.finetuning ... --card docs/finetuning.md -->"
+BEGIN = "<!-- results: filled by python -m benchmarks.finetuning ... --card docs/results/finetuning.md -->"
 METRICS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO"}
 
 

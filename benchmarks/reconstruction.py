@@ -39,7 +39,7 @@ from pcedge.methods import (
 )
 from pcedge.networks.distillation import with_local_change
 
-BEGIN = "<!-- results: filled by python -m benchmarks.reconstruction ... --card docs/baselines.md -->"
+BEGIN = "<!-- results: filled by python -m benchmarks.reconstruction ... --card docs/results/ae-gan.md -->"
 METHODS = ("ae", "gan")
 LOOKS = ("brightness", "contrast", "texture")
 # How coarse detail may be that counts as texture, in pixels of the image that is drawn.

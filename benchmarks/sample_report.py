@@ -1,4 +1,4 @@
-"""Makes docs/sample-report.pdf and docs/report.jpg: a real report, of rendered parts.
+"""Makes docs/results/sample-report.pdf and docs/images/report.jpg: a real report, of rendered parts.
 
 Times in it are of the machine it runs on: run it on a quiet one.
 """
@@ -31,11 +31,11 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, default=DOCS, help="Where the sample goes.")
     options = parser.parse_args()
     render(options.work / LINES)
-    pdf = options.docs.resolve() / "sample-report.pdf"
+    pdf = options.docs.resolve() / "results" / "sample-report.pdf"
     for arguments in (EVALUATE, ("report", "runs/lines", "--pictures", "4", "-o", str(pdf))):
         command = Path(sys.executable).with_name("pcedge")
         subprocess.run([command, *arguments], cwd=options.work, check=True)
-    draw(pdf, options.docs / "report.jpg", options.work)
+    draw(pdf, options.docs / "images" / "report.jpg", options.work)
 
 
 def render(directory: Path) -> None:

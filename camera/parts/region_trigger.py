@@ -75,7 +75,12 @@ class RegionTrigger:
 
 
 class RegionTable(TriggerTable, frozen=True, kw_only=True):
-    """``by = "region"``: ``box`` is left, top, width and height."""
+    """``by = "region"``: when something appears in a region and comes to rest.
+
+    Attributes:
+        box: The region: left, top, width, height in pixels. Begin with it empty.
+        change: Mean difference in grey levels from the empty box that counts as a part.
+    """
 
     box: Box | None = None
     change: Positive = 12.0

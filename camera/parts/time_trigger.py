@@ -37,7 +37,11 @@ class TimeTrigger:
 
 
 class TimeTable(TriggerTable, frozen=True, kw_only=True):
-    """``by = "time"``."""
+    """``by = "time"``: again and again.
+
+    Attributes:
+        every_s: Seconds between two parts.
+    """
 
     every_s: Positive | None = None
 

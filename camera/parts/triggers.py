@@ -57,7 +57,13 @@ class MessageTrigger:
 
 
 class TriggerTable(msgspec.Struct, frozen=True, kw_only=True):
-    """``trigger`` of a camera: what announces a part, by the name of its kind, and what every kind knows."""
+    """``trigger`` of a camera: what announces a part, by the name of its kind, and what every kind knows.
+
+    Attributes:
+        by: The kind.
+        frames: Frames that are judged of a part; the worst decides.
+        timeout_s: Seconds to wait for these frames; a part whose frames do not come is INVALID.
+    """
 
     by: str
     frames: Whole = 1

@@ -27,7 +27,12 @@ class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class MetricsTable(SinkTable, frozen=True):
-    """``[metrics]``: Prometheus metrics and health."""
+    """``[metrics]``: Prometheus metrics and health.
+
+    Attributes:
+        host: Any other address than this machine's own shows it to the network, without a password.
+        port: Of the page; 0 takes a free one.
+    """
 
     host: Text = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9108
@@ -70,5 +75,5 @@ def read_table(kind: type[TableType], content: Mapping[str, Any], name: str) -> 
     except msgspec.ValidationError as error:
         text = str(error).replace("`$", f"`{name}")
         raise OptionError(
-            f"[{name}]: {text}.", f"The keys of [{name}] are described in docs/sinks.md."
+            f"[{name}]: {text}.", f"The keys of [{name}] are described in docs/guide/sinks.md."
         ) from error

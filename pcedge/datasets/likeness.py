@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 _SIDE, _FREQUENCIES = 64, 16
 _OUTLYING = 5.0
-# Set on MVTec bottle, magnetic tiles and rendered parts; docs/datasets.md says what they find there.
+# Set on MVTec bottle, magnetic tiles and rendered parts; docs/guide/datasets.md says what they find there.
 SAME_PICTURE = 0.04
 SHARE_OF_USUAL = 1 / 8
 

@@ -29,7 +29,28 @@ class _LineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class CameraTable(_LineTable, frozen=True):
-    """``[[camera]]``: one camera. ``source`` or ``source_env`` is needed, everything else may be left out."""
+    """``[[camera]]``: one camera. ``source`` or ``source_env`` is needed, everything else may be left out.
+
+    Attributes:
+        source: ``0``, ``v4l2:///dev/video0``, ``rtsp://...``, ``http://...``, ``gst:PIPELINE``,
+            ``folder:DIR``, ``FILE.mp4`` or ``synthetic:``.
+        source_env: Instead of it: the environment variable that holds it, for addresses with a password.
+        name: Letters, digits, ``.``, ``_``, ``-``; needed where there are several cameras.
+        product: A bundle's directory or name; without it, the current bundle.
+        threshold: Score above which a part is NG; without it, the bundle's.
+        review: ``true`` for REVIEW above the bundle's second threshold, or a score of your own.
+        region: The part of the image that is judged: left, top, width, height in pixels.
+        mask: An image, white where nothing counts; as large as the region, or stretched to it.
+        size: Width and height that the camera is asked for; a camera that cannot is an error.
+        fps: Frames a second that the camera is asked for.
+        exposure: Exposure that the camera is asked for, in the driver's units.
+        focus: Focus that the camera is asked for, in the driver's units.
+        gate: Whether images outside the limits learned at fit are INVALID.
+        drift: Whether slow changes are looked for.
+        frozen_after: Repeated images until INVALID; 0 does not look for it.
+        debounce: ``[n, m]``: NG when n of the last m frames do not pass; for cameras without trigger.
+        trigger: What announces a part; without it, every frame is judged.
+    """
 
     source: str = ""
     source_env: str = ""
@@ -75,7 +96,20 @@ class CameraTable(_LineTable, frozen=True):
 
 
 class WatchTable(_LineTable, frozen=True):
-    """``[watch]``: what holds for all cameras."""
+    """``[watch]``: what holds for all cameras.
+
+    Attributes:
+        output: Where results go; without it, ``inspections/<bundle>``.
+        runtime: What runs the network, as ``--runtime``.
+        device: Where it runs, as ``--device``.
+        precision: Precision of the network, as ``--precision``.
+        batch: Frames of several cameras judged together on a GPU, at most.
+        stall_s: Seconds without an image until a camera is restarted; 0 for never.
+        reload: Whether a bundle that is replaced on disk is taken over.
+        drift_alarm_rate: Probability of any false alarm of drift at a camera in the whole run.
+        trigger_host: Address at which triggers by HTTP are taken.
+        trigger_port: Its port.
+    """
 
     output: str = ""
     runtime: str = "auto"
@@ -120,7 +154,9 @@ def _content(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read: {error.strerror}.", "Name the line's file: --config line.toml"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path}: is not TOML: {error}.", "docs/watch.md shows a whole file.") from error
+        raise OptionError(
+            f"{path}: is not TOML: {error}.", "docs/guide/watch.md shows a whole file."
+        ) from error
 
 
 def _line(content: dict[str, Any]) -> LineFile:
@@ -172,4 +208,4 @@ def _named(name: str) -> Iterator[None]:
     except ValueError as error:
         text = str(error).replace("`$", f"`{name}")
         where = "" if f"`{name}" in text else f"[{name}]: "
-        raise OptionError(f"{where}{text}.", "docs/watch.md describes every key.") from error
+        raise OptionError(f"{where}{text}.", "docs/guide/watch.md describes every key.") from error

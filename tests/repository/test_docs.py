@@ -1,8 +1,10 @@
 """The documents tell the truth: their commands exist with these options, their links lead somewhere."""
 
 import ast
+import json
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,49 @@ from pcedge.camera import DEFECT_KINDS
 from pcedge.cli import app
 from pcedge.cli import demo_line as demo
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parents[2]
+CODE = ("pcedge", "banks", "camera", "export", "benchmarks")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = (README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))))
+PAGES = (
+    *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")),
+    ROOT / "benchmarks" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
+_FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def _name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def _prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    """The code blocks of a language."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def _typed(block: str) -> list[str]:
+    """What is to be typed of a console block, without prompts and comments, continued lines joined."""
+    lines = block.replace("\\\n", " ").splitlines()
+    return [" ".join(line.removeprefix("$ ").split(" #")[0].split()) for line in lines]
+
+
 COMMANDS = sorted(
     {
-        line.split("#")[0].strip()
-        for document in DOCUMENTS
-        for line in document.splitlines()
+        line
+        for page in PAGES
+        for block in _blocks(page, "console")
+        for line in _typed(block)
         if line.startswith("pcedge ")
     }
 )
@@ -85,9 +122,95 @@ def test_the_shares_that_the_readme_gives_are_of_the_demo_s_images() -> None:
     assert rejected <= good
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))
-def test_relative_links_lead_somewhere(path: str) -> None:
-    assert (ROOT / path).exists()
+def _anchors(page: Path) -> set[str]:
+    """What can be linked to in a page: its headings, as GitHub and the site name them."""
+    headings = re.findall(r"^#+ (.+)$", _prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _dead(page: Path, target: str) -> str:
+    """Why a link of a page leads nowhere; empty where it leads somewhere."""
+    path, _, anchor = target.partition("#")
+    there = (page.parent / path).resolve() if path else page
+    if not there.exists():
+        return f"{target}: no such file"
+    if anchor and anchor not in _anchors(there):
+        return f"{target}: no such heading"
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)\s]+)\)", _prose(page))
+
+    assert [dead for target in targets if (dead := _dead(page, target))] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=_name)
+def test_pages_of_the_site_link_only_to_what_is_on_it(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)\s#]+)", _prose(page))
+
+    assert [one for one in targets if not (page.parent / one).resolve().is_relative_to(ROOT / "docs")] == []
+
+
+def test_a_link_that_leads_nowhere_is_noticed() -> None:
+    page = ROOT / "README.md"
+
+    assert _dead(page, "docs/nowhere.md") == "docs/nowhere.md: no such file"
+    assert _dead(page, "docs/index.md#nonsense") == "docs/index.md#nonsense: no such heading"
+    assert _dead(page, "docs/index.md") == _dead(page, "#install") == ""
+
+
+def test_every_page_can_be_reached_from_the_index_of_the_documentation() -> None:
+    seen: set[Path] = set()
+    waiting = [ROOT / "docs" / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        targets = re.findall(r"\]\((?!https?:|#)([^)\s#]+\.md)", _prose(page))
+        waiting += [(page.parent / target).resolve() for target in targets]
+
+    assert set((ROOT / "docs").rglob("*.md")) - seen == set()
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    shown = re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+
+    assert sorted(shown) == sorted(pages)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_snippets_in_python_and_toml_are_python_and_toml(page: Path) -> None:
+    for block in _blocks(page, "python"):
+        ast.parse(block)
+    for block in _blocks(page, "toml"):
+        tomllib.loads(block)
+    for block in _blocks(page, "json"):
+        json.loads(block)
+
+
+def test_pages_of_the_documentation_that_are_named_are_there() -> None:
+    sources = [path for name in CODE for path in (ROOT / name).rglob("*.py")]
+    named = {
+        (_name(path), one)
+        for path in (*PAGES, *sources)
+        for one in re.findall(r"(?<![\w/])docs/[\w./-]+\.md", path.read_text(encoding="utf-8"))
+    }
+
+    assert len(named) > 10
+    assert {(path, one) for path, one in named if not (ROOT / one).exists()} == set()
+
+
+SYMBOLS = re.findall(r"\]\(([\w/]+\.py)\): `(\w+)`", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("path", "symbol"), SYMBOLS)
+def test_what_the_architecture_says_is_in_a_file_is_there(path: str, symbol: str) -> None:
+    assert len(SYMBOLS) > 20
+    assert re.search(rf"\b{symbol}\b", (ROOT / path).read_text(encoding="utf-8"))
 
 
 def _declared_extras() -> set[str]:
@@ -120,7 +243,7 @@ def _hinted_extras(source: str) -> set[str]:
 def test_extras_that_error_messages_and_hints_name_exist() -> None:
     hinted = {
         path.relative_to(ROOT).as_posix(): _hinted_extras(path.read_text(encoding="utf-8"))
-        for folder in ("pcedge", "banks", "camera", "export", "benchmarks")
+        for folder in CODE
         for path in (ROOT / folder).rglob("*.py")
     }
 

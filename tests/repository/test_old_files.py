@@ -16,13 +16,14 @@ import pytest
 
 from pcedge import Bundle, Candidate, find_any_bundle, open_detector, read_image, read_log, rollback, verify
 from pcedge.adaptation.teaching.examples import example_picture, read_examples
-from pcedge.bundles.drift_reference import drift_reference, rare_rows_of
+from pcedge.bundles.drift_reference import rare_rows_of
 from pcedge.bundles.manifest import Precision
 from pcedge.bundles.row_usage import read_usage
 from pcedge.camera import Event, EventStore, Journal, JsonLines, Outbox, Phase, Verdict
 from pcedge.evaluation.runs import find_runs, read_curves, read_run
 from pcedge.line.config import read_line_file
 from pcedge.studies.report import write_report
+from pcedge.thresholds.drift import drift_reference
 
 BEFORE = Path(__file__).parents[1] / "data" / "before"
 KNOWN: dict[str, Any] = json.loads((BEFORE / "known.json").read_text("utf-8"))

@@ -213,7 +213,16 @@ def _fps(shots: deque[_Shot]) -> float:
 
 
 class ClipTable(KeptFilesTable, frozen=True):
-    """``[sinks.clip]``: clips around events."""
+    """``[sinks.clip]``: clips around events.
+
+    Attributes:
+        folder: Where they go, below the output directory.
+        before_s: Seconds to show before an event whose decision does not pass.
+        after_s: Seconds to show after the last such event.
+        longest_s: A clip does not show more than this after its event.
+        memory_mb: The most that the frames of one camera before an event may take; beyond, less is shown.
+        width_px: Wider frames are scaled to this width.
+    """
 
     folder: Text = "clips"
     before_s: Annotated[float, Meta(ge=0, le=60)] = 3.0

@@ -132,7 +132,14 @@ def _is_json(text: bytes) -> bool:
 
 
 class JsonLinesTable(SinkTable, frozen=True):
-    """``[sinks.jsonl]``: a file of JSON lines."""
+    """``[sinks.jsonl]``: a file of JSON lines.
+
+    Attributes:
+        enabled: ``false`` for no such file.
+        file: Its name, below the output directory.
+        max_mb: A file that would grow beyond is renamed to ``events.jsonl.1``, the one before to ``.2``, ...
+        keep: How many renamed files are kept.
+    """
 
     enabled: bool = True
     file: Text = "events.jsonl"

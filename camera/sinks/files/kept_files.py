@@ -11,7 +11,13 @@ from .retention import Retention
 
 
 class KeptFilesTable(SinkTable, frozen=True):
-    """A table of a sink that writes files."""
+    """A table of a sink that writes files.
+
+    Attributes:
+        max_age_days: Older files are deleted.
+        max_count: Frames or clips to keep; the oldest are deleted.
+        min_free_gb: The oldest are deleted while the disk has less room than this; 0 does not look.
+    """
 
     max_age_days: Positive | None = None
     max_count: Count | None = None

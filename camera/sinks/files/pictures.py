@@ -11,7 +11,12 @@ from .kept_files import KeptFilesTable
 
 
 class PicturesTable(KeptFilesTable, frozen=True):
-    """``[sinks.pictures]``: images with heatmaps."""
+    """``[sinks.pictures]``: images with heatmaps.
+
+    Attributes:
+        folder: Where they go, below the output directory.
+        save: Of which frames: ``flagged`` is every verdict but OK.
+    """
 
     folder: Text = "pictures"
     save: Literal["flagged", "all", "none"] = "flagged"

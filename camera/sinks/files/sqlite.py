@@ -98,7 +98,12 @@ class EventStore:
 
 
 class SqliteTable(SinkTable, frozen=True):
-    """``[sinks.sqlite]``: the event store."""
+    """``[sinks.sqlite]``: the event store.
+
+    Attributes:
+        file: Its name, below the output directory.
+        max_events: Events to keep; the oldest are deleted.
+    """
 
     file: Text = "events.sqlite"
     max_events: Count | None = None

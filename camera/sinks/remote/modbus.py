@@ -227,7 +227,18 @@ class RejectGate:
 
 
 class ModbusTable(SinkTable, frozen=True):
-    """``[sinks.modbus]``: coils of a reject gate."""
+    """``[sinks.modbus]``: coils of a reject gate.
+
+    Attributes:
+        host: The controller, a Modbus TCP server.
+        coils: Camera to coil address, ``{ left = 1 }``; ``"*"`` stands for all cameras that are not named.
+        heartbeat_coil: Address of a coil that changes all the time.
+        port: Of the controller.
+        unit: Its unit number.
+        heartbeat_s: How often the heartbeat changes and all coils are written again, in seconds.
+        pass_s: For how long a passing decision holds, in seconds.
+        passes: Decisions that pass; ``INVALID`` cannot.
+    """
 
     host: Text
     coils: Annotated[dict[str, Coil], Meta(min_length=1)]

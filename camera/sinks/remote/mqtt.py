@@ -227,7 +227,24 @@ def _level(name: str) -> str:
 
 
 class MqttTable(SinkTable, frozen=True):
-    """``[sinks.mqtt]``: an MQTT broker."""
+    """``[sinks.mqtt]``: an MQTT broker.
+
+    Attributes:
+        host: Of the broker.
+        port: Without it, 1883, with TLS 8883.
+        topic: What all topics begin with.
+        client_id: Name of this client, which must be unique at the broker; without it, machine and topic.
+        username: For the broker.
+        password_env: The environment variable that holds the password.
+        password_file: A file whose first line is the password.
+        tls: ``true`` for an encrypted connection.
+        ca_file: Certificates to trust instead of the system's; turns TLS on.
+        cert_file: A certificate of our own; turns TLS on.
+        key_file: Its key.
+        keepalive_s: After one and a half times this without a sign of life, the broker publishes the last
+            will.
+        max_waiting: Events that may wait on disk.
+    """
 
     host: Text
     port: Port | None = None

@@ -117,7 +117,18 @@ def _reason(error: Exception) -> str:
 
 
 class WebhookTable(SinkTable, frozen=True):
-    """``[sinks.webhook]``: an address that takes events by POST."""
+    """``[sinks.webhook]``: an address that takes events by POST.
+
+    Attributes:
+        url: Where to POST; one of ``url``, ``url_env`` and ``url_file`` is needed.
+        url_env: The environment variable that holds it, if there is a secret in it.
+        url_file: A file whose first line it is.
+        token_env: The environment variable with the token that is sent as ``Authorization: Bearer ...``.
+        token_file: A file whose first line is the token.
+        timeout_s: Seconds to wait for an answer.
+        verdicts: Which events are sent.
+        max_waiting: Events that may wait on disk.
+    """
 
     url: str = ""
     url_env: str = ""

@@ -174,7 +174,7 @@ class RunImage(msgspec.Struct, frozen=True, kw_only=True):
         name: The image's path in the dataset.
         kind: ``good``, or the kind of defect.
         score: Its anomaly score.
-        image: The image as it was.
+        picture: The image as it was.
         heatmap: The image with its anomaly map.
         mask: The ground truth; empty where there is none.
     """
@@ -235,7 +235,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         images: Every test image that was judged.
         skipped: Images that could not be used, training images too, and why.
         unusable_masks: Masks that could not be used, by image, and why.
-        images: The most telling ones: the worst misses and false rejects first.
+        pictures: The most telling images: the worst misses and false rejects first.
         machine: Where it ran.
         libraries: Versions of what took part.
     """

@@ -31,5 +31,5 @@ def parse_settings(method: NetworkParts, given: Mapping[str, Any]) -> msgspec.St
         return msgspec.convert(dict(given), method.settings, strict=False)
     except msgspec.ValidationError as error:
         raise OptionError(
-            f"A setting of {method.name} cannot be used: {error}.", "Look at: docs/baselines.md"
+            f"A setting of {method.name} cannot be used: {error}.", "Look at: docs/concepts/methods.md"
         ) from error

@@ -69,7 +69,7 @@ def fit(
     method: Annotated[
         str,
         typer.Option(
-            help="patchcore, or one that it is compared with: padim, spade, ae, gan (docs/baselines.md).",
+            help="patchcore, or one it is compared with: padim, spade, ae, gan (docs/concepts/methods.md).",
             rich_help_panel=panels.METHOD,
         ),
     ] = "patchcore",
