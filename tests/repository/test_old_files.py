@@ -6,6 +6,7 @@ import sqlite3
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -112,8 +113,14 @@ def test_what_a_line_counted_and_what_drift_is_measured_against_are_read(models:
 
 def test_a_line_file_means_what_it_meant() -> None:
     line = msgspec.to_builtins(read_line_file(BEFORE / "line.toml"))
+    line["sinks"] = line["sinks"]["tables"]
+    known = deepcopy(KNOWN["line"])
+    for camera in known["cameras"]:  # a trigger of one kind had the keys of the others beside its own
+        kind = camera["trigger"] and camera["trigger"]["by"]
+        if kind and kind != "region":
+            del camera["trigger"]["change"]
 
-    assert list(_differences(KNOWN["line"], line)) == []
+    assert list(_differences(known, line)) == []
 
 
 def _differences(known: Any, found: Any, name: str = "") -> Iterator[str]:
