@@ -15,9 +15,9 @@ _PATCHCORE_ONLY = (
 
 
 def _is_other_method(given: Mapping[str, Any]) -> bool:
-    from pcedge.bundles.manifest import PATCHCORE
+    from pcedge.methods import find_method
 
-    return bool(given["method"] != PATCHCORE)
+    return not find_method(given["method"]).has_bank
 
 
 FIT_UNUSED = (

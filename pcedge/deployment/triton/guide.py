@@ -37,6 +37,6 @@ def guide_files(models: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     return {
         "README.md": _GUIDE.format(models=table, example=next(iter(models))),
         "client.py": resources.files("pcedge.deployment.triton")
-        .joinpath("triton_client.py")
+        .joinpath("client.py")
         .read_text(encoding="utf-8"),
     }
