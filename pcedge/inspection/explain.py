@@ -52,7 +52,7 @@ def explain(detector: AnyDetector, path: Path) -> Explained:
     """Judge an image and say why.
 
     Args:
-        detector: As ``open_detector`` gives it.
+        detector: As ``open_detector`` gives it; nothing is proved of it here, since no part depends on this.
         path: The image.
 
     Raises:
