@@ -43,7 +43,7 @@ class HttpTriggers:
         """
         triggers = self._triggers
 
-        class Handler(_Handler):
+        class Handler(_TriggerHandler):
             known = triggers
 
         try:
@@ -70,7 +70,7 @@ class HttpTriggers:
             self._server = None
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _TriggerHandler(BaseHTTPRequestHandler):
     """A client that says nothing for 5 s is let go."""
 
     timeout = 5

@@ -72,7 +72,7 @@ class HealthServer:
         require_prometheus()
         page = self._page
 
-        class Handler(_Handler):
+        class Handler(_HealthHandler):
             answer = staticmethod(page)
 
         try:
@@ -103,7 +103,7 @@ class HealthServer:
         return 404, "text/plain", b"There are /metrics, /healthz and /readyz.\n"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _HealthHandler(BaseHTTPRequestHandler):
     """Answers GET; a client that says nothing for 5 s is let go."""
 
     timeout = 5

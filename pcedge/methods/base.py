@@ -97,12 +97,14 @@ class Method(ABC, Generic[OwnBundle]):
         settings: What can be set with ``--set``: a struct whose fields all have defaults.
         has_bank: Whether it keeps a memory bank. Coreset, embedding and neighbours, a preset's layers, and
             what export makes beside the ONNX file, belong to such methods.
+        has_backbone: Whether it uses a pretrained network, which ``--backbone`` names.
     """
 
     name: str
     title: str
     settings: type[msgspec.Struct]
     has_bank: bool = False
+    has_backbone: bool = True
 
     @abstractmethod
     def open_bundle(self, directory: Path) -> OwnBundle:

@@ -30,6 +30,7 @@ class ReconstructionMethod(NetworkMethod):
     ``shrink`` is how many pixels of the network's input, a side, become one of the image that is drawn.
     """
 
+    has_backbone = False
     shrink: int
     settings: type[ReconstructionSettings]
 
