@@ -42,7 +42,7 @@ def _sentence(name: str, state: SeriesState, cause: str) -> str:
     quantity = QUANTITIES[name]
     what = quantity.up if state.side == "up" else quantity.down
     shift = quantity.share(state.shift or 0.0)
-    amount = f"{abs(shift):.1%}" + ("" if quantity.ratio else " of the picture")
+    amount = f"{abs(shift):.1%}" + ("" if quantity.ratio else " of the image")
     than = "in the first frames of this run" if state.learned else "at fit"
     found = f"{what.format(amount=amount)} than {than}"
     advice = _ADVICE.get((quantity.subject, state.side or "up"), "")
@@ -55,7 +55,7 @@ def _cause(moved: list[str], states: Mapping[str, SeriesState]) -> str:
         return f"{' and '.join(moved)} moved too, see to that first"
     seen = [one for one in _PICTURE if _is_seen(one, states)]
     if not seen:
-        return "light, focus and position are not watched: look at the pictures"
+        return "light, focus and position are not watched: look at the images"
     steady = f"{' and '.join([', '.join(seen[:-1]), seen[-1]] if len(seen) > 1 else seen)} did not move"
     return f"{steady}: the parts or the process changed; pcedge teach what is good, or fit again"
 
