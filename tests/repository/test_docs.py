@@ -14,6 +14,8 @@ import typer.main
 from pcedge.camera import DEFECT_KINDS
 from pcedge.cli import app
 from pcedge.cli import demo_line as demo
+from pcedge.datasets.recognition import LAYOUTS
+from pcedge.inspection.runtimes import RUNTIMES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -85,6 +87,23 @@ def _usage_error(line: str) -> str:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_in_the_documents_parses(line: str) -> None:
     assert _usage_error(line) == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "names"),
+    [
+        ("fit", "layout", [layout.name for layout in LAYOUTS]),
+        ("verify", "runtime", ["auto", *(kind.name for kind in RUNTIMES)]),
+    ],
+)
+def test_the_help_of_an_option_names_every_line_of_its_table(
+    command: str, option: str, names: list[str]
+) -> None:
+    group: Any = typer.main.get_command(app)
+    (found,) = [one for one in group.commands[command].params if one.name == option]
+
+    first_sentence = re.split(r"\.\s", found.help)[0]
+    assert [name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", first_sentence)] == []
 
 
 @pytest.mark.parametrize(
