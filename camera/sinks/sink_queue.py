@@ -15,6 +15,8 @@ from ..util.backoff import Backoff
 from ..util.priority import give_way
 
 _HANGS_AFTER_S = 10.0
+# Between attempts of a sink that fails.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 Item = TypeVar("Item")
 
@@ -81,7 +83,7 @@ class Lane(Generic[Item]):
         self._handed = self._written = self._failures = self._lost = 0
         self._last_fault = ""
         self._faulty = self._abandoned = False
-        self._backoff = Backoff()
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._not_before = 0.0
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._thread.start()

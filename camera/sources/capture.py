@@ -16,6 +16,8 @@ from ..util.backoff import Backoff
 from .base import Grabbed, NoFrame, frame_name
 from .drivers import CameraSettings, rgb_of
 
+# Between attempts of a camera that says that it is lost. One that hangs is given up and opened anew by
+# camera/stream/reader.py, which has pauses of its own.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 

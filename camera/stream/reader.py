@@ -15,6 +15,7 @@ from ..util.backoff import Backoff
 from .latest_frame import Slot
 from .state import CameraState, CameraStatus
 
+# Between openings of a source that stalled, or could not be opened at the start.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _STEP_S = 0.1
 # A thread in a driver that never returns cannot be ended, only left behind; this many, and no more.

@@ -11,7 +11,7 @@ class Backoff:
         longest_s: No pause is longer.
     """
 
-    def __init__(self, first_s: float = 0.5, longest_s: float = 30.0) -> None:
+    def __init__(self, first_s: float, longest_s: float) -> None:
         self._first_s = first_s
         self._longest_s = longest_s
         self._next_s = first_s

@@ -17,6 +17,8 @@ from ...util.backoff import Backoff
 from .outbox import Message, Outbox
 
 _BATCH = 100
+# Between attempts while the remote endpoint does not answer; there is no last attempt.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _DRAIN_S = 2.0
 _LAST_ATTEMPT_S = 1.0
 
@@ -159,7 +161,7 @@ class Posted:
         return Backlog(len(self._outbox), self._failures, self._refused, self._last_fault, self._faulty)
 
     def _run(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         while not self._over():
             self._news = self._hurry = False
             try:
