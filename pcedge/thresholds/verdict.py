@@ -1,4 +1,4 @@
-"""The one rule of verdict: every comparison of a score with a threshold is made here."""
+"""The rule from score to verdict: every comparison of a score with a threshold is made here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ _NAMED = (Verdict.OK, Verdict.REVIEW, Verdict.NG, Verdict.INVALID)
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From a score to a verdict.
+    """The NG and REVIEW thresholds, which turn a score into a verdict.
 
-    A score that is not a finite number is INVALID: nothing is known of the part, so it must not pass.
+    A score that is not finite is INVALID: the part was not judged, so it must not pass.
 
     Attributes:
         ng: Scores above it are NG.
@@ -47,23 +47,23 @@ class Thresholds:
         return [_NAMED[number] for number in self._numbers(scores).tolist()]
 
     def are(self, verdict: Verdict, scores: ArrayLike) -> NDArray[np.bool_]:
-        """Which scores have a verdict, bool [scores]."""
+        """Which scores have this verdict, bool [scores]."""
         return np.asarray(self._numbers(scores) == _NAMED.index(verdict), np.bool_)
 
     def count(self, verdict: Verdict, scores: ArrayLike) -> int:
-        """How many scores have a verdict."""
+        """Number of scores with this verdict."""
         return int(self.are(verdict, scores).sum())
 
     def share(self, verdict: Verdict, scores: ArrayLike) -> float:
-        """The share of the scores that have a verdict."""
+        """Share of the scores with this verdict."""
         return float(self.are(verdict, scores).mean())
 
     def flips(self, scores: ArrayLike, others: ArrayLike) -> NDArray[np.bool_]:
-        """Which images have another verdict by other scores, bool [scores]."""
+        """Which images change their verdict with other scores, bool [scores]."""
         return np.asarray(self._numbers(scores) != self._numbers(others), np.bool_)
 
     def _numbers(self, scores: ArrayLike) -> NDArray[np.intp]:
-        """Positions in ``_NAMED``. In float64, since a threshold rounded to float32 is another one."""
+        """Indices into ``_NAMED``; in float64, since rounding to float32 would change a threshold."""
         exact = np.asarray(scores, np.float64).reshape(-1)
         above_review = exact > (self.ng if self.review is None else self.review)
         cases: Sequence[tuple[NDArray[np.bool_], Verdict]] = (
