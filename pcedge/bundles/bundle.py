@@ -1,4 +1,4 @@
-"""The bundle: one directory per product, every file checked when opened, replaced whole."""
+"""The PatchCore bundle: one directory per product, files checked on use, replaced atomically."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,17 +30,17 @@ from .manifest import (
 from .product_bundle import ProductBundle
 
 EMBEDDER_FILE = "embedder.onnx"
-# Bytes which, after those of an embedder of any precision, make one network of embedder and search.
+# Bytes that, appended to an embedder of any precision, make one network of embedder and search.
 SEARCH_PART_FILE = "search.onnxpart"
 BACKBONE_FILE = "backbone.safetensors"
 CURRENT_FILE = "current"
-# Counted while watching, beside the manifest, which says nothing of it.
+# Written while watching; not listed in the manifest.
 ROW_USAGE_FILE = "row_usage.npz"
 
 
 @dataclass(frozen=True)
 class Bundle(ProductBundle[Manifest]):
-    """A bundle of PatchCore on disk."""
+    """A PatchCore bundle on disk."""
 
     @classmethod
     def open(cls, directory: Path) -> "Bundle":
@@ -55,7 +55,7 @@ class Bundle(ProductBundle[Manifest]):
 
     @property
     def bank_rows(self) -> int:
-        """Rows of its memory bank."""
+        """Number of rows in its memory bank."""
         return self.manifest.bank.rows
 
     def check(self) -> None:
@@ -65,7 +65,7 @@ class Bundle(ProductBundle[Manifest]):
 
     @property
     def precisions(self) -> list[Precision]:
-        """The precisions in which this bundle has a network, its own first."""
+        """Precisions for which the bundle has a network, its own first."""
         own = self.manifest.precision
         others = [name for name in get_args(Precision) if self.has(f"{name}/{MANIFEST_FILE}")]
         return [own, *others]
@@ -74,8 +74,8 @@ class Bundle(ProductBundle[Manifest]):
         """The bundle with the network in another precision, and the bank and threshold made with it.
 
         Raises:
-            BundleError: There is none, or its manifest was changed.
-            OptionError: It does not keep the index by which this one is searched.
+            BundleError: There is no such network, or its manifest was changed.
+            OptionError: It does not keep the index that this bundle is searched with.
         """
         if precision == self.manifest.precision:
             return self
@@ -90,10 +90,10 @@ class Bundle(ProductBundle[Manifest]):
         return other.searched_by(self.manifest.index)
 
     def searched_by(self, index: str | None) -> "Bundle":
-        """The same bundle with its bank searched in another way; None leaves the bundle's own.
+        """The same bundle with another index for its bank; None keeps the bundle's own.
 
         Raises:
-            OptionError: It is neither ``exact`` nor ``int8`` nor an index that the bundle keeps.
+            OptionError: The index is neither ``exact`` nor ``int8`` nor one that the bundle keeps.
         """
         if index is None:
             return self
@@ -106,11 +106,12 @@ class Bundle(ProductBundle[Manifest]):
         return Bundle(self.directory, msgspec.structs.replace(self.manifest, index=index))
 
     def open_bank(self) -> Bank:
-        """Check and read the memory bank, with the index by which it is searched.
+        """Check and read the memory bank and its search index.
 
         Raises:
             BundleError: A file is missing or changed, or the index was made for other rows.
-            BankServerError: It is searched in a Milvus, which cannot be reached or does not hold it.
+            BankServerError: The bank is searched in a Milvus server that cannot be reached or does not hold
+                it.
         """
         self.file(INDEX_FILE)
         self.file(ROWS_FILE)
@@ -143,10 +144,11 @@ class Bundle(ProductBundle[Manifest]):
 
 
 def check_name(name: str) -> str:
-    """Return a bundle's name if it can be that of a directory below another.
+    """Check and return a bundle's name, which must be a plain directory name.
 
     Raises:
-        OptionError: It is empty, hidden, has a path in it, or is that of the pointer to the current bundle.
+        OptionError: The name is empty, hidden, contains a path, or is reserved for the pointer to the current
+            bundle.
     """
     if not name or name.startswith(".") or Path(name).name != name or name == CURRENT_FILE:
         raise OptionError(
@@ -158,10 +160,10 @@ def check_name(name: str) -> str:
 
 @contextmanager
 def write_bundle(directory: Path) -> Iterator[Path]:
-    """Yield an empty directory to fill and ``seal``; then it becomes the bundle, atomically.
+    """Yield an empty directory to fill and ``seal``; it becomes the bundle atomically when the block ends.
 
     Raises:
-        BundleError: There is something else under that name, or it cannot be written.
+        BundleError: Something that is not a bundle has that name, or it cannot be written.
     """
     with _written(directory, lambda _: None) as staging:
         yield staging
@@ -169,7 +171,7 @@ def write_bundle(directory: Path) -> Iterator[Path]:
 
 @contextmanager
 def _written(directory: Path, last: Callable[[Path], None]) -> Iterator[Path]:
-    """Write a bundle; between what is done ``last`` and its taking its place no other change can come."""
+    """Write a bundle; no other change can come between the ``last`` step and the replacement."""
     empty = directory.is_dir() and not any(directory.iterdir())
     if directory.exists() and not empty and not (directory / MANIFEST_FILE).is_file():
         raise BundleError(
@@ -185,14 +187,14 @@ def _written(directory: Path, last: Callable[[Path], None]) -> Iterator[Path]:
 
 @contextmanager
 def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
-    """Yield a copy of a bundle to change and ``seal``; then it becomes the bundle, atomically.
+    """Yield a copy of a bundle to change and ``seal``; it replaces the bundle atomically when the block ends.
 
-    Every file is checked on the way, so that sealing never vouches for a damaged one. The files may be hard
-    links: replace them, never write into them.
+    Every file is checked while copying, so that a damaged file is never sealed. The files may be hard links:
+    replace them, never write into them.
     """
 
     def last(staging: Path) -> None:
-        for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing: what was counted goes along
+        for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing, so not listed
             link_or_copy(path, staging / path.relative_to(bundle.directory))
         if read_manifest_as(type(bundle.manifest), bundle.directory) != bundle.manifest:
             raise BundleError(
@@ -207,9 +209,9 @@ def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
 
 
 def seal(staging: Path, manifest: AnyManifest) -> AnyManifest:
-    """Describe every file of a directory in its manifest and write that; return it."""
+    """Write the manifest with the digest and size of every file in the directory; return it."""
     for path in staging.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)  # some libraries write files only the owner may read
+        path.chmod(0o755 if path.is_dir() else 0o644)  # some libraries write files only their owner may read
     files = {
         path.relative_to(staging).as_posix(): describe_file(path)
         for path in sorted(staging.rglob("*"))
@@ -221,7 +223,7 @@ def seal(staging: Path, manifest: AnyManifest) -> AnyManifest:
 
 
 def set_current(models: Path, name: str) -> None:
-    """Make a bundle the one that commands use when none is named."""
+    """Make a bundle the current one, which commands use by default."""
     with _explain_disk_errors(models):
         replace_file(models / CURRENT_FILE, f"{name}\n".encode())
 
@@ -235,19 +237,19 @@ def current_name(models: Path) -> str | None:
 
 
 def find_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Bundle:
-    """Open the named bundle of PatchCore (a directory, or a name below ``models``), or the current one.
+    """Open a PatchCore bundle by directory, by name below ``models``, or the current one.
 
     Raises:
-        BundleError: There is none, with the command that makes one, or it is another method's.
+        BundleError: There is none (the message names the command that makes one), or it is another method's.
     """
     return Bundle.open(locate_bundle(model, models))
 
 
 def locate_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Path:
-    """Directory of the named bundle (a directory, or a name below ``models``), or of the current one.
+    """Find a bundle's directory by path, by name below ``models``, or the current one.
 
     Raises:
-        BundleError: There is none, with the command that makes one.
+        BundleError: There is none; the message names the command that makes one.
     """
     if model is None:
         name = current_name(models)
@@ -257,12 +259,12 @@ def locate_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Pa
                 "Make one with: pcedge fit DATASET, or name one with --model DIR",
             )
         return models / name
-    # A dataset of the same name may lie in the working directory: only a bundle will do.
+    # The working directory may hold a dataset of the same name: accept only a bundle.
     for directory in (Path(model), models / model):
         if (directory / MANIFEST_FILE).is_file():
             return directory
     if Path(model).is_dir() and Path(model).parts[-1:] != (model,):
-        return Path(model)  # opening it says what is wrong with it
+        return Path(model)  # opening it reports what is wrong with it
     raise BundleError(
         f"There is no bundle {model}, neither as a directory nor below {models}/.",
         f"Bundles there: {', '.join(bundle_names(models)) or 'none'}. Make one with: pcedge fit DATASET",
@@ -270,7 +272,7 @@ def locate_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Pa
 
 
 def bundle_names(models: Path) -> list[str]:
-    """Names of the bundles below ``models``, in order."""
+    """Sorted names of the bundles below ``models``."""
     return sorted(path.parent.name for path in models.glob(f"[!.]*/{MANIFEST_FILE}"))
 
 

@@ -1,4 +1,4 @@
-"""What is kept at fit for drift: which rows of the bank good parts rarely use."""
+"""The drift reference kept at fit: which bank rows are rarely nearest to good parts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,16 +17,16 @@ from .manifest import ProductManifest
 from .row_usage import rare_rows
 
 RARE_ROWS_FILE = "rare_rows.npz"
-# Images of which it is kept which bank rows are the nearest: their search costs the fit some time.
+# Number of images whose nearest bank rows are recorded; each search adds time to the fit.
 _USAGE_IMAGES = 100
 
 
 def write_rare_rows(staging: Path, used: NDArray[np.int64], rows: int) -> None:
-    """Keep in a bundle which rows of its bank are rarely used.
+    """Write which rows of a bundle's bank are rarely used.
 
     Args:
-        staging: The bundle's directory, with the bank's file in it.
-        used: As :func:`rows_used` gives it.
+        staging: The bundle's directory, with the bank's file.
+        used: The result of :func:`rows_used`.
         rows: Rows of the bank.
     """
     np.savez(
@@ -38,7 +38,7 @@ def write_rare_rows(staging: Path, used: NDArray[np.int64], rows: int) -> None:
 
 
 def forget_shares(staging: Path, bundle: Bundle) -> None:
-    """Learn anew, when watching begins, how rarely good parts use the bank's rare rows.
+    """Discard the known share of rare rows, so that it is learned again when watching begins.
 
     Args:
         staging: A copy of the bundle that is being changed.
@@ -55,18 +55,18 @@ def forget_shares(staging: Path, bundle: Bundle) -> None:
 
 
 def usage_sample(images: int) -> slice:
-    """Of so many images those whose use of rows is kept, evenly spread."""
+    """Evenly spaced indices of the images whose row usage is recorded."""
     return slice(None, None, max(1, -(-images // _USAGE_IMAGES)))
 
 
 def columns(found: Sequence[Mapping[str, float]]) -> dict[str, NDArray[np.float64]]:
-    """Quantities of single images, brought together: of every quantity those that have it, in order."""
+    """Collect per-image quantities into one array per quantity, skipping images without it."""
     names = dict.fromkeys(name for one in found for name in one)
     return {name: np.array([one[name] for one in found if name in one]) for name in names}
 
 
 def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
-    """bool [rows], the bank's rows that were rarely used at fit; None where that is not known of this bank.
+    """bool [rows], the bank's rows that were rarely used at fit; None if not known for this bank.
 
     Raises:
         BundleError: The file is missing, changed or damaged.
@@ -76,7 +76,7 @@ def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
 
 
 def rare_rows_file(bundle: BundleFiles[ProductManifest]) -> dict[str, NDArray[Any]]:
-    """What is kept of rare rows; nothing where it is of another bank, as after a lesson."""
+    """The stored arrays of rare rows; empty if they belong to another bank, as after teaching."""
     stored = read_drift_file(bundle, RARE_ROWS_FILE)
     if stored and str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
         return {}
@@ -86,16 +86,16 @@ def rare_rows_file(bundle: BundleFiles[ProductManifest]) -> dict[str, NDArray[An
 def rows_used(
     embeddings: NDArray[np.float32], images: Sequence[str], bank: Bank, progress: Progress = silent
 ) -> NDArray[np.int64]:
-    """The rows of a bank that images use: int64 [images, patches], the number of every patch's nearest row.
+    """The bank rows that images use: int64 [images, patches], the index of every patch's nearest row.
 
-    A patch that was taken into the bank, or lies beside one that was, would find its own image: rows of the
-    image itself are passed over, as for an image that comes later.
+    A patch in the bank, or next to one, would find its own image. Rows from the image itself are skipped, so
+    that the result is as for a new image.
 
     Args:
         embeddings: float32 [images, patches, dims].
         images: Their names, as in the bank's sources.
-        bank: The rows.
-        progress: Called with images searched, as the stage ``usage``.
+        bank: The memory bank.
+        progress: Progress callback, called with the number of images searched, stage ``usage``.
     """
     numbers = {name: number for number, name in enumerate(bank.sources.images)}
     used = np.empty(embeddings.shape[:2], np.int64)
@@ -120,13 +120,13 @@ def _nearest_of_others(
 
 
 def _left_out_shares(used: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
-    """For every image the share of its patches on rows that are rare among the other images."""
+    """For every image, the share of its patches whose nearest row is rare among the other images."""
     total = np.bincount(used.reshape(-1), minlength=rows)
     return np.array([rare_rows(total - np.bincount(one, minlength=rows))[one].mean() for one in used])
 
 
 def read_drift_file(bundle: BundleFiles[ProductManifest], name: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a file; none where there is no such file, as in bundles of earlier versions."""
+    """The arrays of a file; empty if there is no such file, as in bundles of earlier versions."""
     if not bundle.has(name):
         return {}
     return read_arrays(bundle.file(name))

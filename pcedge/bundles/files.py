@@ -1,4 +1,4 @@
-"""The files of a bundle: each is checked against the manifest before it is used."""
+"""The files of a bundle, each checked against the manifest before use."""
 
 import time
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ AnyManifest_co = TypeVar("AnyManifest_co", bound=ProductManifest, covariant=True
 
 
 class _FileState(NamedTuple):
-    """By what a file is known to be the one that was checked, without reading it again."""
+    """File metadata that shows that a checked file has not changed, without reading it again."""
 
     device: int
     inode: int
@@ -26,11 +26,11 @@ class _FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class BundleFiles(Generic[AnyManifest_co]):
-    """A bundle on disk, of whatever method.
+    """A bundle of any method on disk.
 
     Attributes:
-        directory: Where it is.
-        manifest: What it says of itself.
+        directory: The bundle's directory.
+        manifest: The bundle's manifest.
     """
 
     directory: Path
@@ -39,7 +39,7 @@ class BundleFiles(Generic[AnyManifest_co]):
 
     @property
     def nbytes(self) -> int:
-        """Size of all its files."""
+        """Total size of all files in bytes."""
         return sum(file.size for file in self.manifest.files.values())
 
     def has(self, name: str) -> bool:
@@ -47,7 +47,7 @@ class BundleFiles(Generic[AnyManifest_co]):
         return name in self.manifest.files
 
     def file(self, name: str) -> Path:
-        """Path of a file that was found to be just what the manifest says; it is read once, until it changes.
+        """Path of a file, after checking it against the manifest; checked again only when it changes.
 
         Raises:
             BundleError: The file is not listed, missing, or differs in a single byte.
@@ -68,13 +68,13 @@ class BundleFiles(Generic[AnyManifest_co]):
                 f"{path} is not the file that the manifest describes: it was changed or damaged.",
                 "Restore the file, or fit the bundle again.",
             )
-        # A file may change twice within one tick of the file system's clock: a new one is looked at again.
+        # A file may change twice within one tick of the file system's clock: check recent files again.
         if max(before.modified_ns, before.changed_ns) < time.time_ns() - _SETTLED_NS:
             self._checked[name] = before
         return path
 
     def files_in(self, folder: str) -> list[Path]:
-        """Checked paths of all files below a folder of the bundle, in order of name."""
+        """Checked paths of all files below a folder of the bundle, sorted by name."""
         names = sorted(name for name in self.manifest.files if name.startswith(f"{folder}/"))
         return [self.file(name) for name in names]
 

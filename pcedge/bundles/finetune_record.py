@@ -1,4 +1,4 @@
-"""What a bundle says of the fine-tuning that its weights come from."""
+"""The record of the fine-tuning behind a bundle's weights."""
 
 import msgspec
 
@@ -7,10 +7,10 @@ class FeatureChange(msgspec.Struct, frozen=True, kw_only=True):
     """How a layer's features of held-out nominal images changed.
 
     Attributes:
-        cka: Linear CKA of before and after (Kornblith et al. 2019); 1 for none but turned and scaled.
+        cka: Linear CKA of before and after (Kornblith et al. 2019); 1 if only rotated and scaled.
         cosine: Mean cosine between a patch's features before and after.
-        rank_before: Effective rank (Roy & Vetterli 2007): among how many directions the features spread.
-        rank_after: The same afterwards; where it falls, features collapse.
+        rank_before: Effective rank of the features before (Roy & Vetterli 2007).
+        rank_after: Effective rank afterwards; a lower value means that features collapse.
     """
 
     cka: float
@@ -20,18 +20,17 @@ class FeatureChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FinetuneEpoch(msgspec.Struct, frozen=True, kw_only=True):
-    """A measurement after an epoch, on held-out nominal images alone.
+    """Measurements after one epoch, on held-out nominal images only.
 
     Attributes:
-        epoch: Its number; 0 is the one in which only the task's head learns, the backbone as it began.
+        epoch: Index of the epoch; in epoch 0 only the task's head is trained and the backbone is unchanged.
         loss: Mean training loss of the epoch.
         held_out_loss: The loss on held-out images.
-        accuracy: Share of them on which the task is solved.
-        separation: How often a synthetic fault on a held-out image scores above such images without one:
-            AUROC of image scores.
-        gain: By how much the separation exceeds that before the tuning.
+        accuracy: Share of held-out images on which the task is solved.
+        separation: AUROC of image scores, held-out images with a synthetic fault against those without.
+        gain: Increase of the separation over its value before the tuning.
         gain_error: Standard error of the gain.
-        cka: The least linear CKA of any layer with what it was before.
+        cka: The smallest linear CKA of any layer with its features before.
     """
 
     epoch: int
@@ -45,26 +44,26 @@ class FinetuneEpoch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FinetuneRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """How the weights of a backbone came from others by fine-tuning on nominal images.
+    """How a backbone's weights were fine-tuned on nominal images.
 
     Attributes:
         method: ``rotation`` or ``cutmix``.
-        weights: Where the weights began, for people.
-        weights_sha256: Digest of these weights.
+        weights: Description of the initial weights.
+        weights_sha256: Digest of the initial weights.
         stages: Modules whose weights were trained.
-        learning_rate: Of the backbone.
-        pull: How strongly weights were drawn back.
-        epochs: At most so many.
-        seed: Of everything random.
-        images: Nominal images trained on.
-        held_out: Nominal images that only measured.
-        chance: Accuracy of guessing at the task.
-        kept: The epoch whose weights were kept; 0 for those of the beginning, since none was clearly better.
-        reason: Why that one, as a sentence.
-        notes: What was noticed of the task, as sentences.
-        history: The measurements, epoch by epoch.
-        features: By layer, how the kept weights' features differ from the first ones.
-        seconds: How long it took.
+        learning_rate: Learning rate of the backbone.
+        pull: Strength of the regularisation towards the initial weights.
+        epochs: Maximum number of epochs.
+        seed: Random seed.
+        images: Number of nominal images used for training.
+        held_out: Number of nominal images used only for measuring.
+        chance: Accuracy of random guessing at the task.
+        kept: The epoch whose weights were kept; 0 for the initial weights, if none was clearly better.
+        reason: Why that epoch, as a sentence.
+        notes: Remarks on the task, as sentences.
+        history: The measurements of each epoch.
+        features: By layer, how the features of the kept weights differ from the initial ones.
+        seconds: Duration in seconds.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""The frame gate's limits: learned at fit from nominal images, kept in the bundle, handed to the gate."""
+"""Frame gate limits: learned at fit from nominal images, written to and read from the bundle."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +14,16 @@ from .files import BundleFiles
 from .manifest import GateInfo, ProductManifest
 
 REFERENCE_FILE = "gate.png"
-# What the images are in numbers, which drift is measured against.
+# Image statistics of nominal images, the reference for drift.
 DRIFT_FILE = "drift.npz"
-# Enough to know how bright, sharp and steady the images are; the margin stands for what these do not show.
+# Enough images to know brightness, sharpness and steadiness; the margin covers the rest.
 _MOST_IMAGES = 128
 
 
 def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
     """Learn the limits from nominal images.
 
-    What the images are goes to ``staging``, and the reference image, if there is one.
+    Image statistics and the reference image, if there is one, are written to ``staging``.
     """
     limits, pictures = learn_limits(_readable(sample(paths)))
     return write_gate(staging, limits, nominal_values(pictures), images=len(pictures.measures))
@@ -32,13 +32,13 @@ def learn_gate(paths: Sequence[Path], staging: Path) -> GateInfo:
 def write_gate(
     staging: Path, limits: GateLimits, values: Mapping[str, NDArray[np.float64]], *, images: int
 ) -> GateInfo:
-    """Write the limits' files, in place of those that may be there.
+    """Write the files of the limits, replacing existing ones.
 
     Args:
         staging: The bundle's directory.
-        limits: As they were learned.
-        values: What the images are that they were learned from, for drift.
-        images: How many these are.
+        limits: The learned limits.
+        values: Statistics of the images that the limits were learned from, for drift.
+        images: Number of these images.
     """
     write_values(staging, values)
     (staging / REFERENCE_FILE).unlink(missing_ok=True)
@@ -58,12 +58,12 @@ def write_gate(
 
 
 def write_values(staging: Path, values: Mapping[str, NDArray[np.float64]]) -> None:
-    """Write what nominal images are, which drift is measured against, in place of what may be there."""
+    """Write the statistics of nominal images, the reference for drift, replacing existing ones."""
     replace_arrays(staging / DRIFT_FILE, values)
 
 
 def gate_limits(bundle: BundleFiles[ProductManifest]) -> GateLimits | None:
-    """The limits of a bundle's product; None for a bundle made before there were any.
+    """The frame gate limits of a bundle; None in bundles of versions without them.
 
     Raises:
         BundleError: The reference image is missing or changed.
@@ -87,7 +87,7 @@ def gate_limits(bundle: BundleFiles[ProductManifest]) -> GateLimits | None:
 
 
 def sample(paths: Sequence[Path]) -> list[Path]:
-    """Pictures spread evenly over all of them."""
+    """Evenly spaced images."""
     step = max(1, -(-len(paths) // _MOST_IMAGES))
     return list(paths[::step])
 
@@ -97,4 +97,4 @@ def _readable(paths: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
         try:
             yield read_image(path)
         except ImageError:
-            continue  # gone since it was learned from
+            continue  # removed since the fit

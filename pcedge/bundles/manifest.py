@@ -1,4 +1,4 @@
-"""The manifest: everything a bundle knows about itself, as typed, immutable values."""
+"""The bundle's manifest as typed, immutable values: schema, reading, checks."""
 
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -13,10 +13,10 @@ from .finetune_record import FinetuneRecord
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
 PATCHCORE = "patchcore"
-# How a bank is searched, besides the approximate indexes that a bundle may keep: exactly with all rows in
-# memory, or exactly with 8-bit codes of them in memory and the rows on disk.
+# Ways to search a bank, besides the approximate indexes that a bundle may keep: exactly with all rows in
+# memory, or exactly with 8-bit codes in memory and the rows on disk.
 EXACT, INT8 = "exact", "int8"
-# The factory of an index that is no file in the bundle but the rows in a Milvus.
+# The factory name of an index that is stored in a Milvus server, not in the bundle.
 MILVUS = "milvus"
 
 EmbeddingKind = Literal["reference", "mean"]
@@ -24,9 +24,9 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The network: architecture, layers used, where its weights came from and their digest.
+    """The backbone: architecture, layers used, source and digest of its weights.
 
-    ``finetuning`` says how the weights came from others, where they were tuned on a product's good images.
+    ``finetuning`` records how the weights were fine-tuned on a product's good images, if they were.
     """
 
     name: str
@@ -39,7 +39,7 @@ class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):
 class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The patch embedding: ``reference`` (pooled) or ``mean`` (3x3 mean), its size, its grid of patches.
 
-    ``int8_for`` says for what an int8 network was written, None for one in floating point.
+    ``int8_for`` names the target an int8 network was quantised for; None for floating point.
     """
 
     kind: str
@@ -67,23 +67,23 @@ class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Scores above ``score`` are NG, map values above ``map`` are coloured; both from good images only.
+    """Thresholds from good images only: scores above ``score`` are NG, map values above ``map`` are coloured.
 
-    ``held_out`` has the score of every training image against a bank made without its fold. Where REVIEW is
-    asked for, scores above ``review`` are: of good parts the share ``review_rate``, with those that are NG.
+    ``held_out`` has the score of every training image against a bank made without its fold. With REVIEW
+    enabled, scores above ``review`` are REVIEW; a share ``review_rate`` of good parts is REVIEW or NG.
 
     Attributes:
-        review_map: Map values above it have the colours of REVIEW; None in a bundle of an earlier version.
-        groups: The group of each held-out image; empty where every image stands alone.
-        folds: How many folds the images were dealt to; 1 where the bank saw none of them, 0 where a bundle of
-            an earlier version does not say.
-        proven_rate: What is proven of ``false_reject_rate``, see ``pcedge.thresholds.coverage_guarantee``.
-        review_proven_rate: What is proven of ``review_rate``.
-        guarantee: The same in words, with its conditions.
-        images: Where ``held_out`` is from, if not from the images fitted on.
-        index: How the bank was searched for these scores.
-        calibration: How the fit was told to hold images out: ``folds`` or ``split``.
-        grouped_by: What it was told of groups: ``folder``, or a regular expression.
+        review_map: Map values above it are coloured as REVIEW; None in a bundle of an earlier version.
+        groups: The group of each held-out image; empty for ungrouped images.
+        folds: Number of folds; 1 if the bank saw none of the images, 0 in a bundle of an earlier version that
+            does not record it.
+        proven_rate: Proven bound for ``false_reject_rate``, see ``pcedge.thresholds.coverage_guarantee``.
+        review_proven_rate: Proven bound for ``review_rate``.
+        guarantee: The guarantee as text, with its conditions.
+        images: Source of ``held_out``, if not the training images.
+        index: The index the bank was searched with for these scores.
+        calibration: The fit's ``--calibration`` option: ``folds`` or ``split``.
+        grouped_by: The fit's ``--groups`` option: ``folder`` or a regular expression.
     """
 
     score: float
@@ -114,14 +114,13 @@ class MapInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an image must be to be judged at all, learned from ``images`` nominal images.
+    """Limits that an image must meet to be judged, learned from ``images`` nominal images.
 
-    Every limit lies ``margin`` times their range beyond the outermost of them, or a fixed smallest distance.
-    ``brightness`` is the mean grey level, ``saturated`` and ``flat_rows`` are shares, ``sharpness`` is the
-    logarithm of the Laplacian's variance over the image's, ``row_break`` a step between rows in grey
-    levels.
-    ``size_wh`` is None where they differ in size; ``shift`` is a share of the image's side, None where the
-    scene is not steady, so that the camera's place is not checked.
+    Every limit lies ``margin`` times the range of these images beyond their extreme value, or a fixed minimum
+    distance. ``brightness`` is the mean grey level, ``saturated`` and ``flat_rows`` are shares, ``sharpness``
+    is the logarithm of the Laplacian's variance over the image's, ``row_break`` a step between rows in grey
+    levels. ``size_wh`` is None if the images differ in size. ``shift`` is a share of the image's side; None
+    if the scene is not steady, so that the camera's position is not checked.
     """
 
     images: int
@@ -136,17 +135,17 @@ class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrecisionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """How a precision did on labelled images when it was exported, with a bank and a threshold of its own.
+    """Results of a precision on labelled images at export, with its own bank and threshold.
 
     Attributes:
-        dataset: The images.
-        good: Good images judged.
-        defective: Defective images judged.
-        image_auroc: None where it is not defined.
-        pixel_auroc: Over all images; None where it is not defined.
+        dataset: The labelled images.
+        good: Number of good images judged.
+        defective: Number of defective images judged.
+        image_auroc: None if not defined.
+        pixel_auroc: Over all images; None if not defined.
         false_reject_rate: Share of good images that were NG.
-        miss_rate: Share of defective images that were not.
-        flips: Images with another verdict than in float32.
+        miss_rate: Share of defective images that were not NG.
+        flips: Number of images whose verdict differs from float32.
         bytes: Size of the network's file.
         frame_ms: Median time from decoded image to score and map, on the machine that exported.
     """
@@ -164,17 +163,17 @@ class PrecisionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search that may miss the nearest row costs beside the exact one, on the same frames.
+    """The loss of accuracy of an approximate search against the exact search on the same frames.
 
     Attributes:
-        frames: How many frames were searched.
-        source: Which: the golden frames, or a dataset's images.
-        recall: Share of patches for which the nearest row was found, or one as near.
-        proved: Share for which that is certain without the comparison; None where no bound is known.
+        frames: Number of frames searched.
+        source: Source of the frames: the golden frames, or a dataset's images.
+        recall: Share of patches for which the nearest row, or one at the same distance, was found.
+        proved: Share for which this is certain without the comparison; None if no bound is known.
         score_error_mean: Mean of (score - exact score) / exact score over frames; never negative.
         score_error_largest: The largest.
-        flips: Frames whose verdict is another, at the bundle's threshold.
-        good_flips: Those among them that are known to be good, and are rejected now.
+        flips: Number of frames whose verdict changes, at the bundle's threshold.
+        good_flips: Number of known good frames among them that are now rejected.
     """
 
     frames: int
@@ -188,10 +187,10 @@ class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An approximate index beside the bank: its FAISS factory string, how it is searched, what that costs.
+    """An approximate index of the bank: FAISS factory string, search parameters, loss of accuracy.
 
-    It belongs to the bank whose digest is ``bank_sha256``, and to no other. Of rows in a Milvus ``factory``
-    is ``milvus``, ``parameters`` its address, empty for the machine's own, and ``file`` empty.
+    It belongs only to the bank with the digest ``bank_sha256``. For rows in a Milvus server, ``factory`` is
+    ``milvus``, ``parameters`` is its address, empty for one on this machine, and ``file`` is empty.
     """
 
     factory: str
@@ -214,14 +213,14 @@ class ScoreInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file must be to be trusted."""
+    """Digest and size of a file, checked before use."""
 
     sha256: str
     size: int
 
 
 class ProductManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What every bundle says of itself, whatever the ``method`` that it was fitted by.
+    """The manifest fields common to all methods.
 
     ``backbone`` is None for a method that uses no pretrained network.
     """
@@ -249,10 +248,10 @@ class ProductManifest(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(ProductManifest, frozen=True, kw_only=True):
     """The contents of ``manifest.json``.
 
-    A network in another precision scores differently, so it has a bank and a threshold of its own: it is a
-    whole bundle in a folder of this one, named by ``precision``. ``precisions`` says how these did. ``index``
-    names how the bank is searched: ``exact``, ``int8`` or one of ``indexes``. ``pictures_mb`` bounds the file
-    with images of training images; 0 for none.
+    A network in another precision scores differently and needs its own bank and threshold. It is a whole
+    bundle in a subfolder, named by ``precision``; ``precisions`` has their results. ``index`` is the index
+    the bank is searched with: ``exact``, ``int8`` or one of ``indexes``. ``pictures_mb`` is the maximum size
+    of the file of training images; 0 for none.
     """
 
     backbone: BackboneInfo
@@ -270,10 +269,11 @@ AnyManifest = TypeVar("AnyManifest", bound=ProductManifest)
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Read and check the manifest of a bundle of PatchCore.
+    """Read and check the manifest of a PatchCore bundle.
 
     Raises:
-        BundleError: It is missing, damaged, of a newer schema or another method's; the text names the file.
+        BundleError: It is missing, damaged, of a newer schema or of another method; the message names the
+            file.
     """
     method = method_of(directory)
     if method != PATCHCORE:
@@ -285,7 +285,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def method_of(directory: Path) -> str:
-    """The method by which a bundle was fitted.
+    """The method that a bundle was fitted with.
 
     Raises:
         BundleError: Its manifest is missing, damaged or of a newer schema.
@@ -298,14 +298,14 @@ def read_manifest_as(kind: type[AnyManifest], directory: Path) -> AnyManifest:
     """Read and check a bundle's manifest.
 
     Raises:
-        BundleError: It is missing, damaged, of a newer schema or of another kind; the text names the file.
+        BundleError: It is missing, damaged, of a newer schema or of another kind; the message names the file.
     """
     path = directory / MANIFEST_FILE
     content = _content(directory)
     _head(path, content)
     try:
         manifest = msgspec.json.decode(content, type=kind)
-    except OptionError as error:  # the preprocessing checks itself
+    except OptionError as error:  # the preprocessing validates itself
         raise BundleError(f"{path}: {error.what}", error.hint) from error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise _damaged(path, error) from error
@@ -330,7 +330,7 @@ def _content(directory: Path) -> bytes:
 
 
 def _head(path: Path, content: bytes) -> dict[str, Any]:
-    """The manifest as plain values, of a schema that this version reads."""
+    """The manifest as plain values, after checking its schema version."""
     try:
         head = msgspec.json.decode(content, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

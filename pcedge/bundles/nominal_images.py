@@ -1,7 +1,7 @@
-"""Pictures of the training images that bank rows came from: what an explanation shows beside an anomaly.
+"""Training images kept in the bundle, shown in explanations beside an anomaly.
 
-A device does not have the training images, so a bundle keeps them in one file, as the network sees them: an
-ordinary uncompressed zip of JPEGs, each called after its image, which any archive program opens.
+A device does not have the training images, so a bundle keeps those that bank rows came from, as the network
+sees them, in one uncompressed zip file of JPEGs, each named after its image.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _MEGA = 10**6
 _QUALITY = 90
 _READ_AHEAD = 16
 _SUFFIX = ".jpg"
-# What a zip needs for an entry besides its content and, twice, its name: two headers and the list's end.
+# Bytes of a zip file besides each entry's content and, twice, its name: two headers an entry, and the end.
 _HEADER_BYTES, _END_BYTES = 30, 22
 _ENTRY_BYTES = _HEADER_BYTES + 46
 
@@ -39,16 +39,16 @@ def keep_pictures(
     preprocessing: Preprocessing,
     limit_mb: float,
 ) -> None:
-    """Write the file of a new bundle: images of the images that bank rows came from, most rows first.
+    """Write the file of a new bundle: the images that bank rows came from, those with most rows first.
 
-    One that is there already, as where precisions share it, stays.
+    An existing file stays, as when precisions share it.
 
     Args:
         staging: Directory of the bundle.
-        sources: Where the rows came from.
-        paths: Images by the names used there. Those that are gone are left out.
-        preprocessing: What the network sees of them.
-        limit_mb: The file's size at most; 0 for no file.
+        sources: Source images of the rows.
+        paths: Image files by the names in ``sources``. Missing files are left out.
+        preprocessing: Defines what the network sees of them.
+        limit_mb: Maximum size of the file; 0 for no file.
     """
     if limit_mb == 0 or (staging / NOMINAL_FILE).exists():
         return
@@ -59,16 +59,16 @@ def keep_pictures(
 
 
 def write_nominal(path: Path, pictures: Iterable[tuple[str, NDArray[np.uint8]]], limit_bytes: int) -> int:
-    """Write the file, replacing one that is there; a hard link's other end stays as it was.
+    """Write the file, replacing an existing one; hard links to the old file keep its content.
 
     Args:
-        path: Where to.
-        images: Images' names, as bank rows name them, and images, uint8 [s, s, 3]. The most important
-            first: they are taken, one by one, until the next would not fit.
-        limit_bytes: The file's size at most. Where not even the first fits there is no file.
+        path: The file.
+        images: Names, as in the bank's sources, and images, uint8 [s, s, 3], the most important first. They
+            are added in order until the next would not fit.
+        limit_bytes: Maximum size of the file. If not even the first image fits, no file is written.
 
     Returns:
-        How many images were kept.
+        Number of images written.
     """
     return _write(path, ((name, _encode(picture)) for name, picture in pictures), limit_bytes)
 
@@ -80,15 +80,15 @@ def add_nominal(
     *,
     drop: Iterable[str] = (),
 ) -> int:
-    """Write the file anew with further images in front of those that it holds.
+    """Rewrite the file with more images in front of those it holds.
 
-    New images replace those of the same name; what no longer fits goes, from the end.
+    New images replace those of the same name; images at the end that no longer fit are dropped.
 
     Args:
-        path: The file; it need not be there.
-        images: As for ``write_nominal``.
-        limit_bytes: As for ``write_nominal``.
-        drop: Images whose images are not to stay.
+        path: The file; it may be missing.
+        images: See ``write_nominal``.
+        limit_bytes: See ``write_nominal``.
+        drop: Names of images to remove.
 
     Raises:
         BundleError: The file is damaged.
@@ -102,7 +102,7 @@ def add_nominal(
 
 
 class KeptPictures:
-    """The images of a bundle's file, which stays mapped: the bundle may be replaced while they are in use.
+    """Reads images from a bundle's file. The file stays mapped, so the bundle may be replaced meanwhile.
 
     Args:
         path: The file.
@@ -122,21 +122,21 @@ class KeptPictures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The images there are images of, the most important first."""
+        """Names of the images, the most important first."""
         return tuple(self._entries)
 
     def jpeg(self, name: str) -> bytes | None:
-        """An image's image as it is stored; None if there is none."""
+        """An image as stored JPEG bytes; None if it is not in the file."""
         entry = self._entries.get(name)
         if entry is None:
             return None
-        # Entries are stored as they are, behind a header that ends with the sizes of what still follows it.
+        # Entries are stored uncompressed, after a header that ends with the sizes of the variable fields.
         start = entry.header_offset + _HEADER_BYTES
         start += sum(unpack("<HH", self._content[start - 4 : start]))
         return self._content[start : start + entry.file_size]
 
     def read(self, name: str) -> NDArray[np.uint8] | None:
-        """An image's image, uint8 [s, s, 3]; None if there is none.
+        """An image, uint8 [s, s, 3]; None if it is not in the file.
 
         Raises:
             BundleError: It is damaged.
@@ -148,12 +148,12 @@ class KeptPictures:
             return None
         try:
             return np.asarray(Image.open(BytesIO(content)).convert("RGB"), np.uint8)
-        except OSError as error:  # Pillow's own is one
+        except OSError as error:  # includes Pillow's UnidentifiedImageError
             raise _damaged(self._path, error) from error
 
 
 def _see(paths: Mapping[str, Path], preprocessing: Preprocessing) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Pictures as the network sees them, read a few ahead."""
+    """Images as the network sees them, decoded a few ahead."""
 
     def see(name: str) -> NDArray[np.uint8] | None:
         try:
@@ -179,7 +179,7 @@ def _write(path: Path, jpegs: Iterable[tuple[str, bytes]], limit_bytes: int) -> 
             used += len(jpeg) + 2 * len(entry.encode()) + _ENTRY_BYTES
             if used > limit_bytes:
                 break
-            # A fixed date: the same images make the same file.
+            # A fixed date, so that the same images give the same file.
             archive.writestr(ZipInfo(entry), jpeg)
             kept += 1
     if kept:

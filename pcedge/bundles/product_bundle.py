@@ -1,4 +1,4 @@
-"""What the bundle of every method can be asked, whatever it was fitted by."""
+"""The interface of bundles of all methods."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -10,7 +10,7 @@ from .manifest import Precision
 
 
 class ProductBundle(BundleFiles[AnyManifest_co], ABC):
-    """A bundle of some method on disk."""
+    """A bundle of any method on disk."""
 
     @property
     @abstractmethod
@@ -19,7 +19,7 @@ class ProductBundle(BundleFiles[AnyManifest_co], ABC):
 
     @property
     def bank_rows(self) -> int:
-        """Rows of its memory bank; 0 where it has none."""
+        """Number of rows in its memory bank; 0 if it has none."""
         return 0
 
     def check(self) -> None:
@@ -33,7 +33,7 @@ class ProductBundle(BundleFiles[AnyManifest_co], ABC):
 
     @abstractmethod
     def in_precision(self, precision: Precision) -> "ProductBundle[Any]":
-        """The bundle with its network in some precision.
+        """The bundle with its network in another precision.
 
         Raises:
             BundleError: It has none in that precision.
@@ -41,7 +41,7 @@ class ProductBundle(BundleFiles[AnyManifest_co], ABC):
 
     @abstractmethod
     def searched_by(self, index: str | None) -> "ProductBundle[Any]":
-        """The bundle with its memory bank searched in some way; None leaves the bundle's own.
+        """The bundle with another index for its memory bank; None keeps the bundle's own.
 
         Raises:
             OptionError: There is no such index.

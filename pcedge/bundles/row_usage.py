@@ -1,4 +1,4 @@
-"""Which bank rows good parts resemble: counted while watching, kept beside the bundle."""
+"""Usage counts of bank rows: how often each is nearest to a good part, counted while watching."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from pcedge.errors import BundleError, PcedgeError
 from .bundle import ROW_USAGE_FILE, Bundle
 from .manifest import read_manifest
 
-# Rows which together are the nearest of this share of good parts' patches, the rarest first, are rare.
+# Rare rows are the least used rows that together are nearest to this share of good parts' patches.
 RARE_SHARE = 0.1
 _LEARNED_FRAMES = 200
 _SAVE_S = 60.0
@@ -29,13 +29,13 @@ _ENDS_WITHIN_S = 10.0
 class RowUsage:
     """Counts how often every row of a bank was the nearest of a good part's patch.
 
-    Counted from the inspecting thread; saved from any.
+    Call ``add`` from the inspecting thread, ``save`` from any.
 
     Args:
-        directory: The bundle's.
+        directory: The bundle's directory.
         bank_sha256: Digest of the bank's file; counts of another bank are not mixed in.
         rows: Rows of the bank.
-        rare: bool [rows], those that were rarely the nearest at fit; None to learn it from the first 200
+        rare: bool [rows], rows that were rarely the nearest at fit; None to learn them from the first 200
             good frames.
     """
 
@@ -47,14 +47,14 @@ class RowUsage:
         self._rare = rare
         self._frames = 0
         self._lock = threading.Lock()
-        # All under the lock: what was counted since the last saving, and all that was counted before, also
-        # where the file has gone with its directory.
+        # Protected by the lock: counts since the last save, and all counts before it, in case the file was
+        # removed with its directory.
         self._new = np.zeros(rows, np.int64)
         self._last_used = np.zeros(rows)
         self._saved = np.zeros(rows, np.int64)
 
     def add(self, rows: NDArray[np.int64]) -> None:
-        """Count a good frame: int64 [patches], the number of every patch's nearest row."""
+        """Count a good frame: int64 [patches], the index of every patch's nearest row."""
         with self._lock:
             np.add.at(self._new, rows, 1)
             self._last_used[rows] = time.time()
@@ -63,14 +63,14 @@ class RowUsage:
                 self._rare = rare_rows(self._saved + self._new)
 
     def rare_share(self, rows: NDArray[np.int64]) -> float | None:
-        """Share of a frame's patches whose nearest row is a rare one; None while that is being learned."""
+        """Share of a frame's patches whose nearest row is rare; None while rare rows are being learned."""
         return None if self._rare is None else float(self._rare[rows].mean())
 
     def save(self) -> None:
-        """Add what was counted since the last time to ``row_usage.npz``.
+        """Add the counts since the last save to ``row_usage.npz``.
 
         Raises:
-            OSError: The bundle's directory cannot be written to; what was counted is kept for the next time.
+            OSError: The bundle's directory cannot be written to; the counts are kept for the next save.
         """
         with self._lock:
             new, last_used = self._new.copy(), self._last_used.copy()
@@ -82,9 +82,9 @@ class RowUsage:
             self._saved = counts
 
     def _write(self, new: NDArray[np.int64], last_used: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Add to the file; all that was ever counted."""
+        """Add counts to the file; return the totals."""
         with alone_with(self.directory):
-            # A bundle that has been given another bank meanwhile has another file too.
+            # If the bundle's bank was replaced meanwhile, the file was too.
             if _bank_of(self.directory) != self._bank:
                 return self._saved + new
             stored = read_usage(self.directory, self._bank, len(new))
@@ -99,12 +99,12 @@ class RowUsage:
 
 
 class UsageKeeper:
-    """Saves what was counted now and then, in a thread of its own, and once more at the end.
+    """Saves usage counts periodically in a background thread, and once more at the end.
 
     Args:
-        usages: Asked for those that there are now.
-        on_problem: Told, once for every directory, why counts cannot be kept.
-        every_s: How often.
+        usages: Returns the current counters.
+        on_problem: Called once per directory with the reason why counts cannot be saved.
+        every_s: Seconds between two saves.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class UsageKeeper:
         self._save_all()
 
     def _save_all(self) -> None:
-        # One that has been replaced since the last time is saved once more.
+        # Save a replaced counter once more.
         now = list(self._usages())
         for usage in [*now, *(one for one in self._seen if one not in now)]:
             try:
@@ -156,7 +156,7 @@ class UsageKeeper:
 
 
 def usage_of(bundle: Bundle, rare: NDArray[np.bool_] | None) -> RowUsage:
-    """Count for the bank of a bundle; ``rare`` as in :class:`RowUsage`."""
+    """A counter for the bank of a bundle; ``rare`` as in :class:`RowUsage`."""
     rows = bundle.manifest.bank.rows
     return RowUsage(bundle.directory, bundle.manifest.files[INDEX_FILE].sha256, rows, rare)
 
@@ -164,9 +164,9 @@ def usage_of(bundle: Bundle, rare: NDArray[np.bool_] | None) -> RowUsage:
 def read_usage(
     directory: Path, bank_sha256: str, rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-    """Counts, int64 [rows], and when each was used last, float64 [rows], Unix seconds; 0 for never.
+    """Counts, int64 [rows], and the time of last use, float64 [rows], Unix seconds; 0 for never.
 
-    None where nothing was counted yet of this bank, or the file is damaged.
+    None if nothing was counted for this bank yet, or the file is damaged.
     """
     try:
         with open_arrays(directory / ROW_USAGE_FILE) as stored:
@@ -179,7 +179,7 @@ def read_usage(
 
 
 def rare_rows(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """bool [rows]: the rows counted least, which together have at most a tenth of all counts."""
+    """bool [rows]: the least used rows, which together have at most a tenth of all counts."""
     order = np.argsort(counts, kind="stable")
     within = np.cumsum(counts[order]) <= RARE_SHARE * counts.sum()
     rare = np.zeros(len(counts), np.bool_)

@@ -1,1 +1,1 @@
-"""What everything else stands on: preprocessing, scoring, files that are replaced whole, progress."""
+"""Shared basics: preprocessing, scoring, atomic file writes, progress callbacks, machine information."""

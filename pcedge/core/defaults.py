@@ -1,4 +1,4 @@
-"""Defaults that the command line shows before anything heavy is imported."""
+"""Default values of options, free of heavy imports so that help texts stay fast."""
 
 import os
 from pathlib import Path
@@ -17,9 +17,9 @@ def default_cache_directory() -> Path:
     if chosen := os.environ.get("PCEDGE_CACHE"):
         return Path(chosen)
     caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if caches.is_absolute():  # the XDG specification has relative ones ignored
+    if caches.is_absolute():  # the XDG specification says to ignore relative paths
         return caches / "pcedge"
     try:
         return Path.home() / ".cache" / "pcedge"
-    except RuntimeError:  # a user without a home, as in some containers
+    except RuntimeError:  # a user without a home directory, as in some containers
         return Path(".cache", "pcedge")

@@ -1,4 +1,4 @@
-"""What is installed with an extra only, asked for before the work."""
+"""Checks for optional dependencies, made before any work starts."""
 
 from importlib import import_module
 
@@ -6,13 +6,13 @@ from pcedge.errors import MissingExtraError
 
 
 def require_torch(feature: str) -> None:
-    """Find out that PyTorch is not installed before anything is read or written.
+    """Check that PyTorch is installed, before anything is read or written.
 
     Args:
         feature: What needs it, as the beginning of a sentence.
 
     Raises:
-        MissingExtraError: It is not; the text says how to install it.
+        MissingExtraError: PyTorch is not installed; the message says how to install it.
     """
     try:
         import_module("torch")

@@ -1,4 +1,4 @@
-"""Figures that are drawn into files: made, coloured and saved in one way."""
+"""Matplotlib figures: check the file name, create, assign colours, save."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,10 +16,10 @@ Name = TypeVar("Name")
 
 
 def check_plot(path: Path) -> Path:
-    """Return the path of a figure that can be drawn, before the long work.
+    """Check, before the long work, that a figure can be written to this path; return the path.
 
     Raises:
-        OptionError: Its suffix names no format.
+        OptionError: The suffix is not a supported format.
         MissingExtraError: Matplotlib is not installed.
     """
     if path.suffix.lower() not in _SUFFIXES:
@@ -29,7 +29,7 @@ def check_plot(path: Path) -> Path:
 
 
 def new_figure(width_in: float, height_in: float) -> "Figure":
-    """An empty figure that no window shows.
+    """An empty figure without a window.
 
     Raises:
         MissingExtraError: Matplotlib is not installed.
@@ -41,12 +41,12 @@ def new_figure(width_in: float, height_in: float) -> "Figure":
 
 
 def colours_of(names: Iterable[Name]) -> dict[Name, str]:
-    """A colour for every name, in the order in which they are met first."""
+    """One colour per distinct name, assigned in order of first appearance."""
     return {name: f"C{number}" for number, name in enumerate(dict.fromkeys(names))}
 
 
 def save_figure(figure: "Figure", path: Path, hint: str = "Choose another --plot FILE.") -> None:
-    """Write a figure into a file, in the format that its suffix names.
+    """Write a figure to a file, in the format given by its suffix.
 
     Raises:
         OutputError: The file cannot be written.
@@ -59,6 +59,6 @@ def save_figure(figure: "Figure", path: Path, hint: str = "Choose another --plot
 
 def _require_matplotlib() -> None:
     try:
-        import matplotlib as mpl  # noqa: F401 (what is missing must be found before the long work)
+        import matplotlib as mpl  # noqa: F401 (a missing dependency must show before the long work)
     except ImportError:
         raise MissingExtraError("matplotlib", "report", "Drawing") from None

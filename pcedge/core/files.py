@@ -1,4 +1,4 @@
-"""Directories and files that are replaced whole or not at all."""
+"""Atomic replacement of files and directories, hard links, directory locks."""
 
 import ctypes
 import errno
@@ -20,8 +20,9 @@ _RETIRED = ".old"
 def replace_directory(target: Path) -> Iterator[Path]:
     """Yield an empty sibling of ``target`` to write into; on success it takes the target's place.
 
-    A kill at any moment leaves the old directory or the new one under the target's name, never a mixture.
-    On an exception the target stays as it was. Leftovers of a kill are hidden siblings, removed next time.
+    If the process is killed, the target is either the old directory or the new one, never a mixture. On an
+    exception the target stays unchanged. Leftovers of a killed process are hidden siblings, which the next
+    call removes.
 
     Args:
         target: The directory to make or to replace.
@@ -58,9 +59,9 @@ def replace_file(target: Path, content: bytes) -> None:
 
 
 def link_or_copy(source: Path, destination: Path) -> None:
-    """Put a file at a second place, without copying its bytes where the file system allows it.
+    """Hard-link a file, or copy it where the file system has no hard links.
 
-    The two may be one: replace either by a rename, never write into it.
+    Both paths may share their bytes: replace a file by a rename, never write into it.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -71,16 +72,16 @@ def link_or_copy(source: Path, destination: Path) -> None:
 
 @contextmanager
 def alone_with(directory: Path) -> Iterator[None]:
-    """Let nobody else who asks for the same replace a directory, or write into it, while the block lasts.
+    """Hold an exclusive lock on a directory for the duration of the block.
 
-    Where a file system knows no locks there is nothing to wait for, and the block runs all the same.
+    On a file system without locks, the block runs without one.
     """
     while True:
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             with _where_there_are_locks():
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Whoever was waited for may have put another one in its place.
+            # The previous holder of the lock may have replaced the directory.
             if os.path.samestat(os.fstat(descriptor), directory.stat()):
                 yield
                 return
@@ -98,11 +99,11 @@ def _where_there_are_locks() -> Iterator[None]:
 
 
 def recover(target: Path, *, remove: bool = True) -> None:
-    """Clear up after killed processes: put back a directory caught between two renames, remove the rest.
+    """Clean up after killed processes: restore a directory caught between two renames, remove leftovers.
 
     Args:
         target: The directory that was being replaced.
-        remove: Whether to remove leftovers too; those who only read leave them.
+        remove: Whether to remove leftovers too; readers leave them.
     """
     target = target.resolve()
     # Strict, so that what belongs to "a" is never mistaken for what belongs to "a.2".
@@ -120,14 +121,14 @@ def recover(target: Path, *, remove: bool = True) -> None:
 
 
 def _swap(staging: Path, target: Path) -> None:
-    """Put ``staging`` under the target's name; what was there before ends up under the staging name."""
+    """Swap ``staging`` and ``target``; the old content ends up under the staging name."""
     if not target.exists():
         staging.rename(target)
         return
     if _exchange(staging, target):
         return
-    # File systems without an atomic exchange: for an instant neither is there, and a kill in it leaves
-    # the old directory under a hidden name, from which ``recover`` puts it back.
+    # File systems without an atomic exchange: for an instant the target is missing. A process killed then
+    # leaves the old directory under a hidden name, and ``recover`` restores it.
     retired = staging.with_name(staging.name + _RETIRED)
     lock = _lock(target)
     try:
@@ -161,10 +162,10 @@ def _sync(directory: Path) -> None:
 
 
 def _lock(directory: Path) -> int | None:
-    """Lock a directory for as long as the returned descriptor is open; None if another process holds it.
+    """Lock a directory while the returned descriptor is open; None if another process holds the lock.
 
-    The kernel lets go when a process dies, also for processes in other containers, which a process number
-    would not tell.
+    The kernel releases the lock when the process dies. This works across containers, where a process id would
+    not.
     """
     descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""What a certificate says of the machine it was made on."""
+"""Hardware and library versions of this machine, as recorded in certificates."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ import msgspec
 from pcedge.banks import usable_cores
 from pcedge.export import cuda_driver_version, device_number, gpu_name
 
-# Whose version may change a score.
+# Python packages whose version may change a score.
 _LIBRARIES = (
     "pcedge",
     "numpy",
@@ -30,7 +30,7 @@ _LIBRARIES = (
     "torch",
     "torchvision",
 )
-# The same, of what runs on GPUs.
+# The same for packages that run on GPUs.
 _GPU_LIBRARIES = (
     "tensorrt",
     "nvidia-cublas",
@@ -40,7 +40,7 @@ _GPU_LIBRARIES = (
     "nvidia-cudnn-cu12",
     "nvidia-cudnn-cu13",
 )
-# Where they come with the system, as on a Jetson: names of their files.
+# File names of these libraries where they come with the system, as on a Jetson.
 _SYSTEM_LIBRARIES = ("libcublas.so", "libcudart.so", "libcudnn.so", "libnvinfer.so")
 _SYSTEM_FOLDERS = (
     "/usr/local/cuda/lib64",
@@ -56,14 +56,14 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """The hardware, as far as it can be known.
+    """The hardware, as far as it can be detected.
 
     Attributes:
         system: Operating system and instruction set, ``Linux x86_64``.
         board: Name of the board, as a Jetson has it.
         processor: Model of the processor.
         cores: How many cores this process may use.
-        gpu: Name of the NVIDIA GPU that was used; None for what runs on the processor.
+        gpu: Name of the NVIDIA GPU in use; None when running on the CPU.
     """
 
     system: str
@@ -74,7 +74,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe_machine(device: str = "cpu") -> Machine:
-    """Look at this machine, as far as it matters to what runs on a device: ``cpu``, ``cuda``, ``cuda:1``."""
+    """Describe this machine for code that runs on ``device``: ``cpu``, ``cuda``, ``cuda:1``."""
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
         board=_read(_DEVICE_TREE),
@@ -85,9 +85,9 @@ def describe_machine(device: str = "cpu") -> Machine:
 
 
 def library_versions(device: str = "cpu") -> dict[str, str]:
-    """Versions of Python and of what else takes part in a score on a device; of a GPU, also its driver's.
+    """Versions of Python and of the libraries that affect a score; for a GPU also the driver's.
 
-    What is loaded already does not matter: the same machine gives the same answer at any moment.
+    The result does not depend on what is already imported.
     """
     found = {"python": platform.python_version()}
     if not _is_gpu(device):
@@ -98,7 +98,7 @@ def library_versions(device: str = "cpu") -> dict[str, str]:
 
 
 def power_mode() -> str | None:
-    """The power mode of a Jetson, or else how the processor's clock is governed; None where unknown."""
+    """The power mode of a Jetson, otherwise the CPU frequency governor; None if unknown."""
     try:
         answer = subprocess.run(["nvpmodel", "-q"], capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -122,7 +122,7 @@ def _packages(names: Iterable[str]) -> dict[str, str]:
 
 
 def _driver_version() -> str | None:
-    """Of the kernel's driver, ``550.54.15``; on a Jetson, where it has none of its own, of the system."""
+    """Version of the GPU driver, ``550.54.15``; on a Jetson, which has no separate driver, of the system."""
     stated = re.search(r"\b\d{3,}\.\d+(?:\.\d+)?\b", _read(_DRIVER) or "")
     release = re.search(r"R\d+.*?REVISION: [\d.]+", _read(_JETSON) or "")
     if stated is None:
@@ -131,7 +131,7 @@ def _driver_version() -> str | None:
 
 
 def _system_libraries() -> dict[str, str]:
-    """Versions of libraries that no package brings, as their files' names give them."""
+    """Versions of system libraries, parsed from their file names."""
     places = [*filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":")), *_SYSTEM_FOLDERS]
     found = {}
     for name in _SYSTEM_LIBRARIES:

@@ -1,7 +1,7 @@
-"""From an image to the network's input, and from the network's map back to the image.
+"""Preprocessing: image to network input, and anomaly map coordinates back to the image.
 
-This is the only place where an image is resized. It lies outside the exported graph, because neither
-ONNX nor TensorRT has an antialiased resize, and it uses Pillow, because the reference implementation does.
+Images are resized only here, outside the exported graph, because neither ONNX nor TensorRT has an antialiased
+resize. Pillow does it, as in the reference implementation.
 """
 
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class Preprocessing:
     """How an image becomes the network's input.
 
     Attributes:
-        image_size: Without a crop, the image is resized to ``image_size`` x ``image_size`` and nothing
-            is lost. With a crop, its shorter side is resized to ``image_size``, the aspect kept.
+        image_size: Without a crop, the image is resized to ``image_size`` x ``image_size`` and nothing is cut
+            off. With a crop, its shorter side is resized to ``image_size`` and the aspect ratio is kept.
         crop: Side in pixels of the square cut from the centre afterwards, or None.
         mean: Per channel (R, G, B), on the scale 0 to 1.
         std: Per channel (R, G, B), on the scale 0 to 1.
-        implementation: Names the resize; a bundle made with another one is refused.
+        implementation: Name of the resize implementation; a bundle made with another one is refused.
     """
 
     image_size: int = 224
@@ -72,10 +72,10 @@ class Preprocessing:
         return np.ascontiguousarray(normalised.transpose(2, 0, 1))
 
     def apply_to_mask(self, mask_hw: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Bring a ground-truth mask (0 or 255) to the map's pixels.
+        """Resize a ground-truth mask (0 or 255) to the pixels of the map.
 
-        As in the reference implementation, a mask goes through the image's own resize and only pixels
-        that are still wholly defect count. Returns bool [input_size, input_size].
+        As in the reference implementation, a mask is resized like the image, and only pixels that are still
+        wholly defect count. Returns bool [input_size, input_size].
         """
         defect: NDArray[np.bool_] = self.seen(mask_hw) == 255
         return defect

@@ -1,10 +1,10 @@
-"""How long-running calls say how far they are, without knowing who listens."""
+"""Progress callbacks of long-running calls."""
 
 from collections.abc import Callable
 
-# (stage, steps done, steps in all)
+# A progress callback: (stage, steps done, total steps).
 Progress = Callable[[str, int, int], None]
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Listen to nothing."""
+    """A progress callback that does nothing."""

@@ -1,4 +1,4 @@
-"""Something done again and again in a thread of its own, while a block lasts."""
+"""A function called periodically in a background thread."""
 
 import threading
 from collections.abc import Callable
@@ -6,13 +6,13 @@ from types import TracebackType
 
 
 class Repeating:
-    """Calls something every so often, until the block is left; it must not raise.
+    """Calls a function periodically until the block ends; the function must not raise.
 
     Args:
-        action: What is called, the first time after ``every_s``.
-        every_s: The pause between two calls.
-        name: That of the thread.
-        ends_within_s: How long leaving the block waits for a call that is still running.
+        action: The function; first called after ``every_s``.
+        every_s: Seconds between two calls.
+        name: Name of the thread.
+        ends_within_s: How long the end of the block waits for a call that is still running, in seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From distances to scores: the image score and the anomaly map (paper, section 3.3)."""
+"""Image score and anomaly map from patch distances (paper, section 3.3)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,10 @@ def image_score(squared_distances: NDArray[np.float32]) -> float:
 
 
 def check_neighbours(neighbours: int) -> int:
-    """Return how many rows are to re-weight the image score, if that can be.
+    """Check and return the number of neighbours that re-weight the image score.
 
     Raises:
-        OptionError: It is below 1.
+        OptionError: The number is below 1.
     """
     if neighbours < 1:
         raise OptionError(
@@ -37,7 +37,7 @@ def reweighted_score(
     bank: Bank,
     neighbours: int,
 ) -> float:
-    """Anomaly score of an image after the paper's equation 7, squared: in the unit of all other scores.
+    """Anomaly score of an image by the paper's equation 7, squared to have the unit of all other scores.
 
     With the patch p that is farthest from the bank, and m* its nearest row, at the distance s*, the paper has
     s = (1 - exp(|p - m*|) / sum of exp(|p - m|)) s* over the ``neighbours`` rows m nearest to m*, m* among
@@ -45,7 +45,7 @@ def reweighted_score(
 
     Args:
         squared_distances: float32 [patches], to the nearest bank row.
-        rows: int64 [patches], the number of that row.
+        rows: int64 [patches], the index of that row.
         embeddings: float32 [patches, dims].
         bank: The rows.
         neighbours: At least 1; with 1 the score is ``image_score``, as in the official implementation.
@@ -65,10 +65,10 @@ def reweighted_score(
 def anomaly_map(
     squared_distances: NDArray[np.float32], grid_hw: tuple[int, int], size: int
 ) -> NDArray[np.float32]:
-    """Patch scores [patches] as a smooth map float32 [size, size], in the same unit.
+    """Upsample patch scores [patches] to a smooth map, float32 [size, size], in the same unit.
 
-    Bilinear from pixel centre to pixel centre, then a Gaussian whose border repeats the edge pixel, as the
-    reference implementation's does.
+    Bilinear interpolation between pixel centres, then a Gaussian filter whose border repeats the edge pixel,
+    as in the reference implementation.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""How long each stage of a call took."""
+"""A timer that records the seconds each stage of a call takes."""
 
 import time
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""From a folder of good images to a bundle."""
+"""Fitting PatchCore: from a folder of good images to a bundle."""

@@ -1,4 +1,4 @@
-"""Building a bundle: what a network sees of good images, learned and written down."""
+"""Builds a PatchCore bundle from good images and a network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,13 +39,14 @@ MIN_IMAGES = 4
 
 @dataclass(frozen=True)
 class Built:
-    """What was built.
+    """The result of building a bundle.
 
     Attributes:
-        manifest: Of the bundle, with every file described.
-        outliers: Training images whose held-out score stands far out, the worst first, with that score.
-        cached: Images whose features came from the cache.
-        cache_problem: Why the cache could not be used to the end; empty otherwise.
+        manifest: The bundle's manifest.
+        outliers: Training images whose held-out score is an extreme outlier, with that score, the worst
+            first.
+        cached: Number of images whose features came from the cache.
+        cache_problem: Why the cache was switched off; empty if it was not.
     """
 
     manifest: Manifest
@@ -63,19 +64,19 @@ def build(
     watch: StageTimer,
     progress: Progress,
 ) -> Built:
-    """Learn a dataset's good images through a network and fill a directory with the bundle.
+    """Fit on a dataset's good images with a network and write the bundle's files.
 
     Args:
-        staging: Where the bundle's files go.
+        staging: Directory for the bundle's files.
         name: The bundle's name.
-        dataset: With good images to fit on.
-        network: Embeds them.
+        dataset: The dataset with good images to fit on.
+        network: The network that embeds them.
         options: Size of the coreset, false-reject rate, seed, memory and cache.
-        watch: Takes the time of every stage.
-        progress: Called with the stages ``embed``, ``coreset``, ``calibrate`` and ``write``.
+        watch: Timer of the stages.
+        progress: Progress callback; stages ``embed``, ``coreset``, ``calibrate`` and ``write``.
 
     Raises:
-        PcedgeError: The images are too few, or do not support what was asked for.
+        PcedgeError: There are too few images, or too few for the requested rates.
     """
     task = _task(dataset, network, options)
     plan = plan_memory(len(task.paths), *task.shape, options.coreset, options.memory_gb)
@@ -89,9 +90,9 @@ def build(
         progress("write", 0, 1)
         evidence = _evidence(task, learned)
         manifest = _manifest(name, dataset, evidence, learned, network, options)
-        # In stages, those held out are enough: reading all the others once more would take long.
+        # A fit in stages uses only the held-out images: reading all others again would take long.
         some = {*learned.held_out_paths, *(learned.paths if plan.exact else ())}
-        # In the dataset's order: drift compares images that follow each other.
+        # In the dataset's order: drift compares consecutive images.
         looked_at = tuple(path for path in task.paths if path in some)
         manifest = msgspec.structs.replace(manifest, gate=learn_gate(looked_at, staging))
         _write_files(staging, manifest, learned, network, options.seed)
@@ -127,7 +128,7 @@ def _task(dataset: Dataset, network: EmbeddingNetwork, options: FitOptions) -> T
 
 
 def open_cache(network: EmbeddingNetwork, options: FitOptions) -> FeatureCache:
-    """The cache of what a network sees of images, as large as a fit was told."""
+    """The feature cache of a network, with the size limit of the fit's options."""
     key = embedder_key(
         backbone=network.backbone.name,
         layers=network.backbone.layers,
@@ -141,7 +142,7 @@ def open_cache(network: EmbeddingNetwork, options: FitOptions) -> FeatureCache:
 
 
 def embed_with(network: EmbeddingNetwork, cache: FeatureCache) -> Embed:
-    """What reads and embeds images through a network and a cache."""
+    """A function that reads and embeds images with a network and a cache."""
 
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
         return embed_images(
@@ -211,7 +212,7 @@ def _evidence(task: Task, learned: FittedBank) -> HeldOutEvidence:
 
 
 def _digest(path: Path) -> str:
-    """Of a file's bytes; nothing if it has gone since it was learned from."""
+    """Digest of a file's bytes; empty if the file was removed since the fit."""
     try:
         return content_digest(path)
     except OSError:

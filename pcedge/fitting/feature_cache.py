@@ -1,7 +1,7 @@
-"""Embeddings kept from one fit to the next, by what the image file holds and what computed them.
+"""The feature cache: embeddings on disk, keyed by image content and embedder.
 
-Nothing depends on the cache: it may be deleted at any time, what is damaged in it is computed again, and
-where it cannot be written a fit runs without it.
+The cache may be deleted at any time. Damaged entries are computed again. If it cannot be written, a fit runs
+without it.
 """
 
 import errno
@@ -36,9 +36,9 @@ _ENTRY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{32}\.f32")
 _TEMPORARY = re.compile(_ENTRY.pattern + r"\.([0-9a-f]{16})-\d+\.tmp")
 _ABANDONED_S = 3600
 _CHUNK = 1 << 20
-# Share of the limit that is written between two looks at what other processes did.
+# Share of the limit that is written between two scans of the directory for other processes' changes.
 _LOOK_AGAIN = 16
-# The code that decides what an image becomes.
+# Modules whose code affects embeddings.
 _PACKAGES = ("pcedge.core", "pcedge.networks", "pcedge.fitting", "pcedge.camera", "pcedge.export")
 _LIBRARIES = (
     "pcedge",
@@ -54,7 +54,7 @@ _PROCESSOR = ("model name", "flags", "CPU implementer", "CPU part", "Features")
 
 
 def content_digest(path: Path) -> str:
-    """Digest of a file's bytes, read in pieces.
+    """Digest of a file's bytes, read in chunks.
 
     Raises:
         OSError: The file cannot be read.
@@ -76,42 +76,42 @@ def embedder_key(
     runtime: str,
     batch: int,
 ) -> str:
-    """Digest of everything but the image that decides an embedding, to the last bit.
+    """Digest of everything except the image that affects the bits of an embedding.
 
-    Beside the arguments: this product's code, the libraries and the processor. Call it once the runtime is
-    loaded, since only then its device and its number of threads are known.
+    It covers the arguments, this package's code, the libraries and the processor. Call it after the runtime
+    is loaded, since only then its device and its number of threads are known.
 
     Args:
         backbone: Architecture.
-        layers: Whose outputs are used.
-        weights_sha256: Digest of the tensors.
+        layers: Layers whose outputs are used.
+        weights_sha256: Digest of the weights.
         embedding: ``reference`` or ``mean``.
         preprocessing: How an image becomes the network's input.
-        runtime: What runs the network and where, as a runtime's ``name`` says.
-        batch: How many images a call of the runtime gets: with another number, networks give other last bits.
+        runtime: The runtime and its device, from a runtime's ``name``.
+        batch: Images per call of the runtime: another batch size changes the last bits of the output.
     """
     stated = (backbone, *layers, weights_sha256, embedding, repr(preprocessing), runtime, str(batch))
     return _digest([*stated, *_own_code(), *map(_version, _LIBRARIES), *_processors()])
 
 
 class FeatureCache:
-    """Embeddings of images on disk, one file an image, the least recently used removed first.
+    """Embeddings on disk, one file per image; the least recently used are removed first.
 
-    Safe to use from several threads, and from several processes at once, which together may exceed the limit
-    by what they add between two looks at the directory: a sixteenth of it each.
+    Safe to use from several threads and processes. Processes together may exceed the limit by what each adds
+    between two scans of the directory: a sixteenth of the limit.
 
-    A run removes neither what it used itself nor what a run that began later used: images that do not fit are
-    computed again every time, the others are found every time. The cache never takes more of the disk than it
-    leaves free.
+    A run never removes entries that it, or a run that began later, has used: images that do not fit are
+    computed every time, all others are always found. The cache never uses more of the disk than it leaves
+    free.
 
     Args:
-        directory: Made where it does not exist; entries lie in its folder ``features``.
-        max_bytes: Limit of all entries, also those of other embedders; 0 for no cache.
-        embedder_key: What computes the embeddings, from :func:`embedder_key`.
-        shape: Patches an image and values a patch.
+        directory: Created if missing; entries are in its folder ``features``.
+        max_bytes: Size limit of all entries, including those of other embedders; 0 for no cache.
+        embedder_key: Key of the embedder, from :func:`embedder_key`.
+        shape: Patches per image and values per patch.
 
     Attributes:
-        problem: Why the cache switched itself off, as a sentence; empty while it works.
+        problem: Why the cache was switched off, as a sentence; empty while it works.
     """
 
     def __init__(self, directory: Path, max_bytes: int, embedder_key: str, shape: tuple[int, int]) -> None:
@@ -140,11 +140,11 @@ class FeatureCache:
 
     @property
     def active(self) -> bool:
-        """Whether anything is looked up or kept."""
+        """Whether the cache is in use."""
         return self._limit > 0 and not self.problem
 
     def load(self, digest: str) -> NDArray[np.float32] | None:
-        """Embeddings [patches, dims] of the image with this content, or None. What is damaged is removed.
+        """Embeddings [patches, dims] of the image with this content, or None. A damaged entry is removed.
 
         Args:
             digest: From :func:`content_digest`.
@@ -156,7 +156,7 @@ class FeatureCache:
         return found
 
     def store(self, digest: str, embeddings: NDArray[np.float32]) -> None:
-        """Keep the embeddings [patches, dims] of the image with this content, if there is room."""
+        """Store the embeddings [patches, dims] of the image with this content, if there is room."""
         if not self.active:
             return
         name = self._name(digest)
@@ -203,7 +203,7 @@ class FeatureCache:
         return rows
 
     def _reserve(self, name: str) -> bool:
-        """Make room for an entry of this run and count it; False where there is none, or it is there."""
+        """Make room for an entry of this run and count it; False if there is no room or it exists."""
         with self._lock:
             if name in self._ours:
                 return False
@@ -216,7 +216,7 @@ class FeatureCache:
             return True
 
     def _make_room(self, needed: int) -> bool:
-        """Remove the least recently used entries, but none of this run or a later one."""
+        """Remove the least recently used entries, except those of this run or a later one."""
         needed += self._entry_bytes * len(self._ours)
         while self._others_bytes + needed > self._limit and self._older:
             name, size = self._older.popitem(last=False)
@@ -225,7 +225,7 @@ class FeatureCache:
         return self._others_bytes + needed <= self._limit
 
     def _look(self) -> None:
-        """Find what is there beside the entries of this run, and remove what killed processes left."""
+        """Scan for entries of other runs, and remove leftovers of killed processes."""
         found = []
         self._others_bytes = self._unseen_bytes = 0
         with os.scandir(self._folder) as entries:
@@ -240,7 +240,7 @@ class FeatureCache:
                         Path(entry).unlink()
                         continue
                     self._others_bytes += info.st_size
-                    # Dates after now come from a clock that was wrong.
+                    # Dates in the future come from a wrong clock.
                     of_later_run = self._began_ns <= info.st_mtime_ns <= time.time_ns()
                     if not (temporary or of_later_run):
                         found.append((info.st_mtime_ns, entry.name, info.st_size))
@@ -249,7 +249,7 @@ class FeatureCache:
     def _write(self, name: str, rows: NDArray[np.float32]) -> None:
         temporary = self._folder / f"{name}.{self._token}-{next(self._order)}.tmp"
         try:
-            # Not forced to the disk: the checksum tells what a power cut spoiled.
+            # No fsync: the checksum detects what a power cut has damaged.
             with temporary.open("wb") as file:
                 file.write(_header(name, rows))
                 file.write(rows.data)
@@ -260,10 +260,11 @@ class FeatureCache:
                 temporary.unlink(missing_ok=True)
 
     def _mark(self, path: Path) -> None:
-        """Date an entry to this run, its first image the latest.
+        """Set an entry's date to this run, the first image the latest.
 
-        So of one run's entries the last image's is removed first. Another run over these images, in the same
-        order, loses the fewest that way: the other way round each image pushes out the next one needed.
+        Of one run's entries, that of the last image is removed first. Another run over the same images in the
+        same order loses the fewest entries that way. In the opposite order each image would evict the next
+        one needed.
         """
         used_ns = self._began_ns - next(self._order)
         with suppress(FileNotFoundError):  # removed by another process
@@ -296,9 +297,9 @@ def _version(library: str) -> str:
 
 
 def _processors() -> Iterator[str]:
-    """What computes: networks give other last bits on another processor or with other threads."""
+    """Processor and thread counts, which affect the last bits of a network's output."""
     yield platform.machine()
-    with suppress(OSError):  # Linux alone has this file
+    with suppress(OSError):  # only Linux has this file
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
         yield from sorted({line for line in lines if line.startswith(_PROCESSOR)})
     yield str(usable_cores())

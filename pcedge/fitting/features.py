@@ -1,4 +1,4 @@
-"""From image files to patch embeddings: decoding runs ahead of the network, on other threads."""
+"""Patch embeddings of image files, decoded ahead of the network in other threads."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -26,13 +26,13 @@ _READ_AHEAD = 3 * BATCH
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Patch embeddings of the images that could be used, and why the others could not.
+    """Patch embeddings of usable images, and the reasons why others were skipped.
 
     Attributes:
         paths: The images, in order.
         embeddings: float32 [images, patches, dims].
         skipped: Path to reason.
-        cached: How many images were found in the cache.
+        cached: Number of images found in the cache.
     """
 
     paths: tuple[Path, ...]
@@ -50,14 +50,14 @@ class _Known:
 
 @dataclass(frozen=True, eq=False)
 class _DecodedImage:
-    """An image to be embedded: the network's input, and the file's digest if there is a cache."""
+    """An image to embed: the network's input, and the file's digest if there is a cache."""
 
     pixels: NDArray[np.float32]
     digest: str = ""
 
 
 class _ImageBatch:
-    """Pictures on their way through the network; their embeddings go to their rows and to the cache."""
+    """A batch of images for the network; embeddings go to their rows and to the cache."""
 
     def __init__(
         self,
@@ -82,10 +82,10 @@ class _ImageBatch:
             self.run()
 
     def run(self) -> None:
-        """Embed what waits, always as a full batch.
+        """Embed the waiting images, always as a full batch.
 
-        With another number of images in a call, a network may compute other last bits of an image (seen with
-        one image alone); an image's place in the batch and its company change nothing.
+        Another batch size may change the last bits of an image's embedding (observed with a batch of one).
+        The position in the batch and the other images do not matter.
         """
         if not self._waiting:
             return
@@ -97,7 +97,7 @@ class _ImageBatch:
         self._waiting.clear()
 
     def finish(self) -> None:
-        """Wait until the cache has all, so that a disk that is too slow slows the network, not the memory."""
+        """Wait for pending cache writes: a slow disk slows the network instead of filling the memory."""
         for stored in self._storing:
             stored.result()
         self._storing.clear()
@@ -123,16 +123,16 @@ def embed_images(
 ) -> Features:
     """Embed images in batches.
 
-    The result is the same to the last bit with and without the cache, whatever it holds.
+    The result is bit-identical with and without the cache.
 
     Args:
         paths: Image files.
         runtime: Runs the embedder.
         preprocessing: How an image becomes the network's input.
         shape: Patches an image and values a patch.
-        progress: Called with images done with, as the stage ``embed``.
-        cache: Where embeddings are looked up first and kept afterwards. With it, an image that changes while
-            it is read is noticed, and skipped.
+        progress: Progress callback, called with the number of images done, stage ``embed``.
+        cache: Cache to look up and store embeddings. With it, an image that changes while it is read is
+            detected and skipped.
     """
     embeddings = np.empty((len(paths), *shape), np.float32)
     used: list[Path] = []
@@ -159,7 +159,7 @@ def embed_images(
 
 
 def unusable(paths: Sequence[Path]) -> dict[Path, str]:
-    """Which of these images would be skipped, and why; reads all of them."""
+    """The images that would be skipped, and why; reads all images."""
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         problems = dict(zip(paths, pool.map(_problem, paths), strict=True))
     return {path: problem for path, problem in problems.items() if problem}
@@ -179,7 +179,7 @@ def _load_ahead(
     preprocessing: Preprocessing,
     cache: FeatureCache | None,
 ) -> Iterator[tuple[Path, _Known | _DecodedImage | ImageError]]:
-    """What is to be known of each image, in order."""
+    """Load each image or its cached embeddings ahead, in order."""
     load = partial(_load, preprocessing=preprocessing, cache=cache)
     remaining = iter(paths)
     waiting = deque((path, pool.submit(load, path)) for path in islice(remaining, _READ_AHEAD))
@@ -204,7 +204,7 @@ def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _
     """Read an image unless the cache knows it.
 
     Raises:
-        ImageError: It cannot be read or shows nothing, or changed while it was read: the digest would be
+        ImageError: It cannot be read, is blank, or changed while it was read, so that the digest would be
             another image's.
     """
     digest = _digest(path)

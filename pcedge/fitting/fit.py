@@ -1,4 +1,4 @@
-"""Fit: from a folder of good images to a bundle."""
+"""The function ``fit``: from a folder of good images to a PatchCore bundle."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,12 +26,12 @@ def fit(
 
     Args:
         dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
-        options: What differs from the defaults.
-        progress: Called with the stages ``download``, ``finetune``, ``embed``, ``coreset``, ``calibrate`` and
-            ``write``.
+        options: Options of the fit.
+        progress: Progress callback; stages ``download``, ``finetune``, ``embed``, ``coreset``, ``calibrate``
+            and ``write``.
 
     Raises:
-        PcedgeError: With what was wrong and what to do; nothing was written or changed.
+        PcedgeError: The fit failed; the message says why and what to do. Nothing was written or changed.
     """
     options = options or FitOptions()
     _check_finetune(options)
@@ -44,9 +44,9 @@ def fit(
     name = check_name(options.name or dataset.name)
     directory = options.models / name
     watch = StageTimer()
-    # Weights that are missing leave no trace; tuning them is long work.
+    # Missing weights must fail before anything is written; tuning takes long.
     network = None if options.finetune else _load_network(paths, options, watch, progress)
-    # Opened before the long work, so that a directory that cannot be written is found at once.
+    # Opened before the long work, so that a directory that is not writable is reported at once.
     with write_bundle(directory) as staging:
         network = network or _load_network(paths, options, watch, progress)
         built = build(staging, name, dataset, network, options, watch, progress)

@@ -1,4 +1,4 @@
-"""From training images to a bank and held-out scores, with all embeddings in memory."""
+"""Fits a bank and held-out scores with all embeddings in memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _EXACT = "exact: the greedy coreset of all patches"
 
 
 class Embed(Protocol):
-    """Reads and embeds images."""
+    """Function that reads and embeds images."""
 
     def __call__(self, paths: Sequence[Path], progress: Progress) -> Features:
         """Embed the images that can be read, in order."""
@@ -32,22 +32,22 @@ class Embed(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned, and how.
+    """Input and settings of a fit.
 
     Attributes:
         paths: Training images.
         names: Their names in the dataset.
-        at_least: How many of them must be usable.
-        rates: What was asked for: the images must support it.
+        at_least: Minimum number of usable images.
+        rates: Requested rates; there must be enough images for them.
         shape: Patches an image and values a patch.
-        grid_hw: The grid of patches.
-        preprocessing: Gives the map's size.
-        size: Of the bank.
-        seed: Of everything random.
-        device: Where the network runs; a selection on CUDA runs there too.
+        grid_hw: Grid of patches.
+        preprocessing: Defines the size of the map.
+        size: Number of rows in the bank.
+        seed: Random seed.
+        device: Device of the network; on CUDA the coreset selection runs there too.
         neighbours: Bank rows that re-weight the image score; 1 for none.
         calibration: How images are held out to find thresholds.
-        groups: The group of each image; empty where every image stands alone.
+        groups: The group of each image; empty for ungrouped images.
     """
 
     paths: tuple[Path, ...]
@@ -65,25 +65,25 @@ class Task:
     groups: dict[Path, str] = field(default_factory=dict)
 
     def groups_of(self, paths: Sequence[Path]) -> tuple[str, ...]:
-        """The group of each of these images: its own name where it stands alone."""
+        """The group of each of these images; its own name for an ungrouped image."""
         return tuple(self.groups.get(path, self.names[path]) for path in paths)
 
 
 @dataclass(frozen=True, eq=False)
 class FittedBank:
-    """What was learned.
+    """The result: bank and held-out scores.
 
     Attributes:
         bank: The memory bank.
-        paths: The images that were learned from.
-        skipped: Path to reason of those that could not be used.
-        cached: How many images' features came from the cache.
-        held_out: Scores of good images that the bank they were scored against had not seen.
-        held_out_paths: Those images.
+        paths: The images fitted on.
+        skipped: Path to reason of the images that could not be used.
+        cached: Number of images whose features came from the cache.
+        held_out: Scores of good images against banks that had not seen them.
+        held_out_paths: The images of these scores.
         radius: Distance, in the projection, within which every patch has a bank row.
-        guarantee: What that radius is, in words.
-        method: How the held-out scores were obtained, in words.
-        rows_used: int64 [images, patches], the rows that some good images use; see
+        guarantee: Whether the radius is exact or a bound, as text.
+        method: How the held-out scores were obtained, as a phrase.
+        rows_used: int64 [images, patches], the nearest rows of a sample of good images; see
             :func:`pcedge.bundles.drift_reference.rows_used`.
     """
 
@@ -100,19 +100,19 @@ class FittedBank:
 
     @property
     def images(self) -> int:
-        """How many images were learned from."""
+        """Number of images fitted on."""
         return len(self.paths)
 
 
 def learn_exactly(task: Task, embed: Embed, watch: StageTimer, progress: Progress) -> FittedBank:
-    """Hold all embeddings in memory; the coreset is the exact greedy one of all patches.
+    """Fit with all embeddings in memory and the exact greedy coreset of all patches.
 
-    Every image is scored against a bank chosen without its fold; or, where the task says so, some images are
-    kept from the bank and scored against it.
+    Every image is scored against a bank made without its fold. With ``calibration="split"``, some images are
+    held out of the bank and scored against it.
 
     Raises:
         DatasetError: Too few images can be used.
-        OptionError: Too few for the rates asked for.
+        OptionError: Too few images for the requested rates.
     """
     with watch.stage("embed"):
         features = embed(task.paths, progress)
@@ -158,7 +158,7 @@ def learn_exactly(task: Task, embed: Embed, watch: StageTimer, progress: Progres
 def _learn_split(
     task: Task, features: Features, groups: tuple[str, ...], watch: StageTimer, progress: Progress
 ) -> FittedBank:
-    """Choose the bank without the images held out, and score those against it."""
+    """Select the bank without the held-out images, and score those against it."""
     held = choose_held(groups, held_count(len(set(groups)), task.rates), task.seed)
     used = np.setdiff1d(np.arange(len(groups)), held)
     patches, dims = task.shape
@@ -196,7 +196,7 @@ def _learn_bank(
     projected: NDArray[np.float32],
     progress: Progress,
 ) -> tuple[Bank, float]:
-    """The bank of some images, whose projected patches are given, and the radius that it covers."""
+    """The bank of a selection of images, from their projected patches, and its covering radius."""
     coreset = _select(task, projected, progress)
     names = tuple(task.names[features.paths[image]] for image in used)
     sources = RowSources.of_patches(names, coreset.picks, task.grid_hw)
@@ -222,10 +222,10 @@ def _select(task: Task, projected: NDArray[np.float32], progress: Progress) -> C
 
 
 def check_enough(usable: int, total: int, at_least: int, skipped: dict[Path, str]) -> None:
-    """Check that enough of the training images can be used.
+    """Check that enough training images are usable.
 
     Raises:
-        DatasetError: They are too few.
+        DatasetError: There are too few.
     """
     if usable < at_least:
         raise DatasetError(
@@ -236,14 +236,14 @@ def check_enough(usable: int, total: int, at_least: int, skipped: dict[Path, str
 
 
 def split_words(task: Task, held: Sequence[Path]) -> str:
-    """How the thresholds were found where images were kept from the bank."""
+    """Text that describes the split behind the thresholds."""
     count = len(set(task.groups_of(held)))
     groups = f" in {count} group{'s' if count > 1 else ''}" if task.groups else ""
     return f"split conformal: {len(held)} good images{groups} that the bank never saw"
 
 
 def without_words(skipped: dict[Path, str]) -> str:
-    """What was left out, in parentheses; nothing if nothing was."""
+    """Text in parentheses about skipped images; empty if none were."""
     if not skipped:
         return ""
     first = next(iter(skipped.values())).rstrip(".")

@@ -1,4 +1,4 @@
-"""From training images to a bank and held-out scores where not all embeddings fit into memory: in stages."""
+"""Fits a bank and held-out scores in stages, for embeddings that do not fit into memory."""
 
 import tempfile
 from collections.abc import Sequence
@@ -20,28 +20,28 @@ from .features import unusable
 from .fit_in_memory import Embed, FittedBank, Task, check_enough, split_words, without_words
 from .memory import MemoryPlan
 
-# Held out: enough for false-reject rates down to 0.5 %, few beside thousands of images.
+# Number of held-out images: enough for false-reject rates down to 0.5 %, few among thousands.
 _HELD_OUT, _HELD_OUT_SHARE = 200, 0.1
 
 
 def learn_in_stages(
     task: Task, plan: MemoryPlan, embed: Embed, watch: StageTimer, directory: Path, progress: Progress
 ) -> FittedBank:
-    """Reduce the embeddings chunk by chunk; the stated radius bounds how far any patch is from the bank.
+    """Fit chunk by chunk; the stated radius bounds the distance of any patch to the bank.
 
-    Some images are held out for the threshold: the bank never sees them.
+    Some images are held out of the bank for the threshold.
 
     Args:
-        task: What is to be learned.
-        plan: With the size of a chunk.
+        task: Input and settings of the fit.
+        plan: The memory plan, with the chunk size.
         embed: Reads and embeds images.
-        watch: Takes the time.
-        directory: For the candidates' file, which is removed again.
-        progress: Called with the stages.
+        watch: Timer of the stages.
+        directory: Directory for the temporary file of candidates.
+        progress: Progress callback.
 
     Raises:
         DatasetError: Too few images can be used.
-        OptionError: Too few are held out for the rates asked for.
+        OptionError: Too few images are held out for the requested rates.
     """
     assert plan.chunk_images is not None
     held, used = _split(task)
@@ -63,7 +63,7 @@ def learn_in_stages(
                 if features.paths:
                     stages.add(features.embeddings.reshape(-1, task.shape[1]), len(learned) * task.shape[0])
                     learned += features.paths
-                del features  # before the next chunk needs the room
+                del features  # free the memory before the next chunk
             check_enough(len(learned), len(task.paths), task.at_least, skipped)
         with watch.stage("coreset"):
             chosen = stages.finish(count, lambda done, total: progress("coreset", done, total))
@@ -117,7 +117,7 @@ def _score_held_out(
 
 
 def _split(task: Task) -> tuple[list[Path], list[Path]]:
-    """Images held out, and images to learn from, each in the dataset's order."""
+    """Held-out images and training images, each in the dataset's order."""
     groups = task.groups_of(task.paths)
     units = len(set(groups))
     if task.calibration == "split":
@@ -130,7 +130,7 @@ def _split(task: Task) -> tuple[list[Path], list[Path]]:
 
 
 def _check_held_out(task: Task, held: Sequence[Path]) -> None:
-    """Check before the long work what is scored after it: whether these images support the rates."""
+    """Check, before the long work, that there are enough held-out images for the rates."""
     skipped = unusable(held)
     usable = set(task.groups_of([path for path in held if path not in skipped]))
     called = "groups of good images" if task.groups else "good images"
@@ -142,5 +142,5 @@ def _check_held_out(task: Task, held: Sequence[Path]) -> None:
 
 
 def _shifted(progress: Progress, start: int, total: int) -> Progress:
-    """Progress of a part, told as progress of the whole."""
+    """A progress callback that reports the progress of a part as progress of the whole."""
     return lambda stage, done, _: progress(stage, start + done, total)

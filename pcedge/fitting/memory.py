@@ -1,4 +1,4 @@
-"""How a fit stays within the memory it may use."""
+"""Memory planning of a fit: all embeddings at once, or chunks."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,24 @@ from pcedge.banks import CANDIDATES_PER_ROW, PROJECTION_DIMS, CoresetSize, searc
 from pcedge.errors import OptionError
 
 GIGA = 10**9
-# Of the memory that is free when a fit starts.
+# Share of the free memory that a fit may use by default.
 DEFAULT_SHARE = 0.6
-# Chunks smaller than this choose their candidates badly.
+# Minimum number of images per chunk; smaller chunks give poor candidates.
 MIN_CHUNK_IMAGES = 16
 _FLOAT = 4
-# Bounds, indices and counters that the selection keeps for a row.
+# Bytes per row that the selection needs for bounds, indices and counters.
 _ROW_OVERHEAD = 40
-# The allocator's slack, the network's own buffers, and the images and cached features read ahead.
+# Bytes for the allocator's overhead, the network's buffers, and images and cached features read ahead.
 _FIXED = 180_000_000
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a fit goes about it.
+    """The memory plan of a fit.
 
     Attributes:
-        budget: Bytes that it may use above the loaded libraries.
-        chunk_images: Images whose embeddings are in memory at once; None for all of them.
+        budget: Bytes the fit may use beyond the loaded libraries.
+        chunk_images: Images whose embeddings are in memory at once; None for all images.
     """
 
     budget: int
@@ -36,7 +36,7 @@ class MemoryPlan:
 
 
 def available_bytes() -> int:
-    """Memory that is free for a fit to use."""
+    """Free memory in bytes."""
     import psutil
 
     return int(psutil.virtual_memory().available)
@@ -45,17 +45,17 @@ def available_bytes() -> int:
 def plan_memory(
     images: int, patches: int, dims: int, size: CoresetSize, memory_gb: float | None = None
 ) -> MemoryPlan:
-    """Decide whether all embeddings fit at once, or in how large chunks they are to be reduced.
+    """Decide whether all embeddings fit into memory, and the chunk size if they do not.
 
     Args:
         images: Training images.
-        patches: Patches an image.
-        dims: Values a patch.
+        patches: Patches per image.
+        dims: Values per patch.
         size: Of the bank.
-        memory_gb: Budget in GB (10^9 bytes) above the loaded libraries; None for 60 % of what is free.
+        memory_gb: Budget in GB (10^9 bytes) beyond the loaded libraries; None for 60 % of the free memory.
 
     Raises:
-        OptionError: The budget is too small; the text names the smallest that does.
+        OptionError: The budget is too small; the message names the smallest possible one.
     """
     budget = int(available_bytes() * DEFAULT_SHARE if memory_gb is None else memory_gb * GIGA)
     total = images * patches
@@ -85,7 +85,7 @@ def _projected(dims: int) -> int:
 
 
 def _exact_bytes(total: int, dims: int, rows: int) -> int:
-    """Embeddings and their projection, three banks, and a selection of all or, later, a search."""
+    """Peak bytes: embeddings and their projection, three banks, and the selection or, later, a search."""
     selection = total * (2 * (_projected(dims) + 1) * _FLOAT + _ROW_OVERHEAD)
     embeddings = total * (dims + _projected(dims)) * _FLOAT
     return _FIXED + embeddings + 3 * rows * dims * _FLOAT + max(selection, search_bytes(rows, dims))
@@ -100,7 +100,7 @@ def _candidates_bytes(total: int, rows: int) -> int:
 
 
 def _staged_end_bytes(total: int, dims: int, rows: int) -> int:
-    """The last selection; or the bank and FAISS's copy of it; or FAISS's and what searching it takes."""
+    """Peak bytes at the end: last selection; bank and FAISS's copy; or FAISS's copy and its search."""
     candidates = min(CANDIDATES_PER_ROW * rows, total)
     selection = candidates * (3 * (_projected(dims) + 1) * _FLOAT + _ROW_OVERHEAD)
     bank = rows * dims * _FLOAT

@@ -20,39 +20,39 @@ class FitOptions:
 
     Attributes:
         backbone: A torchvision architecture, ``pcedge-s`` or one of ``pcedge.networks.encoders``; None for
-            ``wide_resnet50_2`` or, where its weights are neither on this machine nor to be downloaded,
-            ``pcedge-s``.
-        weights: A state dict to use instead of the libraries' hub caches or the shipped weights.
+            ``wide_resnet50_2``, or ``pcedge-s`` if the weights are neither on this machine nor downloadable.
+        weights: A state dict file to use instead of the libraries' hub caches or the shipped weights.
         layers: Module names, finest grid first; empty for the backbone's default.
-        preprocessing: How an image becomes the network's input; an encoder's own normalisation takes the
-            place of ImageNet's.
+        preprocessing: How an image becomes the network's input; an encoder's own normalisation replaces that
+            of ImageNet.
         embedding: ``reference`` (1,024 pooled values) or ``mean`` (plain 3x3 means); None for ``mean`` with
             ``pcedge-s`` and ``reference`` with others.
-        coreset: How many patches the bank keeps.
-        false_reject_rate: Share of good parts that may be called NG; None for 1 % or the smallest rate that
-            the number of images supports, whichever is larger.
+        coreset: How many patches the bank keeps: a share or a number.
+        false_reject_rate: Share of good parts that may be called NG; None for 1 % or the smallest rate
+            supported by the number of images, whichever is larger.
         review_rate: Share of good parts that may be called NG or REVIEW, above the false-reject rate; None
             for 5 % or twice that rate, whichever is larger.
         calibration: How images are held out to find thresholds: ``folds`` scores every image against a bank
-            made without its fold; ``split`` keeps a third of the images from the bank, for which the rate is
-            proven to hold.
-        groups: Which images were taken together, as ``pcedge.thresholds.groups`` reads it: they are held
-            out together, and the rates are for parts of a new group. None where each image stands alone.
+            made without its fold; ``split`` holds a third of the images out of the bank, and the rate is then
+            proven.
+        groups: Groups of images that were taken together, see ``pcedge.thresholds.groups``: each is held out
+            together, and the rates are for parts of a new group. None for ungrouped images.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
-        seed: Of everything random.
+        seed: Random seed.
         device: ``auto``, ``cpu``, ``cuda``.
-        memory_gb: Memory the fit may use above the loaded libraries, in GB; None for 60 % of what is free.
-            Where the embeddings do not fit, the bank is chosen in stages and the manifest states the bound.
-        cache_gb: How much disk the cache of features may use, in GB; 0 for no cache.
-        pictures_mb: How much of the bundle may be images of the training images that bank rows come from,
-            in MB; 0 for none. Explanations show them.
+        memory_gb: Memory the fit may use beyond the loaded libraries, in GB; None for 60 % of the free
+            memory. If the embeddings do not fit, the bank is selected in stages and the manifest states the
+            bound.
+        cache_gb: Maximum size of the feature cache, in GB; 0 for no cache.
+        pictures_mb: Maximum size of the training images kept in the bundle for explanations, in MB; 0 for
+            none.
         like: A bundle whose exported network and preprocessing are used, so that no PyTorch is needed and
             both products share one loaded network; ``backbone``, ``weights``, ``layers``, ``preprocessing``
-            and ``embedding`` then say nothing.
-        finetune: How the backbone is tuned on the good images first; None for not at all.
+            and ``embedding`` are then ignored.
+        finetune: Fine-tuning of the backbone on the good images before the fit; None for no fine-tuning.
         models: Directory of bundles.
-        name: Of the bundle; None for the dataset's folder name.
-        layout: Of the dataset's folders, as ``pcedge.datasets.LAYOUTS`` name them; None to recognise it.
+        name: Name of the bundle; None for the dataset's folder name.
+        layout: Layout of the dataset's folders, from ``pcedge.datasets.LAYOUTS``; None to detect it.
     """
 
     backbone: str | None = None
@@ -79,12 +79,12 @@ class FitOptions:
 
     @property
     def rates(self) -> Rates:
-        """At which rates thresholds are to be found."""
+        """The rates of the thresholds."""
         return Rates(self.false_reject_rate, self.review_rate)
 
     @property
     def network(self) -> NetworkOptions:
-        """What of these decides the network."""
+        """The options that define the network."""
         return NetworkOptions(
             backbone=self.backbone,
             weights=self.weights,

@@ -1,4 +1,4 @@
-"""Presets: everything a fit is told, under one name, so that results can be laid side by side."""
+"""Presets: named sets of fit options, so that results are comparable."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ _OFFICIAL_224, _OFFICIAL_320 = "224_p0.1", "320_p0.01"
 
 @dataclass(frozen=True)
 class Member:
-    """A network of an ensemble.
+    """One network of an ensemble.
 
     Attributes:
         backbone: Architecture.
@@ -30,19 +30,19 @@ class Member:
 
 @dataclass(frozen=True)
 class Preset:
-    """What a fit is told where nothing else is said.
+    """Default options of a fit under one name.
 
     Attributes:
-        about: What it is, for people.
+        about: Description.
         preprocessing: How an image becomes the network's input.
         coreset: How many patches the bank keeps.
-        backbone: None for the fit's own default.
+        backbone: None for the default of the fit.
         layers: Whose outputs are used; empty for the backbone's default.
         embedding: None for the backbone's default.
-        official: The configuration in the official implementation's published results that it does again;
+        official: The configuration of the official implementation's published results that it reproduces;
             empty for none.
-        paper: The share of patches in the paper's table that it does again; empty for none.
-        members: Of an ensemble, in place of ``backbone`` and ``layers``.
+        paper: The share of patches in the paper's table that it reproduces; empty for none.
+        members: Networks of an ensemble, instead of ``backbone`` and ``layers``.
     """
 
     about: str
@@ -116,7 +116,7 @@ def find_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        OptionError: There is none.
+        OptionError: There is no such preset.
     """
     if name not in PRESETS:
         raise OptionError(f"There is no preset {name!r}.", f"Choose one of: {', '.join(PRESETS)}.")

@@ -1,4 +1,4 @@
-"""What a fit gives, whatever the method."""
+"""The result of a fit of any method."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -11,17 +11,17 @@ AnyBundle_co = TypeVar("AnyBundle_co", bound=ProductBundle[Any], covariant=True)
 
 @dataclass(frozen=True)
 class FitResult(Generic[AnyBundle_co]):
-    """What a fit made.
+    """The result of a fit.
 
     Attributes:
         bundle: The bundle, now the current one.
         seconds: Time taken by each stage.
-        outliers: Training images whose held-out score stands far out, the worst first, with that score: look
-            at them, one may show a defect.
-        cached: Images whose features came from the cache.
-        cache_problem: Why the cache could not be used to the end; empty otherwise.
-        offline_default: Why no backbone being named led to ``pcedge-s``, and how to get the larger one; None
-            if it did not.
+        outliers: Training images whose held-out score is an extreme outlier, with that score, the worst
+            first: look at them, one may show a defect.
+        cached: Number of images whose features came from the cache.
+        cache_problem: Why the cache was switched off; empty if it was not.
+        offline_default: Why ``pcedge-s`` was the default backbone, and how to get the larger one; None if it
+            was not.
     """
 
     bundle: AnyBundle_co

@@ -1,1 +1,1 @@
-"""From an image to a verdict: the detector, the runtimes that carry it, the reasons it gives."""
+"""Inspection: the detector, runtimes, verification and explanations."""

@@ -1,7 +1,7 @@
-"""The face of every method: from an image to a score, a map and a verdict.
+"""The detector: from an image to a score, a map and a verdict, for every method.
 
-PatchCore's inspector and those of the baselines differ in how they score, and in nothing else: what evaluate
-measures and watch runs is this.
+PatchCore's inspector and those of the baselines differ only in how they score. ``evaluate`` and ``watch`` use
+this interface.
 """
 
 from abc import ABC, abstractmethod
@@ -16,12 +16,12 @@ from pcedge.export import Runtime
 from pcedge.thresholds.conformal import PValues
 from pcedge.thresholds.verdict import Thresholds
 
-# What counts as the top of a map that stays below every threshold, as a share of its peak.
+# Share of the peak above which a map that stays below every threshold is shown as a region.
 _TOP = 0.9
 
 
 class HasScore(Protocol):
-    """What was computed of an image, with the anomaly score of the image in it."""
+    """Intermediate results of an image, with its anomaly score."""
 
     @property
     def score(self) -> float:
@@ -37,12 +37,12 @@ class Detector(ABC, Generic[Stages]):
     Args:
         runtime: Runs the network.
         preprocessing: How an image becomes the network's input.
-        grid_hw: Grid of the scores that the map is made of, and that a mask can exempt.
+        grid_hw: Grid of the scores behind the map; a mask can ignore its cells.
         threshold: Scores above it are NG.
         map_threshold: Map values above it are coloured as NG.
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
         review_map_threshold: Map values above it are coloured as REVIEW; None for none.
-        p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
+        p_values: Held-out scores of good images, to state how unusual a score is; None to state nothing.
 
     Raises:
         OptionError: A threshold is not a finite number.
@@ -80,11 +80,11 @@ class Detector(ABC, Generic[Stages]):
 
     @abstractmethod
     def stages_from(self, network_input: NDArray[np.float32], outputs: NDArray[np.float32]) -> Stages:
-        """Take what the network gave for an image, together with others' perhaps, to its score.
+        """Compute the score of an image from the network's outputs.
 
         Args:
             network_input: float32 [3, s, s], the preprocessed image.
-            outputs: float32, one row of what the runtime's ``infer`` returned.
+            outputs: float32, the image's row of what the runtime's ``infer`` returned.
         """
 
     @abstractmethod
@@ -93,43 +93,43 @@ class Detector(ABC, Generic[Stages]):
 
     @abstractmethod
     def without(self, stages: Stages, ignored: NDArray[np.bool_]) -> Stages:
-        """The stages as they would be if some cells (bool [cells]) showed what is normal there."""
+        """The stages with some cells (bool [cells]) ignored, as if they were normal."""
 
     @property
     def searches_on_device(self) -> bool:
-        """Whether the runtime goes further than the network's outputs, so that these are not seen."""
+        """Whether the runtime also searches the bank, so that the network's outputs are not available."""
         return False
 
     def explain(
         self, stages: Stages, regions: tuple[Region, ...], map_to_picture: NDArray[np.float64]
     ) -> Explain:
-        """What explains regions when it is called; a method that has no reasons to show gives none."""
+        """A function that explains regions when called; empty for a method without explanations."""
         return unexplained
 
     def prepare(self) -> None:
-        """Make ready what the first frame should not wait for."""
+        """Prepare everything that would slow down the first frame."""
 
     def stages(self, image_rgb: NDArray[np.uint8]) -> Stages:
-        """Take an image (uint8 [height, width, 3]) through every stage up to its score."""
+        """Compute all stages of an image (uint8 [height, width, 3]), up to its score."""
         return self.stages_of(self.preprocessing.apply(image_rgb))
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
-        """Take a preprocessed image (float32 [3, s, s]) through the later stages."""
+        """Compute the remaining stages of a preprocessed image (float32 [3, s, s])."""
         return self.stages_from(network_input, self.runtime.infer(network_input[np.newaxis])[0])
 
     def inspect(self, image_rgb: NDArray[np.uint8]) -> Inspection:
-        """Judge an image. A score that is not a number is INVALID, never OK."""
+        """Judge an image. A score that is not finite is INVALID, never OK."""
         return self.judge(self.stages(image_rgb), image_rgb)
 
     def judge(
         self, stages: Stages, image_rgb: NDArray[np.uint8], ignored: NDArray[np.bool_] | None = None
     ) -> Inspection:
-        """Judge an image that went through every stage.
+        """Judge an image from its stages.
 
         Args:
-            stages: What was computed of it.
+            stages: Its intermediate results.
             image_rgb: The image.
-            ignored: bool [cells], those of the grid that do not count; None if all do.
+            ignored: bool [cells], cells of the grid to ignore; None for none.
         """
         if ignored is not None:
             stages = self.without(stages, ignored)
@@ -157,7 +157,7 @@ class Detector(ABC, Generic[Stages]):
     def most_unusual(
         self, stages: Stages, image_rgb: NDArray[np.uint8]
     ) -> tuple[tuple[Region, ...], Explain]:
-        """The place of an image that differs most, whatever its verdict is, and what explains it."""
+        """The most unusual region of an image, whatever its verdict, with its explanation."""
         height, width = image_rgb.shape[:2]
         map_to_picture = self.preprocessing.map_to_picture(width, height)
         regions = _top(self.score_map(stages), map_to_picture)
@@ -166,18 +166,19 @@ class Detector(ABC, Generic[Stages]):
     def _regions(
         self, score_map: NDArray[np.float32], map_to_picture: NDArray[np.float64]
     ) -> tuple[Region, ...]:
-        """Where a flagged image differs: what is coloured, or the top of the map where nothing is.
+        """Regions of a flagged image: what is coloured, or the top of the map if nothing is.
 
-        The score is of one patch, the map is smoothed: a single patch can exceed its limit and the map not.
+        The score comes from one patch, but the map is smoothed: a patch can exceed its limit when the map
+        does not.
         """
         lowest = self.map_threshold if self.review_map_threshold is None else self.review_map_threshold
         return find_regions(score_map, map_to_picture, lowest) or _top(score_map, map_to_picture)
 
 
 def _top(score_map: NDArray[np.float32], map_to_picture: NDArray[np.float64]) -> tuple[Region, ...]:
-    """The top of a map, however low it is."""
+    """The peak of a map as a region, however low it is."""
     return find_regions(score_map, map_to_picture, _TOP * float(score_map.max()), most=1)
 
 
-# Whatever its stages are, for those who only hand them back to it.
+# A detector with any type of stages, for callers that only pass them back.
 AnyDetector = Detector[Any]

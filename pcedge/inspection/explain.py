@@ -1,4 +1,4 @@
-"""One image judged and explained, as the command ``pcedge explain`` shows it."""
+"""``explain``: judge one image and explain its regions."""
 
 import time
 from dataclasses import dataclass, replace
@@ -21,12 +21,11 @@ from .detector import AnyDetector
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """An image, what was found in it, and why.
+    """A judged image with explanations.
 
     Attributes:
         frame: The image.
-        inspection: Its regions and their explanations. Of an image that is OK too there is one: the place
-            that differs most.
+        inspection: Its regions and their explanations. An OK image has one too: the most unusual place.
         milliseconds: From the decoded image to the verdict.
     """
 
@@ -35,7 +34,7 @@ class Explained:
     milliseconds: float
 
     def to_json(self, sheet: Path | None = None) -> str:
-        """One line, as watch writes it of a frame; its ``files`` name the sheet, where one was written."""
+        """One JSON line, as ``watch`` writes for a frame; ``files`` names the sheet, if one was written."""
         files = {} if sheet is None else {"sheet": str(sheet)}
         return Event.of(self.frame, self.inspection, self.milliseconds, files).to_json()
 
@@ -52,11 +51,11 @@ def explain(detector: AnyDetector, path: Path) -> Explained:
     """Judge an image and say why.
 
     Args:
-        detector: As ``open_detector`` gives it; nothing is proved of it here, since no part depends on this.
+        detector: From ``open_detector``; it is not verified here, since no part is judged on a line.
         path: The image.
 
     Raises:
-        ImageError: It cannot be read, or shows nothing to judge.
+        ImageError: It cannot be read, or is blank.
     """
     image = read_image(path)
     if reason := without_content(image):

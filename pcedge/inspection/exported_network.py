@@ -1,4 +1,4 @@
-"""The network of an exported bundle, ready to embed images: no PyTorch is needed."""
+"""The exported network of a bundle as an embedder, without PyTorch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from .runtimes import runtime_file
 
 
 def exported_network(bundle: Bundle, device: str = "auto") -> EmbeddingNetwork:
-    """The network of an exported bundle, for fitting another product through it.
+    """The network of an exported bundle, for fitting another product with it.
 
     Raises:
         BundleError: The bundle was not exported.
@@ -38,7 +38,7 @@ def exported_network(bundle: Bundle, device: str = "auto") -> EmbeddingNetwork:
 def in_precision(
     bundle: Bundle, embedder: Path, precision: Precision, int8_for: Int8Kind | None
 ) -> EmbeddingNetwork:
-    """A bundle's network as an ONNX file in another precision has it; the file lies where it is to stay.
+    """A bundle's network from an ONNX file in another precision; the file must be in its final place.
 
     Raises:
         PcedgeError: ONNX Runtime is not installed, or cannot load the file.

@@ -1,4 +1,4 @@
-"""PatchCore's inspector: from an image to a verdict; what fit calibrates, evaluate measures, watch runs."""
+"""The inspector of PatchCore: stages, scores, maps and verdicts of images."""
 
 from dataclasses import dataclass, replace
 
@@ -21,13 +21,13 @@ from .region_explanation import Explainer
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """Everything computed on the way from one image to its score.
+    """Intermediate results from one image to its score.
 
     Attributes:
         network_input: float32 [3, s, s], the preprocessed image.
-        embeddings: float32 [patches, dims]; None where they stayed on the device that searched them.
+        embeddings: float32 [patches, dims]; None if they stayed on the device that searched.
         squared_distances: float32 [patches], to the nearest bank row.
-        rows: int64 [patches], the number of that row.
+        rows: int64 [patches], the index of that row.
         score: The anomaly score of the image.
     """
 
@@ -39,10 +39,10 @@ class Stages:
 
 
 class Inspector(Detector[Stages]):
-    """Judges images of one product by their patches' distances to a memory bank.
+    """Judges images of one product by the distances of their patches to a memory bank.
 
     Args:
-        runtime: Runs the embedder. One that searches too is given the bank's rows here, once.
+        runtime: Runs the embedder. If it also searches, it gets the bank's rows here, once.
         bank: The product's memory bank.
         preprocessing: How an image becomes the network's input.
         grid_hw: Grid of patches.
@@ -51,8 +51,8 @@ class Inspector(Detector[Stages]):
         review_threshold: Scores above it, up to ``threshold``, are REVIEW; None for no REVIEW.
         review_map_threshold: Map values above it are coloured as REVIEW; None for none.
         neighbours: Bank rows that re-weight the image score (paper, equation 7); 1 for none.
-        p_values: Held-out scores of good images, by which a score is told to be unusual; None to say nothing.
-        images: Of the training images, for explanations; None where there are none.
+        p_values: Held-out scores of good images, to state how unusual a score is; None to state nothing.
+        images: Training images for explanations; None if there are none.
 
     Raises:
         OptionError: The threshold is not a finite number.
@@ -87,8 +87,8 @@ class Inspector(Detector[Stages]):
         self.neighbours = neighbours
         self.explainer = Explainer(bank, preprocessing, grid_hw, pictures)
         self._on_device = None
-        # An approximate index that was asked for was measured: an exact search on the device is not that one.
-        # And re-weighting needs the embeddings, which a search on the device does not show.
+        # A configured approximate index was measured, and an exact search on the device would differ from it.
+        # Re-weighting needs the embeddings, which a search on the device does not return.
         if isinstance(runtime, SearchingRuntime) and bank.approximate is None and neighbours == 1:
             self._on_device = runtime.bind(bank.rows)
 
@@ -103,7 +103,7 @@ class Inspector(Detector[Stages]):
         review: float | None = None,
         pictures: KeptPictures | None = None,
     ) -> "Inspector":
-        """Inspect as a manifest says, or with another threshold, and with REVIEW above ``review``."""
+        """An inspector with a manifest's settings, or another threshold, and with REVIEW above ``review``."""
         limit = manifest.threshold
         map_threshold, review_map_threshold = map_thresholds(limit, threshold, review)
         return cls(
@@ -121,25 +121,25 @@ class Inspector(Detector[Stages]):
         )
 
     def stages_of(self, network_input: NDArray[np.float32]) -> Stages:
-        """Take a preprocessed image (float32 [3, s, s]) through the later stages."""
+        """Compute the remaining stages of a preprocessed image (float32 [3, s, s])."""
         if self._on_device is not None:
             distances, numbers = self._on_device.infer_nearest(network_input[np.newaxis])
             return Stages(network_input, None, distances[0], numbers[0], image_score(distances[0]))
         return super().stages_of(network_input)
 
     def stages_from(self, network_input: NDArray[np.float32], outputs: NDArray[np.float32]) -> Stages:
-        """Take embeddings (float32 [patches, dims]), computed together with others' perhaps, further."""
+        """Compute the remaining stages from embeddings (float32 [patches, dims])."""
         squared_distances, rows = self.bank.search(outputs)
         score = reweighted_score(squared_distances, rows, outputs, self.bank, self.neighbours)
         return Stages(network_input, outputs, squared_distances, rows, score)
 
     @property
     def searches_on_device(self) -> bool:
-        """Whether the runtime searches too, so that embeddings are not seen."""
+        """Whether the runtime also searches, so that embeddings are not available."""
         return self._on_device is not None
 
     def prepare(self) -> None:
-        """Make the bank ready to be searched."""
+        """Prepare the bank for searching."""
         self.bank.prepare()
 
     def score_map(self, stages: Stages) -> NDArray[np.float32]:
@@ -149,11 +149,11 @@ class Inspector(Detector[Stages]):
     def explain(
         self, stages: Stages, regions: tuple[Region, ...], map_to_picture: NDArray[np.float64]
     ) -> Explain:
-        """The nearest normal patch of every region, when it is called."""
+        """A function that finds the nearest normal patch of every region when called."""
         return self.explainer.later(stages.squared_distances, stages.rows, regions, map_to_picture)
 
     def without(self, stages: Stages, ignored: NDArray[np.bool_]) -> Stages:
-        """The stages with patches that do not count as if they were those of the bank."""
+        """The stages with ignored patches at distance 0 from the bank."""
         distances = np.where(ignored, np.float32(0), stages.squared_distances)
         if stages.embeddings is None:
             return replace(stages, squared_distances=distances, score=image_score(distances))

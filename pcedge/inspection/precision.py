@@ -1,4 +1,4 @@
-"""Precisions: which ones a bundle has, and which of them were measured to be as good as float32."""
+"""Choice of precisions: which ones a bundle has, and which are as good as float32."""
 
 from typing import Literal, cast, get_args
 
@@ -7,14 +7,14 @@ from pcedge.bundles.manifest import EXACT, INT8, Manifest, Precision, PrecisionI
 from pcedge.errors import OptionError
 
 PrecisionChoice = Literal["auto", "all", "fp32", "fp16", "int8"]
-# Half a point of AUROC: a precision that loses more is not chosen without being asked for.
+# Half a point of AUROC: a precision that loses more is used only when named explicitly.
 MAX_LOSS = 0.005
-# What floating point adds to a difference of two AUROCs.
+# Rounding error of a difference of two AUROCs.
 _ROUNDING = 1e-9
 
 
 def precision_choice(name: str) -> PrecisionChoice:
-    """Check the name of a precision that a user gave."""
+    """Check and return a precision given by the user."""
     if name in get_args(PrecisionChoice):
         return cast(PrecisionChoice, name)
     raise OptionError(
@@ -23,14 +23,14 @@ def precision_choice(name: str) -> PrecisionChoice:
 
 
 def one_precision(name: str) -> Precision:
-    """Check the name of a precision where one is to be named."""
+    """Check and return a single precision given by the user."""
     if name in get_args(Precision):
         return cast(Precision, name)
     raise OptionError(f"There is no precision {name!r}.", f"Choose one of: {', '.join(get_args(Precision))}.")
 
 
 def precisions_for(bundle: Bundle, choice: PrecisionChoice) -> list[Precision]:
-    """The precisions of a bundle that a choice stands for, float32 first."""
+    """The precisions of a bundle that a choice selects, float32 first."""
     if choice == "all":
         return bundle.precisions
     if choice != "auto":
@@ -39,10 +39,10 @@ def precisions_for(bundle: Bundle, choice: PrecisionChoice) -> list[Precision]:
 
 
 def objection(manifest: Manifest, precision: Precision) -> str:
-    """Why a precision is not taken without being asked for; empty if it may be.
+    """Why a precision is used only when named explicitly; empty if ``auto`` may choose it.
 
-    Whoever asked for nothing gets nothing worse: a precision counts as good where images with labels showed
-    that it is.
+    By default accuracy must not drop: a precision is eligible only if labelled images showed that it is as
+    good.
     """
     if precision == manifest.precision:
         return ""
@@ -58,7 +58,7 @@ def objection(manifest: Manifest, precision: Precision) -> str:
 
 
 def losses(own: PrecisionInfo, other: PrecisionInfo) -> dict[str, float]:
-    """By how much the AUROCs of another precision are lower, those that both have."""
+    """Losses of AUROC of another precision, for the AUROCs that both have."""
     pairs = {
         "image": (own.image_auroc, other.image_auroc),
         "pixel": (own.pixel_auroc, other.pixel_auroc),

@@ -1,10 +1,10 @@
-"""Why a region was flagged: its most unusual patch, the nearest normal one, and how far apart is far here.
+"""Explanations of regions: the most unusual patch, the nearest normal patch, the distance ratio.
 
-How far a patch may lie from its nearest normal one before that is strange depends on where it lies: normal
-patches of a smooth surface are all alike, those of a rough one are not. So a distance is stated as a multiple
-of a typical one, the median distance from the nearest normal patch to the bank rows nearest to it (the idea
-of the local outlier factor, Breunig et al. 2000). It is taken from the bank as it is now, so it needs nothing
-that was stored at fit, and stays right when rows are added or removed.
+Which distance is unusual depends on the surface: normal patches of a smooth surface are alike, those of a
+rough one are not. So a distance is stated as a multiple of a typical one, the median distance from the
+nearest normal patch to the bank rows nearest to it (the idea of the local outlier factor, Breunig et al.
+2000). It is computed from the current bank, so it needs nothing stored at fit and stays correct when rows are
+added or removed.
 """
 
 from dataclasses import dataclass, field
@@ -20,23 +20,23 @@ from pcedge.camera import Explain, Explanation, Region
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError
 
-# Bank rows around the nearest one whose distances are typical of the place.
+# Number of bank rows around the nearest one that define the typical distance.
 NEIGHBOURS = 9
-# Of how many regions, the highest peak first; a person looks at no more.
+# Maximum number of explained regions, the highest peak first.
 MOST_EXPLAINED = 5
-# Side of what is shown around a patch, as a share of the network's input.
+# Side of the window shown around a patch, as a share of the network's input.
 _SHOWN = 0.3
 
 
 @dataclass(frozen=True, eq=False)
 class Explainer:
-    """Finds explanations, of a bundle's bank and images.
+    """Explains regions, from a bundle's bank and kept training images.
 
     Attributes:
-        bank: The rows, and where each came from.
-        preprocessing: Where a patch lies on an image.
+        bank: The rows and the source of each.
+        preprocessing: Maps a patch to its place on an image.
         grid_hw: Grid of patches.
-        images: Of the training images; None for a bundle that keeps none.
+        images: Kept training images; None for a bundle without them.
     """
 
     bank: Bank
@@ -52,13 +52,14 @@ class Explainer:
         regions: tuple[Region, ...],
         map_to_picture: NDArray[np.float64],
     ) -> Explain:
-        """What explains regions when it is called; nothing is looked up before.
+        """A function that explains regions when called; nothing is computed before.
 
         Args:
             squared_distances: float32 [patches], to the nearest bank row.
-            rows: int64 [patches], the number of that row.
-            regions: Of the image, the highest peak first.
-            map_to_picture: float64 [2, 3], pixel centres of the network's input to those of the image.
+            rows: int64 [patches], the index of that row.
+            regions: The image's regions, the highest peak first.
+            map_to_picture: float64 [2, 3], affine map from pixel centres of the network's input to those of
+                the image.
         """
 
         @cache
@@ -75,7 +76,7 @@ class Explainer:
     def typical_distance(self, row: int) -> float | None:
         """The median distance from a bank row to the nearest ``NEIGHBOURS`` others.
 
-        None where there are no others, or none that differ.
+        None if there are no others, or all are identical.
         """
         if row not in self._typical:
             around = self.bank.around(row, NEIGHBOURS + 1)
@@ -87,7 +88,7 @@ class Explainer:
     def _patch_of(
         self, region: Region, squared_distances: NDArray[np.float32], map_to_picture: NDArray[np.float64]
     ) -> int:
-        """The patch of a region that lies farthest from the bank."""
+        """The patch of a region with the largest distance to the bank."""
         rows, columns = self.grid_hw
         left, top, width, height = region.box_xywh
         corners = _inverse(map_to_picture, np.array([[left, top], [left + width, top + height]]) - 0.5)
@@ -123,12 +124,12 @@ class Explainer:
         )
 
     def _cell(self, place_yx: tuple[int, int]) -> tuple[float, float, float, float]:
-        """A patch's own area in the network's input: left, top, width and height in pixels."""
+        """The area of a patch in the network's input: left, top, width and height in pixels."""
         height, width = (self.preprocessing.input_size / count for count in self.grid_hw)
         return place_yx[1] * width, place_yx[0] * height, width, height
 
     def _window(self, place_yx: tuple[int, int]) -> tuple[float, float, float, float]:
-        """What is shown around a patch, moved so far that it lies in the image."""
+        """The window shown around a patch, moved to lie inside the image."""
         size = self.preprocessing.input_size
         side = round(_SHOWN * size)
         left, top, width, height = self._cell(place_yx)
@@ -142,7 +143,7 @@ class Explainer:
             return None, "this bundle keeps no images of its training images"
         try:
             picture = self.pictures.read(image)
-        except BundleError as error:  # a verdict is not to be lost for want of an image
+        except BundleError as error:  # a missing image must not cost the verdict
             return None, error.what
         if picture is None:
             return None, "no image of it was kept, for want of room"
@@ -151,7 +152,7 @@ class Explainer:
 
 
 def open_pictures(bundle: Bundle) -> KeptPictures | None:
-    """A bundle's images of its training images; None if it was made without.
+    """The training images that a bundle keeps; None if it keeps none.
 
     Raises:
         BundleError: The file is missing or changed.
@@ -160,12 +161,12 @@ def open_pictures(bundle: Bundle) -> KeptPictures | None:
 
 
 def _within(position: float, count: int) -> int:
-    """The cell of a grid that a position lies in, or the nearest."""
+    """The cell of a grid that contains a position, or the nearest one."""
     return min(max(int(position), 0), count - 1)
 
 
 def _inverse(map_to_picture: NDArray[np.float64], points_xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points of the image as points of the network's input."""
+    """The inverse map, from points of the image to points of the network's input."""
     moved: NDArray[np.float64] = (points_xy - map_to_picture[:, 2]) @ np.linalg.inv(map_to_picture[:, :2]).T
     return moved
 
@@ -173,7 +174,7 @@ def _inverse(map_to_picture: NDArray[np.float64], points_xy: NDArray[np.float64]
 def _on_picture(
     box_xywh: tuple[float, float, float, float], map_to_picture: NDArray[np.float64]
 ) -> tuple[int, int, int, int]:
-    """A box of the network's input, from edge to edge, on the image."""
+    """A box of the network's input, mapped to the image by its edges."""
     left, top, width, height = box_xywh
     corners = np.array([[left, top], [left + width, top + height]]) - 0.5
     (x0, y0), (x1, y1) = corners @ map_to_picture[:, :2].T + map_to_picture[:, 2] + 0.5

@@ -1,4 +1,4 @@
-"""Opening a bundle: which runtime runs its embedder here, and the inspector that results."""
+"""Opening a bundle for inspection: choose a runtime, load the embedder, make the inspector."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from .region_explanation import open_pictures
 from .runtime_kinds import onnx_kind, tensorrt_kind, torch_kind
 from .runtime_kinds.kind import BundleRuntime
 
-# A kind of runtime is one file and one line here. ``auto`` tries them in this order.
+# The registry: a kind of runtime is one file and one line here. ``auto`` tries them in this order.
 RUNTIMES: tuple[BundleRuntime, ...] = (tensorrt_kind.KIND, onnx_kind.KIND, torch_kind.KIND)
 
 # ``auto``, or the name of one of ``RUNTIMES``.
@@ -25,7 +25,7 @@ RuntimeKind = str
 
 @dataclass(frozen=True)
 class Candidate:
-    """A runtime, where it runs and in which precision, none of them ``auto``."""
+    """A runtime, device and precision, none of them ``auto``."""
 
     runtime: RuntimeKind
     device: str
@@ -47,16 +47,16 @@ def open_inspector(
 ) -> Iterator[Inspector]:
     """Load a bundle's embedder and bank, ready to judge images.
 
-    Nothing is proved here: to prove a runtime is to open it, run it and compare, as ``verify`` does.
-    What judges parts on a line takes bundles and proves them first: ``watch``, ``open_line``, ``Products``.
+    The runtime is not verified here; ``verify`` does that. To judge parts on a line use ``watch``,
+    ``open_line`` or ``Products``, which take bundles and verify them first.
 
     Args:
         bundle: An opened bundle.
-        runtime: ``auto`` takes a TensorRT engine where one was built, otherwise the ONNX file.
-        device: Where the runtime runs: ``auto``, ``cpu``, ``cuda``, ``cuda:1``; of the ONNX file also
-            ``tensorrt``, by ONNX Runtime's TensorRT provider. On a GPU the bank is searched there.
-        precision: Of the network, which brings a bank and a threshold of its own; None for the bundle's.
-        threshold: Used instead of the bundle's own.
+        runtime: ``auto`` takes a TensorRT engine if one was built, otherwise the ONNX file.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``; for the ONNX file also ``tensorrt``, ONNX Runtime's
+            TensorRT provider. On a GPU the bank is searched there.
+        precision: Precision of the network, which has its own bank and threshold; None for the bundle's.
+        threshold: Overrides the bundle's threshold.
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
@@ -75,14 +75,14 @@ def open_inspector(
 
 
 def runtime_kind(name: str) -> RuntimeKind:
-    """Check the name of a runtime that a user gave."""
+    """Check and return a runtime given by the user."""
     if name != "auto":
         _runtime(name)
     return name
 
 
 def open_runtime(bundle: Bundle, kind: RuntimeKind = "auto", device: str = "auto") -> Runtime:
-    """Load a bundle's embedder; the files it is loaded from are checked first."""
+    """Load a bundle's embedder, after checking its files."""
     return _possible(bundle, kind, device)[0].open(bundle, device)
 
 
@@ -92,20 +92,21 @@ def candidates(
     device: str = "auto",
     precision: PrecisionChoice = "auto",
 ) -> list[Candidate]:
-    """What could run a bundle's embedder here: float32 first, and the one that is fastest as a rule first.
+    """Candidates to run a bundle's embedder here: float32 first, the usually fastest first.
 
-    PyTorch is only named where it was asked for: an edge device has none. So is ONNX Runtime's TensorRT
-    provider, whose first start takes minutes, until it has made its engine for this bundle.
+    PyTorch is included only when requested, since an edge device does not have it. So is ONNX Runtime's
+    TensorRT provider, whose first start takes minutes, until it has built its engine for this bundle.
 
     Args:
         bundle: An exported bundle.
         kind: ``auto`` for any runtime but PyTorch.
-        device: ``auto`` for any.
-        precision: ``auto`` for those that were measured to be as good as float32, ``all`` for all there are.
+        device: ``auto`` for any device.
+        precision: ``auto`` for those that were measured to be as good as float32, ``all`` for all that the
+            bundle has.
 
     Raises:
         BundleError: The bundle was not exported, and nothing but PyTorch can run it.
-        OptionError: An engine is to run on something else than the GPU it was built for.
+        OptionError: An engine is requested on another device than the GPU it was built for.
     """
     return [
         replace(candidate, precision=one)
@@ -123,16 +124,16 @@ def _candidates(bundle: Bundle, kind: RuntimeKind, device: str) -> list[Candidat
 
 
 def runtime_file(bundle: Bundle, runtime: RuntimeKind) -> Path:
-    """The file that a runtime loads, checked.
+    """The checked path of the file that a runtime loads.
 
     Raises:
-        PcedgeError: It is missing or changed, or its name cannot be known without TensorRT.
+        PcedgeError: It is missing or changed, or its name cannot be determined without TensorRT.
     """
     return _runtime(runtime).file(bundle)
 
 
 def _possible(bundle: Bundle, kind: RuntimeKind, device: str) -> list[BundleRuntime]:
-    """The runtime that was asked for, or those that ``auto`` stands for."""
+    """The requested runtime, or those that ``auto`` stands for."""
     if kind != "auto":
         return [_runtime(kind)]
     return [one for one in RUNTIMES if one.offered(bundle, device)]

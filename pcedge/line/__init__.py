@@ -1,1 +1,1 @@
-"""A line that is watched: its description, its cameras, what judges them, how its status is reported."""
+"""Inspection lines: configuration, cameras, inspectors, watching, status and the systemd service."""

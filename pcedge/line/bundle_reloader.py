@@ -1,4 +1,4 @@
-"""A bundle that is replaced on disk while it is in use: taken over when it verifies, left alone when not."""
+"""Reloading bundles that are replaced on disk while in use, after verifying them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,20 +19,20 @@ OnProblem = Callable[[PcedgeError], None]
 
 
 class Reloader:
-    """Looks after the bundles of a :class:`InspectorPool`, in a thread of its own, while the block lasts.
+    """Reloads the bundles of a :class:`InspectorPool` in a background thread, until the block ends.
 
-    A bundle whose manifest has changed is opened, proved on this machine and loaded beside the one in use,
-    which judges on until the new one is ready: no frame waits. One that cannot be used is reported once, and
-    the old one stays until the next change.
+    A bundle whose manifest has changed is opened, verified on this machine and loaded. The old one stays in
+    use until the new one is ready: no frame waits. A bundle that cannot be used is reported once, and the old
+    one stays until the next change.
 
     Args:
-        inspector: Whose bundles.
+        inspector: The inspector pool.
         bundles: Camera name to its bundle's directory.
-        index: How their banks are searched; None for every bundle's own way.
-        on_reload: Told of every camera and its new bundle, as soon as that is ready: a first frame may have
-            been judged by it already.
-        on_problem: Told why a new bundle is not used.
-        poll_s: How often to look.
+        index: Index to search their banks with; None for each bundle's own.
+        on_reload: Called with each camera and its new bundle once that is ready; a frame may already have
+            been judged by it.
+        on_problem: Called with the reason why a new bundle is not used.
+        poll_s: Seconds between two checks.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Reloader:
     def _look(self) -> None:
         for directory, seen in self._seen.items():
             now = _state(directory)
-            # A directory that is gone for an instant is being replaced.
+            # A directory missing for an instant is being replaced.
             if now is not None and now != seen:
                 self._seen[directory] = now
                 self._take(directory)

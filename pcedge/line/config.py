@@ -1,4 +1,4 @@
-"""``line.toml``: the cameras of a line, what they look at and where verdicts go."""
+"""The schema of ``line.toml``: cameras, triggers, watching, sinks and metrics."""
 
 import os
 import sys
@@ -25,31 +25,31 @@ _Box = tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)], _Whole, _Wh
 
 
 class _LineTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table whose keys are all known."""
+    """A table that rejects unknown keys."""
 
 
 class CameraTable(_LineTable, frozen=True):
-    """``[[camera]]``: one camera. ``source`` or ``source_env`` is needed, everything else may be left out.
+    """``[[camera]]``: one camera. ``source`` or ``source_env`` is required, everything else is optional.
 
     Attributes:
         source: ``0``, ``v4l2:///dev/video0``, ``rtsp://...``, ``http://...``, ``gst:PIPELINE``,
             ``folder:DIR``, ``FILE.mp4`` or ``synthetic:``.
-        source_env: Instead of it: the environment variable that holds it, for addresses with a password.
-        name: Letters, digits, ``.``, ``_``, ``-``; needed where there are several cameras.
-        product: A bundle's directory or name; without it, the current bundle.
-        threshold: Score above which a part is NG; without it, the bundle's.
-        review: ``true`` for REVIEW above the bundle's second threshold, or a score of your own.
+        source_env: Environment variable that holds the source, for addresses with a password.
+        name: Letters, digits, ``.``, ``_``, ``-``; required with several cameras.
+        product: A bundle's directory or name; default: the current bundle.
+        threshold: Score above which a part is NG; default: the bundle's.
+        review: ``true`` for REVIEW above the bundle's second threshold, or a score to use instead.
         region: The part of the image that is judged: left, top, width, height in pixels.
-        mask: An image, white where nothing counts; as large as the region, or stretched to it.
-        size: Width and height that the camera is asked for; a camera that cannot is an error.
-        fps: Frames a second that the camera is asked for.
-        exposure: Exposure that the camera is asked for, in the driver's units.
-        focus: Focus that the camera is asked for, in the driver's units.
+        mask: A mask image, white where the image is ignored; stretched to the region.
+        size: Requested width and height; an error if the camera does not support them.
+        fps: Requested frames per second.
+        exposure: Requested exposure, in the driver's units.
+        focus: Requested focus, in the driver's units.
         gate: Whether images outside the limits learned at fit are INVALID.
-        drift: Whether slow changes are looked for.
-        frozen_after: Repeated images until INVALID; 0 does not look for it.
-        debounce: ``[n, m]``: NG when n of the last m frames do not pass; for cameras without trigger.
-        trigger: What announces a part; without it, every frame is judged.
+        drift: Whether drift is monitored.
+        frozen_after: Number of repeated images until INVALID; 0 disables the check.
+        debounce: ``[n, m]``: NG when n of the last m frames do not pass; for cameras without a trigger.
+        trigger: The trigger that announces a part; without it, every frame is judged.
     """
 
     source: str = ""
@@ -80,10 +80,10 @@ class CameraTable(_LineTable, frozen=True):
 
     @property
     def address(self) -> str:
-        """The source's address, which may hold a password.
+        """The source's address, which may contain a password.
 
         Raises:
-            OptionError: The environment variable that should hold it is not set.
+            OptionError: The environment variable is not set.
         """
         if self.source:
             return self.source
@@ -96,18 +96,18 @@ class CameraTable(_LineTable, frozen=True):
 
 
 class WatchTable(_LineTable, frozen=True):
-    """``[watch]``: what holds for all cameras.
+    """``[watch]``: settings for all cameras.
 
     Attributes:
-        output: Where results go; without it, ``inspections/<bundle>``.
-        runtime: What runs the network, as ``--runtime``.
-        device: Where it runs, as ``--device``.
+        output: Directory for results; default: ``inspections/<bundle>``.
+        runtime: Runtime of the network, as ``--runtime``.
+        device: Device, as ``--device``.
         precision: Precision of the network, as ``--precision``.
-        batch: Frames of several cameras judged together on a GPU, at most.
-        stall_s: Seconds without an image until a camera is restarted; 0 for never.
-        reload: Whether a bundle that is replaced on disk is taken over.
+        batch: Maximum number of frames of several cameras judged together on a GPU.
+        stall_s: Seconds without an image after which a camera is restarted; 0 for never.
+        reload: Whether a bundle that is replaced on disk is reloaded.
         drift_alarm_rate: Probability of any false alarm of drift at a camera in the whole run.
-        trigger_host: Address at which triggers by HTTP are taken.
+        trigger_host: Address at which HTTP triggers are received.
         trigger_port: Its port.
     """
 
@@ -124,7 +124,7 @@ class WatchTable(_LineTable, frozen=True):
 
 
 class LineFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of ``line.toml``; without one, what the command line says."""
+    """The contents of ``line.toml``, or the equivalent from the command line."""
 
     cameras: tuple[CameraTable, ...]
     watch: WatchTable = WatchTable()
@@ -136,8 +136,8 @@ def read_line_file(path: Path) -> LineFile:
     """Read and check a line's file; paths in it are relative to its folder.
 
     Raises:
-        OptionError: It cannot be read, or a table or a key is unknown, missing or has a value that it cannot
-            have; names file, table and key.
+        OptionError: It cannot be read, or a table or a key is unknown, missing or has an invalid value; the
+            message names file, table and key.
     """
     content = _content(path)
     try:
@@ -202,7 +202,7 @@ def _read(kind: Any, content: Any, name: str) -> Any:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Say in which table a mistake is."""
+    """Add the name of the table to an error."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Several cameras and products on as few loaded networks as there are different ones."""
+"""An inspector for several cameras and products that loads each distinct network once."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from .shared_networks import LoadedBundle, OpenNetwork, SharedNetworks
 
 @dataclass(frozen=True)
 class Assignment:
-    """What the frames of a camera are judged as.
+    """The product that a camera's frames are judged as, with its settings.
 
     Attributes:
-        bundle: The product.
-        threshold: Used instead of the bundle's own.
-        review: A score above which parts are REVIEW, True for the bundle's own; None or False for no REVIEW.
-        mask_hw: uint8, 255 where the image is to be ignored; None to look at all of it. It is stretched
-            over the image, or over its region of interest.
+        bundle: The product's bundle.
+        threshold: Overrides the bundle's threshold.
+        review: Score above which parts are REVIEW, True for the bundle's own; None or False for no REVIEW.
+        mask_hw: uint8, 255 where the image is ignored; None to use all of it. It is stretched over the image,
+            or over its region of interest.
     """
 
     bundle: AnyBundle
@@ -39,7 +39,7 @@ class Assignment:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A camera's assignment with what was loaded for it."""
+    """A camera's assignment and what is loaded for it."""
 
     assignment: Assignment
     loaded: LoadedBundle
@@ -57,14 +57,14 @@ class InspectorPool:
         with InspectorPool({"left": Assignment(lid), "right": Assignment(cup)}) as inspector:
             inspections = inspector.inspect(frames)
 
-    Bundles with the same embedder share one loaded network, whatever their banks and thresholds are. A bundle
-    is proved on this machine before it judges anything, unless ``choose`` says otherwise.
+    Bundles with the same embedder share one loaded network; banks and thresholds may differ. A bundle is
+    verified on this machine before it judges anything, unless ``choose`` does otherwise.
 
     Args:
         assignments: By camera name.
-        choose: Says which runtime a bundle runs on; raises a ``PcedgeError`` if none will do. None for the
-            fastest that is proved to score like the reference.
-        open_network: How a bundle's network is opened; None as it always is.
+        choose: Function that chooses the runtime of a bundle; raises a ``PcedgeError`` if none is usable.
+            None for the fastest that is proved to score like the reference.
+        open_network: Function that opens a bundle's network; None for the default.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class InspectorPool:
         self._lock = threading.Lock()
 
     def __enter__(self) -> "InspectorPool":
-        """Load what is needed.
+        """Load bundles and networks.
 
         Raises:
             ExportError: No runtime is proved to score like the reference.
@@ -107,15 +107,15 @@ class InspectorPool:
 
     @property
     def runtimes(self) -> tuple[str, ...]:
-        """What runs the networks, one name for each that is loaded."""
+        """Names of the runtimes, one per loaded network."""
         return self._networks.names
 
     @property
     def gains_from_batches(self) -> bool:
-        """Whether frames judged together take less time than one after the other.
+        """Whether judging frames in a batch is faster than one after the other.
 
-        On a processor one frame keeps all cores busy, and together each would only wait for the last one's
-        verdict; so it would on a device that searches too, which takes one image at a time.
+        On a CPU one frame keeps all cores busy, so frames in a batch would only wait for each other. The same
+        holds for a device that also searches, which takes one image at a time.
         """
         return any(
             place.loaded.device != "cpu" and not place.inspector.searches_on_device
@@ -123,25 +123,25 @@ class InspectorPool:
         )
 
     def assignment(self, camera: str) -> Assignment:
-        """What a camera's frames are judged as now."""
+        """The current assignment of a camera."""
         return self._places[camera].assignment
 
     def inspector(self, camera: str) -> AnyDetector:
-        """What judges a camera's frames now."""
+        """The current detector of a camera."""
         return self._places[camera].inspector
 
     def bundle(self, camera: str) -> AnyBundle:
-        """What a camera's frames are judged as, or will be, in the precision that is used."""
+        """The bundle of a camera, current or next, in the precision in use."""
         with self._lock:
             return (self._waiting.get(camera) or self._places[camera]).loaded.bundle
 
     def usages(self) -> list[RowUsage]:
-        """What counts how banks' rows are used, for every camera whose bundle has a bank."""
+        """The row usage counters of all cameras whose bundle has a bank."""
         with self._lock:
             return [place.usage for place in self._places.values() if place.usage is not None]
 
     def inspect(self, frames: Sequence[Frame]) -> list[Inspection]:
-        """Judge frames, which have images, whatever their cameras."""
+        """Judge frames of any cameras; all frames must have images."""
         self._take_over()
         places = [self._places[frame.camera_name] for frame in frames]
         found: dict[int, Inspection] = {}
@@ -151,12 +151,12 @@ class InspectorPool:
         return [found[number] for number in range(len(frames))]
 
     def replace(self, camera: str, assignment: Assignment) -> None:
-        """Judge a camera's frames as something else from the next one on; the loading is done here and now.
+        """Change a camera's assignment from its next frame on; loading is done in this call.
 
-        May be called from another thread than ``inspect``, which goes on with what it has meanwhile.
+        May be called from another thread than ``inspect``, which continues with the old one meanwhile.
 
         Raises:
-            PcedgeError: What is new cannot be used; the old one stays.
+            PcedgeError: The new assignment cannot be used; the old one stays.
         """
         with self._lock:
             self._loading += 1
@@ -183,7 +183,7 @@ class InspectorPool:
         images = [_picture(frames[number]) for number in chosen]
         first = places[chosen[0]]
         if len(chosen) == 1 or first.inspector.searches_on_device:
-            # A device that searches too is handed an image with its own bank.
+            # A device that also searches takes each image with its own bank.
             return {n: _judged_alone(places[n], image) for n, image in zip(chosen, images, strict=True)}
         inputs = [
             places[n].inspector.preprocessing.apply(image) for n, image in zip(chosen, images, strict=True)
@@ -203,8 +203,8 @@ class InspectorPool:
         return _Place(assignment, loaded, _ignored(assignment.mask_hw, loaded.inspector), usage)
 
     def _close_unused(self) -> None:
-        """Close what a replaced bundle, or one that could not be used after all, has left; under the lock."""
-        # What is being loaded may use a network that nobody else uses any more.
+        """Close networks that no assignment uses any more; call it with the lock held."""
+        # A bundle that is being loaded may use a network that no other uses any more.
         if not self._loading:
             places = [*self._places.values(), *self._waiting.values()]
             self._networks.close_unused({place.loaded.key for place in places})
@@ -230,7 +230,7 @@ def _judged(
 
 
 def _judged_from(place: _Place, stages: Any, image_rgb: NDArray[np.uint8]) -> Inspection:
-    """Judge an image, and count the bank rows that a good one uses."""
+    """Judge an image; if it is good, count the bank rows that it uses."""
     inspection = place.inspector.judge(stages, image_rgb, place.ignored)
     if place.usage is None or inspection.verdict is Verdict.INVALID:
         return inspection
@@ -247,7 +247,7 @@ def _picture(frame: Frame) -> NDArray[np.uint8]:
 
 
 def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: AnyDetector) -> NDArray[np.bool_] | None:
-    """bool [patches]: patches of which more than half is masked."""
+    """bool [patches], patches of which more than half is masked."""
     if mask_hw is None:
         return None
     import cv2
@@ -258,7 +258,7 @@ def _ignored(mask_hw: NDArray[np.uint8] | None, inspector: AnyDetector) -> NDArr
     assert masked.shape == (size, size)
     share = cv2.resize(masked, (columns, rows), interpolation=cv2.INTER_AREA)
     ignored = np.asarray(share > 0.5).reshape(-1)
-    if ignored.all():  # every part would be OK, whatever it is like
+    if ignored.all():  # every part would be OK, even a defective one
         raise OptionError(
             "The mask leaves nothing to look at: every patch is hidden by more than half.",
             "White is what is ignored: invert it, or leave more of the image.",

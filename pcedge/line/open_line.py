@@ -1,4 +1,4 @@
-"""A line as it is described, opened: sources, stations, and what every camera's frames are judged as."""
+"""``open_line``: opens the sources, stations and inspectors of a described line."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -49,14 +49,14 @@ JOURNAL_FILE = "judged.txt"
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A line, ready to be watched.
+    """An opened line, ready to be watched.
 
     Attributes:
-        sources: By camera name; not yet opened.
-        stations: Likewise.
-        inspector: Judges frames of all of them.
-        journal: Files of watched folders that have had their verdict; None where that is not kept.
-        messages: Triggers that a message fires, by camera name.
+        sources: Sources by camera name; not yet opened.
+        stations: Stations by camera name.
+        inspector: Judges frames of all cameras.
+        journal: Journal of judged files in watched folders; None if it is not kept.
+        messages: Triggers fired by messages, by camera name.
     """
 
     sources: Mapping[str, Source]
@@ -80,20 +80,20 @@ def open_line(
     again: bool = False,
     index: str | None = None,
 ) -> Iterator[Line]:
-    """Load what the cameras of a line need, and look after their bundles while the block lasts.
+    """Load what the cameras of a line need, and reload changed bundles until the block ends.
 
     Args:
-        line: The description.
-        output: Where results go; the journal is there.
+        line: The line's configuration.
+        output: Directory for results, with the journal.
         models: Directory of bundles.
-        on_problem: Told why a bundle that was replaced on disk is not used.
-        choose: Says which runtime a bundle runs on. None for the fastest that is proved to score like
-            the reference on this machine, among those that ``[watch]`` of the description allows.
-        unverified: Without ``choose``: take the first runtime that opens, without proof.
-        base: What paths in the description are relative to.
-        follow: Wait for more images in watched folders.
-        again: Judge files of watched folders that were judged before once more.
-        index: How banks are searched; None for every bundle's own way.
+        on_problem: Called with the reason why a bundle that was replaced on disk is not used.
+        choose: Function that chooses the runtime of a bundle. None for the fastest that is proved to score
+            like the reference on this machine, among those that the line's ``[watch]`` allows.
+        unverified: Without ``choose``: use the first runtime that opens, without verification.
+        base: Directory that relative paths of the configuration refer to.
+        follow: Whether to wait for more images in watched folders.
+        again: Whether to judge files of watched folders again that were judged before.
+        index: Index to search banks with; None for each bundle's own.
 
     Raises:
         ExportError: A bundle does not score like its reference on this machine.
@@ -142,7 +142,7 @@ def _free_name(name: str, taken: Mapping[str, Source]) -> str:
 
 
 def _address(camera: CameraTable, base: Path) -> str:
-    """The address, its path, if it is one, below the description's folder."""
+    """The address; a relative path is resolved against the configuration's folder."""
     address = camera.address
     path = address.removeprefix("folder:")
     if not may_be_path(address) or Path(path).is_absolute() or not (base / path).exists():

@@ -1,7 +1,6 @@
-"""Several products at one station: one loaded network for all whose embedder is the same, banks at hand.
+"""Several products at one station: shared networks, banks loaded ahead, fast switching.
 
-A network belongs to no product. Bundles with the same embedder share one, and changing the product swaps a
-bank and a threshold.
+Bundles with the same embedder share one network, so switching the product only swaps a bank and a threshold.
 """
 
 from collections import OrderedDict
@@ -30,22 +29,22 @@ DEFAULT_MEMORY_GB = 2.0
 
 
 class Products(InspectorPool):
-    """Inspectors of several products, loaded ahead and changed in microseconds; safe for several threads.
+    """Inspectors of several products, loaded ahead and switched in microseconds; thread-safe.
 
-    An inspector that was handed out works until the pool is closed, whatever is loaded or dropped meanwhile.
-    A bundle is proved on this machine before an inspector of it is handed out. As an ``InspectorPool`` it
-    judges the frames of cameras too, on the same networks.
+    A returned inspector works until the pool is closed, even if its product is dropped meanwhile. A bundle is
+    verified on this machine before its inspector is returned. As an ``InspectorPool`` it also judges the
+    frames of cameras, on the same networks.
 
     Args:
         bundles: Directories by product name.
-        cameras: What the frames of cameras are judged as, for ``inspect``.
-        runtime: What runs the networks.
-        device: Where.
-        memory_gb: Banks at hand may take so much together; beyond that the products used longest ago are
-            dropped. The one switched to last is kept, whatever it takes.
-        unverified: Take the first runtime that opens, without proof that it scores like the reference.
-        choose: Says which runtime a bundle runs on, instead of the three above.
-        open_network: How a bundle's network is opened.
+        cameras: Assignments of cameras, for ``inspect``.
+        runtime: Runtime of the networks.
+        device: Device of the networks.
+        memory_gb: Maximum memory of all loaded banks; beyond it the least recently used products are dropped.
+            The current product is always kept.
+        unverified: Use the first runtime that opens, without verification.
+        choose: Function that chooses the runtime of a bundle, instead of the three above.
+        open_network: Function that opens a bundle's network.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Products(InspectorPool):
         choose: Choose | None = None,
         open_network: OpenNetwork = open_network,
     ) -> None:
-        # A threshold may be named at any switch, and it is one on the scale of float32's scores.
+        # Any switch may pass a threshold, and thresholds are on the scale of float32 scores.
         options = RuntimeOptions(runtime, device, "fp32", unverified)
 
         def open_for_threads(bundle: AnyBundle, chosen: Candidate) -> Runtime:
@@ -72,30 +71,30 @@ class Products(InspectorPool):
         self._memory_bytes = int(memory_gb * 1e9)
         self._loader = ThreadPoolExecutor(1, "products")
         self._products_lock = RLock()
-        # By time of last use, the oldest first; those that are still being loaded among them.
+        # Least recently used first, including products that are still loading.
         self._loaded: OrderedDict[str, Future[LoadedBundle]] = OrderedDict()
         self._current: str | None = None
         self._closed = False
 
     @property
     def names(self) -> list[str]:
-        """Every product there is."""
+        """Names of all products."""
         return list(self._directories)
 
     @property
     def loaded(self) -> list[str]:
-        """Products whose banks are at hand, the one used longest ago first."""
+        """Products whose banks are loaded, the least recently used first."""
         with self._products_lock:
             return list(self._ready())
 
     @property
     def nbytes(self) -> int:
-        """Memory that the banks at hand take."""
+        """Memory of the loaded banks in bytes."""
         with self._products_lock:
             return sum(_bank(product).nbytes for product in self._ready().values())
 
     def load(self, *names: str) -> None:
-        """Begin to load products in the background; what goes wrong is raised by ``switch``.
+        """Start loading products in the background; errors are raised by ``switch``.
 
         Raises:
             OptionError: There is no such product, or the pool is closed.
@@ -104,7 +103,7 @@ class Products(InspectorPool):
             self._begin(name, use=False)
 
     def switch(self, name: str, *, threshold: float | None = None) -> Inspector:
-        """An inspector of a product: at once if it is loaded, otherwise as soon as it is.
+        """The inspector of a product; waits until it is loaded.
 
         Args:
             name: The product.
@@ -122,7 +121,7 @@ class Products(InspectorPool):
         except CancelledError:
             raise _closed() from None
         except BaseException:
-            with self._products_lock:  # so that it can be tried again
+            with self._products_lock:  # so that it can be retried
                 if self._loaded.get(name) is loading:
                     del self._loaded[name]
             raise
@@ -136,12 +135,12 @@ class Products(InspectorPool):
         )
 
     def drop(self, name: str) -> None:
-        """Forget a product's bank; the next ``switch`` reads it anew, as after a new fit."""
+        """Unload a product's bank; the next ``switch`` reads it again, as after a new fit."""
         with self._products_lock:
             self._loaded.pop(name, None)
 
     def close(self) -> None:
-        """Release every network, once; inspectors that were handed out are of no use afterwards."""
+        """Release all networks; returned inspectors cannot be used afterwards."""
         with self._products_lock:
             if self._closed:
                 return
@@ -180,7 +179,7 @@ class Products(InspectorPool):
         return self._networks.load(Bundle.open(directory))
 
     def _close_unused(self) -> None:
-        """Nothing: inspectors that were handed out work until the pool is closed."""
+        """Do nothing: returned inspectors work until the pool is closed."""
 
     def _ready(self) -> dict[str, LoadedBundle]:
         return {
@@ -199,7 +198,7 @@ class Products(InspectorPool):
 
 
 class _OneAtATime:
-    """A runtime whose own calls may not overlap, such as a TensorRT context, for several threads."""
+    """Makes a runtime whose calls must not overlap, such as a TensorRT context, thread-safe."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

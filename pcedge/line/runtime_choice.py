@@ -1,4 +1,4 @@
-"""Which runtime a bundle is judged on: one that is proved on this machine, unless that is not wanted."""
+"""Choice of a bundle's runtime: one that is proved on this machine, unless unverified is requested."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -14,13 +14,13 @@ Choose = Callable[[AnyBundle], Candidate]
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """What may run the networks.
+    """Options that restrict the choice of a runtime.
 
     Attributes:
-        runtime: ``auto`` for any that runs without PyTorch.
-        device: ``auto`` for any.
+        runtime: ``auto`` for any runtime without PyTorch.
+        device: ``auto`` for any device.
         precision: ``auto`` for float32 and those that were measured to be as good.
-        unverified: Take what can be opened first, without proof that it scores like the reference.
+        unverified: Use the first runtime that opens, without verification.
     """
 
     runtime: str = "auto"
@@ -29,11 +29,11 @@ class RuntimeOptions:
     unverified: bool = False
 
     def over(self, line: LineFile, typed: Collection[str] = ()) -> "RuntimeOptions":
-        """What the line's file says, where these options say nothing.
+        """These options, with values from the line's file for those that are not set.
 
         Args:
-            line: The file.
-            typed: Names of options that hold even if they are ``auto``: the user typed them.
+            line: The line's file.
+            typed: Names of options given on the command line, which take precedence even if ``auto``.
         """
         told = {name for name in ("runtime", "device", "precision") if getattr(self, name) != "auto"}
         open_names = {"runtime", "device", "precision"} - told - set(typed)
@@ -42,17 +42,17 @@ class RuntimeOptions:
         return merged.for_float32_scores() if named else merged
 
     def for_float32_scores(self) -> "RuntimeOptions":
-        """The same where a threshold was named, which is one on the scale of float32's scores."""
+        """The same options for a given threshold, which is on the scale of float32 scores."""
         return replace(self, precision="fp32") if self.precision == "auto" else self
 
 
 def is_named(threshold: float | None, review: float | bool | None) -> bool:
-    """Whether a threshold is a number of the user's, not the bundle's own."""
+    """Whether the user gave a threshold as a number."""
     return threshold is not None or not (review is None or isinstance(review, bool))
 
 
 def choose_for(bundle: AnyBundle, options: RuntimeOptions) -> ChosenRuntime:
-    """Take the fastest runtime that is proved on this machine, or any that opens if proof is not wanted.
+    """Choose the fastest runtime that is proved on this machine, or the first that opens if unverified.
 
     Raises:
         ExportError: None scores like the reference.
@@ -68,6 +68,6 @@ def choose_for(bundle: AnyBundle, options: RuntimeOptions) -> ChosenRuntime:
 
 
 def proved(options: RuntimeOptions | None = None) -> Choose:
-    """What chooses runtimes by ``choose_for`` and says nothing."""
+    """A function that chooses runtimes by ``choose_for``, without output."""
     wanted = options or RuntimeOptions()
     return lambda bundle: choose_for(bundle, wanted).candidate

@@ -1,4 +1,4 @@
-"""A watch seen from outside while it runs: states, health, metrics, news for systemd."""
+"""Status of a running watch: camera states, health, metrics, systemd notifications."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,13 +29,13 @@ _LOOK_S = 0.5
 
 @dataclass(eq=False)
 class Watched:
-    """What can be seen of a watch from outside while it runs.
+    """The observable parts of a running watch.
 
     Attributes:
-        stream: Knows how every camera is doing; its ``stop`` ends the watch.
-        delivery: Knows the status of every sink.
-        tally: The numbers so far.
-        drift: Know, by camera name, what has moved since fit.
+        stream: The stream, with the status of every camera; its ``stop`` ends the watch.
+        delivery: The delivery, with the status of every sink.
+        tally: Counts so far.
+        drift: Drift monitors by camera name.
     """
 
     stream: Stream
@@ -45,7 +45,7 @@ class Watched:
 
 
 def notify(notifier: SystemdNotifier, watched: Watched) -> None:
-    """Tell systemd that inspecting goes on; the inspecting thread does, so that a hang is noticed."""
+    """Send systemd's watchdog message; called by the inspecting thread, so that a hang is detected."""
     notifier.alive()
     if notifier.listened_to:
         states = (f"{one.name} {one.state.value}" for one in watched.stream.cameras)
@@ -54,7 +54,7 @@ def notify(notifier: SystemdNotifier, watched: Watched) -> None:
 
 @contextmanager
 def told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
-    """Tell of every change of a camera's state, from a thread, while the block lasts."""
+    """Report every change of a camera's state from a background thread, until the block ends."""
     if on_state is None:
         yield
         return
@@ -74,7 +74,7 @@ def told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
 
 
 def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) -> HealthServer:
-    """Answers questions about metrics and health."""
+    """The HTTP server for metrics and health."""
     return HealthServer(
         table.host,
         table.port,
@@ -89,7 +89,7 @@ def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) ->
 
 
 def health(watched: Watched) -> Health:
-    """Alive while any camera may still give images, ready while all of them do."""
+    """Alive while any camera may still deliver images, ready while all of them do."""
     cameras = watched.stream.cameras
     over = {CameraState.FAILED, CameraState.ENDED}
     return Health(

@@ -1,4 +1,4 @@
-"""News for systemd: ready, alive, stopping, and what is going on."""
+"""Notifications for systemd: ready, watchdog, status, stopping."""
 
 import os
 import socket
@@ -9,18 +9,18 @@ _NEVER = float("inf")
 
 
 class SystemdNotifier:
-    """Speaks systemd's notification protocol, sd_notify(3); where nobody listens it does nothing.
+    """Sends systemd's notification protocol, sd_notify(3); does nothing without a socket.
 
-    Nothing here waits or raises: news that does not get through is left out, and a watchdog that hears
-    nothing does what it is for.
+    Nothing here blocks or raises: a message that cannot be sent is dropped, and a watchdog without messages
+    restarts the service.
 
     Args:
-        address: Path of a datagram socket, or its abstract name after ``@``; empty if nobody listens.
-        watchdog_s: How soon systemd wants to hear that we are alive; None if it does not.
+        address: Path of a datagram socket, or its abstract name after ``@``; empty for none.
+        watchdog_s: Systemd's watchdog interval in seconds; None for no watchdog.
     """
 
     def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
-        # A leading zero byte is how Linux writes an abstract name.
+        # Linux marks an abstract name by a leading zero byte.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
         if self._socket is not None:
@@ -31,7 +31,7 @@ class SystemdNotifier:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "SystemdNotifier":
-        """As systemd tells a service with ``Type=notify`` and ``WatchdogSec=``."""
+        """Create from the environment that systemd sets with ``Type=notify`` and ``WatchdogSec=``."""
         microseconds = environment.get("WATCHDOG_USEC", "")
         ours = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         watchdog_s = int(microseconds) / 1e6 if microseconds.isdecimal() and ours else None
@@ -39,7 +39,7 @@ class SystemdNotifier:
 
     @property
     def listened_to(self) -> bool:
-        """Whether anybody listens, so that it is worth while to find something to say."""
+        """Whether there is a socket to send to."""
         return self._socket is not None
 
     def __enter__(self) -> "SystemdNotifier":
@@ -51,25 +51,25 @@ class SystemdNotifier:
             self._socket = None
 
     def ready(self) -> None:
-        """The first frame may come."""
+        """Send ready: the first frame may come."""
         self._send("READY=1")
 
     def alive(self) -> None:
-        """Say that the inspection goes on; call it as often as you like, it speaks when it is time to."""
+        """Send the watchdog message if one is due; call it as often as you like."""
         now = time.monotonic()
         if now >= self._next_alive:
             self._next_alive = now + self._every_s
             self._send("WATCHDOG=1")
 
     def status(self, text: str) -> None:
-        """What ``systemctl status`` shows, in a line without secrets; said only when it changes."""
+        """Set the line that ``systemctl status`` shows, without secrets; sent only when it changes."""
         line = " ".join(text.split())
         if line != self._status:
             self._status = line
             self._send(f"STATUS={line}")
 
     def stopping(self) -> None:
-        """The inspection is about to end, as it was asked to."""
+        """Send stopping: the inspection ends on request."""
         self._send("STOPPING=1")
 
     def _send(self, news: str) -> None:
@@ -77,4 +77,4 @@ class SystemdNotifier:
             try:
                 self._socket.sendto(news.encode(), self._address)
             except OSError:
-                return  # nobody listens any more, or not now
+                return  # no listener

@@ -1,4 +1,4 @@
-"""A systemd unit that runs ``pcedge watch`` for months."""
+"""The systemd unit that runs ``pcedge watch`` as a service."""
 
 import shlex
 import sys
@@ -68,13 +68,13 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True)
 class Service:
-    """What a unit is made of.
+    """The values of a unit.
 
     Attributes:
-        config: The line's TOML file; its folder is where the service works and writes.
-        user: Who it runs as.
+        config: The line's TOML file; its folder is the service's working directory.
+        user: User that it runs as.
         program: The ``pcedge`` command.
-        name: Of the unit, without ``.service``.
+        name: Name of the unit, without ``.service``.
     """
 
     config: Path
@@ -97,15 +97,15 @@ class Service:
 
 
 def describe_service(config: Path, *, user: str | None = None, name: str = "pcedge-watch") -> Service:
-    """Make a service for this installation.
+    """Create the service for this installation.
 
     Args:
         config: The line's TOML file.
-        user: Who it runs as; None for the owner of ``config``.
-        name: Of the unit, without ``.service``.
+        user: User that it runs as; None for the owner of ``config``.
+        name: Name of the unit, without ``.service``.
 
     Raises:
-        OptionError: There is no such file, or ``name`` is none that a unit can have.
+        OptionError: There is no such file, or ``name`` is not a valid unit name.
     """
     if not config.is_file():
         raise OptionError(f"{config}: no such file.", "Name the TOML file of the line, such as line.toml.")
@@ -116,10 +116,10 @@ def describe_service(config: Path, *, user: str | None = None, name: str = "pced
 
 
 def install_service(service: Service, units: Path = UNITS) -> Path:
-    """Write the unit where systemd looks for it.
+    """Write the unit to systemd's directory.
 
     Returns:
-        The unit's file.
+        Path of the unit.
 
     Raises:
         OutputError: It cannot be written.
@@ -136,10 +136,10 @@ def install_service(service: Service, units: Path = UNITS) -> Path:
 
 
 def _quoted(word: str) -> str:
-    """One word of several, as systemd.syntax(7) wants it."""
+    """Quote one word of a command, see systemd.syntax(7)."""
     return '"' + _plain(word).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _plain(text: str) -> str:
-    """Text without systemd's own place holders."""
+    """Escape systemd's specifiers."""
     return text.replace("%", "%%")

@@ -1,4 +1,4 @@
-"""Watch: an inspector at one or several cameras or folders, its verdicts handed on as they fall."""
+"""Watching: judge frames of one or several cameras or folders and deliver the verdicts to sinks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -56,14 +56,15 @@ class WatchOptions:
     Attributes:
         output: Directory for ``events.jsonl`` (appended to) and ``pictures/``; an event's ``files`` are
             relative to it.
-        save: Which frames' images are kept: ``flagged`` (every verdict but OK), ``all`` or ``none``.
-        max_frames: End after so many frames.
-        max_seconds: End after so much time.
-        frozen_after: A live camera that repeats the same image so often is INVALID; 0 does not look.
-        sinks: Where else verdicts go; None for the files above only. Its ``pictures.save`` counts then.
-        metrics: Where to answer questions about metrics and health; None for nowhere.
-        batch: Frames of several cameras that are judged together, at most, where that takes less time than
-            one after the other.
+        save: Frames whose images are kept: ``flagged`` (every verdict but OK), ``all`` or ``none``.
+        max_frames: Stop after this number of frames.
+        max_seconds: Stop after this time.
+        frozen_after: A live camera that repeats an image this many times is INVALID; 0 disables the check.
+        sinks: Additional sinks; None for the files above only. Their ``pictures.save`` then overrides
+            ``save``.
+        metrics: Address of the metrics and health server; None for no server.
+        batch: Maximum number of frames of several cameras judged together, if that is faster than one after
+            the other.
         stall_s: Seconds without an image after which a camera is restarted; 0 for never.
     """
 
@@ -100,19 +101,19 @@ def watch(
     """Judge every frame of a source until it ends, is stopped, or reaches a limit.
 
     Args:
-        product: An exported bundle, which is proved on this machine before the first frame. An inspector, as
-            ``open_inspector`` gives it, carries no proof: it is taken with ``unverified`` alone.
-        source: Not yet opened.
-        options: Where results go and when to end.
-        unverified: Judge without proof that scores are those of the reference.
-        on_ready: Given what can be seen and stopped from outside, once the first frame may come.
-        on_event: Called for every frame, after its event was handed on.
-        tally: Counts; hand one in to read it while the watch runs.
+        product: An exported bundle, which is verified on this machine before the first frame. An inspector
+            from ``open_inspector`` is not verified: it is accepted only with ``unverified``.
+        source: The source, not yet opened.
+        options: Where results go and when to stop.
+        unverified: Judge without verification.
+        on_ready: Called with the :class:`Watched` once the first frame may come.
+        on_event: Called for every frame, after its event was delivered.
+        tally: Counts; pass one to read it while the watch runs.
 
     Raises:
-        OptionError: An inspector was handed in without ``unverified``.
+        OptionError: An inspector was passed without ``unverified``.
         ExportError: The bundle does not score like its reference on this machine.
-        PcedgeError: The bundle cannot be run, or the source cannot be opened or has failed for good.
+        PcedgeError: The bundle cannot be run, or the source cannot be opened or has failed permanently.
     """
     gate = FrameGate(frozen_after=options.frozen_after if source.live else 0)
     with _ready_to_judge(product, unverified) as inspector:
@@ -157,16 +158,16 @@ def watch_line(
     """Judge the frames of all cameras of a line until they end, are stopped, or reach a limit.
 
     Args:
-        line: As ``open_line`` gives it.
-        options: Where results go and when to end.
-        on_ready: Given what can be seen and stopped from outside, once the first frame may come.
-        on_event: Called for every frame, after its event was handed on.
-        on_state: Called from another thread whenever a camera has come into another state.
-        on_drift: Called whenever something at a camera has moved, or come back.
-        tally: Counts; hand one in to read it while the watch runs.
+        line: The line, from ``open_line``.
+        options: Where results go and when to stop.
+        on_ready: Called with the :class:`Watched` once the first frame may come.
+        on_event: Called for every frame, after its event was delivered.
+        on_state: Called from another thread whenever a camera's state changes.
+        on_drift: Called whenever a camera drifts or recovers.
+        tally: Counts; pass one to read it while the watch runs.
 
     Raises:
-        PcedgeError: No source can be opened, or none goes on and one has failed for good.
+        PcedgeError: No source can be opened, or all have ended and one has failed permanently.
     """
     watchers = _Watchers(on_ready, on_event, on_state, on_drift)
     if not line.inspector.gains_from_batches:
@@ -177,7 +178,7 @@ def watch_line(
 
 @dataclass(frozen=True)
 class _Watchers:
-    """Those who are told."""
+    """Callbacks of a watch."""
 
     on_ready: OnReady | None = None
     on_event: OnEvent | None = None
@@ -195,7 +196,7 @@ def _watch(
     journal: Journal | None = None,
 ) -> Summary:
     counts = EventCounts()
-    # The stream is closed before the sinks, so that they get all that was judged.
+    # The stream is closed before the sinks, so that they get all results.
     with _delivery(options, journal, counts) as delivery, ExitStack() as stack:
         stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
         monitors = {name: one.drift for name, one in stations.items() if one.drift is not None}
@@ -226,17 +227,17 @@ def _watch(
 
 
 class _Patient:
-    """Lets a line without cameras wait until every sink has room: files are in no hurry."""
+    """For a line without cameras: waits until every sink has room, since files can wait."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """What the images of a frame will be called."""
+        """File names of the images of a frame."""
         return self._delivery.names(frame, inspection)
 
     def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Hand an event over."""
+        """Pass on an event."""
         self._delivery.wait_for_room(_PATIENCE_S)
         self._delivery.put(event, frame, inspection)
 

@@ -1,7 +1,7 @@
-"""The methods: each is a folder, and a line in the registry.
+"""Anomaly detection methods: each is a folder and a line in the registry.
 
-All are fitted, measured, exported and watched through the same code. None knows another. PatchCore is
-the one that this toolkit is for; the others are what it is compared with.
+All are fitted, evaluated, exported and watched through the same code, and are independent of each other.
+PatchCore is the main method; the others are baselines to compare with.
 """
 
 from .any_bundle import (

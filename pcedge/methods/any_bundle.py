@@ -1,4 +1,4 @@
-"""Every method's bundles through one door: what a manifest's method is, is asked here and nowhere else."""
+"""Opening bundles of any method: the only place that looks up a manifest's method."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from .registry import METHODS, find_method
 
 
 def open_any_bundle(directory: Path) -> AnyBundle:
-    """Open a bundle, whatever its method.
+    """Open a bundle of any method.
 
     Raises:
         BundleError: It cannot be read, or is of a method that this version does not know.
@@ -33,16 +33,16 @@ def open_any_bundle(directory: Path) -> AnyBundle:
 
 
 def find_any_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> AnyBundle:
-    """Open the named bundle (a directory, or a name below ``models``), or the current one.
+    """Open a bundle by directory, by name below ``models``, or the current one.
 
     Raises:
-        BundleError: There is none, with the command that makes one.
+        BundleError: There is none; the message names the command that makes one.
     """
     return open_any_bundle(locate_bundle(model, models))
 
 
 def method_for(bundle: AnyBundle) -> AnyMethod:
-    """The method that a bundle was fitted by."""
+    """The method that a bundle was fitted with."""
     return find_method(bundle.manifest.method)
 
 
@@ -56,14 +56,14 @@ def open_detector(
     threshold: float | None = None,
     review: bool = False,
 ) -> Iterator[AnyDetector]:
-    """Load what a bundle needs to judge images, as ``open_inspector`` does for PatchCore.
+    """Open the detector of a bundle, as ``open_inspector`` does for PatchCore.
 
     Args:
         bundle: An opened bundle.
-        runtime: ``auto`` takes a TensorRT engine where one was built, otherwise the ONNX file.
-        device: Where the runtime runs.
-        precision: Of the network; None for the bundle's.
-        threshold: Used instead of the bundle's own.
+        runtime: ``auto`` takes a TensorRT engine if one was built, otherwise the ONNX file.
+        device: Device of the runtime.
+        precision: Precision of the network; None for the bundle's.
+        threshold: Overrides the bundle's threshold.
         review: Whether scores above the bundle's second threshold are REVIEW.
 
     Raises:
@@ -78,12 +78,12 @@ def open_detector(
 
 
 def open_network(bundle: AnyBundle, chosen: Candidate) -> Runtime:
-    """Load a bundle's network; the files it is loaded from are checked first."""
+    """Load a bundle's network, after checking its files."""
     return method_for(bundle).open_network(bundle, chosen.runtime, chosen.device)
 
 
 def network_digest(bundle: AnyBundle, chosen: Candidate) -> str:
-    """Digest of what ``open_network`` loads: bundles in which it is the same may share a runtime."""
+    """Digest of what ``open_network`` loads: bundles with the same digest may share a runtime."""
     return method_for(bundle).network_digest(bundle, chosen.runtime)
 
 
@@ -94,5 +94,5 @@ def detector_of(
     threshold: float | None = None,
     review: float | None = None,
 ) -> AnyDetector:
-    """What judges images of a bundle on a runtime that holds its network; see :class:`Method`."""
+    """The detector of a bundle on a runtime with its network; see :class:`Method`."""
     return method_for(bundle).detector(bundle, runtime, threshold=threshold, review=review)

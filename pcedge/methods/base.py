@@ -1,4 +1,4 @@
-"""The face of every method: fitted, measured, exported and watched by callers that know no method by name."""
+"""The interface of all methods: fit, open, detect, export, choose a runtime."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ OwnBundle = TypeVar("OwnBundle", bound=ProductBundle[Any])
 
 @dataclass(frozen=True)
 class Exported(Generic[OwnBundle]):
-    """What the export of a network made.
+    """The result of exporting a network.
 
     Attributes:
-        bundle: With the network as ONNX.
-        file: Its name in the bundle.
-        difference: The largest of a score from the reference's on the golden frames, as a share of it.
+        bundle: The bundle, with the network as ONNX.
+        file: Name of the ONNX file in the bundle.
+        difference: Largest relative difference of a score from the reference's on the golden frames.
     """
 
     bundle: OwnBundle
@@ -42,14 +42,14 @@ class Exported(Generic[OwnBundle]):
 
 @dataclass(frozen=True)
 class ChosenRuntime:
-    """The runtime that was chosen for a bundle, and why.
+    """The runtime chosen for a bundle, and why.
 
     Attributes:
         candidate: Runtime, device and precision.
-        name: The same for people.
-        proof: How it was proved and why it was taken; empty if it was not proved.
-        skipped: Runtimes that were tried without success before one that is not proved, and why, in words.
-        unsaved: Why the proof could not be kept, if it could not.
+        name: The candidate as text.
+        proof: How it was verified and why it was chosen; empty if it was not verified.
+        skipped: Runtimes that failed to open before an unverified one was chosen, and why, as text.
+        unsaved: Why the certificate could not be written; None if there is nothing to report.
     """
 
     candidate: Candidate
@@ -61,19 +61,19 @@ class ChosenRuntime:
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """What decides a result beside images, preprocessing and thresholds, as a run states it.
+    """What determines a result besides images, preprocessing and thresholds, as recorded in a run.
 
     Attributes:
-        seed: Of what is drawn at random.
-        grid_hw: Grid of the scores of which the map is made.
-        backbone: The pretrained network, if there is one.
-        embedding: How patches are embedded; empty without a memory bank, as ``coreset``.
-        dims: Values of an embedding.
+        seed: Random seed.
+        grid_hw: Grid of the scores behind the map.
+        backbone: The pretrained network, if any.
+        embedding: How patches are embedded; empty without a memory bank, like ``coreset``.
+        dims: Number of values of an embedding.
         coreset: How many patches the bank keeps.
-        bank_rows: Rows of the bank.
-        neighbours: Rows by which the image score is weighted.
+        bank_rows: Number of rows in the bank.
+        neighbours: Number of bank rows that re-weight the image score.
         options: The method's own settings, as they were used.
-        notes: What a person should know of this fit.
+        notes: Remarks on this fit.
     """
 
     seed: int
@@ -89,7 +89,7 @@ class MethodFacts:
 
 
 class Method(ABC, Generic[OwnBundle]):
-    """A method. The module that holds it can be imported without PyTorch.
+    """A method. Its module can be imported without PyTorch.
 
     Attributes:
         name: As ``--method`` and the manifest name it.
@@ -126,27 +126,27 @@ class Method(ABC, Generic[OwnBundle]):
 
         Args:
             dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
-            options: What differs from the defaults.
-            settings: The method's own, by name; text is read as the number or truth value that is meant.
-            progress: Called with every stage.
+            options: Options of the fit.
+            settings: The method's own options by name; text is parsed to the option's type.
+            progress: Progress callback.
 
         Raises:
-            PcedgeError: With what was wrong and what to do; nothing was written or changed.
+            PcedgeError: The fit failed; the message says why and what to do. Nothing was written or changed.
         """
 
     @abstractmethod
     def export(self, bundle: OwnBundle, progress: Progress = silent) -> Exported[OwnBundle]:
-        """Write the network as ONNX into the bundle, and prove that it scores like the reference.
+        """Write the network as ONNX into the bundle, and verify that it scores like the reference.
 
         Raises:
-            ExportError: The network has operators or shapes that TensorRT does not accept, or scores
-                otherwise; the bundle is as it was.
-            MissingExtraError: What the export needs is not installed.
+            ExportError: The network has operators or shapes that TensorRT does not accept, or its scores
+                differ; the bundle is unchanged.
+            MissingExtraError: A package that the export needs is not installed.
         """
 
     @abstractmethod
     def open_network(self, bundle: OwnBundle, runtime: RuntimeKind, device: str) -> Runtime:
-        """Load the network; the files it is loaded from are checked first.
+        """Load the network, after checking its files.
 
         Raises:
             BundleError: A file is missing or changed, or the bundle was not exported.
@@ -157,11 +157,11 @@ class Method(ABC, Generic[OwnBundle]):
     def detector(
         self, bundle: OwnBundle, runtime: Runtime, *, threshold: float | None, review: float | None
     ) -> AnyDetector:
-        """What judges images on a runtime that holds the network.
+        """The detector on a runtime with the network.
 
         Args:
             bundle: The bundle.
-            runtime: From ``open_network``.
+            runtime: The runtime, from ``open_network``.
             threshold: Used instead of the bundle's own.
             review: Scores above it are REVIEW; None for no REVIEW.
         """
@@ -176,7 +176,7 @@ class Method(ABC, Generic[OwnBundle]):
         *,
         verified: bool = True,
     ) -> ChosenRuntime:
-        """Take the fastest runtime that is proved on this machine, or any that opens if proof is not wanted.
+        """Choose the fastest runtime that is proved on this machine, or the first that opens if unverified.
 
         Raises:
             ExportError: None scores like the reference.
@@ -185,7 +185,7 @@ class Method(ABC, Generic[OwnBundle]):
 
     @abstractmethod
     def proofs(self, bundle: OwnBundle) -> tuple[str, ...]:
-        """Which runtimes are proved on this machine and since when, in words; none if none is yet.
+        """The runtimes proved on this machine and since when, as text; empty if there are none.
 
         Raises:
             PcedgeError: No runtime can run it.
@@ -193,21 +193,20 @@ class Method(ABC, Generic[OwnBundle]):
 
     @abstractmethod
     def facts(self, bundle: OwnBundle) -> MethodFacts:
-        """What decides its results."""
+        """The facts that determine a bundle's results."""
 
     def network_digest(self, bundle: OwnBundle, runtime: RuntimeKind) -> str:
         """Digest of what ``open_network`` loads: bundles in which it is the same may share a runtime.
 
-        A network may hold what was learned of one product, in files beside it: all of them count, where the
-        method does not say otherwise.
+        A network may contain what was learned of one product, in files beside it: by default all files count.
         """
         files = sorted((name, info.sha256) for name, info in bundle.manifest.files.items())
         return sha256(repr(files).encode()).hexdigest()
 
     def row_usage(self, bundle: OwnBundle) -> RowUsage | None:
-        """What counts how the rows of the bank are used; None where there is no bank."""
+        """The row usage counter of the bank; None without a bank."""
         return None
 
 
-# Of whatever kind its bundles are, for those who only hand them back to it.
+# A method with any type of bundle, for callers that only pass bundles back to it.
 AnyMethod = Method[Any]

@@ -1,4 +1,4 @@
-"""A method by its name: what ``pcedge.fit_baseline`` and ``pcedge.export_baseline`` do."""
+"""``fit_baseline`` and ``export_baseline``: fit and export with a method chosen by name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,26 +25,26 @@ def fit_baseline(
     Args:
         dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
         method: One of ``METHODS``.
-        options: What differs from the defaults. ``layers`` that are not named are the method's own; what
-            belongs to methods with a memory bank is refused by the others.
-        settings: The method's own, by name.
-        progress: Called with every stage.
+        options: Options of the fit. Without ``layers``, the method's own are used; methods without a memory
+            bank refuse options of the bank.
+        settings: The method's own options by name.
+        progress: Progress callback.
 
     Raises:
-        PcedgeError: With what was wrong and what to do; nothing was written or changed.
+        PcedgeError: The fit failed; the message says why and what to do. Nothing was written or changed.
     """
     return find_method(method).fit(dataset_path, options or FitOptions(), settings or {}, progress)
 
 
 def export_baseline(bundle: OwnBundle, progress: Progress = silent) -> tuple[OwnBundle, float]:
-    """Write a bundle's network as ONNX into it and prove that it scores like the reference.
+    """Write a bundle's network as ONNX into it and verify that it scores like the reference.
 
     Returns:
-        The bundle, replaced whole or not at all, and the largest difference on the golden frames, as a share
-        of a frame's largest score.
+        The bundle, replaced atomically, and the largest difference on the golden frames, as a share of a
+        frame's largest score.
 
     Raises:
-        ExportError: The network has operators or shapes that TensorRT does not accept, or scores otherwise.
+        ExportError: The network has operators or shapes that TensorRT does not accept, or its scores differ.
         MissingExtraError: PyTorch or onnx is not installed.
     """
     exported = method_for(bundle).export(bundle, progress)

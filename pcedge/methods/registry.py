@@ -1,4 +1,4 @@
-"""The methods there are, by name. A new one is a folder, and a line here."""
+"""The registry of methods by name. A new method is a folder and a line here."""
 
 from importlib import import_module
 from typing import cast
@@ -7,7 +7,7 @@ from pcedge.errors import OptionError
 
 from .base import AnyMethod
 
-# The module that has the method under the name METHOD; it is imported when it is first asked for.
+# Modules with the method as METHOD, imported on first use.
 METHODS = {
     "patchcore": "pcedge.methods.patchcore",
     "padim": "pcedge.methods.padim",
@@ -21,7 +21,7 @@ def find_method(name: str) -> AnyMethod:
     """The method of that name.
 
     Raises:
-        OptionError: There is none.
+        OptionError: There is no such method.
     """
     if name not in METHODS:
         raise OptionError(f"There is no method {name!r}.", f"Choose one of: {', '.join(METHODS)}.")

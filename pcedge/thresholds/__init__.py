@@ -1,1 +1,1 @@
-"""Thresholds from good images alone, at a stated false-reject rate, and the verdict they give."""
+"""Thresholds from good images alone at a stated false-reject rate, and verdicts."""

@@ -1,8 +1,8 @@
-"""The evidence behind a bundle's thresholds, kept so that they can be found anew after the bank has grown.
+"""Calibration data: held-out scores and distances, kept to update thresholds after the bank has grown.
 
-Thresholds come from the scores of good images that their bank had not seen. When rows are added to the bank,
-those scores shrink, and without the images nobody could say by how much; with the distance of every patch,
-and the embeddings of the patches that lie farthest off, it is a matter of a few small searches.
+Thresholds come from the scores of good images that the bank had not seen. When rows are added to the bank,
+those scores shrink. To know by how much without the images, the bundle keeps the distance of every patch and
+the embeddings of the farthest patches: a few small searches then give the new scores.
 """
 
 from collections.abc import Collection
@@ -28,15 +28,15 @@ CALIBRATION_FILE = "calibration.npz"
 
 @dataclass(frozen=True, eq=False)
 class HeldOutEvidence:
-    """Good images that a bank had not seen, and how far their patches lay from it.
+    """Held-out good images and the distances of their patches to the bank.
 
     Attributes:
         names: The images, as the manifest names them.
-        groups: The group each image was taken with; its own name where images stand alone.
-        held_out: What they scored.
+        groups: The group of each image; its own name for ungrouped images.
+        held_out: Their scores.
         grid_hw: Grid of patches.
         map_size: Side of the anomaly map in pixels.
-        learned: Name to ``content_digest`` of the files that the bank was learned from.
+        learned: Name to ``content_digest`` of the files that the bank was fitted on.
     """
 
     names: tuple[str, ...]
@@ -48,12 +48,12 @@ class HeldOutEvidence:
 
     @property
     def grouped(self) -> bool:
-        """Whether images were taken together."""
+        """Whether images come in groups."""
         return len(set(self.groups)) < len(self.names)
 
     @property
     def units(self) -> int:
-        """How many images there are, those of a group counted as one."""
+        """Number of images, each group counted as one."""
         return len(set(self.groups))
 
     @property
@@ -67,15 +67,15 @@ class HeldOutEvidence:
         return self.held_out.map_peaks
 
     def limits(self, rates: Rates, method: str, *, whole: bool = False) -> ThresholdInfo:
-        """The thresholds that these scores give.
+        """The thresholds from these scores.
 
         Args:
-            rates: At which rates.
-            method: How the scores were obtained, in words.
+            rates: The false-reject and review rates.
+            method: How the scores were obtained, as a phrase.
             whole: Whether the bank keeps all patches.
 
         Raises:
-            OptionError: The images do not support a rate that was asked for.
+            OptionError: There are too few images for a requested rate.
         """
         return find_limits(
             self.names,
@@ -89,13 +89,12 @@ class HeldOutEvidence:
         )
 
     def limits_again(self, limits: ThresholdInfo, *, whole: bool = False) -> ThresholdInfo:
-        """Thresholds as they were, at the same rates, for scores that have changed since.
+        """Recompute thresholds at the same rates from scores that have changed.
 
-        Where images were left out, so that the rest no longer supports a rate, it becomes the smallest that
-        does.
+        If images were left out and too few remain for a rate, the smallest supported rate is used.
 
         Args:
-            limits: As they were.
+            limits: The previous thresholds.
             whole: Whether the bank keeps all patches.
         """
         rate = max(limits.false_reject_rate, smallest_rate(self.units))
@@ -106,17 +105,18 @@ class HeldOutEvidence:
         return without_proof(found, limits.guarantee) if limits.proven_rate is None else found
 
     def after_adding(self, rows: NDArray[np.float32]) -> "HeldOutEvidence":
-        """The same images once these rows are in the bank too.
+        """The held-out data after rows were added to the bank.
 
-        Their scores and map peaks are never below what scoring the images again would give, and nearly always
-        the same: distances of the patches whose embeddings are kept are exact, all others stay as they were,
-        which they can only fall below. Adding rows in two steps gives what adding them at once does.
+        Scores and map peaks are upper bounds of what scoring the images again would give, and nearly always
+        equal to it. Distances of patches whose embeddings are kept are exact. All other distances stay
+        unchanged; the true ones can only be smaller. Adding rows in two steps gives the same result as adding
+        them at once.
 
-        (Scores that neighbours re-weight, the paper's equation 7, keep the weight they had: they are
-        estimates then, not bounds.)
+        Scores re-weighted by neighbours (the paper's equation 7) keep their weight: they are estimates, not
+        bounds.
 
         Args:
-            rows: float32 [n, dims]. None of them may come from one of these images: see ``without``.
+            rows: float32 [n, dims]. None may come from one of these images: see ``without``.
         """
         if not len(rows) or not len(self.names):
             return self
@@ -135,7 +135,7 @@ class HeldOutEvidence:
         return replace(self, held_out=replace(self.held_out, scored=grown))
 
     def without(self, names: Collection[str]) -> "HeldOutEvidence":
-        """The same but for some images, such as those that the bank is now to learn from."""
+        """The held-out data without some images, such as those about to be added to the bank."""
         kept = [number for number, name in enumerate(self.names) if name not in names]
         return replace(
             self,
@@ -145,7 +145,7 @@ class HeldOutEvidence:
         )
 
     def write(self, directory: Path) -> None:
-        """Write ``calibration.npz`` into a directory, in place of one that may be there."""
+        """Write ``calibration.npz`` into a directory, replacing an existing file."""
         scored = self.held_out.scored
         arrays: dict[str, Any] = {
             "names": np.array(self.names, np.str_),
@@ -162,15 +162,15 @@ class HeldOutEvidence:
             "learned_digests": np.array(list(self.learned.values()), np.str_),
         }
         path = directory / CALIBRATION_FILE
-        path.unlink(missing_ok=True)  # perhaps a link to a file in use, not to be written into
+        path.unlink(missing_ok=True)  # may be a hard link to a file in use: do not write into it
         np.savez(path, **arrays)
 
 
 def read_evidence(bundle: Bundle) -> HeldOutEvidence | None:
-    """Read what a bundle's thresholds rest on; None if it was made before that was kept.
+    """Read the calibration data of a bundle; None in bundles of versions that did not keep it.
 
     Raises:
-        BundleError: The file is missing, changed, or not what it should be.
+        BundleError: The file is missing, changed or invalid.
     """
     if not bundle.has(CALIBRATION_FILE):
         return None
@@ -181,7 +181,7 @@ def read_evidence_file(path: Path) -> HeldOutEvidence:
     """Read a file that ``HeldOutEvidence.write`` wrote.
 
     Raises:
-        BundleError: The file is missing, or not what it should be.
+        BundleError: The file is missing or invalid.
     """
     with open_arrays(path) as stored:
         height, width = stored["grid_hw"].tolist()

@@ -1,4 +1,4 @@
-"""Thresholds from good images only, at stated false-reject rates: conformal quantiles and their p-values."""
+"""Conformal thresholds and p-values from the scores of good images."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Rates:
-    """How many good parts may be called NG, and how many of them NG or REVIEW.
+    """The share of good parts that may be NG, and the share that may be NG or REVIEW.
 
     Attributes:
         false_reject: None for 1 % or the smallest rate that the images support, whichever is larger.
@@ -29,10 +29,10 @@ class Rates:
     review: float | None = None
 
     def check(self, units: int, *, called: str = "good images", remedy: str = "Add good images") -> None:
-        """Check that so many held-out images, or groups of them, support what was asked for.
+        """Check that this number of held-out images, or groups, supports the requested rates.
 
         Raises:
-            OptionError: They do not, or a rate makes no sense.
+            OptionError: There are too few images, or a rate is invalid.
         """
         if self.false_reject is not None:
             check_rate(self.false_reject, units, called=called, remedy=remedy)
@@ -48,19 +48,19 @@ class Rates:
             )
 
     def of_false_rejects(self, units: int) -> float:
-        """The false-reject rate: as asked for, or the default that so many images support."""
+        """The requested false-reject rate, or the default for this number of images."""
         if self.false_reject is not None:
             return self.false_reject
         return max(DEFAULT_FALSE_REJECT_RATE, smallest_rate(units))
 
 
 def smallest_rate(images: int) -> float:
-    """The smallest false-reject rate that so many held-out good images can support."""
+    """The smallest false-reject rate supported by this number of held-out good images."""
     return 1.0 / (images + 1)
 
 
 def images_needed(rate: float) -> int:
-    """How many held-out good images it takes to support a false-reject rate."""
+    """The number of held-out good images needed for a false-reject rate."""
     return ceil(1.0 / rate - 1.0 - _ROUNDING)
 
 
@@ -72,14 +72,14 @@ def check_rate(
     remedy: str = "Add good images",
     option: str = "--false-reject-rate",
 ) -> float:
-    """Return ``rate`` if so many images support it.
+    """Return ``rate`` if this number of images supports it.
 
     Args:
         rate: The false-reject rate.
-        images: How many held-out good images, or groups of them, there are.
-        called: What the error calls these.
-        remedy: How to get more of them.
-        option: By which the rate is asked for.
+        images: Number of held-out good images, or groups.
+        called: What the error message calls them.
+        remedy: How to get more of them, for the error message.
+        option: The option that sets the rate.
 
     Raises:
         OptionError: It lies outside 0 to 1, or needs more images.
@@ -100,7 +100,7 @@ def check_rate(
 
 
 def weights_of(groups: Sequence[str]) -> NDArray[np.float64]:
-    """What each image counts, float64 [images]: those of a group count as one image together."""
+    """Weight of each image, float64 [images]; the images of a group add up to 1."""
     sizes = Counter(groups)
     return np.array([1.0 / sizes[group] for group in groups])
 
@@ -108,10 +108,10 @@ def weights_of(groups: Sequence[str]) -> NDArray[np.float64]:
 def threshold_at(
     scores: NDArray[np.float32], rate: float, weights: NDArray[np.float64] | None = None
 ) -> float:
-    """The score that a new good image exceeds with a probability of at most ``rate``.
+    """The threshold that a new good image exceeds with a probability of at most ``rate``.
 
     The ceil((n + 1)(1 - rate))-th smallest of n held-out scores, a conformal quantile (Vovk et al. 2005). For
-    scores against the one bank that will be used, which none of the images is in, the rate is guaranteed for
+    scores against the one bank in use, which was fitted on none of the images, the rate is guaranteed for
     finite n when good images are exchangeable. For scores from folds see ``coverage_guarantee``.
 
     Where images were taken in groups, n is their number, and the images of a group share the weight of one:
@@ -121,7 +121,7 @@ def threshold_at(
     Args:
         scores: Held-out scores.
         rate: The false-reject rate.
-        weights: Of each score, as ``weights_of`` gives them; None where every image stands alone.
+        weights: Weight of each score, from ``weights_of``; None for ungrouped images.
     """
     order = np.argsort(scores, kind="stable")
     below = np.arange(1.0, len(scores) + 1) if weights is None else np.cumsum(weights[order])
@@ -130,15 +130,15 @@ def threshold_at(
 
 
 class PValues:
-    """How unusual a score is among those of good images: the conformal p-value.
+    """Conformal p-values: how unusual a score is among those of held-out good images.
 
-    For scores of one bank it is a p-value in the strict sense: of new good images, a share of at most p has
-    one of p or less, whatever p. A score is above ``threshold_at`` of a rate just where its p-value is that
-    rate or less.
+    For scores of one bank these are valid p-values: for every p, at most a share p of new good images has a
+    p-value of p or less. A score is above ``threshold_at`` of a rate exactly when its p-value is at most that
+    rate.
 
     Args:
         scores: Held-out scores of good images.
-        weights: Of each score, as ``weights_of`` gives them; None where every image stands alone.
+        weights: Weight of each score, from ``weights_of``; None for ungrouped images.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class PValues:
         counts = np.ones(len(values)) if weights is None else weights
         order = np.argsort(values, kind="stable")
         self._sorted = values[order]
-        # What the scores from each place on count together; nothing after the last.
+        # Sum of the weights from each position on; 0 after the last.
         self._above = np.append(np.cumsum(counts[order][::-1])[::-1], 0.0)
         self._units = self._above[0]
 
@@ -164,15 +164,15 @@ def review_at(
     review_rate: float | None = None,
     weights: NDArray[np.float64] | None = None,
 ) -> tuple[float | None, float | None]:
-    """A second, lower threshold for parts that somebody is to look at, and its rate.
+    """The lower threshold, for parts that need manual review, and its rate.
 
-    None where so few scores cannot tell the two thresholds apart.
+    None if there are too few scores to separate the two thresholds.
 
     Args:
         scores: Held-out scores.
         rate: The false-reject rate of the first threshold.
-        review_rate: That of the second; None for 5 %, or twice that of the first where this is more.
-        weights: Of each score, as ``weights_of`` gives them; None where every image stands alone.
+        review_rate: The rate of the second; None for 5 % or twice the first rate, whichever is larger.
+        weights: Weight of each score, from ``weights_of``; None for ungrouped images.
     """
     if review_rate is None:
         review_rate = max(DEFAULT_REVIEW_RATE, 2 * rate)
@@ -182,13 +182,13 @@ def review_at(
 
 
 def outliers(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Images whose held-out score stands far out (Tukey's outer fence), the worst first."""
+    """Images whose held-out score is an extreme outlier (Tukey's outer fence), the worst first."""
     far = np.flatnonzero(scores > outer_fence(scores))
     return far[np.argsort(-scores[far], kind="stable")]
 
 
 def outer_fence(scores: NDArray[np.float32]) -> float:
-    """Tukey's outer fence: three times the quartiles' distance above the upper one."""
+    """Tukey's outer fence: the upper quartile plus three interquartile ranges."""
     lower, upper = np.quantile(scores, [0.25, 0.75])
     return float(upper + 3.0 * (upper - lower))
 

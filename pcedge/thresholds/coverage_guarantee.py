@@ -1,16 +1,16 @@
-"""What is guaranteed of a threshold, and what is not.
+"""The guarantee on a threshold's false-reject rate, with its proof and its limits.
 
 **One bank that saw none of the images** (split conformal): a new good part is called NG with a probability of
-at most the rate asked for, whatever the scores are like, if good parts come about as these images did.
+at most the rate asked for, for any distribution of scores, if new good parts are exchangeable with these
+images.
 
 **K folds** (cross-conformal, Vovk 2015): image i of fold k was scored against a bank made without fold k.
 With s_k(x) what a new part x scores against that bank, each fold gives a p-value of its own, p_k(x) = (1 +
-the fold's images that scored s_k(x) or more) / (n_k + 1). Their mean, weighted by n_k + 1, is the number that
-is compared with a rate a: (1 + all images that scored so) / (n + 1) <= a just where that mean is at most
-(a (n + 1) + K - 1) / (n + K). And a weighted mean of p-values, however they depend on each other, is e or
-less with a probability of at most 2 e: the convex function max(0, 2 - p / e) is at least 1 where p <= e, and
-its mean over a p-value is at most 2 e (Rüschendorf 1982; Vovk and Wang 2020). So x is rejected with a
-probability of at most
+the fold's images that scored s_k(x) or more) / (n_k + 1). Their mean, weighted by n_k + 1, is compared with a
+rate a: (1 + all images that scored so) / (n + 1) <= a just where that mean is at most (a (n + 1) + K - 1) /
+(n + K). And a weighted mean of p-values, however they depend on each other, is e or less with a probability
+of at most 2 e: the convex function max(0, 2 - p / e) is at least 1 where p <= e, and its mean over a p-value
+is at most 2 e (Rüschendorf 1982; Vovk and Wang 2020). So x is rejected with a probability of at most
 
     2 (a (n + 1) + K - 1) / (n + K)  =  2 a + 2 (1 - a) (K - 1) / (n + K),
 
@@ -20,9 +20,9 @@ other. With groups, n and n_k count groups, and those of a group share its weigh
 
 The bound speaks of the folds' banks; what runs is the bank of all images. It holds there too where that bank
 gives no part a higher score than the folds' banks do. With all patches kept (a coreset of 100 %) that is
-certain, since it contains them. With a coreset it is the rule, since the bank covers more images, but it is
-no theorem: a small coreset may have a gap that all parts fall into. So each held-out image also counts with
-what the bank itself scores it, where that is more: such a gap shows there too, and thresholds rise with it.
+certain, since it contains them. With a coreset it is usual, since the bank covers more images, but not
+proven: a small coreset may have a gap that all parts fall into. So each held-out image is also scored by the
+bank itself, and the larger score counts: such a gap shows there too, and the thresholds rise with it.
 """
 
 from dataclasses import dataclass
@@ -30,12 +30,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Guarantee:
-    """What is guaranteed of thresholds, given how their images were held out.
+    """The guarantee on thresholds, given how images were held out.
 
     Attributes:
-        units: How many images were held out, or groups of them.
-        grouped: Whether they are groups.
-        folds: How many folds there were; 1 for one bank that saw none of them.
+        units: Number of held-out images, or groups.
+        grouped: Whether ``units`` counts groups.
+        folds: Number of folds; 1 for one bank that saw none of the images.
         whole: Whether the bank keeps all patches, so that it contains the folds' banks.
     """
 
@@ -52,7 +52,7 @@ class Guarantee:
         return min(1.0, bound)
 
     def in_words(self, rate: float) -> str:
-        """What is guaranteed for a rate, and under which conditions, as a sentence or two."""
+        """The guarantee for a rate and its conditions, as text."""
         parts = "good parts of a new group" if self.grouped else "new good parts"
         alike = f"the {self.units} {'groups' if self.grouped else 'images'} held out"
         proven = f"proven: at most {self.proven_rate(rate):.2%} of {parts} are NG, averaged over calibrations"

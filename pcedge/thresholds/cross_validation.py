@@ -1,4 +1,4 @@
-"""What good images score when the bank has not seen them: k folds over the training images."""
+"""Cross-validated scores of the training images: k folds, each scored by a bank made without it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,21 @@ from pcedge.core.scoring import anomaly_map, reweighted_score
 from .folds import deal_folds
 
 FOLDS = 5
-# Embeddings kept beside the scores: of so many patches an image, fewer where this takes more bytes.
+# Patches per image whose embeddings are kept beside the scores; fewer if they exceed this many bytes.
 MOST_KEPT, KEPT_BYTES = 16, 8 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class ImageScores:
-    """What images scored against banks that had not seen them.
+    """Scores of images against banks that had not seen them.
 
     Attributes:
         scores: float32 [images], image scores.
         map_peaks: float32 [images], the largest value of each anomaly map.
         squared_distances: float32 [images, patches], to the nearest bank row.
-        farthest: int32 [images, kept], the patches of each image that lie farthest off, the farthest first.
-        embeddings: float32 [images, kept, dims], theirs.
+        farthest: int32 [images, kept], the patches of each image with the largest distances, the largest
+            first.
+        embeddings: float32 [images, kept, dims], embeddings of these patches.
     """
 
     scores: NDArray[np.float32]
@@ -38,7 +39,7 @@ class ImageScores:
 
     @classmethod
     def joined(cls, parts: "Sequence[ImageScores]") -> "ImageScores":
-        """All images of several, in order."""
+        """Concatenate results, in order."""
         return cls(
             np.concatenate([part.scores for part in parts]),
             np.concatenate([part.map_peaks for part in parts]),
@@ -48,7 +49,7 @@ class ImageScores:
         )
 
     def take(self, images: Sequence[int] | NDArray[np.int64]) -> "ImageScores":
-        """Some of the images, in the order given."""
+        """A selection of the images, in the order given."""
         chosen = np.asarray(images, np.int64)
         return ImageScores(
             self.scores[chosen],
@@ -61,11 +62,11 @@ class ImageScores:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Held-out results of every image.
+    """Held-out scores of every image.
 
     Attributes:
         scored: What they scored.
-        folds: How many folds there were; 1 where one bank saw none of the images.
+        folds: Number of folds; 1 if one bank saw none of the images.
     """
 
     scored: ImageScores
@@ -83,7 +84,7 @@ class HeldOut:
 
 
 def patches_kept(images: int, patches: int, dims: int) -> int:
-    """Of how many patches an image embeddings are kept: at least one, so that large sets stay small."""
+    """Number of patches per image whose embeddings are kept: at least one, limited to bound memory."""
     affordable = KEPT_BYTES // max(1, images * dims * 4)
     return min(MOST_KEPT, patches, max(1, affordable))
 
@@ -104,22 +105,22 @@ def held_out(
 ) -> HeldOut:
     """Score every image against a bank chosen without the images of its fold.
 
-    A small bank may have a gap where those of the folds have none, at a place that all parts show, and then
-    scores every part high, those it was learned from too. So each distance counts as the larger one to its
-    fold's bank and to the bank itself.
+    A small bank may have a gap, where the folds' banks have none, at a feature that all parts show. It then
+    scores every part high, even those it was fitted on. So each distance is the larger of those to the fold's
+    bank and to the bank itself.
 
     Args:
         embeddings: float32 [images, patches, dims].
-        projected: float32 [images, patches, projection dims], what coresets are chosen by.
-        size: Of the coreset.
-        preprocessing: Gives the map's size.
+        projected: float32 [images, patches, projection dims], used to select coresets.
+        size: Number of rows in the coreset.
+        preprocessing: Defines the size of the map.
         grid_hw: Grid of patches.
-        seed: Of the folds.
+        seed: Random seed of the folds.
         neighbours: Bank rows that re-weight the image score; 1 for none.
-        folds: At most; never more than images, or groups of them.
-        groups: The group of each image, those of a group being held out together; None for single images.
-        bank: The bank that is to run, learned from all of them; None to score by the folds alone.
-        progress: Called with images scored, as the stage ``calibrate``.
+        folds: Maximum number of folds; never more than images, or groups.
+        groups: The group of each image; a group is held out together. None for ungrouped images.
+        bank: The final bank, fitted on all images; None to score by the folds alone.
+        progress: Progress callback, called with the number of images scored, stage ``calibrate``.
     """
     images = len(embeddings)
     kept = patches_kept(*embeddings.shape)
@@ -150,11 +151,11 @@ def score_images(
 
     Args:
         embeddings: float32 [images, patches, dims].
-        banks: What they are scored against; of several, the larger distance of each patch counts.
+        banks: Banks to score against; with several, the largest distance of each patch counts.
         grid_hw: Grid of patches.
         map_size: Side of the anomaly map.
         neighbours: Bank rows that re-weight the image score; 1 for none.
-        keep: Of how many patches embeddings are kept.
+        keep: Number of patches per image whose embeddings are kept.
     """
     several = (banks,) if isinstance(banks, Bank) else tuple(banks)
     images, patches, dims = embeddings.shape
@@ -180,7 +181,7 @@ def score_images(
 
 
 def nameless_bank(rows: NDArray[np.float32]) -> Bank:
-    """A bank of rows [n, dims] that is only searched: where they came from is not asked."""
+    """A bank of rows [n, dims] for searching only, without the rows' sources."""
     unnamed = np.zeros(len(rows), np.int32)
     return Bank.build(rows, RowSources((), unnamed, unnamed, unnamed))
 
@@ -188,7 +189,7 @@ def nameless_bank(rows: NDArray[np.float32]) -> Bank:
 def split_into_folds(
     images: int, folds: int, seed: int, groups: Sequence[str] | None = None
 ) -> list[NDArray[np.int64]]:
-    """The numbers of the images of each fold; never more folds than images, or groups of them."""
+    """Image indices of each fold; never more folds than images, or groups."""
     return deal_folds(groups or [str(image) for image in range(images)], folds, seed)
 
 
@@ -198,13 +199,13 @@ def bank_of(
     projected: NDArray[np.float32],
     size: CoresetSize,
 ) -> Bank:
-    """The bank of some of the images, chosen as a fit chooses it.
+    """The bank of a selection of images, with its rows selected as in a fit.
 
     Args:
-        images: Their numbers.
+        images: Their indices.
         embeddings: float32 [images, patches, dims].
         projected: float32 [images, patches, projection dims].
-        size: Of the coreset.
+        size: Number of rows in the coreset.
     """
     rows = projected[images].reshape(-1, projected.shape[-1])
     picks = greedy_coreset(rows, size.rows(len(rows))).picks

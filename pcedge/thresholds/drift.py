@@ -1,4 +1,4 @@
-"""What drift is measured against, at the threshold that a camera uses."""
+"""The reference for drift detection, at the threshold that a camera uses."""
 
 from math import exp, lgamma, log
 from typing import Any
@@ -14,7 +14,7 @@ from pcedge.camera import RARE_ROWS, USUAL_REJECTS, DriftReference, Verdict, sco
 
 from .verdict import Thresholds
 
-# The share of NG that good parts explain is exceeded by chance of the held-out images this often.
+# Probability that the held-out images understate the share of good parts that are NG.
 _CHANCE = 0.001
 _HIGHEST_RATE = 0.9
 
@@ -22,12 +22,12 @@ _HIGHEST_RATE = 0.9
 def drift_reference(
     bundle: BundleFiles[ProductManifest], *, threshold: float | None, masked: bool
 ) -> DriftReference:
-    """What a camera's frames are compared with.
+    """The reference that a camera's frames are compared with.
 
     Args:
-        bundle: What they are judged as, in the precision that is used.
-        threshold: Used instead of the bundle's own.
-        masked: Whether parts of the image do not count, so that scores are others than at fit.
+        bundle: The bundle that judges them, in the precision in use.
+        threshold: Overrides the bundle's threshold.
+        masked: Whether parts of the image are ignored, so that scores differ from those at fit.
 
     Raises:
         BundleError: The file is missing, changed or damaged.
@@ -49,10 +49,10 @@ def _score_columns(scores: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
 
 
 def _highest_rate(above: int, images: int) -> float:
-    """The rate that a new good part exceeds the threshold at is at most this, but for a chance of 0.1 %.
+    """Upper confidence bound (99.9 %) of the rate at which new good parts exceed the threshold.
 
-    Given that so many of so many held-out images exceed it, which for a conformal threshold is decided
-    beforehand, that rate follows a beta distribution (Vovk 2012, conditional validity); its quantile.
+    The number of held-out images above a conformal threshold is fixed in advance. Given that number, the rate
+    follows a beta distribution (Vovk 2012, conditional validity); this is its quantile.
     """
     low, high = 0.0, _HIGHEST_RATE
     for _ in range(40):
@@ -65,6 +65,6 @@ def _highest_rate(above: int, images: int) -> float:
 
 
 def _at_most(count: int, trials: int, rate: float) -> float:
-    """Probability of at most so many of so many trials."""
+    """Binomial probability of at most this many successes."""
     ways = [lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in range(count + 1)]
     return sum(exp(one + k * log(rate) + (trials - k) * log(1 - rate)) for k, one in enumerate(ways))

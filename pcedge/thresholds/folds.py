@@ -1,4 +1,4 @@
-"""Which images a bank is made without, so that their scores say what new good parts will score."""
+"""Choice of held-out images: folds, splits, and the check that there are enough."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 
 from .conformal import Rates, images_needed
 
-# Kept from the bank by a split: enough for false-reject rates down to 0.5 %.
+# Images held out by a split: enough for false-reject rates down to 0.5 %.
 _MOST_HELD, _HELD_SHARE = 200, 1 / 3
-# ``folds``: every image is scored, against a bank made without its fold. ``split``: some images are kept from
-# the bank for good.
+# ``folds``: every image is scored against a bank made without its fold. ``split``: some images are held out
+# of the bank permanently.
 CalibrationKind = Literal["folds", "split"]
 
 
 def deal_folds(groups: Sequence[str], folds: int, seed: int) -> list[NDArray[np.int64]]:
-    """Deal images to folds, those of a group to one and the same.
+    """Assign images to folds; a group stays in one fold.
 
     Args:
         groups: The group of each image.
-        folds: At most; never more than groups.
-        seed: Of the deal.
+        folds: Maximum number of folds; never more than groups.
+        seed: Random seed of the assignment.
 
     Returns:
-        The numbers of each fold's images.
+        Image indices of each fold.
     """
     number, members = _members(groups)
     shuffled = np.random.default_rng(seed).permutation(number)
@@ -35,14 +35,14 @@ def deal_folds(groups: Sequence[str], folds: int, seed: int) -> list[NDArray[np.
 
 
 def choose_held(groups: Sequence[str], count: int, seed: int) -> NDArray[np.int64]:
-    """The numbers of the images of so many groups, chosen at random, in order."""
+    """Image indices of randomly chosen groups, in order."""
     number, members = _members(groups)
     chosen = np.random.default_rng(seed).choice(number, count, replace=False)
     return np.sort(np.concatenate([members[group] for group in chosen]))
 
 
 def held_count(units: int, rates: Rates) -> int:
-    """How many images, or groups of them, a split keeps from the bank: a third, up to half where it must."""
+    """Number of images, or groups, that a split holds out: a third, up to half if needed."""
     asked = rates.false_reject or rates.review
     needed = images_needed(asked) if asked else 0
     return max(1, min(max(min(_MOST_HELD, round(units * _HELD_SHARE)), needed), units // 2))
@@ -51,17 +51,17 @@ def held_count(units: int, rates: Rates) -> int:
 def check_support(
     rates: Rates, units: int, calibration: CalibrationKind, *, grouped: bool, without: str = ""
 ) -> None:
-    """Check that so many images, or groups of them, support the rates asked for.
+    """Check that this number of images, or groups, supports the requested rates.
 
     Args:
-        rates: What was asked for.
-        units: How many good images, or groups of them, there are.
-        calibration: How they are held out.
+        rates: The requested rates.
+        units: Number of good images, or groups.
+        calibration: How images are held out: ``folds`` or ``split``.
         grouped: Whether they are groups.
-        without: What was left out, for the error.
+        without: What was left out, for the error message.
 
     Raises:
-        OptionError: They do not.
+        OptionError: There are too few.
     """
     called = ("groups of good images" if grouped else "good images") + without
     if calibration == "folds":
@@ -76,7 +76,7 @@ def check_support(
 
 
 def _members(groups: Sequence[str]) -> tuple[int, list[NDArray[np.int64]]]:
-    """How many groups there are, in order of their first image, and each one's images."""
+    """The members of each group, groups in order of their first image."""
     images: dict[str, list[int]] = {}
     for image, group in enumerate(groups):
         images.setdefault(group, []).append(image)

@@ -1,4 +1,4 @@
-"""Which images were taken together, so that they are held out together and count as one."""
+"""Groups of images that were taken together: each is held out together and counts as one."""
 
 import re
 from collections.abc import Sequence
@@ -15,11 +15,12 @@ def find_groups(names: Sequence[str], groups: str | None) -> tuple[str, ...]:
     Args:
         names: The images' names in their dataset, such as ``train/good/monday/012.png``.
         groups: ``folder`` for the folder that an image lies in, or a regular expression that is searched for
-            in the name: what its parentheses enclose is the group, or all that it matches where it has none.
-            None for images that stand alone, each its own group.
+            in the name: the group is what its parentheses capture, or the whole match if there are none. None
+            for ungrouped images: each is its own group.
 
     Raises:
-        OptionError: It is no regular expression, does not occur in a name, or puts all images together.
+        OptionError: It is not a valid regular expression, does not match a name, or puts all images into one
+            group.
     """
     if groups is None:
         return tuple(names)

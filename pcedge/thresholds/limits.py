@@ -1,4 +1,4 @@
-"""From held-out scores to a bundle's thresholds, each at a stated rate and with what is guaranteed of it."""
+"""A bundle's thresholds from held-out scores, each with its rate and guarantee."""
 
 from collections.abc import Sequence
 
@@ -23,20 +23,20 @@ def find_limits(
     folds: int = 0,
     whole: bool = False,
 ) -> ThresholdInfo:
-    """The thresholds that scores of good images give which what scored them had not seen.
+    """The thresholds from held-out scores of good images.
 
     Args:
-        names: Of these images.
+        names: Names of the images.
         scores: Their image scores.
         map_peaks: The largest value of each map.
         rates: At which rates.
-        method: How they were scored without being seen, in words.
-        groups: The group of each image; None where every image stands alone.
-        folds: How many folds there were, 1 where one bank saw none of the images; 0 if nothing is guaranteed.
+        method: How the images were held out, as a phrase.
+        groups: The group of each image; None for ungrouped images.
+        folds: Number of folds; 1 if one bank saw none of the images; 0 if nothing is guaranteed.
         whole: Whether the bank keeps all patches.
 
     Raises:
-        OptionError: The images do not support a rate that was asked for.
+        OptionError: There are too few images for a requested rate.
     """
     grouped = groups is not None and len(set(groups)) < len(names)
     weights = weights_of(groups) if groups is not None and grouped else None
@@ -64,17 +64,17 @@ def find_limits(
 
 
 def without_proof(limits: ThresholdInfo, why: str) -> ThresholdInfo:
-    """The same thresholds where nothing is proven of them.
+    """The same thresholds, marked as having no guarantee.
 
     Args:
-        limits: Of scores that something had seen after all.
-        why: As a sentence.
+        limits: Thresholds from images that were not truly held out.
+        why: The reason, as a sentence.
     """
     return msgspec.structs.replace(limits, proven_rate=None, review_proven_rate=None, guarantee=why)
 
 
 def p_values_of(limits: ThresholdInfo) -> PValues | None:
-    """How unusual scores are, by the held-out ones that thresholds came from; None where there are none."""
+    """P-values from the held-out scores behind the thresholds; None if there are no such scores."""
     if not limits.held_out:
         return None
     groups = [limits.groups.get(name, name) for name in limits.held_out]
@@ -84,15 +84,15 @@ def p_values_of(limits: ThresholdInfo) -> PValues | None:
 def map_thresholds(
     limits: ThresholdInfo, threshold: float | None, review: float | None
 ) -> tuple[float, float | None]:
-    """Above which values of the map colours say NG, and above which REVIEW.
+    """The map values above which the heatmap shows NG, and REVIEW.
 
-    They come from the same images as the thresholds of scores. For others, which none of these images says
-    anything of, they move by the same factor.
+    They come from the same images as the score thresholds. If a score threshold is overridden, they are
+    scaled by the same factor.
 
     Args:
-        limits: The bundle's.
-        threshold: Of NG, where it is not the bundle's own; None if it is.
-        review: Of REVIEW; None for no REVIEW.
+        limits: The bundle's thresholds.
+        threshold: NG threshold that overrides the bundle's; None for the bundle's own.
+        review: REVIEW threshold; None for no REVIEW.
     """
     own = limits.score
     ng = limits.map if threshold is None or own <= 0 else limits.map * threshold / own

@@ -1,4 +1,4 @@
-"""The one rule of verdict: every comparison of a score with a threshold is made here."""
+"""The rule from score to verdict: every comparison of a score with a threshold is made here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _NAMED = (Verdict.OK, Verdict.REVIEW, Verdict.NG, Verdict.INVALID)
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From a score to a verdict.
+    """The NG and REVIEW thresholds, which turn a score into a verdict.
 
     The rule itself is in ``_verdict_numbers``, which every other method asks. A score that is not a finite
     number is INVALID: nothing is known of the part, so it must not pass.
@@ -52,11 +52,11 @@ class Thresholds:
         return np.asarray(self._verdict_numbers(scores) == _NAMED.index(verdict), np.bool_)
 
     def count(self, verdict: Verdict, scores: ArrayLike) -> int:
-        """How many scores have a verdict."""
+        """Number of scores with this verdict."""
         return int(self.are(verdict, scores).sum())
 
     def share(self, verdict: Verdict, scores: ArrayLike) -> float:
-        """The share of the scores that have a verdict."""
+        """Share of the scores with this verdict."""
         return float(self.are(verdict, scores).mean())
 
     def flips(self, scores: ArrayLike, others: ArrayLike) -> NDArray[np.bool_]:

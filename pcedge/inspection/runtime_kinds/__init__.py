@@ -1,1 +1,1 @@
-"""What can run a bundle's embedder: one file a kind of runtime."""
+"""Kinds of runtime that can run a bundle's embedder, one file each."""

@@ -1,4 +1,4 @@
-"""What a kind of runtime says of itself: where it runs, and how a bundle's embedder is loaded."""
+"""The description of a kind of runtime: its devices, and how it loads a bundle's embedder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ class BundleRuntime:
     """A kind of runtime.
 
     Attributes:
-        name: As ``--runtime`` takes it.
-        open: Loads a bundle's embedder on a device, which may be ``auto``; its files are checked first.
-        file: The file that it loads, checked.
-        devices: What a device that was asked for, or ``auto``, stands for here. Told whether there is another
-            runtime to try: then what is missing need not be an error yet.
-        offered: Whether ``auto`` may take it for a bundle on a device.
+        name: Its name, as for ``--runtime``.
+        open: Loads a bundle's embedder on a device or ``auto``; its files are checked first.
+        file: The checked path of the file that it loads.
+        devices: Resolves a requested device, or ``auto``, to devices of this machine. The flag says whether
+            there are other runtimes to try: then a missing dependency is no error yet.
+        offered: Whether ``auto`` may choose it for a bundle on a device.
     """
 
     name: str
@@ -30,7 +30,7 @@ class BundleRuntime:
 
 
 def exported_file(bundle: Bundle) -> Path:
-    """The network that runs without PyTorch, checked.
+    """The checked path of the network that runs without PyTorch.
 
     Raises:
         BundleError: The bundle was not exported, or the file is missing or changed.

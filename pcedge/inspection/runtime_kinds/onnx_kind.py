@@ -1,4 +1,4 @@
-"""ONNX Runtime on the exported file."""
+"""ONNX Runtime: runs the exported ONNX file."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from .kind import BundleRuntime, exported_file
 
 
 def _open(bundle: Bundle, device: str) -> OnnxRuntime:
-    """On a GPU the search too, so that embeddings stay there; on a processor the bank's own is faster."""
+    """On a GPU also load the search, so embeddings stay there; on the CPU the bank's own search is faster."""
     path = exported_file(bundle)
     if device == "cpu" or (device == "auto" and onnx_devices()[0] == "cpu"):
         return OnnxRuntime(path, device)
     by_tensorrt = device.startswith("tensorrt")
-    # Where TensorRT may use half precision at all, it may use it for distances too, which is wrong.
+    # If TensorRT may use half precision at all, it may also use it for distances, which is too inaccurate.
     fused = bundle.has(SEARCH_PART_FILE) and not (by_tensorrt and bundle.manifest.precision != "fp32")
     options = _provider_options(bundle, fused=fused) if by_tensorrt else None
     if not fused:
@@ -41,11 +41,11 @@ def _devices(bundle: Bundle, device: str, others: bool) -> list[str]:
     except MissingExtraError:
         if not others:
             raise
-        return ["cpu"]  # named all the same, so that whoever tries it says what is missing
+        return ["cpu"]  # named all the same, so that opening it reports what is missing
 
 
 def _all_devices(bundle: Bundle) -> list[str]:
-    """Its TensorRT provider, whose first start takes minutes, only once it has made its engine."""
+    """All devices; the TensorRT provider, whose first start takes minutes, only once its engine is built."""
     devices = onnx_devices()
     made = "cuda" in devices and has_tensorrt_provider() and any(_provider_cache(bundle).glob("*.engine"))
     return ["tensorrt", *devices] if made else devices
@@ -66,7 +66,7 @@ def _provider_options(bundle: Bundle, *, fused: bool) -> TensorrtOptions:
 
 
 def _provider_cache(bundle: Bundle) -> Path:
-    """Where ONNX Runtime's TensorRT provider keeps its engines: they fit one network and one size of bank."""
+    """Engine cache of ONNX Runtime's TensorRT provider; engines fit one network and one bank size."""
     network = bundle.manifest.files[EMBEDDER_FILE].sha256[:12]
     return default_cache_directory() / "tensorrt" / f"provider-{network}-{bundle.manifest.bank.rows}"
 

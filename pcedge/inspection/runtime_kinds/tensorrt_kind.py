@@ -1,4 +1,4 @@
-"""TensorRT on an engine that was built for this GPU."""
+"""TensorRT: runs an engine that was built for this GPU."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def _devices(_bundle: Bundle, device: str, _others: bool) -> list[str]:
 
 
 def _has_engine_for(bundle: Bundle, device: str) -> bool:
-    """Whether there is an engine for the GPU here, and the device that was asked for is that GPU."""
+    """Whether there is an engine for this machine's GPU, and that GPU is the requested device."""
     if device not in _DEVICES or not _engines(bundle):
         return False
     try:
@@ -49,7 +49,7 @@ def _engines(bundle: Bundle) -> list[str]:
 
 
 def _engine_names(bundle: Bundle) -> list[str]:
-    """What an engine for this machine is called: with the search in it, which is preferred, or without."""
+    """File names of engines for this machine: with the search, which is preferred, and without."""
     embedder = bundle.file(EMBEDDER_FILE)
     fused = [engine_name(embedder, bundle.file(SEARCH_PART_FILE))] if bundle.has(SEARCH_PART_FILE) else []
     return [*fused, engine_name(embedder)]

@@ -1,4 +1,4 @@
-"""PyTorch, which is only used where it was asked for: an edge device has none."""
+"""PyTorch: used only when requested, since an edge device does not have it."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""The proof that this machine scores like the float32 reference, stage by stage."""
+"""Verification that this machine scores like the float32 reference, stage by stage."""

@@ -1,4 +1,4 @@
-"""The parity certificate: what a device has proved of a bundle, a runtime and the libraries it has."""
+"""The parity certificate of a bundle: create, write, read and check it."""
 
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -14,26 +14,25 @@ from pcedge.errors import BundleError
 from .parity import Parity
 
 CERTIFICATE_FILE = "certificate.json"
-SCHEME = 2  # raised when search, preprocessing or parity change what is proved
+SCHEME = 2  # increase it when search, preprocessing or parity change what is proved
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """Parity as it was measured on one machine.
+    """Parity measured on one machine.
 
     Attributes:
-        scheme: What was proved and how, see ``SCHEME``.
+        scheme: Version of the verification procedure, see ``SCHEME``.
         created: When, in UTC.
         runtime: The kind of runtime, ``onnx``.
         device: Where it ran: ``cpu``, ``cuda``, ``cuda:1``, or ``tensorrt`` for ONNX Runtime's provider.
-        precision: Of the network, ``fp32``.
-        machine: What it ran on.
-        power_mode: Of that machine, where it is known.
-        versions: Of Python and the libraries, and on a GPU of its driver, CUDA and cuDNN.
-        manifest_sha256: Of the bundle's manifest as it was used: thresholds, preprocessing, every file's
-            digest.
+        precision: Precision of the network, ``fp32``.
+        machine: The machine it ran on.
+        power_mode: Power mode of that machine, if known.
+        versions: Versions of Python and the libraries; on a GPU also of its driver, CUDA and cuDNN.
+        manifest_sha256: Digest of the bundle's manifest: thresholds, preprocessing, every file's digest.
         files: Digest of every file of the bundle.
-        parity: What was measured.
-        frame_ms: Median time from a golden frame to its verdict, in milliseconds; None where parity does not
+        parity: The measured parity.
+        frame_ms: Median time from a golden frame to its verdict, in milliseconds; None if parity does not
             hold.
     """
 
@@ -52,19 +51,19 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def called(self) -> str:
-        """The runtime, and its precision where that is not float32."""
+        """Name of the runtime, with its precision unless that is float32."""
         precision = "" if self.precision == "fp32" else f" in {self.precision}"
         return f"{self.parity.runtime}{precision}"
 
 
 class _Certificates(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of ``certificate.json``: one entry a runtime and device."""
+    """The contents of ``certificate.json``: one entry per runtime and device."""
 
     certificates: tuple[Certificate, ...] = ()
 
 
 def certify(bundle: Bundle, runtime: str, device: str, parity: Parity, frame_ms: float | None) -> Certificate:
-    """State what was measured here and now."""
+    """Create a certificate of what was measured now on this machine."""
     return Certificate(
         scheme=SCHEME,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -82,7 +81,7 @@ def certify(bundle: Bundle, runtime: str, device: str, parity: Parity, frame_ms:
 
 
 def write_certificate(bundle: Bundle, certificate: Certificate) -> Path:
-    """Add a certificate to the bundle's ``certificate.json``, in place of an earlier one of that runtime.
+    """Add a certificate to the bundle's ``certificate.json``, replacing an earlier one of that runtime.
 
     Raises:
         BundleError: The bundle cannot be written to.
@@ -103,7 +102,7 @@ def write_certificate(bundle: Bundle, certificate: Certificate) -> Path:
 
 
 def keep_certificates(bundle: Bundle, *certificates: Certificate) -> BundleError | None:
-    """Write certificates where that can be done; return why it could not, which is no reason to stop."""
+    """Write certificates; return the reason if that failed, which is not an error."""
     try:
         for certificate in certificates:
             write_certificate(bundle, certificate)
@@ -113,7 +112,7 @@ def keep_certificates(bundle: Bundle, *certificates: Certificate) -> BundleError
 
 
 def valid_certificate(bundle: Bundle, runtime: str, device: str) -> Certificate | None:
-    """The certificate of a runtime that still speaks of this bundle, this machine and these libraries."""
+    """The certificate of a runtime that is still valid for this bundle, machine and libraries."""
     for certificate in _read(bundle.directory / CERTIFICATE_FILE):
         if (certificate.runtime, certificate.device) != (runtime, device):
             continue
@@ -123,14 +122,14 @@ def valid_certificate(bundle: Bundle, runtime: str, device: str) -> Certificate 
             and certificate.manifest_sha256 == _manifest_digest(bundle)
             and certificate.versions == library_versions(device)
             and certificate.machine == describe_machine(device)
-            and certificate.power_mode == power_mode()  # else its time would be another
+            and certificate.power_mode == power_mode()  # otherwise its time would differ
         )
         return certificate if same else None
     return None
 
 
 def _read(path: Path) -> tuple[Certificate, ...]:
-    """What is stored; one that cannot be read proves nothing, and is made anew."""
+    """The stored certificates; an unreadable file counts as none and is replaced."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Certificates).certificates
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -138,5 +137,5 @@ def _read(path: Path) -> tuple[Certificate, ...]:
 
 
 def _manifest_digest(bundle: Bundle) -> str:
-    """Of the manifest that was read, not of the file: that may have been replaced since."""
+    """Digest of the manifest that was read, not of the file, which may have been replaced since."""
     return sha256(bundle.manifest.to_json()).hexdigest()

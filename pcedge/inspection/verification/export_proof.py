@@ -1,4 +1,4 @@
-"""What export proves of a runtime before anything is put in place."""
+"""Verification of a runtime during export, before anything is written to the bundle."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from .parity import Parity, measure_frame_ms, measure_parity
 
 
 class Proof(NamedTuple):
-    """How far a runtime is from the reference, and its time from an image to its verdict."""
+    """The parity of a runtime with the reference, and its time from an image to its verdict."""
 
     precision: Precision
     runtime: str
@@ -23,10 +23,10 @@ class Proof(NamedTuple):
 
 
 def prove(bundle: Bundle, runtime: Runtime, kind: str, device: str) -> Proof:
-    """Compare a runtime with the reference, and take its time.
+    """Compare a runtime with the reference, and measure its time.
 
     Raises:
-        ExportError: It differs above the tolerance, or changes a verdict.
+        ExportError: It differs by more than the tolerance, or changes a verdict.
     """
     inspector, parity = require_parity(bundle, runtime)
     frame_ms = measure_frame_ms(inspector, read_golden(bundle))
@@ -37,7 +37,7 @@ def require_parity(bundle: Bundle, runtime: Runtime) -> tuple[Inspector, Parity]
     """Compare a runtime with the reference.
 
     Raises:
-        ExportError: It differs above the tolerance, or changes a verdict.
+        ExportError: It differs by more than the tolerance, or changes a verdict.
     """
     inspector = Inspector.of(bundle.manifest, runtime, bundle.open_bank())
     parity = measure_parity(inspector, read_golden(bundle), bundle.manifest.precision)

@@ -1,4 +1,4 @@
-"""Golden frames: a few images and what the float32 reference made of them at every stage."""
+"""Golden frames: a few images with the float32 reference's results of every stage."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -40,7 +40,7 @@ class GoldenFrame:
 
 
 def with_fault(images: dict[str, NDArray[np.uint8]], seed: int) -> dict[str, NDArray[np.uint8]]:
-    """Add the last image with a square of noise in it, which no good part has."""
+    """Add a copy of the last image with a square of noise, which no good part has."""
     name, image = list(images.items())[-1]
     return {**images, f"{name}{FAULT_SUFFIX}": _with_noise(image, seed)}
 
@@ -51,7 +51,7 @@ def golden_frames(
     """The images with the highest, the lowest and the median held-out score, and one with a fault.
 
     Raises:
-        DatasetError: None of the images can be read any more.
+        DatasetError: None of the images is readable any more.
     """
     order = np.argsort(scores, kind="stable")[::-1]
     images = {
@@ -86,7 +86,7 @@ def write_golden(directory: Path, frames: dict[str, NDArray[np.uint8]], inspecto
 
 
 def write_searched(path: Path, bundle: Bundle, frames: list[GoldenFrame], bank: Bank) -> None:
-    """Store what a bank makes of the reference's embeddings where it is not searched exactly."""
+    """Store the results of an approximate search on the reference's embeddings."""
     manifest = bundle.manifest
     grid_hw, size = manifest.embedding.grid_hw, manifest.preprocessing.input_size
     found = [bank.search(frame.embeddings) for frame in frames]
@@ -100,12 +100,12 @@ def write_searched(path: Path, bundle: Bundle, frames: list[GoldenFrame], bank: 
 
 
 def renew_golden(directory: Path, manifest: Manifest, bank: Bank) -> None:
-    """Store what another bank makes of the embeddings that the reference found; the images stay.
+    """Recompute the stored results with another bank; images and embeddings stay.
 
     Args:
-        directory: That of the bundle, or one that is to become it; its file is replaced, not written into.
-        manifest: Grid of patches, size of the map, and how patches become a score.
-        bank: The bank.
+        directory: The bundle's directory, or its staging directory; its file is replaced, not written into.
+        manifest: Grid of patches, map size and scoring.
+        bank: The memory bank.
     """
     path = directory / FOLDER / _STAGES_FILE
     arrays: dict[str, Any] = read_arrays(path)
@@ -123,8 +123,8 @@ def renew_golden(directory: Path, manifest: Manifest, bank: Bank) -> None:
 def read_golden(bundle: Bundle) -> list[GoldenFrame]:
     """Read a bundle's golden frames, every file checked.
 
-    Where the bank is searched by an approximate index, distances, map and score are what that index gave when
-    it was made: what is proved then is that it gives the same here.
+    With an approximate index, distances, map and score are those of that index when it was made: verification
+    then proves that it gives the same here.
 
     Raises:
         BundleError: There are none, or a file is missing or changed.
@@ -159,7 +159,7 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
 
 
 def _first_readable(paths: Sequence[Path], order: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The first of the images that is still there: a file may have gone since it was learned from."""
+    """The first readable image: a file may have been removed since the fit."""
     for image in order:
         try:
             return read_image(paths[image])

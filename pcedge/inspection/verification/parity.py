@@ -1,4 +1,4 @@
-"""Parity: how far what runs here is from the float32 reference, stage by stage, on the golden frames."""
+"""Parity: the error of a runtime against the float32 reference at every stage, on the golden frames."""
 
 import time
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ from pcedge.thresholds.verdict import Thresholds
 
 from .golden import GoldenFrame
 
-# In the order in which a frame passes them.
+# The stages in processing order.
 STAGES = ("preprocessing", "embedding", "search", "map", "score")
 # Largest error accepted of any stage, relative to the stage's scale. Float32 agrees to about 1e-6 on one
 # machine, 1e-5 across processors; the smallest mistake in the preprocessing is above 1e-2.
 TOLERANCE = 1e-4
-# Where the network computes in less than float32, runtimes round in other places and at other times, each as
-# right as the other. What depends on its output may differ by as much; all else may not.
+# If the network computes in less than float32, runtimes round at different points, all equally valid. Stages
+# that depend on its output may differ by as much; the others may not.
 _ROUNDED = {"embedding", "score"}
 _ROUNDING: dict[Precision, float] = {"fp16": 1e-2, "int8": 5e-2}
 _TINY = float(np.finfo(np.float32).tiny)
@@ -32,22 +32,21 @@ _Values: TypeAlias = NDArray[np.float32] | float
 
 
 class StageError(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one stage is from the reference.
+    """The error of one stage against the reference.
 
     Attributes:
-        stage: ``preprocessing``, ``embedding``, ``search`` and ``map`` are given the reference's input, so
-            that a mistake shows where it is made; ``score`` is that of the whole way from the image. Of a
-            runtime that searches too, ``search`` is also what it finds against what the bank finds for the
-            same embeddings.
-        largest: Largest error of any value, relative to the scale; None where one is not a number, or where
-            there is nothing to compare because the shapes differ.
-        mean: Mean error, likewise.
-        scale: What errors are divided by, in the stage's unit: 1 for the preprocessed image (normalised
+        stage: ``preprocessing``, ``embedding``, ``search`` and ``map`` get the reference's input, so that an
+            error shows in the stage that causes it; ``score`` is end to end, from the image. For a runtime
+            that also searches, ``search`` also compares its search with the bank's on the same embeddings.
+        largest: Largest error of any value, relative to the scale; None if one is not a number, or if the
+            shapes differ.
+        mean: Mean error, in the same way.
+        scale: Divisor of errors, in the stage's unit: 1 for the preprocessed image (normalised
             grey values), the largest value of the reference for embeddings; for distances, maps and scores
-            the score or, where that is larger, the threshold. (With the whole training set in the bank, a
-            score is nothing but rounding.)
-        tolerance: Largest error accepted.
-        precision: Of the network.
+            the larger of the score and the threshold. (With the whole training set in the bank, a score is
+            only rounding error.)
+        tolerance: Largest accepted error.
+        precision: Precision of the network.
     """
 
     stage: str
@@ -59,26 +58,26 @@ class StageError(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accepted(self) -> float:
-        """Largest error accepted; a file that was read can be stricter than this version, never laxer."""
+        """Largest accepted error; a stored value can be stricter than this version's, never laxer."""
         return min(self.tolerance, tolerance_of(self.stage, self.precision))
 
     @property
     def holds(self) -> bool:
-        """Whether the error is accepted; one that is not a number is not."""
+        """Whether the error is accepted; NaN is not."""
         return self.largest is not None and 0 <= self.largest <= self.accepted
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a runtime is from the float32 reference.
+    """The errors of a runtime against the float32 reference.
 
     Attributes:
-        runtime: What was compared with the reference, ``onnxruntime (CPU)``.
+        runtime: The runtime, ``onnxruntime (CPU)``.
         stages: Those of ``STAGES``, in that order.
-        rows_changed: Patches of the reference for which the search finds another bank row at another
-            distance; of rows at the same distance, any will do.
-        flips: Golden frames whose verdict changed.
-        frames: Golden frames compared.
-        precision: Of the network.
+        rows_changed: Number of patches for which the search finds another bank row at another distance; any
+            of several rows at the same distance is correct.
+        flips: Number of golden frames whose verdict changed.
+        frames: Number of golden frames compared.
+        precision: Precision of the network.
     """
 
     runtime: str
@@ -90,7 +89,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether the runtime may stand in for the reference."""
+        """Whether the runtime is equivalent to the reference."""
         return (
             self.flips == 0
             and self.frames > 0
@@ -108,7 +107,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         return next(stage for stage in self.stages if stage.stage == name)
 
     def failure(self) -> str:
-        """What does not hold, in words: the first stage that is off, and the verdicts that change."""
+        """Text about what failed: the first stage outside its tolerance, and the verdicts that change."""
         if self.frames <= 0:
             return "there is no golden frame to compare"
         reasons = [] if self._is_complete else ["not every stage was compared"]
@@ -119,15 +118,15 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tolerance_of(stage: str, precision: Precision) -> float:
-    """Largest error accepted of a stage behind a network of some precision."""
+    """Largest accepted error of a stage, for a network of this precision."""
     return _ROUNDING.get(precision, TOLERANCE) if stage in _ROUNDED else TOLERANCE
 
 
 def measure_parity(inspector: Inspector, frames: list[GoldenFrame], precision: Precision = "fp32") -> Parity:
-    """Run the golden frames through an inspector and compare with what the reference made of them.
+    """Run the golden frames through an inspector and compare with the reference's results.
 
-    A stage whose result has another shape than the reference's, or that cannot be computed because an
-    earlier one has, is reported as off and not raised.
+    A stage with a wrong shape, or one that cannot be computed because of it, is reported as failed; no error
+    is raised.
 
     Raises:
         RuntimeUnavailableError: The network cannot be run.
@@ -170,17 +169,17 @@ def measure_parity(inspector: Inspector, frames: list[GoldenFrame], precision: P
 
 
 def show_error(error: float | None) -> str:
-    """An error for people."""
+    """Format an error for display."""
     return "no number" if error is None else f"{error:.1e}"
 
 
 def show_ms(frame_ms: float | None) -> str:
-    """A time for people."""
+    """Format a time for display."""
     return "not timed" if frame_ms is None else f"{frame_ms:.1f} ms"
 
 
 def measure_frame_ms(inspector: Inspector, frames: list[GoldenFrame]) -> float:
-    """Median time in milliseconds from an image to its verdict and map, the first run left out.
+    """Median time in milliseconds from an image to its verdict and map, without the first run.
 
     Raises:
         ValueError: There are no frames.
@@ -197,7 +196,7 @@ def measure_frame_ms(inspector: Inspector, frames: list[GoldenFrame]) -> float:
 
 
 def _stages(inspector: Inspector, frame: GoldenFrame) -> Stages | None:
-    """What the inspector makes of an image; None if its network takes another size than the reference's."""
+    """The inspector's stages of an image; None if its network has another input size than the reference's."""
     size = inspector.preprocessing.input_size
     if frame.stages.network_input.shape[1:] != (size, size):
         return None
@@ -205,7 +204,7 @@ def _stages(inspector: Inspector, frame: GoldenFrame) -> Stages | None:
 
 
 def _embeddings(inspector: Inspector, reference: Stages, *, must: bool) -> NDArray[np.float32] | None:
-    """Embeddings of the reference's input; None if they need not be had and the network refuses its size."""
+    """Embeddings of the reference's input; None if they are optional and the network refuses the size."""
     try:
         embeddings: NDArray[np.float32] = inspector.runtime.infer(reference.network_input[np.newaxis])[0]
     except RuntimeUnavailableError:
@@ -216,7 +215,7 @@ def _embeddings(inspector: Inspector, reference: Stages, *, must: bool) -> NDArr
 
 
 def _device_search(inspector: Inspector, reference: Stages) -> tuple[Stages, Stages] | None:
-    """What a runtime that searches too finds, and what the bank finds for the same runtime's embeddings."""
+    """Search results of a runtime that also searches, and the bank's for the same embeddings."""
     size = inspector.preprocessing.input_size
     if not inspector.searches_on_device or reference.network_input.shape[1:] != (size, size):
         return None
@@ -226,7 +225,7 @@ def _device_search(inspector: Inspector, reference: Stages) -> tuple[Stages, Sta
 
 
 def _rows_changed(found: Stages, expected: Stages, tie: float) -> int:
-    """Patches with another row at another distance."""
+    """Number of patches with another row at another distance."""
     if found.rows.shape != expected.rows.shape:
         return expected.rows.size
     tied = _difference_of(found.squared_distances, expected.squared_distances) <= tie
@@ -249,7 +248,7 @@ def _difference_of(found: _Values | None, expected: _Values) -> NDArray[np.float
     """Absolute differences, flat; NaN where the shapes differ."""
     if found is None or np.shape(found) != np.shape(expected):
         return np.full(1, np.nan)
-    with np.errstate(invalid="ignore"):  # infinity less infinity is not a number, and is reported so
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, and is reported as such
         return np.abs(np.asarray(found, np.float64) - np.asarray(expected, np.float64)).ravel()
 
 

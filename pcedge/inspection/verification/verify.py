@@ -1,4 +1,4 @@
-"""Verify: the device itself proves that what it runs scores like the float32 reference."""
+"""Verification on the device: compare a runtime with the float32 reference, choose a proved one."""
 
 from dataclasses import dataclass
 from math import inf
@@ -19,8 +19,8 @@ from .certificate import Certificate, certify, keep_certificates, valid_certific
 from .golden import read_golden
 from .parity import measure_frame_ms, measure_parity, show_ms
 
-# What keeps one runtime from being used while another may do: not installed, no such device, a file that
-# cannot be loaded or was changed. (What is wrong with the whole bundle keeps all of them.)
+# Errors that rule out one runtime, but not the others: not installed, no such device, a file that cannot be
+# loaded or was changed. (Errors of the whole bundle rule out all.)
 UNUSABLE = (RuntimeUnavailableError, MissingExtraError, ExportError, BundleError)
 
 
@@ -38,13 +38,13 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Choice:
-    """The runtime that was chosen, and why.
+    """The chosen runtime, and why.
 
     Attributes:
-        candidate: Runtime and device.
-        certificate: Its proof.
-        reason: Why this one, in words.
-        unsaved: Why the certificate could not be kept, if it could not.
+        candidate: Runtime, device and precision.
+        certificate: Its certificate.
+        reason: Why it was chosen, as text.
+        unsaved: Why the certificate could not be written; None if it was.
     """
 
     candidate: Candidate
@@ -77,12 +77,12 @@ def choose_runtime(
     device: str = "auto",
     precision: PrecisionChoice = "auto",
 ) -> Choice:
-    """Take the fastest runtime that is proved to score like the reference, proving what is not yet proved.
+    """Choose the fastest runtime that scores like the reference, after verifying what has no certificate.
 
     Args:
         bundle: An exported bundle.
-        runtime: ``auto`` for any that runs without PyTorch.
-        device: ``auto`` for any.
+        runtime: ``auto`` for any runtime without PyTorch.
+        device: ``auto`` for any device.
         precision: ``auto`` for float32 and those that were measured to be as good.
 
     Raises:
@@ -114,7 +114,7 @@ def first_that_opens(
     device: str = "auto",
     precision: PrecisionChoice = "auto",
 ) -> tuple[Candidate, list[Skipped]]:
-    """Take the first runtime that can be had, without proof, and say which ones could not be.
+    """Choose the first runtime that opens, without verification, and list those that did not.
 
     Raises:
         PcedgeError: None of them can be opened.
@@ -133,7 +133,7 @@ def _prove(bundle: Bundle, candidate: Candidate) -> Choice:
     variant = bundle.in_precision(candidate.precision)
     known = valid_certificate(variant, candidate.runtime, candidate.device)
     if known is not None and known.parity.holds:
-        runtime_file(variant, candidate.runtime)  # the certificate says what it was, not that it still is
+        runtime_file(variant, candidate.runtime)  # checked: the file may have changed since
         return Choice(candidate, known, "")
     certificate = verify(bundle, candidate)
     return Choice(candidate, certificate, "", keep_certificates(variant, certificate))

@@ -1,4 +1,4 @@
-"""A convolutional autoencoder, as the structural-similarity one of Bergmann et al.
+"""A convolutional autoencoder with structural similarity, after Bergmann et al.
 
 Bergmann, Löwe, Fauser, Sattlegger, Steger: "Improving Unsupervised Defect Segmentation by Applying Structural
 Similarity to Autoencoders", 2018, arXiv 1807.02011.

@@ -6,10 +6,10 @@ from pcedge.methods.reconstruction.settings import ReconstructionSettings
 
 
 class AeSettings(ReconstructionSettings, frozen=True, kw_only=True):
-    """Options of the autoencoder, beside what all such methods can.
+    """Options of the autoencoder, in addition to those of all reconstruction methods.
 
     Attributes:
-        loss: ``ssim``: structural similarity, trained by and scored by; ``l2``: squared differences.
+        loss: ``ssim``: structural similarity, for training and scores; ``l2``: squared differences.
     """
 
     loss: Literal["ssim", "l2"] = "ssim"

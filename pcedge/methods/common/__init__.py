@@ -1,1 +1,1 @@
-"""What the methods beside PatchCore share: their bundle, its golden frames, how they are fitted and run."""
+"""Shared by the methods other than PatchCore: bundle, golden frames, fitting, inspector."""

@@ -10,7 +10,7 @@ from pcedge.errors import BundleError, OptionError
 
 from .manifest import BaselineManifest
 
-# The network, from images to what the method scores, as ONNX.
+# The network, from images to the scorer's input, as ONNX.
 DETECTOR_FILE = "detector.onnx"
 
 
@@ -37,7 +37,7 @@ class BaselineBundle(ProductBundle[BaselineManifest]):
         """The bundle itself: baselines compute in float32.
 
         Raises:
-            BundleError: Another precision is wanted.
+            BundleError: Another precision is requested.
         """
         if precision != "fp32":
             raise BundleError(
@@ -51,7 +51,7 @@ class BaselineBundle(ProductBundle[BaselineManifest]):
         """The bundle itself: baselines have no memory bank to be searched by an index.
 
         Raises:
-            OptionError: An approximate index is named.
+            OptionError: An index other than exact search is requested.
         """
         if index not in (None, EXACT):
             raise OptionError(

@@ -1,4 +1,4 @@
-"""Training images through a method's network, a few at a time, with the cache that every fit uses."""
+"""Features of training images from a method's network, in chunks, with the feature cache."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ _CHUNK = 4 * BATCH
 
 @dataclass(frozen=True)
 class EmbeddedImages:
-    """Which images the network has seen.
+    """The images that were embedded.
 
     Attributes:
-        used: Those whose features were handed over, in order.
-        skipped: Path to reason of those that could not be used.
-        cached: How many came from the cache.
-        cache_problem: Why the cache could not be used to the end; empty otherwise.
+        used: Images whose features were passed on, in order.
+        skipped: Path to reason of the images that could not be used.
+        cached: Number of images whose features came from the cache.
+        cache_problem: Why the cache was switched off; empty if it was not.
     """
 
     used: tuple[Path, ...]
@@ -39,17 +39,17 @@ class EmbeddedImages:
 def embed_in_chunks(
     task: FitTask, network: EmbeddingNetwork, take: Callable[[NDArray[np.float32]], None], progress: Progress
 ) -> EmbeddedImages:
-    """Embed the images that can be used, and hand their features over chunk by chunk.
+    """Embed the usable images, and pass on their features chunk by chunk.
 
     Args:
         task: The images.
         network: Gives features [images, *network.shape].
-        take: Given the features of a few images at a time.
-        progress: Called with images done with, as the stage ``embed``.
+        take: Function that receives the features of a chunk of images.
+        progress: Progress callback, called with the number of images done, stage ``embed``.
 
     Raises:
         DatasetError: Too few images can be used.
-        OptionError: Too few for the rates that were asked for.
+        OptionError: Too few images for the requested rates.
     """
     cache = open_cache(network, task.options)
     embed = embed_with(network, cache)

@@ -1,4 +1,4 @@
-"""Exporting a network and its scorer: the network as ONNX, proved on the golden frames."""
+"""Exporting a method's network to ONNX, verified on the golden frames."""
 
 from pcedge.bundles.bundle import edit_bundle, seal
 from pcedge.core.progress import Progress
@@ -15,11 +15,11 @@ from .opening import inspect_with
 def export_network(
     method: NetworkParts, bundle: BaselineBundle, progress: Progress
 ) -> Exported[BaselineBundle]:
-    """Write a bundle's network as ONNX into it and prove that it scores like the reference.
+    """Write a bundle's network as ONNX into it and verify that it scores like the reference.
 
     Raises:
-        ExportError: The network has operators or shapes that TensorRT does not accept, or scores otherwise;
-            the bundle is as it was.
+        ExportError: The network has operators or shapes that TensorRT does not accept, or its scores differ;
+            the bundle is unchanged.
         MissingExtraError: PyTorch or onnx is not installed.
     """
     with edit_bundle(bundle) as staging:

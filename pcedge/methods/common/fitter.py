@@ -1,4 +1,4 @@
-"""What a method that is a network and a scorer is to bring, so that all else is done for it."""
+"""The protocols of a method made of a network and a scorer: fitter, scorer, network parts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,13 +21,13 @@ from .bundle import BaselineBundle
 
 @dataclass(frozen=True)
 class FitTask:
-    """What is to be learned from.
+    """The input of a fit.
 
     Attributes:
         paths: Training images.
         names: Their names in the dataset.
-        at_least: How many of them must be usable.
-        options: Seed, device, memory, cache, preprocessing and false-reject rate are of use.
+        at_least: Minimum number of usable images.
+        options: Options of the fit; seed, device, memory, cache, preprocessing and false-reject rate apply.
     """
 
     paths: tuple[Path, ...]
@@ -38,20 +38,20 @@ class FitTask:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What a method learned, beside the files that it has written.
+    """The result of a method's fit, besides the files it wrote.
 
     Attributes:
-        images: How many images were learned from.
-        skipped: Path to reason of those that could not be used.
-        grid_hw: Grid of the scores that the map is made of.
-        held_out: Good images that what scored them had not seen.
+        images: Number of images fitted on.
+        skipped: Path to reason of the images that could not be used.
+        grid_hw: Grid of the scores behind the map.
+        held_out: Good images held out from the fit that scored them.
         scores: float32 [held out], their image scores.
-        map_peaks: float32 [some of the held out], the largest value of their maps.
-        how: How they were scored without being seen, in words.
-        settings: Everything that decides the result beside images and network, as it was used.
-        notes: What a person should know of this fit.
-        cached: How many images' features came from the cache.
-        cache_problem: Why the cache could not be used to the end; empty otherwise.
+        map_peaks: float32 [a subset of the held out], the largest value of their maps.
+        how: How the images were held out, as a phrase.
+        settings: All settings that determine the result besides images and network, as used.
+        notes: Remarks on this fit.
+        cached: Number of images whose features came from the cache.
+        cache_problem: Why the cache was switched off; empty if it was not.
     """
 
     images: int
@@ -68,47 +68,47 @@ class Learned:
 
 
 class Fitter(Protocol):
-    """A method with its network loaded, ready to learn."""
+    """A method with its network loaded, ready to fit."""
 
     @property
     def backbone(self) -> BackboneInfo | None:
-        """The pretrained network, if there is one."""
+        """The pretrained network, if any."""
 
     @property
     def offline_default(self) -> WeightsUnavailableError | None:
-        """Why no backbone being named led to ``pcedge-s``; None if it did not."""
+        """Why ``pcedge-s`` was the default backbone; None if it was not."""
 
     def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
-        """Learn from the images, and write what was learned into an empty directory.
+        """Fit on the images, and write the result to an empty directory.
 
         Args:
             task: The images.
-            staging: Becomes the bundle; the manifest and the golden frames are added by the caller.
-            watch: Takes the time of every stage.
-            progress: Called with every stage that may take a second.
+            staging: Directory that becomes the bundle; the caller adds the manifest and the golden frames.
+            watch: Timer of the stages.
+            progress: Progress callback, called with every stage that may take a second.
 
         Raises:
-            PcedgeError: The images are too few, or do not support what was asked for.
+            PcedgeError: There are too few images, or too few for the requested rates.
         """
 
 
 class Scorer(Protocol):
-    """From what a method's network gives for an image to scores. Needs no PyTorch."""
+    """Computes scores from the network's outputs for an image, without PyTorch."""
 
     def scores(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], float | None]:
         """Score an image.
 
         Args:
-            outputs: float32, one row of what the network gave for a batch.
+            outputs: float32, the image's row of the network's outputs.
 
         Returns:
-            The scores of the grid's cells, float32 [cells] in row-major order, and the image's where this
+            The scores of the grid's cells, float32 [cells] in row-major order, and the image's score if that
             is not the largest value of the smoothed map.
         """
 
 
 class NetworkParts(Protocol):
-    """A network from images to something, and a scorer from that to scores."""
+    """A network, and a scorer that turns its outputs into scores."""
 
     @property
     def name(self) -> str:
@@ -116,23 +116,23 @@ class NetworkParts(Protocol):
 
     @property
     def settings(self) -> type[msgspec.Struct]:
-        """What can be set with ``--set``."""
+        """Type of the options for ``--set``."""
 
     def prepare(self, options: FitOptions, settings: Any, progress: Progress) -> Fitter:
-        """Load what a fit needs.
+        """Load the network and make a fitter.
 
         Raises:
             PcedgeError: There are no weights, or the layers or settings cannot be used.
         """
 
     def reference(self, bundle: BaselineBundle, device: str) -> Runtime:
-        """The network as it was fitted, images [n, 3, s, s] to outputs [n, ...]."""
+        """The fitted network in PyTorch, images [n, 3, s, s] to outputs [n, ...]."""
 
     def write_onnx(self, bundle: BaselineBundle, path: Path) -> None:
-        """Write that network as ONNX, into a directory where the bundle's files lie too.
+        """Write that network as ONNX, into a directory with the bundle's files.
 
         Its input is called ``images`` [batch, 3, s, s], its output ``embeddings`` [batch, ...].
         """
 
     def scorer(self, bundle: BaselineBundle) -> Scorer:
-        """What turns the network's outputs into scores."""
+        """The scorer of a bundle."""

@@ -45,14 +45,13 @@ def fit_network(
     Args:
         method: The method.
         dataset_path: Folder of one product, in one of the layouts of ``pcedge.datasets``.
-        options: What differs from the defaults. ``layers`` that are not named are the method's own;
-            ``coreset`` says nothing; ``embedding``, ``like``, ``finetune`` and ``neighbours`` are
-            PatchCore's and refused.
-        settings: The method's own, by name.
-        progress: Called with every stage.
+        options: Options of the fit. Without ``layers``, the method's own are used. ``coreset`` is ignored;
+            ``embedding``, ``like``, ``finetune`` and ``neighbours`` belong to PatchCore and are refused.
+        settings: The method's own options by name.
+        progress: Progress callback.
 
     Raises:
-        PcedgeError: With what was wrong and what to do; nothing was written or changed.
+        PcedgeError: The fit failed; the message says why and what to do. Nothing was written or changed.
     """
     _refuse_other_options(method.name, options)
     if options.backbone is not None:
@@ -71,7 +70,7 @@ def fit_network(
             raise MissingExtraError(error.name or "torch", "fit", f"Fitting {method.name}") from None
     task = FitTask(paths, {path: dataset.relative(path) for path in paths}, MIN_IMAGES, options)
     directory = options.models / name
-    # Opened before the long work, so that a directory that cannot be written is found at once.
+    # Opened before the long work, so that a directory that is not writable is reported at once.
     with write_bundle(directory) as staging:
         learned = fitter.learn(task, staging, watch, progress)
         with watch.stage("write"):
@@ -141,7 +140,7 @@ def _manifest(
 def _write(
     method: NetworkParts, staging: Path, manifest: BaselineManifest, learned: Learned
 ) -> BaselineManifest:
-    """Add the gate and the golden frames; the reference that makes these is restored from the files."""
+    """Add the gate and the golden frames, computed by the reference restored from the files."""
     manifest = msgspec.structs.replace(manifest, gate=learn_gate(learned.held_out, staging))
     unproved = BaselineBundle(staging, seal(staging, manifest))
     frames = golden_frames(learned.held_out, learned.scores, manifest.seed)

@@ -1,4 +1,4 @@
-"""Golden frames of a baseline: a few images and what the float32 reference made of them."""
+"""Golden frames of a baseline: a few images with the float32 reference's results."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,7 +38,7 @@ def write_golden(
 
 
 def require_parity(bundle: BaselineBundle, inspector: BaselineInspector) -> float:
-    """Compare an inspector with the reference on the golden frames, preprocessing included.
+    """Compare an inspector with the reference on the golden frames, including preprocessing.
 
     Returns:
         The largest difference of a cell's score, a map's value or an image score, as a share of the largest
@@ -46,7 +46,7 @@ def require_parity(bundle: BaselineBundle, inspector: BaselineInspector) -> floa
 
     Raises:
         BundleError: The bundle has no golden frames, or a file is missing or changed.
-        ExportError: The difference is above the tolerance, or a verdict is another.
+        ExportError: The difference is above the tolerance, or a verdict changes.
     """
     worst = 0.0
     limit, map_limit = bundle.manifest.threshold.score, bundle.manifest.threshold.map
@@ -57,12 +57,12 @@ def require_parity(bundle: BaselineBundle, inspector: BaselineInspector) -> floa
             (found.score_map, expected["score_map"], map_limit),
             (np.float32(found.score), expected["score"], limit),
         )
-        # An image that was learned from may score nothing at all.
+        # A training image may have a score of zero.
         for ours, reference, usual in pairs:
             scale = max(float(np.abs(reference).max()), usual, float(np.finfo(np.float32).tiny))
             worst = max(worst, float(np.abs(ours - reference).max()) / scale)
         wanted = float(expected["score"])
-        # A threshold may be the very score of a golden frame, to the last bit but one.
+        # A threshold may equal the score of a golden frame, except for the last bit.
         tied = abs(wanted - limit) <= TOLERANCE * abs(limit)
         flipped = not tied and bool(Thresholds(limit).flips(found.score, wanted).any())
         if not worst <= TOLERANCE or flipped:

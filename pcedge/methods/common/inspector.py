@@ -1,4 +1,4 @@
-"""The inspector of a baseline: the face that PatchCore's has, on a method's scores."""
+"""The inspector of a baseline: the detector interface on a method's scorer."""
 
 from dataclasses import dataclass, replace
 
@@ -16,13 +16,13 @@ from .manifest import BaselineManifest
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a baseline made of an image.
+    """A baseline's results for an image.
 
     Attributes:
         network_input: float32 [3, s, s], the preprocessed image.
         cells: float32 [cells], the scores of the grid's cells.
-        score_map: float32 [s, s], these enlarged and smoothed.
-        of_image: The image's own score; None where it is the largest value of the map.
+        score_map: float32 [s, s], the cells' scores upsampled and smoothed.
+        of_image: The image's own score; None if it is the largest value of the map.
     """
 
     network_input: NDArray[np.float32]
@@ -41,9 +41,9 @@ class BaselineInspector(Detector[Scores]):
 
     Args:
         runtime: Runs the method's network.
-        scorer: Turns what the network gives into scores.
+        scorer: Turns the network's outputs into scores.
         manifest: Preprocessing, grid and thresholds.
-        threshold: Used instead of the manifest's.
+        threshold: Overrides the manifest's threshold.
         review: Scores above it, up to the threshold, are REVIEW; None for no REVIEW.
     """
 
@@ -71,7 +71,7 @@ class BaselineInspector(Detector[Scores]):
         self._scorer = scorer
 
     def stages_from(self, network_input: NDArray[np.float32], outputs: NDArray[np.float32]) -> Scores:
-        """Score an image from what the network gave for it."""
+        """Score an image from the network's outputs."""
         cells, of_image = self._scorer.scores(outputs)
         return Scores(network_input, cells, self._map(cells), of_image)
 
@@ -80,7 +80,7 @@ class BaselineInspector(Detector[Scores]):
         return stages.score_map
 
     def without(self, stages: Scores, ignored: NDArray[np.bool_]) -> Scores:
-        """The scores with those of ignored cells at zero. An image score of its own stays as it is."""
+        """The scores, with those of ignored cells set to zero. A separate image score does not change."""
         cells = np.where(ignored, np.float32(0), stages.cells)
         return replace(stages, cells=cells, score_map=self._map(cells))
 

@@ -1,4 +1,4 @@
-"""What the bundle of a baseline says of itself."""
+"""The manifest of a baseline's bundle."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from pcedge.bundles.manifest import ProductManifest
 
 
 class BaselineManifest(ProductManifest, frozen=True, kw_only=True):
-    """The contents of ``manifest.json`` where the method is not PatchCore.
+    """The contents of ``manifest.json`` of methods other than PatchCore.
 
-    ``settings`` is everything that decides the result beside the images: the method's own settings as they
-    were used. ``grid_hw`` is the grid of scores of which the map is made.
+    ``settings`` has the method's own settings as used, which with the images determine the result.
+    ``grid_hw`` is the grid of the scores behind the map.
     """
 
     grid_hw: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Methods that are a network and a scorer: fitted, exported, proved and opened in the same way."""
+"""The base class of methods made of a network and a scorer."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class NetworkMethod(Method[BaselineBundle]):
-    """What such a method adds is how it is prepared to learn, its network, and its scorer."""
+    """A method made of a network and a scorer; a subclass adds its fitter, network and scorer."""
 
     @abstractmethod
     def prepare(self, options: FitOptions, settings: Any, progress: Progress) -> Fitter:
-        """Load what a fit needs.
+        """Load the network and make a fitter.
 
         Raises:
             PcedgeError: There are no weights, or the layers or settings cannot be used.
@@ -42,17 +42,17 @@ class NetworkMethod(Method[BaselineBundle]):
 
     @abstractmethod
     def write_onnx(self, bundle: BaselineBundle, path: Path) -> None:
-        """Write that network as ONNX, into a directory where the bundle's files lie too.
+        """Write that network as ONNX, into a directory with the bundle's files.
 
         Its input is called ``images`` [batch, 3, s, s], its output ``embeddings`` [batch, ...].
         """
 
     @abstractmethod
     def scorer(self, bundle: BaselineBundle) -> Scorer:
-        """What turns the network's outputs into scores."""
+        """The scorer of a bundle."""
 
     def reference(self, bundle: BaselineBundle, device: str) -> Runtime:
-        """The network in PyTorch, with which all other runtimes are compared."""
+        """The network in PyTorch, the reference for all other runtimes."""
         require_torch("The torch runtime")
         return TorchRuntime(self.module(bundle), device)
 
@@ -67,11 +67,11 @@ class NetworkMethod(Method[BaselineBundle]):
         settings: Mapping[str, Any],
         progress: Progress = silent,
     ) -> FitResult[BaselineBundle]:
-        """Fit, and write golden frames made by the reference."""
+        """Fit, and write the reference's golden frames."""
         return fit_network(self, dataset_path, options, settings, progress)
 
     def export(self, bundle: BaselineBundle, progress: Progress = silent) -> Exported[BaselineBundle]:
-        """Write the network as ONNX, proved on the golden frames."""
+        """Write the network as ONNX, verified on the golden frames."""
         return export_network(self, bundle, progress)
 
     def open_network(self, bundle: BaselineBundle, runtime: RuntimeKind, device: str) -> Runtime:
@@ -86,7 +86,7 @@ class NetworkMethod(Method[BaselineBundle]):
         threshold: float | None = None,
         review: float | None = None,
     ) -> BaselineInspector:
-        """The scorer on what the runtime gives."""
+        """The detector: the runtime's outputs and the scorer."""
         return inspect_with(self, bundle, runtime, threshold=threshold, review=review)
 
     def choose_runtime(
@@ -98,18 +98,18 @@ class NetworkMethod(Method[BaselineBundle]):
         *,
         verified: bool = True,
     ) -> ChosenRuntime:
-        """Prove the runtime on the golden frames, at every start; that leaves no certificate."""
+        """Verify the runtime on the golden frames at every start; no certificate is written."""
         if precision not in ("auto", "all"):
             bundle.in_precision(one_precision(precision))
         candidate = choose_network_runtime(self, bundle, runtime, device, verified=verified)
         return ChosenRuntime(candidate, str(candidate), "verified on the golden frames" if verified else "")
 
     def proofs(self, bundle: BaselineBundle) -> tuple[str, ...]:
-        """Proved now, since that takes no longer than a start."""
+        """Verify now, which takes no longer than opening the bundle."""
         return (f"{self.choose_runtime(bundle).candidate}, just now",)
 
     def facts(self, bundle: BaselineBundle) -> MethodFacts:
-        """The settings as they were used."""
+        """The settings as used."""
         manifest = bundle.manifest
         return MethodFacts(
             manifest.seed,

@@ -1,4 +1,4 @@
-"""Opening the bundle of a network and a scorer: what runs it here, and the inspector that results."""
+"""Opening a baseline's bundle: choose a runtime, load the network, make the inspector."""
 
 from pcedge.bundles.product_bundle import not_exported
 from pcedge.errors import OptionError
@@ -17,13 +17,13 @@ NETWORK_RUNTIMES = ("onnx", "torch")
 def open_network_of(
     method: NetworkParts, bundle: BaselineBundle, kind: RuntimeKind = "auto", device: str = "auto"
 ) -> Runtime:
-    """Load a bundle's network; every file of the bundle is checked first.
+    """Load a bundle's network, after checking every file of the bundle.
 
     Args:
-        method: Of the bundle.
+        method: The bundle's method.
         bundle: The bundle.
         kind: ``auto`` for the ONNX file.
-        device: Where it runs.
+        device: Device.
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
@@ -55,7 +55,7 @@ def inspect_with(
     threshold: float | None = None,
     review: float | None = None,
 ) -> BaselineInspector:
-    """The inspector of a bundle on a runtime that was opened for it."""
+    """The inspector of a bundle on an opened runtime."""
     scorer = method.scorer(bundle)
     return BaselineInspector(runtime, scorer, bundle.manifest, threshold=threshold, review=review)
 
@@ -63,7 +63,7 @@ def inspect_with(
 def choose_network_runtime(
     method: NetworkParts, bundle: BaselineBundle, kind: RuntimeKind, device: str, *, verified: bool
 ) -> Candidate:
-    """Say what is to run a bundle here, proved on its golden frames unless that is not wanted.
+    """Choose the runtime of a bundle, verified on its golden frames unless unverified is requested.
 
     Raises:
         ExportError: It does not score like the reference on this machine.

@@ -1,4 +1,4 @@
-"""Arrays written to a ``.npy`` file row by row, so that none has to be in memory whole."""
+"""Writes a ``.npy`` file row by row, so that the array need not fit into memory."""
 
 from pathlib import Path
 from types import TracebackType
@@ -6,15 +6,15 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-# NumPy's format 1.0: magic, version, length of what follows. Fixed, so that it can be written at the end.
+# NumPy's format 1.0: magic, version, header length. A fixed size, so that it can be written at the end.
 _HEADER_BYTES = 128
 _PREAMBLE = b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little")
 
 
 class RowFile:
-    """Writes a float32 array [rows, ...] while the block lasts; how many rows is known in the end only.
+    """Writes a float32 array [rows, ...]; the number of rows is written at the end of the block.
 
-    A full disk is an error of the system's; a memory-mapped file would end the process.
+    A full disk raises an OSError; with a memory-mapped file it would kill the process.
 
     Args:
         path: Where to write; an existing file is replaced.

@@ -1,4 +1,4 @@
-"""A method's own settings: from ``NAME=VALUE``, or a table of a file, to checked values."""
+"""Parsing of a method's own settings, from ``NAME=VALUE`` or a table of a file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +11,14 @@ from .fitter import NetworkParts
 
 
 def parse_settings(method: NetworkParts, given: Mapping[str, Any]) -> msgspec.Struct:
-    """Check what was set, and fill in the method's defaults.
+    """Check the given settings, and fill in the method's defaults.
 
     Args:
-        method: Whose settings.
-        given: Values by name; text is read as the number or truth value that the setting is.
+        method: Name of the method.
+        given: Values by name; text is parsed to the setting's type.
 
     Raises:
-        OptionError: There is no such setting, or it cannot have that value.
+        OptionError: There is no such setting, or the value is invalid.
     """
     known = {one.name for one in msgspec.structs.fields(method.settings)}
     unknown = [name for name in given if name not in known]

@@ -5,12 +5,12 @@ from pcedge.methods.reconstruction.settings import ReconstructionSettings
 
 
 class GanSettings(ReconstructionSettings, frozen=True, kw_only=True):
-    """What it can be told, beside what all such methods can: the paper's weights of the three losses.
+    """Options of the GAN, in addition to those of all reconstruction methods: weights of the three losses.
 
     Attributes:
-        adversarial: Of the discriminator's features being alike.
-        contextual: Of the images being alike.
-        encoder: Of the codes being alike.
+        adversarial: Weight of the loss on the discriminator's features.
+        contextual: Weight of the loss on the images.
+        encoder: Weight of the loss on the codes.
     """
 
     learning_rate: float = 2e-4

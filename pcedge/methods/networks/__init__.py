@@ -1,1 +1,1 @@
-"""What networks of several methods share."""
+"""Networks shared by several methods."""

@@ -1,4 +1,4 @@
-"""The features that the baselines share: several layers of a pretrained network, laid over one grid."""
+"""Feature pyramids of the baselines: several layers of a pretrained network on one grid."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,15 +20,15 @@ _COMPACT_PYRAMID = ("stage1", "stage2", "stage3")
 
 
 class Pyramid(nn.Module):
-    """Images to features of every cell of the finest grid: what each layer has there, concatenated.
+    """Images to features of every cell of the finest grid: those of all layers, concatenated.
 
-    A cell of a coarser layer covers several of the finest grid, which all get its features: both papers
-    speak of the activations that correspond to a position, and name no interpolation.
+    A cell of a coarser layer covers several cells of the finest grid, which all get its features. Both papers
+    use the activations that correspond to a position and mention no interpolation.
 
     Args:
-        backbone: Maps [n, 3, s, s] to one feature map a layer, the finest first.
+        backbone: Maps [n, 3, s, s] to one feature map per layer, the finest first.
         shapes_chw: Shape (channels, height, width) of each of these feature maps.
-        chosen: Which of all the layers' channels, counted through, to use, ascending; None for all.
+        chosen: Ascending indices into the concatenated channels of all layers; None for all.
     """
 
     def __init__(
@@ -72,19 +72,19 @@ class Pyramid(nn.Module):
 def load_pyramid_backbone(
     options: FitOptions, progress: Progress, *, last: str = ""
 ) -> tuple[Backbone, WeightsUnavailableError | None]:
-    """Load the backbone that was asked for, or the default one, with the layers of a pyramid.
+    """Load the requested or default backbone with the layers of a pyramid.
 
     Args:
         options: Backbone, weights, and layers in place of the pyramid's.
-        progress: Called with the stage ``download``, where weights have to be downloaded.
-        last: A layer to add to a ResNet's, where the weights go so far.
+        progress: Progress callback; stage ``download``, if weights are downloaded.
+        last: A layer to add for a ResNet, if the weights include it.
 
     Returns:
-        The backbone, and why it is ``pcedge-s`` although nobody asked for it, if it is.
+        The backbone, and why ``pcedge-s`` is the default, if it is.
 
     Raises:
         WeightsError: There are no weights for it.
-        OptionError: It does not exist, or has no such layers.
+        OptionError: The backbone does not exist, or has no such layers.
     """
     named = options.backbone or DEFAULT_BACKBONE
     layers, size = options.layers or _pyramid_of(named), options.preprocessing.input_size
@@ -101,7 +101,7 @@ def load_pyramid_backbone(
 
 
 def _go_so_far(weights: Path | None, layer: str) -> bool:
-    """Whether weights have a layer: a file may have been cut off before it."""
+    """Whether the weights include a layer: a file may have been truncated before it."""
     return weights is None or any(f".{layer}." in f".{name}" for name in read_state(weights))
 
 
@@ -109,5 +109,5 @@ def _pyramid_of(name: str) -> tuple[str, ...]:
     if name == COMPACT:
         return _COMPACT_PYRAMID
     encoder = ENCODERS.get(name)
-    # A transformer has one grid all the way: no pyramid, but layers that are as good.
+    # A transformer has the same grid in all layers: no pyramid, but its layers serve as one.
     return RESNET_PYRAMID if encoder is None or encoder.patch == 1 else encoder.default_layers

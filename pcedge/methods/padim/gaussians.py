@@ -1,8 +1,8 @@
-"""The Gaussians of PaDiM: mean and covariance of every position's features (paper, section III-B).
+"""The Gaussians of PaDiM: mean and covariance of the features at every position (paper, section III-B).
 
 The Mahalanobis distance (III-C) is written as a length: with the Cholesky factor L of a covariance,
-(x - mean)' covariance^-1 (x - mean) = |L^-1 (x - mean)|^2. So what is kept of a covariance is its whitening
-matrix, the transpose of L^-1, by which a row vector is multiplied.
+(x - mean)' covariance^-1 (x - mean) = |L^-1 (x - mean)|^2. So a covariance is stored as its whitening matrix,
+the transpose of L^-1, which multiplies row vectors.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-# The paper's epsilon: added to the diagonal, so that a covariance of few images can be inverted.
+# The paper's epsilon, added to the diagonal so that a covariance of few images is invertible.
 REGULARISATION = 0.01
-# Positions are worked through in blocks of about this size, whatever the number of dims.
+# Positions are processed in blocks of about this many bytes, for any number of dims.
 _BLOCK_BYTES = 128_000_000
 _FLOAT64 = 8
 
@@ -20,14 +20,14 @@ _FLOAT64 = 8
 def gaussians_of(
     features: NDArray[np.float32], folds: Sequence[NDArray[np.int64]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Gaussians of some positions, and how far each image is from those of the other folds' images.
+    """Gaussians of some positions, and the distance of each image from those without its fold.
 
-    Every fold's sums are taken once, in float64 and about the mean of all images; those of the images outside
-    of a fold are what is left without it.
+    The sums of every fold are computed once, in float64 and centred on the mean of all images; the sums
+    without a fold are the total minus its own.
 
     Args:
         features: float32 [images, positions, dims].
-        folds: Numbers of the images of each fold; at least two images must lie outside of each.
+        folds: Image indices of each fold; at least two images must be outside of each fold.
 
     Returns:
         Means [positions, dims], whitening matrices [positions, dims, dims], and distances
@@ -49,16 +49,16 @@ def gaussians_of(
 
 
 def blocks(positions: int, images: int, dims: int, folds: int) -> Iterator[slice]:
-    """Slices of the positions, so small that working on one stays within a fixed amount of memory."""
-    matrices = folds + 6  # of each fold, of all, and what is made of them on the way
-    copies = 3  # of the features: those of all images, and of a fold's before and after whitening
+    """Slices of the positions, each small enough for a fixed amount of memory."""
+    matrices = folds + 6  # sums of each fold, of all, and intermediate results
+    copies = 3  # features of all images, and of a fold before and after whitening
     step = max(1, _BLOCK_BYTES // (dims * (matrices * dims + copies * images) * _FLOAT64))
     for start in range(0, positions, step):
         yield slice(start, min(start + step, positions))
 
 
 def _whitening(products: NDArray[np.float64], mean: NDArray[np.float64], images: int) -> NDArray[np.float64]:
-    """Whitening matrices from sums of outer products [positions, dims, dims] of so many images."""
+    """Whitening matrices from sums of outer products [positions, dims, dims] over a number of images."""
     spread = products - images * mean[:, :, np.newaxis] * mean[:, np.newaxis, :]
     covariances = spread / (images - 1) + REGULARISATION * np.eye(mean.shape[1])
     factors = np.linalg.cholesky(covariances)

@@ -1,4 +1,4 @@
-"""Learning PaDiM's Gaussians from a folder of images, within bounded memory."""
+"""Fits PaDiM's Gaussians with bounded memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +25,18 @@ from .gaussians import blocks, gaussians_of
 
 GAUSSIANS_FILE = "gaussians.npz"
 WHITENING_FILE = "whitening.npy"
-# Work on a block of positions, on a chunk of images, and the network's own buffers.
+# Bytes for a block of positions, a chunk of images, and the network's buffers.
 _FIXED = 600_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What was learned, beside the files.
+    """The result of the fit, besides the files.
 
     Attributes:
-        seen: The images.
-        scores: float32 [images used], image scores by Gaussians made without the image's fold.
-        folds: How many folds there were.
+        seen: The embedded images.
+        scores: float32 [images used], image scores from Gaussians without the image's fold.
+        folds: Number of folds.
     """
 
     seen: EmbeddedImages
@@ -45,10 +45,10 @@ class Fitted:
 
 
 def check_memory(positions: int, dims: int, memory_gb: float | None) -> None:
-    """Check that the matrices of all positions fit into memory, as they must to be used.
+    """Check that the matrices of all positions fit into memory.
 
     Raises:
-        OptionError: They do not; the text says how many dims would.
+        OptionError: They do not fit; the message says how many dims would.
     """
     budget = available_bytes() * DEFAULT_SHARE if memory_gb is None else memory_gb * GIGA
     if _FIXED + _matrix_bytes(positions, dims) <= budget:
@@ -71,21 +71,21 @@ def learn_gaussians(
     watch: StageTimer,
     progress: Progress,
 ) -> Fitted:
-    """Learn the Gaussians and write them into a directory.
+    """Fit the Gaussians and write them to a directory.
 
-    The features wait in a file without a name there, so that memory does not grow with the images; the
-    positions are then worked through block by block.
+    The features are stored in an unnamed temporary file there, so that memory does not grow with the number
+    of images; the positions are then processed block by block.
 
     Args:
         task: The images.
-        network: Gives features [images, positions, dims].
-        chosen: The dims that were chosen, for the record.
-        staging: Where the files go.
-        watch: Takes the time.
-        progress: Called with the stages ``embed`` and ``gaussians``.
+        network: Network with features [images, positions, dims].
+        chosen: Indices of the selected dims, stored with the result.
+        staging: Directory for the files.
+        watch: Timer of the stages.
+        progress: Progress callback; stages ``embed`` and ``gaussians``.
 
     Raises:
-        PcedgeError: The images are too few, or do not support what was asked for.
+        PcedgeError: There are too few images, or too few for the requested rates.
     """
     positions, dims = network.shape
     with TemporaryFile(dir=staging) as file:
@@ -119,6 +119,6 @@ def _matrix_bytes(positions: int, dims: int) -> int:
 
 
 def read_gaussians(bundle: BaselineBundle) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Means float32 [positions, dims] and the numbers of the dims, int64 [dims]."""
+    """Means, float32 [positions, dims], and the indices of the selected dims, int64 [dims]."""
     with open_arrays(bundle.file(GAUSSIANS_FILE)) as stored:
         return stored["mean"], stored["dims"]

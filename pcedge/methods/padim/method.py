@@ -1,4 +1,4 @@
-"""PaDiM as a method: what it can be told, and how it is fitted, restored and exported."""
+"""PaDiM as a method: settings, fitting, restoring and exporting."""
 
 import shutil
 from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class PadimSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Options of PaDiM.
 
-    ``dims`` is how many of the features of a position are kept, at random; 0 for the paper's: 100 with
+    ``dims`` is the number of randomly selected features of a position; 0 for the paper's number: 100 with
     ResNet-18, 550 with WideResNet-50-2, 100 with others.
     """
 
@@ -45,7 +45,7 @@ class Padim(NetworkMethod):
     settings = PadimSettings
 
     def prepare(self, options: FitOptions, settings: PadimSettings, progress: Progress) -> "PadimFitter":
-        """Load the backbone and choose the dims."""
+        """Load the backbone and select the dims."""
         from .networks.fitter import PadimFitter
 
         return PadimFitter.load(options, settings.dims, progress)
@@ -68,7 +68,7 @@ class Padim(NetworkMethod):
             write_onnx(restore_pyramid(bundle), torch.zeros(2, 3, size, size), features)
             mean, _ = read_gaussians(bundle)
             matrices = path.with_name(WHITENING_FILE)
-            # Beside a bundle that is being changed it is a second name of one file, which ONNX refuses.
+            # In a bundle that is being changed, the file is a hard link, which ONNX refuses.
             matrices.unlink(missing_ok=True)
             shutil.copyfile(bundle.file(WHITENING_FILE), matrices)
             write_gaussian_distances(features, mean, matrices, path)
@@ -79,7 +79,7 @@ class Padim(NetworkMethod):
 
 
 class _Distances:
-    """The network's outputs are the scores of the cells; the image's is the largest of the map (III-C)."""
+    """The network's outputs are the scores of the cells; the image score is the map's maximum (III-C)."""
 
     def scores(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], float | None]:
         return outputs[:, 0], None

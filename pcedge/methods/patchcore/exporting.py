@@ -1,4 +1,4 @@
-"""PatchCore's embedder as ONNX, proved on the golden frames."""
+"""Exporting PatchCore's embedder to ONNX, verified on the golden frames."""
 
 from math import prod
 from pathlib import Path
@@ -18,12 +18,12 @@ from pcedge.export import (
 )
 from pcedge.inspection.verification.export_proof import Proof, prove, require_parity
 
-# What a search without bounds may take on the processor: 2 GiB, twice four bytes each.
+# Limit of an unbounded search on the CPU: 2 GiB, at twice four bytes each.
 _MOST_PRODUCTS = 2**28
 
 
 def export_embedder(bundle: Bundle, progress: Progress = silent) -> tuple[Bundle, Proof]:
-    """Write a bundle's embedder as ONNX into it, beside the search for GPUs, and prove it.
+    """Write a bundle's embedder and the search for GPUs as ONNX into it, and verify them.
 
     Raises:
         ExportError: The exported network is invalid, or a stage differs above the tolerance.
@@ -47,14 +47,14 @@ def export_embedder(bundle: Bundle, progress: Progress = silent) -> tuple[Bundle
 
 
 def _check_fused(bundle: Bundle, embedder: Path, part: Path) -> None:
-    """Prove the network for GPUs as far as that can be done without one: its graph, and its results."""
+    """Verify the network for GPUs as far as possible without one: its graph and its results."""
     with TemporaryDirectory() as folder:
         fused = Path(folder) / f"{embedder.stem}.fused.onnx"
         write_fused(embedder, part, fused)
         check_operators(fused)
     patches = prod(bundle.manifest.embedding.grid_hw)
     if patches * bundle.manifest.bank.rows > _MOST_PRODUCTS:
-        return  # the GPU's own proof is left, which watch asks for
+        return  # the verification on the GPU remains, which watch requires
     with OnnxSearchingRuntime(embedder, part, "cpu") as runtime:
         require_parity(bundle, runtime)
 
@@ -71,7 +71,7 @@ def _write_embedder(bundle: Bundle, path: Path) -> None:
 
 
 def prove_embedder(bundle: Bundle) -> Proof:
-    """Prove the ONNX file that a bundle has, on the processor.
+    """Verify the ONNX file of a bundle on the CPU.
 
     Raises:
         ExportError: A stage differs above the tolerance.

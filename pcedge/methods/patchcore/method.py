@@ -1,4 +1,4 @@
-"""PatchCore with the face of every method."""
+"""PatchCore as a method."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +28,7 @@ from .exporting import export_embedder
 
 
 class NoSettings(msgspec.Struct, frozen=True):
-    """PatchCore is told by ``FitOptions`` what it can be told."""
+    """PatchCore has no settings of its own: its options are in ``FitOptions``."""
 
 
 class PatchCore(Method[Bundle]):
@@ -59,12 +59,12 @@ class PatchCore(Method[Bundle]):
         return fit(dataset_path, options, progress)
 
     def export(self, bundle: Bundle, progress: Progress = silent) -> Exported[Bundle]:
-        """Write the embedder as ONNX; the rest that can be made is ``pcedge.export_bundle``'s."""
+        """Write the embedder as ONNX; other formats are exported by ``pcedge.export_bundle``."""
         exported, proof = export_embedder(bundle, progress)
         return Exported(exported, EMBEDDER_FILE, proof.parity.stage("score").largest or 0.0)
 
     def open_network(self, bundle: Bundle, runtime: RuntimeKind, device: str) -> Runtime:
-        """Load the embedder; on a GPU the search too."""
+        """Load the embedder; on a GPU also the search."""
         return open_runtime(bundle, runtime, device)
 
     def detector(
@@ -75,7 +75,7 @@ class PatchCore(Method[Bundle]):
         threshold: float | None = None,
         review: float | None = None,
     ) -> Inspector:
-        """The bank behind the embedder."""
+        """The inspector: embedder and bank."""
         return Inspector.of(
             bundle.manifest,
             runtime,
@@ -94,7 +94,7 @@ class PatchCore(Method[Bundle]):
         *,
         verified: bool = True,
     ) -> ChosenRuntime:
-        """Of all that can be opened the fastest that is proved; certificates are kept."""
+        """Choose the fastest proved runtime of all that open; certificates are written."""
         if not verified:
             candidate, skipped = first_that_opens(bundle, runtime, device, precision)
             return ChosenRuntime(candidate, str(candidate), skipped=tuple(map(str, skipped)))
@@ -102,7 +102,7 @@ class PatchCore(Method[Bundle]):
         return ChosenRuntime(found.candidate, found.certificate.called, found.reason, unsaved=found.unsaved)
 
     def proofs(self, bundle: Bundle) -> tuple[str, ...]:
-        """What certificates of this machine say."""
+        """The valid certificates of this machine."""
         proved = []
         for candidate in candidates(bundle):
             variant = bundle.in_precision(candidate.precision)
@@ -112,7 +112,7 @@ class PatchCore(Method[Bundle]):
         return tuple(proved)
 
     def facts(self, bundle: Bundle) -> MethodFacts:
-        """Network, embedding and bank."""
+        """Facts of network, embedding and bank."""
         manifest = bundle.manifest
         return MethodFacts(
             manifest.bank.seed,
@@ -126,14 +126,14 @@ class PatchCore(Method[Bundle]):
         )
 
     def network_digest(self, bundle: Bundle, runtime: RuntimeKind) -> str:
-        """Of the embedder alone: it belongs to no product."""
+        """Digest of the embedder only, which several products may share."""
         name = BACKBONE_FILE if runtime == "torch" else EMBEDDER_FILE
         if not bundle.has(name):
             raise BundleError(f"The bundle {bundle.directory} has no {name}.", "Fit or export it again.")
         return bundle.manifest.files[name].sha256
 
     def row_usage(self, bundle: Bundle) -> RowUsage:
-        """Counts for this bank."""
+        """The row usage counter of this bank."""
         return usage_of(bundle, rare_rows_of(bundle))
 
 

@@ -1,1 +1,1 @@
-"""What the methods share that learn to draw good images anew and score what they cannot draw."""
+"""Shared by the reconstruction methods, which score how an image differs from its reconstruction."""

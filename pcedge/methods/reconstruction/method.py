@@ -1,4 +1,4 @@
-"""Methods that score by reconstruction: what they can be told, and how they are restored and exported."""
+"""The base class of reconstruction methods: settings, restoring and exporting."""
 
 from abc import abstractmethod
 from pathlib import Path
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from .networks.fitter import ReconstructionFitter
     from .networks.training import Trainee
 
-# The networks make the image so much smaller: by averaging, and then by convolutions.
+# Factor by which the networks downscale the image, first by averaging, then by convolutions.
 STRIDE = 32
 
 
 class ReconstructionMethod(NetworkMethod):
-    """See :class:`pcedge.methods.Method`; what a method adds is its networks and how they learn.
+    """See :class:`pcedge.methods.Method`; a subclass adds its networks and their training.
 
-    ``shrink`` is how many pixels of the network's input, a side, become one of the image that is drawn.
+    ``shrink`` is the factor between the sides of the network's input and the reconstructed image.
     """
 
     has_backbone = False
@@ -36,7 +36,7 @@ class ReconstructionMethod(NetworkMethod):
 
     @abstractmethod
     def trainee(self, settings: Any, side: int) -> "Trainee":
-        """Its networks, untrained, for images of ``side`` pixels."""
+        """The untrained networks for images of ``side`` pixels."""
 
     def prepare(self, options: FitOptions, settings: Any, progress: Progress) -> "ReconstructionFitter":
         """Check that the networks fit the image size; there is nothing to load."""
@@ -54,13 +54,13 @@ class ReconstructionMethod(NetworkMethod):
         return ReconstructionFitter(self, options, settings)
 
     def module(self, bundle: BaselineBundle) -> "nn.Module":
-        """Images to residuals [n, cells, 1], the image's score behind them where there is one."""
+        """Images to residuals [n, cells, 1], followed by the image score if there is one."""
         from .networks.fitter import restore
 
         return restore(self, bundle)
 
     def write_onnx(self, bundle: BaselineBundle, path: Path) -> None:
-        """The whole detector as one graph."""
+        """Write the whole detector as one graph."""
         import torch
 
         size = bundle.manifest.preprocessing.input_size

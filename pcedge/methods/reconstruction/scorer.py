@@ -1,14 +1,14 @@
-"""The scores of a method that draws images anew: what it could not draw."""
+"""The scorer of reconstruction methods: residuals as scores."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 class Residuals:
-    """Takes the cells' scores, and the image's where the network gives one more value.
+    """Takes the cells' scores, and the image score if the network gives one more value.
 
     Args:
-        cells: How many cells there are.
+        cells: Number of cells.
     """
 
     def __init__(self, cells: int) -> None:

@@ -1,25 +1,24 @@
-"""Options of methods that score by reconstruction."""
+"""Options of reconstruction methods."""
 
 import msgspec
 
 from pcedge.errors import OptionError
 
-# A code of more values is no narrow one any more, and its weights fill the memory.
+# A longer code is no longer a bottleneck, and its weights fill the memory.
 _LONGEST_CODE = 10_000
 
 
 class ReconstructionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of these methods.
+    """Options of all reconstruction methods.
 
     Attributes:
-        epochs: How often every image is seen, at most.
-        minutes: How long to train, at most; 0 for as long as the epochs take.
-        patience: So many epochs without a better reconstruction of good images that are not trained on, and
-            the training ends.
-        held_out: Share of the good images that only the threshold is found on.
-        latent: Values of the code that an image has to pass through.
-        learning_rate: Of Adam.
-        augment: Whether training images are shifted and brightened a little, at random.
+        epochs: Maximum number of epochs.
+        minutes: Time limit of the training in minutes; 0 for none.
+        patience: Stop after this number of epochs without a lower validation loss.
+        held_out: Share of the good images held out for the threshold.
+        latent: Number of values of the latent code.
+        learning_rate: Learning rate of Adam.
+        augment: Whether training images get small random shifts and brightness changes.
     """
 
     epochs: int = 150

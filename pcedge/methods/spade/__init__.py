@@ -1,4 +1,4 @@
-"""SPADE: nearest normal images, and correspondences with their pixels in a pyramid of features.
+"""SPADE: nearest normal images, and pixel correspondences in a feature pyramid.
 
 Cohen, Hoshen: "Sub-Image Anomaly Detection with Deep Pyramid Correspondences", 2020, arXiv 2005.02357.
 """

@@ -1,9 +1,9 @@
-"""Pixels of an image and the nearest ones in a gallery of normal images (paper, sections 3.3 and 3.4).
+"""Pixel correspondences: the nearest pixels in a gallery of normal images (paper, sections 3.3 and 3.4).
 
-A pixel's features are those of every layer of the pyramid, concatenated; where a layer is coarser, those of
-the cell that the pixel lies in. So the squared distance of two pixels is the sum of their layers' squared
-distances, and those of a coarse layer are the same for all pixels of a cell: they are computed once a cell,
-and rule out most of the rest. Nothing is approximated.
+A pixel's features are those of every layer of the pyramid, concatenated; of a coarser layer, those of the
+cell that contains the pixel. So the squared distance of two pixels is the sum of the layers' squared
+distances. Those of a coarse layer are the same for all pixels of a cell: they are computed once per cell and
+rule out most candidates. The result is exact.
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ from pcedge.banks import usable_cores
 
 from .layout import FeatureLayout
 
-# Coarse cells of the query that a thread takes at a time.
+# Coarse cells of the query per task of a thread.
 _CHUNK = 49
-# Rounding of |a|^2 + |b|^2 - 2 a.b in float32, as a share of the squared lengths.
+# Rounding error of |a|^2 + |b|^2 - 2 a.b in float32, as a share of the squared lengths.
 _ROUNDING = 1e-5
 
 
 class Correspondences:
-    """Finds, for every pixel of an image, the nearest one in a gallery.
+    """Finds the nearest gallery pixel of every pixel of an image.
 
     Args:
-        layout: Of the features.
+        layout: Layout of the features.
     """
 
     def __init__(self, layout: FeatureLayout) -> None:
         self._layout = layout
-        # With a single layer every pixel is a cell of its own.
+        # With a single layer every pixel is its own cell.
         pixels = layout.layers[0][1] * layout.layers[0][2]
         self._parents = layout.parents()
         above = self._parents[0] if self._parents else np.arange(pixels)
@@ -42,11 +42,11 @@ class Correspondences:
     def distances(
         self, query: NDArray[np.float32], gallery: Sequence[NDArray[np.float32]]
     ) -> NDArray[np.float32]:
-        """Distance of every pixel from the nearest one in the gallery, float32 [pixels] in row-major order.
+        """Distance of every pixel to the nearest one in the gallery, float32 [pixels] in row-major order.
 
         Args:
             query: Features of an image, float32 [length].
-            gallery: Those of normal images, each float32 [length].
+            gallery: Features of normal images, each float32 [length].
         """
         from .kernel import find_correspondences
 
@@ -80,7 +80,7 @@ class Correspondences:
         mine: list[NDArray[np.float32]],
         theirs: list[NDArray[np.float32]],
     ) -> NDArray[np.float32]:
-        """Squared distances of some of a layer's cells to all of the gallery's, coarser layers included."""
+        """Squared distances of some cells of a layer to all gallery cells, including coarser layers."""
         if layer >= len(mine):
             return np.zeros((len(chosen), len(theirs[0])), np.float32)
         apart = _squared_distances(mine[layer][chosen], theirs[layer])
@@ -99,7 +99,7 @@ class Correspondences:
         theirs: list[NDArray[np.float32]],
         nearest: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        """Distances to the pixels that were found, without the rounding of a matrix product."""
+        """Distances to the found pixels, without the rounding error of a matrix product."""
         pixel = np.arange(len(nearest))
         picture, other = np.divmod(nearest, len(nearest))
         squared = np.zeros(len(nearest), np.float32)

@@ -1,4 +1,4 @@
-"""The features of all normal images, on disk, and what an image scores against them."""
+"""The gallery: features of all normal images on disk, and scores against them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from .correspondences import Correspondences
 from .layout import FeatureLayout
 
-# In a bundle: the features of the normal images.
+# File in a bundle with the features of the normal images.
 FEATURES_FILE = "features.npy"
 
 
 class Gallery:
-    """Normal images that others are compared with.
+    """Features of normal images that others are compared with.
 
     Args:
-        path: ``.npy`` file, float32 [pictures, layout.length]; only what is looked at is read.
-        layout: Of its rows.
-        neighbours: K, the nearest images that count; never more than there are.
+        path: ``.npy`` file, float32 [images, layout.length]; memory-mapped, only used rows are read.
+        layout: Layout of its rows.
+        neighbours: K, the number of nearest images; never more than there are.
 
     Attributes:
-        descriptors: float32 [pictures, layout.descriptor].
+        descriptors: float32 [images, layout.descriptor].
     """
 
     def __init__(self, path: Path, layout: FeatureLayout, neighbours: int) -> None:
@@ -39,11 +39,11 @@ class Gallery:
     def nearest(
         self, descriptor: NDArray[np.float32], among: Sequence[int] | None = None
     ) -> tuple[NDArray[np.int64], float]:
-        """The K nearest images and their mean distance: the score of the image (paper, section 3.2).
+        """The K nearest images and their mean distance, the image score (paper, section 3.2).
 
         Args:
             descriptor: float32 [layout.descriptor].
-            among: Numbers of the images to choose from; None for all.
+            among: Indices of the images to choose from; None for all.
         """
         numbers = np.arange(len(self.descriptors)) if among is None else np.asarray(among, np.int64)
         apart = np.linalg.norm(self.descriptors[numbers].astype(np.float64) - descriptor, axis=1)
@@ -53,11 +53,11 @@ class Gallery:
     def scores(
         self, row: NDArray[np.float32], among: Sequence[int] | None = None
     ) -> tuple[NDArray[np.float32], float]:
-        """Score an image: every pixel against those of the K nearest images, and the image.
+        """Score every pixel against those of the K nearest images, and the image.
 
         Args:
             row: float32 [layout.length].
-            among: Numbers of the images to choose from; None for all.
+            among: Indices of the images to choose from; None for all.
         """
         chosen, score = self.nearest(row[: self._layout.descriptor], among)
         return self._correspondences.distances(row, [self._rows[picture] for picture in chosen]), score

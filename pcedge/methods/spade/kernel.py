@@ -1,6 +1,6 @@
-"""The compiled inner loop of the search for corresponding pixels. Importing this module needs Numba.
+"""The compiled inner loop of the correspondence search. Importing this module needs Numba.
 
-Written for one thread without the interpreter's lock: the caller gives each thread its own queries.
+It runs in one thread and releases the GIL: the caller gives each thread its own queries.
 """
 
 from typing import Any
@@ -24,19 +24,19 @@ def _find_correspondences(
     """Find the nearest gallery pixel of every pixel within some coarse cells of the query.
 
     The squared distance of two pixels is that of their coarse cells plus that of their finest features, which
-    is never negative: a coarse cell that is as far as the best pixel found holds no nearer one.
+    is never negative. So a coarse cell as far away as the best pixel so far contains no nearer pixel.
 
     Args:
         coarse: float32 [cells, gallery cells], squared distances of coarse cells, the query's from ``first``
             on, the gallery's of one image after the other.
-        first: Number of the query's first coarse cell.
+        first: Index of the query's first coarse cell.
         queries: float32 [pixels, channels], finest features of the query.
-        gallery: float32 [pictures * pixels, channels], those of the gallery.
+        gallery: float32 [images * pixels, channels], finest features of the gallery.
         starts: int64 [coarse cells of an image + 1], where in ``children`` each one's pixels begin.
         children: int64 [pixels], the pixels of the coarse cells.
-        slack: How much rounding may have added to a coarse distance.
+        slack: Bound of the rounding error of a coarse distance.
         best: float32 [pixels], at first infinite: the smallest squared distances.
-        nearest: int64 [pixels], the numbers of these gallery pixels.
+        nearest: int64 [pixels], the indices of these gallery pixels.
     """
     cells = len(starts) - 1
     pixels = len(children)
@@ -45,7 +45,7 @@ def _find_correspondences(
         row = coarse[i]
         likely = np.argmin(row)
         bound = np.float32(np.inf)
-        # The most likely cell first, so that the bound rules out most others.
+        # Start with the nearest coarse cell, so that the bound rules out most others.
         for turn in range(-1, len(row)):
             other = likely if turn < 0 else turn
             if row[other] - slack >= bound or turn == likely:

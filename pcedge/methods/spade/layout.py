@@ -1,4 +1,4 @@
-"""How the features of an image lie in one row: a descriptor of the whole, then the pyramid's layers."""
+"""The layout of an image's features in one row: a global descriptor, then the pyramid's layers."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ class FeatureLayout:
     """The parts of a row.
 
     Attributes:
-        descriptor: Values that describe the whole image.
+        descriptor: Number of values of the global descriptor.
         layers: Channels, height and width of each layer of the pyramid, the finest grid first.
     """
 
@@ -20,7 +20,7 @@ class FeatureLayout:
 
     @property
     def length(self) -> int:
-        """Values in a row."""
+        """Number of values in a row."""
         return self.descriptor + sum(channels * height * width for channels, height, width in self.layers)
 
     def descriptors_of(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -37,7 +37,7 @@ class FeatureLayout:
         return found
 
     def parents(self) -> list[NDArray[np.int64]]:
-        """For every layer but the coarsest: in which cell of the next one each of its cells lies."""
+        """For every layer except the coarsest, the next layer's cell that contains each of its cells."""
         return [
             _parents(fine[1:], coarse[1:])
             for fine, coarse in zip(self.layers[:-1], self.layers[1:], strict=True)

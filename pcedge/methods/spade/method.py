@@ -1,4 +1,4 @@
-"""SPADE as a method: what it can be told, and how it is fitted, restored and exported."""
+"""SPADE as a method: settings, fitting, restoring and exporting."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class SpadeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Options of SPADE: ``neighbours`` is the paper's K, how many of the nearest images count."""
+    """Options of SPADE: ``neighbours`` is the paper's K, the number of nearest images."""
 
     neighbours: int = 50
 
@@ -55,14 +55,14 @@ class Spade(NetworkMethod):
         return restore_network(bundle)
 
     def write_onnx(self, bundle: BaselineBundle, path: Path) -> None:
-        """The network that gives the features; they are compared outside of it."""
+        """Write the feature network; features are compared outside of it."""
         import torch
 
         size = bundle.manifest.preprocessing.input_size
         write_onnx(self.module(bundle), torch.zeros(2, 3, size, size), path)
 
     def scorer(self, bundle: BaselineBundle) -> "_Compared":
-        """Compares features with those of the normal images."""
+        """The scorer, which compares features with those of the normal images."""
         settings = bundle.manifest.settings
         layout = FeatureLayout(settings["descriptor"], tuple(tuple(shape) for shape in settings["pyramid"]))
         return _Compared(Gallery(bundle.file(FEATURES_FILE), layout, settings["neighbours"]))

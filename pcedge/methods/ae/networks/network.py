@@ -9,7 +9,7 @@ from torch.nn import functional
 from ..settings import AeSettings
 
 _SLOPE = 0.2
-# Outputs, kernel and stride of the encoder's convolutions; the decoder has them in reverse.
+# Output channels, kernel and stride of the encoder's convolutions; the decoder reverses them.
 _LAYERS = (
     (32, 4, 2),
     (32, 4, 2),
@@ -26,11 +26,11 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 
 class AeCore(nn.Module):
-    """Pixels to residuals: the image, passed through a narrow code and drawn anew, beside itself.
+    """Pixels to residuals: the difference between an image and its reconstruction from a latent code.
 
     Args:
-        latent: Values of the code.
-        side: Of the images in pixels, a multiple of 16.
+        latent: Number of values of the latent code.
+        side: Side of the images in pixels, a multiple of 16.
         loss: ``ssim`` or ``l2``.
     """
 
@@ -52,7 +52,7 @@ class AeCore(nn.Module):
         return residuals
 
     def draw(self, pixels: Tensor) -> Tensor:
-        """The images drawn anew, [n, 3, side, side]."""
+        """Reconstructed images, [n, 3, side, side]."""
         drawn: Tensor = self.decoder(self.encoder(pixels))
         return drawn
 
@@ -60,10 +60,10 @@ class AeCore(nn.Module):
 class Dissimilarity(nn.Module):
     """One minus the structural similarity of two images around each pixel, per channel (Wang et al. 2004).
 
-    Written with their difference d: means' part 1 - m(d)^2 / (m(x)^2 + m(y)^2 + C1), the other part
-    1 - var(d) / (var(x) + var(y) + C2), and with values from which the first image's mean is taken. The
-    usual form loses far more digits where images are bright and flat, and runtimes would disagree there.
-    Outside of the images both are that mean.
+    Computed from their difference d: the luminance term is 1 - m(d)^2 / (m(x)^2 + m(y)^2 + C1), the other
+    term 1 - var(d) / (var(x) + var(y) + C2), after subtracting the first image's mean from both. The usual
+    form loses far more digits in bright, flat areas, and runtimes would disagree there. Outside of the images
+    both are padded with that mean.
     """
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Dissimilarity(nn.Module):
 
 
 class AeTrainee:
-    """The autoencoder with what trains it; see ``reconstruction.networks.training.Trainee``."""
+    """The autoencoder with its optimiser and loss; see ``reconstruction.networks.training.Trainee``."""
 
     def __init__(self, settings: AeSettings, side: int) -> None:
         self.core = AeCore(settings.latent, side, settings.loss)
@@ -101,7 +101,7 @@ class AeTrainee:
         self._optimiser = torch.optim.Adam(self.core.parameters(), learning_rate, weight_decay=1e-5)
 
     def step(self, pixels: Tensor) -> None:
-        """One step down the mean residual."""
+        """One optimiser step on the mean residual."""
         loss = self.loss(pixels)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -112,7 +112,7 @@ class AeTrainee:
         return self.core.residuals(pixels).mean()
 
     def draw(self, pixels: Tensor) -> Tensor:
-        """The images drawn anew."""
+        """The reconstructed images."""
         return self.core.draw(pixels)
 
 
@@ -140,16 +140,17 @@ def _decoder(latent: int, smallest: int) -> nn.Sequential:
 
 
 def _initialise(layers: nn.Sequential) -> None:
-    """Begin with weights under which a signal keeps its strength from layer to layer (He et al. 2015).
+    """Initialise weights so that the variance of a signal is preserved across layers (He et al. 2015).
 
-    PyTorch's own shrink it, layer by layer, to less than a millionth over these eighteen: behind them
-    images no longer differ, and the training ends with one image that is drawn for all.
+    PyTorch's defaults shrink the signal to less than a millionth over these eighteen layers: images can no
+    longer be distinguished, and training ends with one reconstruction for all of them.
     """
     for number, layer in enumerate(layers):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             taps = layer.kernel_size[0] * layer.kernel_size[1]
             if isinstance(layer, nn.ConvTranspose2d):
-                # A pixel gets one tap in stride^2, and from the code, which is one pixel, a single one.
+                # Each output pixel uses one in stride^2 kernel taps; from the code, which is one pixel, a
+                # single one.
                 taps = taps // layer.stride[0] ** 2 if number else 1
             deviation = sqrt(2 / ((1 + _SLOPE**2) * layer.in_channels * taps))
             nn.init.normal_(layer.weight, std=deviation)

@@ -14,11 +14,11 @@ _HALVED = 2 ** len(_WIDTHS)
 
 
 class GanCore(nn.Module):
-    """Pixels to residuals and to the distance of two codes: of the image, and of the image drawn anew.
+    """Pixels to residuals, and to the distance between the codes of an image and its reconstruction.
 
     Args:
-        latent: Values of a code.
-        side: Of the images in pixels, a multiple of 8.
+        latent: Number of values of a latent code.
+        side: Side of the images in pixels, a multiple of 8.
     """
 
     def __init__(self, latent: int, side: int) -> None:
@@ -40,7 +40,7 @@ class GanCore(nn.Module):
         return torch.cat([residuals, score], dim=1)
 
     def draw(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The image drawn anew, its code, and the code of what was drawn [n, latent, 1, 1]."""
+        """The reconstruction, the image's code, and the reconstruction's code, [n, latent, 1, 1]."""
         code = self.encoder(pixels)
         drawn = self.decoder(code)
         return drawn, code, self.second(drawn)
@@ -62,7 +62,7 @@ class GanTrainee:
         self._judging = torch.optim.Adam(discriminator.parameters(), learning_rate, (0.5, 0.999))
 
     def step(self, pixels: Tensor) -> None:
-        """Draw a batch anew and learn from it, then teach the discriminator to tell the two apart."""
+        """Train the generator on a batch, then the discriminator on images against reconstructions."""
         drawn, code, code_again = self.core.draw(pixels)
         with torch.no_grad():
             real = self._features(pixels)
@@ -77,11 +77,11 @@ class GanTrainee:
         self._judging.step()
 
     def loss(self, pixels: Tensor) -> Tensor:
-        """The losses without the adversarial one, which says nothing from one epoch to the next."""
+        """The losses without the adversarial one, which is not comparable between epochs."""
         return self._reconstruction(pixels, *self.core.draw(pixels))
 
     def draw(self, pixels: Tensor) -> Tensor:
-        """The images drawn anew."""
+        """The reconstructed images."""
         return self.core.draw(pixels)[0]
 
     def _reconstruction(self, pixels: Tensor, drawn: Tensor, code: Tensor, code_again: Tensor) -> Tensor:

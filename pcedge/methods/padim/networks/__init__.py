@@ -1,1 +1,1 @@
-"""PaDiM in PyTorch: its network, and how it is fitted."""
+"""PaDiM in PyTorch: network and fitting."""

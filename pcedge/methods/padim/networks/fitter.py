@@ -1,4 +1,4 @@
-"""Fitting PaDiM, and its network restored from a bundle; needs PyTorch."""
+"""Fitting PaDiM, and restoring its network from a bundle; needs PyTorch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +39,10 @@ class PadimFitter:
 
     @classmethod
     def load(cls, options: FitOptions, dims: int, progress: Progress) -> "PadimFitter":
-        """Load the backbone and choose so many dims at random; 0 for the paper's number.
+        """Load the backbone and select this number of dims at random; 0 for the paper's number.
 
         Raises:
-            OptionError: There are not so many, or their matrices do not fit into memory.
+            OptionError: There are not that many dims, or their matrices do not fit into memory.
         """
         backbone, missing = load_pyramid_backbone(options, progress)
         shapes = layer_shapes(backbone.module, options.preprocessing.input_size)
@@ -63,11 +63,11 @@ class PadimFitter:
 
     @property
     def backbone(self) -> BackboneInfo:
-        """What a manifest says of the backbone."""
+        """The manifest's entry for the backbone."""
         return self.network.backbone
 
     def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
-        """Learn a Gaussian for every position and write them into a directory."""
+        """Fit a Gaussian for every position and write them to a directory."""
         self.network.write_files(staging)
         fitted = learn_gaussians(task, self.network, self.chosen, staging, watch, progress)
         seen = fitted.seen
@@ -92,13 +92,13 @@ class PadimFitter:
 
 
 def restore_pyramid(bundle: BaselineBundle) -> Pyramid:
-    """The features that a bundle's Gaussians are of.
+    """The feature pyramid of a bundle.
 
     Raises:
         BundleError: A file is missing or changed.
     """
     info = bundle.manifest.backbone
-    assert info is not None  # every PaDiM has one
+    assert info is not None  # every PaDiM bundle has one
     backbone = restore_stored(info, bundle.file(BACKBONE_FILE))
     shapes = layer_shapes(backbone, bundle.manifest.preprocessing.input_size)
     _, chosen = read_gaussians(bundle)
@@ -106,7 +106,7 @@ def restore_pyramid(bundle: BaselineBundle) -> Pyramid:
 
 
 def restore_network(bundle: BaselineBundle) -> MahalanobisNetwork:
-    """The whole detector of a bundle.
+    """The complete network of a bundle.
 
     Raises:
         BundleError: A file is missing or changed.

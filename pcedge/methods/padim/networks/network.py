@@ -1,4 +1,4 @@
-"""PaDiM's network: images to the distance of every position from its Gaussian."""
+"""PaDiM's network: images to the Mahalanobis distance at every position."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from pcedge.methods.networks.pyramid import Pyramid
 
 
 class MahalanobisNetwork(nn.Module):
-    """Features of every position, and how far each is from the Gaussian there.
+    """Computes the distance of the features at every position from its Gaussian.
 
     Args:
         pyramid: Images [n, 3, s, s] to features [n, positions, dims].

@@ -1,4 +1,4 @@
-"""Fitting a method that scores by reconstruction, and its network restored from a bundle; needs PyTorch."""
+"""Fitting a reconstruction method, and restoring its network from a bundle; needs PyTorch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +30,15 @@ from .pixels import PixelRows, ReconstructionDetector
 from .training import BATCH, Reconstructor, Trained, draws_one_picture, train
 
 WEIGHTS_FILE = "reconstruction.safetensors"
-# Good images that early stopping looks at; of those that are not held out for the threshold.
+# Share of good images for early stopping, of those not held out for the threshold.
 _STOPPING_SHARE = 0.1
-# The networks with their gradients, batches, and what PyTorch takes once it runs.
+# Bytes for the networks with their gradients, batches, and PyTorch's own memory.
 _FIXED = 600_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class _ImageSplit:
-    """Numbers of the images that are trained on, stopped by, and held out for the threshold."""
+    """Image indices for training, early stopping and the threshold."""
 
     training: NDArray[np.int64]
     stopping: NDArray[np.int64]
@@ -47,7 +47,7 @@ class _ImageSplit:
 
 @dataclass(frozen=True, eq=False)
 class ReconstructionFitter:
-    """A method ready to learn; see :class:`pcedge.methods.Fitter`."""
+    """A method ready to fit; see :class:`pcedge.methods.Fitter`."""
 
     method: Reconstructor
     options: FitOptions
@@ -56,7 +56,7 @@ class ReconstructionFitter:
     offline_default: None = None
 
     def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
-        """Train on some of the images, find scores on others, and write the network into a directory."""
+        """Train on some images, score others, and write the network to a directory."""
         side = self.options.preprocessing.input_size // self.method.shrink
         self._check_memory(len(task.paths), side)
         with watch.stage("read"):
@@ -126,7 +126,7 @@ class ReconstructionFitter:
     def _scores(
         self, core: torch.nn.Module, pixels: Tensor, progress: Progress
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Image scores and the largest map values, float32 [images] each."""
+        """Image scores and map maxima, float32 [images] each."""
         size, side = self.options.preprocessing.input_size, pixels.shape[-1]
         scorer = Residuals(side * side)
         found = []
@@ -161,7 +161,7 @@ def restore(method: Reconstructor, bundle: BaselineBundle) -> ReconstructionDete
     """The network of a bundle.
 
     Raises:
-        BundleError: Its file is missing or changed, or does not belong to the manifest.
+        BundleError: Its file is missing, changed, or does not match the manifest.
     """
     manifest = bundle.manifest
     known = {one.name for one in msgspec.structs.fields(method.settings)}
@@ -179,7 +179,7 @@ def restore(method: Reconstructor, bundle: BaselineBundle) -> ReconstructionDete
 
 
 def _split(images: int, held_out: float, seed: int) -> _ImageSplit:
-    """Deal out the images at random; each part gets one at least, and four are enough for that."""
+    """Split the images at random; each part gets at least one, for which four images suffice."""
     order = np.random.default_rng(seed).permutation(images)
     held = min(max(1, round(images * held_out)), images - 2)
     stopping = max(1, round((images - held) * _STOPPING_SHARE))

@@ -1,4 +1,4 @@
-"""Between the network's input and the images that are drawn anew: smaller, values from 0 to 1."""
+"""Conversion of the network's input to the pixels that are reconstructed: downscaled, values from 0 to 1."""
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,12 @@ class Pixels(nn.Module):
         self.register_buffer("std", torch.tensor(preprocessing.std)[:, None, None], persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Undo the normalisation and average squares of pixels."""
+        """Undo the normalisation and average square blocks of pixels."""
         return functional.avg_pool2d(images * self.std + self.mean, self.shrink)
 
 
 class PixelRows(nn.Module):
-    """The same as rows [n, pixels, 3], in which form images are loaded."""
+    """The same as rows [n, pixels, 3], the form in which images are loaded."""
 
     def __init__(self, preprocessing: Preprocessing, shrink: int) -> None:
         super().__init__()
@@ -37,11 +37,11 @@ class PixelRows(nn.Module):
 
 
 class ReconstructionDetector(nn.Module):
-    """The whole of a method's network: normalised images to residuals.
+    """The complete network of a method: normalised images to residuals.
 
     Args:
         preprocessing: How the images were normalised.
-        shrink: How many pixels a side become one.
+        shrink: Downscaling factor of the sides.
         core: Maps pixels to [n, cells, 1] or, with the image's score, [n, cells + 1, 1].
     """
 

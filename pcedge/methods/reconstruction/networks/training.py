@@ -1,4 +1,4 @@
-"""Training on nominal images: bounded, seeded, and ended where other good images are drawn no better."""
+"""Seeded training on nominal images with early stopping and limits on epochs and time."""
 
 import math
 import time
@@ -19,55 +19,55 @@ BATCH = 8
 _SHIFT = 3
 _BRIGHTNESS = 0.05
 _STEPS = 1000
-# What is drawn differs by less than this share of what is shown: it is one image. It was a third and more
-# where a training went well, and less than a hundredth of this where nothing was learned.
+# If reconstructions vary by less than this share of the variation of their inputs, they count as one image.
+# Observed: a third or more after a good training, less than a hundredth of this if nothing was learned.
 _ONE_PICTURE = 0.01
 
 
 class Trainee(Protocol):
-    """A method's networks with what trains them."""
+    """A method's networks with optimisers and losses."""
 
     @property
     def core(self) -> nn.Module:
-        """What the bundle keeps: pixels [n, 3, h, w] to residuals [n, cells, 1] and perhaps a score."""
+        """The network the bundle keeps: pixels [n, 3, h, w] to residuals [n, cells, 1], or also a score."""
 
     def start(self, learning_rate: float, device: str) -> None:
-        """Move to a device and make the optimisers."""
+        """Move to a device and create the optimisers."""
 
     def step(self, pixels: Tensor) -> None:
-        """Learn from a batch."""
+        """Train on a batch."""
 
     def loss(self, pixels: Tensor) -> Tensor:
-        """How badly good images are drawn anew, in evaluation mode: what early stopping looks at."""
+        """Reconstruction loss in evaluation mode, used for early stopping."""
 
     def draw(self, pixels: Tensor) -> Tensor:
-        """Pictures [n, 3, h, w] drawn anew, in the same form."""
+        """Reconstruct images [n, 3, h, w]."""
 
 
 class Reconstructor(Protocol):
-    """A method that scores by reconstruction, as far as fitting and restoring it need to know it."""
+    """The part of a reconstruction method that fitting and restoring use."""
 
     @property
     def shrink(self) -> int:
-        """How many pixels of the network's input, a side, become one of the image that is drawn."""
+        """Factor between the sides of the network's input and the reconstructed image."""
 
     @property
     def settings(self) -> type[ReconstructionSettings]:
-        """What it can be told."""
+        """Type of its settings."""
 
     def trainee(self, settings: Any, side: int) -> Trainee:
-        """Its networks, untrained, for images of ``side`` pixels."""
+        """The untrained networks for images of ``side`` pixels."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training went.
+    """The result of a training.
 
     Attributes:
-        epochs: How many were done.
-        best: The epoch whose networks are kept, from 1.
-        validation: Loss on the good images that are not trained on, after each epoch.
-        out_of_time: Whether the minutes ended it.
+        epochs: Number of completed epochs.
+        best: The epoch whose networks are kept, counted from 1.
+        validation: Validation loss after each epoch.
+        out_of_time: Whether the time limit ended it.
     """
 
     epochs: int
@@ -86,21 +86,21 @@ def train(
     device: str,
     progress: Progress,
 ) -> Trained:
-    """Train, and leave the networks as they were after their best epoch.
+    """Train, and restore the networks of the best epoch.
 
-    On one machine, the same seed and images give the same networks, unless the minutes end the training.
+    On one machine, the same seed and images give the same networks, unless the time limit ends the training.
 
     Args:
         trainee: The networks.
-        pixels: float32 [images, 3, h, w] from 0 to 1, to learn from.
-        others: Other good images in that form, for early stopping.
+        pixels: float32 [images, 3, h, w] from 0 to 1, training images.
+        others: Validation images in the same form, for early stopping.
         settings: Epochs, minutes, patience, learning rate, augmentation.
-        seed: Of order and augmentation; the caller's random numbers are left alone.
-        device: Where to train.
-        progress: Called with the stage ``train``.
+        seed: Seed of order and augmentation; the global random state is not changed.
+        device: Device to train on.
+        progress: Progress callback; stage ``train``.
 
     Raises:
-        OptionError: The loss is no number any more.
+        OptionError: The loss is not a finite number.
     """
     trainee.start(settings.learning_rate, device)
     dice = torch.Generator().manual_seed(seed)
@@ -118,7 +118,7 @@ def train(
     while len(validation) < settings.epochs:
         ended = out_of_time(0.0) or not _epoch(trainee, pixels, settings.augment, dice, device, out_of_time)
         if ended:
-            break  # a part of an epoch counts for nothing, so that the epochs done can be repeated
+            break  # an incomplete epoch is discarded, so that the completed ones can be repeated
         validation.append(_validate(trainee, others, device))
         if not math.isfinite(validation[-1]):
             raise OptionError(
@@ -136,7 +136,7 @@ def train(
 
 
 def draws_one_picture(trainee: Trainee, pixels: Tensor) -> bool:
-    """Whether trained networks draw the same image, whichever of several that differ they are shown."""
+    """Whether trained networks give the same reconstruction for different images."""
     device = next(trainee.core.parameters()).device
     with torch.inference_mode():
         drawn = trainee.draw(pixels.to(device)).cpu()
@@ -145,7 +145,7 @@ def draws_one_picture(trainee: Trainee, pixels: Tensor) -> bool:
 
 
 def _spread(pictures: Tensor) -> float:
-    """How far images [n, 3, h, w] are from their mean, on average over the pixels."""
+    """Mean deviation of images [n, 3, h, w] from their mean image."""
     return float((pictures - pictures.mean(dim=0)).square().mean().sqrt())
 
 
@@ -157,7 +157,7 @@ def _epoch(
     device: str,
     out_of_time: Callable[[float], bool],
 ) -> bool:
-    """Learn from every image once, in random order; returns whether there was time for all."""
+    """Train on every image once, in random order; return whether the epoch was completed in time."""
     trainee.core.train()
     batches = torch.split(torch.randperm(len(pixels), generator=dice), BATCH)
     for number, chosen in enumerate(batches, 1):
@@ -171,7 +171,7 @@ def _epoch(
 def augmented(pixels: Tensor, dice: torch.Generator) -> Tensor:
     """Shift each image by up to three pixels, its border repeated, and change its brightness by up to 5 %.
 
-    Mild on purpose: what a line's parts do anyway. Turned or mirrored parts may be defects.
+    Mild on purpose, within the normal variation of a line. Rotated or mirrored parts may be defects.
     """
     n, _, h, w = pixels.shape
     padded = functional.pad(pixels, (_SHIFT, _SHIFT, _SHIFT, _SHIFT), mode="replicate")
@@ -189,6 +189,6 @@ def _validate(trainee: Trainee, others: Tensor, device: str) -> float:
 
 
 def _best(validation: list[float]) -> int:
-    """Number, from 1, of the last epoch with the smallest loss."""
+    """The last epoch with the smallest loss, counted from 1."""
     smallest = min(validation)
     return max(number for number, value in enumerate(validation, 1) if value == smallest)

@@ -1,1 +1,1 @@
-"""SPADE in PyTorch: its network, and how it is fitted."""
+"""SPADE in PyTorch: network and fitting."""

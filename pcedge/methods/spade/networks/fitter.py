@@ -1,4 +1,4 @@
-"""Fitting SPADE, and its network restored from a bundle; needs PyTorch."""
+"""Fitting SPADE, and restoring its network from a bundle; needs PyTorch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,9 @@ from .network import SpadeNetwork
 
 # The descriptor is the pooled last block of a ResNet, before its classifier.
 _LAST_BLOCK = "layer4"
-# Maps take seconds each: so many held-out images tell where colouring begins.
+# Number of held-out images for the map threshold; each map takes seconds.
 _MAPS = 32
-# The network's own buffers, images read ahead, and distances of coarse cells.
+# Bytes for the network's buffers, images read ahead, and distances of coarse cells.
 _FIXED = 600_000_000
 
 
@@ -48,10 +48,10 @@ class SpadeFitter:
 
     @classmethod
     def load(cls, options: FitOptions, neighbours: int, progress: Progress) -> "SpadeFitter":
-        """Load the backbone, with its last block where the weights have it.
+        """Load the backbone, with its last block if the weights include it.
 
         Raises:
-            OptionError: The features of so many images do not fit into memory.
+            OptionError: The features of the K nearest images do not fit into memory.
         """
         backbone, missing = load_pyramid_backbone(options, progress, last=_LAST_BLOCK)
         shapes = layer_shapes(backbone.module, options.preprocessing.input_size)
@@ -59,7 +59,7 @@ class SpadeFitter:
         layout = FeatureLayout(shapes[-1][0], tuple(shapes[:pyramid]))
         _check_memory(layout, neighbours, options.memory_gb)
         kind = f"descriptor and {pyramid} layers"
-        embedding = EmbeddingInfo(kind=kind, dims=layout.length, grid_hw=(1, 1))  # one row an image
+        embedding = EmbeddingInfo(kind=kind, dims=layout.length, grid_hw=(1, 1))  # one row per image
         network = feature_network(
             SpadeNetwork(backbone.module, pyramid), backbone, embedding, options.preprocessing, options.device
         )
@@ -67,11 +67,11 @@ class SpadeFitter:
 
     @property
     def backbone(self) -> BackboneInfo:
-        """What a manifest says of the backbone."""
+        """The manifest's entry for the backbone."""
         return self.network.backbone
 
     def learn(self, task: FitTask, staging: Path, watch: StageTimer, progress: Progress) -> Learned:
-        """Write down the features of all images, and score each against those of the other folds."""
+        """Write the features of all images, and score each against those of the other folds."""
         self.network.write_files(staging)
         path = staging / FEATURES_FILE
         with watch.stage("embed"), RowFile(path, (self.layout.length,)) as file:
@@ -139,7 +139,7 @@ def restore_network(bundle: BaselineBundle) -> SpadeNetwork:
         BundleError: A file is missing or changed.
     """
     info = bundle.manifest.backbone
-    assert info is not None  # every SPADE has one
+    assert info is not None  # every SPADE bundle has one
     backbone = restore_stored(info, bundle.file(BACKBONE_FILE))
     return SpadeNetwork(backbone, len(bundle.manifest.settings["pyramid"]))
 
@@ -149,7 +149,7 @@ def _pyramid_layers(backbone: Backbone) -> int:
 
 
 def _check_memory(layout: FeatureLayout, neighbours: int, memory_gb: float | None) -> None:
-    """Check that the features of the images that an image is compared with fit into memory, twice."""
+    """Check that the features of the K nearest images fit into memory twice."""
     budget = available_bytes() * DEFAULT_SHARE if memory_gb is None else memory_gb * GIGA
     image = 2 * 4 * layout.length
     if _FIXED + neighbours * image > budget:
