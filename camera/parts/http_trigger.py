@@ -43,11 +43,11 @@ class HttpTriggers:
         """
         triggers = self._triggers
 
-        class Handler(_TriggerHandler):
+        class BoundTriggerHandler(_TriggerHandler):
             known = triggers
 
         try:
-            self._server = ThreadingHTTPServer(self._address, Handler)
+            self._server = ThreadingHTTPServer(self._address, BoundTriggerHandler)
         except OSError as error:
             host, port = self._address
             raise OutputError(

@@ -72,11 +72,11 @@ class HealthServer:
         require_prometheus()
         page = self._page
 
-        class Handler(_HealthHandler):
+        class BoundHealthHandler(_HealthHandler):
             answer = staticmethod(page)
 
         try:
-            self._server = ThreadingHTTPServer(self._address, Handler)
+            self._server = ThreadingHTTPServer(self._address, BoundHealthHandler)
         except OSError as error:
             host, port = self._address
             raise OutputError(
