@@ -83,7 +83,7 @@ class Journal:
             lines = "".join(f"\n{one}" for one in self._unwritten).encode()
             try:
                 if self._file.write(lines) != len(lines):
-                    raise OutputError(f"{self._path}: the disk is full.", "Make room on it.")
+                    raise OutputError(f"{self._path}: the disk is full.", "Free some space on it.")
             except OSError as error:
                 raise self._failed(error) from error
             self._unwritten = []
