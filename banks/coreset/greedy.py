@@ -66,7 +66,7 @@ def greedy_coreset(
     """
     if not 1 <= count <= len(rows):
         raise OptionError(
-            f"A coreset of {count} rows was requested, but there are {len(rows)} rows.",
+            f"A coreset of {count} rows was requested, but there are {len(rows)} rows in all.",
             "Request at least one row and at most all of them.",
         )
     # One pick more than asked for: how far it is from the others is the covering radius.
