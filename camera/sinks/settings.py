@@ -76,5 +76,5 @@ def read_table(kind: type[TableType], content: Mapping[str, Any], name: str) -> 
     except msgspec.ValidationError as error:
         text = str(error).replace("`$", f"`{name}")
         raise OptionError(
-            f"[{name}]: {text}.", f"The keys of [{name}] are described in docs/guide/sinks.md."
+            f"[{name}]: {text}.", f"The keys of [{name}] are in docs/reference/line-toml.md."
         ) from error

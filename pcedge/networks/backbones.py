@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from pcedge.core.defaults import COMPACT
+from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress, silent
 from pcedge.errors import OptionError, WeightsError, WeightsUnavailableError
 
@@ -26,6 +27,7 @@ __all__ = [
     "load_backbone",
     "load_default_backbone",
     "load_state",
+    "preprocessing_for",
     "read_state",
     "restore_backbone",
     "state_digest",
@@ -113,6 +115,15 @@ def load_default_backbone(
         if layers:
             raise
         return load_backbone(COMPACT), error
+
+
+def preprocessing_for(name: str, preprocessing: Preprocessing) -> Preprocessing:
+    """How images are made ready for a backbone: normalised as it was trained, unless otherwise asked for.
+
+    Raises:
+        OptionError: There is no such backbone, or it does not take this size.
+    """
+    return _kind(name).prepare(name, preprocessing)
 
 
 def restore_backbone(name: str, layers: Sequence[str], state: dict[str, Tensor]) -> nn.Module:

@@ -16,10 +16,9 @@ from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import WeightsUnavailableError
 from pcedge.export import TorchRuntime
 
-from .backbones import Backbone, load_backbone, load_default_backbone
+from .backbones import Backbone, load_backbone, load_default_backbone, preprocessing_for
 from .embedder import build_embedder, default_embedding, save_backbone
 from .embedding_network import EmbeddingNetwork
-from .encoders import preprocessing_for
 from .finetuning.finetune import finetune
 from .network_options import NetworkOptions
 

@@ -21,7 +21,6 @@ from pcedge.fitting.build_bundle import MIN_IMAGES
 from pcedge.fitting.options import FitOptions
 from pcedge.fitting.result import FitResult
 from pcedge.inspection.verification.golden import golden_frames
-from pcedge.networks.encoders import preprocessing_for
 from pcedge.thresholds.conformal import outliers
 from pcedge.thresholds.limits import find_limits
 
@@ -54,9 +53,6 @@ def fit_network(
         PcedgeError: The fit failed; the message says why and what to do. Nothing was written or changed.
     """
     _refuse_other_options(method.name, options)
-    if options.backbone is not None:
-        prepared = preprocessing_for(options.backbone, options.preprocessing)
-        options = replace(options, preprocessing=prepared)
     parsed = parse_settings(method, settings)
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
@@ -65,6 +61,7 @@ def fit_network(
     watch = StageTimer()
     with watch.stage("load"):
         try:
+            options = _prepared(options)
             fitter = method.prepare(options, parsed, progress)
         except ModuleNotFoundError as error:
             raise MissingExtraError(error.name or "torch", "fit", f"Fitting {method.name}") from None
@@ -89,6 +86,15 @@ def fit_network(
         cache_problem=learned.cache_problem,
         offline_default=fitter.offline_default,
     )
+
+
+def _prepared(options: FitOptions) -> FitOptions:
+    """The same with images normalised as the backbone wants them, if one was named."""
+    if options.backbone is None:
+        return options
+    from pcedge.networks.backbones import preprocessing_for
+
+    return replace(options, preprocessing=preprocessing_for(options.backbone, options.preprocessing))
 
 
 def _refuse_other_options(method: str, options: FitOptions) -> None:

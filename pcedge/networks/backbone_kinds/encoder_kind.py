@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress
 from pcedge.networks.encoders import ENCODERS
 from pcedge.networks.encoders.hub_weights import encoder_file
@@ -32,6 +33,16 @@ def _size_of(name: str, state: State) -> int:
     return size_of(ENCODERS[name], state)
 
 
+def _prepare(name: str, preprocessing: Preprocessing) -> Preprocessing:
+    return ENCODERS[name].prepare(preprocessing)
+
+
 KIND = BackboneKind(
-    f"one of {', '.join(ENCODERS)}", lambda name: name in ENCODERS, _cut_off, _weights, _own_state, _size_of
+    f"one of {', '.join(ENCODERS)}",
+    lambda name: name in ENCODERS,
+    _cut_off,
+    _weights,
+    _own_state,
+    _size_of,
+    _prepare,
 )

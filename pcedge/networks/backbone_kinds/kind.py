@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress
 
 # Side of the images where nobody says it: that of the preset ``whole``.
@@ -41,6 +42,10 @@ def _any_size(_name: str, _state: State) -> int:
     return DEFAULT_SIZE
 
 
+def _as_asked(_name: str, preprocessing: Preprocessing) -> Preprocessing:
+    return preprocessing
+
+
 @dataclass(frozen=True)
 class BackboneKind:
     """A kind of backbone.
@@ -53,6 +58,8 @@ class BackboneKind:
         weights: The pretrained weights of a name, downloaded if they are not here, and where they came from.
         own_state: Weights as they are published under the names of a network's own tensors.
         size_of: Side of the images that a stored network was built for.
+        prepare: How images are made ready for a network, from what was asked for: its own mean and deviation
+            in the place of ImageNet's, which are the default; sizes that it does not take are refused.
     """
 
     expected: str
@@ -61,3 +68,4 @@ class BackboneKind:
     weights: Callable[[str, Progress], tuple[State, str]]
     own_state: Callable[[str, nn.Module, State], State] = _as_they_are
     size_of: Callable[[str, State], int] = _any_size
+    prepare: Callable[[str, Preprocessing], Preprocessing] = _as_asked

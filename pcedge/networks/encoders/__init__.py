@@ -1,5 +1,5 @@
 """Image encoders of other pretraining as backbones: CLIP (through open_clip) and DINOv2 (through timm)."""
 
-from .catalogue import ENCODERS, Encoder, preprocessing_for
+from .catalogue import ENCODERS, Encoder
 
-__all__ = ["ENCODERS", "Encoder", "preprocessing_for"]
+__all__ = ["ENCODERS", "Encoder"]

@@ -175,13 +175,3 @@ _ALL = (
     _dinov2("l-reg", "large", 24, "_reg4"),
 )
 ENCODERS = {encoder.name: encoder for encoder in _ALL}
-
-
-def preprocessing_for(backbone: str, preprocessing: Preprocessing) -> Preprocessing:
-    """How images are made ready for a backbone: an encoder's own normalisation, for others as it is.
-
-    Raises:
-        OptionError: The encoder does not take this size.
-    """
-    encoder = ENCODERS.get(backbone)
-    return preprocessing if encoder is None else encoder.prepare(preprocessing)

@@ -68,9 +68,8 @@ def load_embedder(name: str, image_size: int, weights: Path | None) -> LoadedEmb
         ModuleNotFoundError: PyTorch is missing.
         PcedgeError: The backbone or its weights cannot be used.
     """
-    from pcedge.networks.backbones import load_backbone
+    from pcedge.networks.backbones import load_backbone, preprocessing_for
     from pcedge.networks.embedder import build_embedder, default_embedding
-    from pcedge.networks.encoders import preprocessing_for
 
     preprocessing = preprocessing_for(name, Preprocessing(image_size=image_size))
     backbone = load_backbone(name, weights_file=weights, size=image_size)

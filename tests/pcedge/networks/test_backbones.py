@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pcedge.networks.backbones import (
     BACKBONES,
     Backbone,
     load_backbone,
+    preprocessing_for,
     restore_backbone,
     state_digest,
     used_state,
@@ -327,6 +329,7 @@ def test_a_kind_of_backbone_is_one_line_in_the_table(monkeypatch: pytest.MonkeyP
         lambda name: name == "toy",
         lambda name, layers, _size: cut_off(copy.deepcopy(full), name, tuple(layers) or ("0",)),
         lambda _name, _progress: (full.state_dict(), "the toy box"),
+        prepare=lambda _name, asked: replace(asked, mean=(0.1, 0.2, 0.3)),
     )
     with pytest.raises(OptionError, match="no backbone 'toy'"):
         load_backbone("toy")
@@ -335,6 +338,8 @@ def test_a_kind_of_backbone_is_one_line_in_the_table(monkeypatch: pytest.MonkeyP
 
     found = load_backbone("toy")
     assert (found.name, found.layers, found.weights) == ("toy", ("0",), "the toy box")
+    assert preprocessing_for("toy", Preprocessing()).mean == (0.1, 0.2, 0.3)
+    assert preprocessing_for("resnet18", Preprocessing()) == Preprocessing()
     restored = restore_backbone("toy", ("0",), used_state(found.module))
     images = torch.rand(1, 3, 8, 8)
     assert torch.equal(restored(images)[0], full[0](images))

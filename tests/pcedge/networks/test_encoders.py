@@ -28,10 +28,10 @@ from pcedge.errors import ExportError, MissingExtraError, OptionError, WeightsEr
 from pcedge.export import OnnxRuntime, check_operators, fixed_shapes, write_fp16, write_int8, write_onnx
 from pcedge.fitting.fit import fit
 from pcedge.fitting.options import FitOptions
-from pcedge.networks.backbones import Backbone, load_backbone, used_state
+from pcedge.networks.backbones import Backbone, load_backbone, preprocessing_for, used_state
 from pcedge.networks.distillation.teacher import Teacher
 from pcedge.networks.embedder import build_embedder
-from pcedge.networks.encoders import ENCODERS, Encoder, preprocessing_for
+from pcedge.networks.encoders import ENCODERS, Encoder
 from pcedge.networks.encoders.hub_weights import encoder_file
 from pcedge.networks.encoders.tokens import resized_positions
 
