@@ -1,11 +1,11 @@
-"""Which options of a fit have no effect beside which others."""
+"""Rules for options of a fit that have no effect with others."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from .given import Unused
 
-# Their networks are trained on the good images alone, from scratch.
+# Methods whose networks are trained from scratch on the good images.
 WITHOUT_BACKBONE = ("ae", "gan")
 _HOW_TO_FINETUNE = ("finetune_epochs", "finetune_lr", "finetune_stages", "finetune_minutes")
 _PATCHCORE_ONLY = (
@@ -25,13 +25,13 @@ FIT_UNUSED = (
         _is_other_method,
         _PATCHCORE_ONLY,
         "with --method {method}: it belongs to patchcore",
-        "Leave it out. What this method can be told: --set NAME=VALUE",
+        "Leave it out. Settings of this method: --set NAME=VALUE",
     ),
     Unused(
         lambda given: given["method"] in WITHOUT_BACKBONE,
         ("backbone", "weights", "layers", "cache_gb"),
         "with --method {method}, which trains a network of its own",
-        "Leave it out. What this method can be told: --set NAME=VALUE",
+        "Leave it out. Settings of this method: --set NAME=VALUE",
     ),
     Unused(
         lambda given: not _is_other_method(given),
