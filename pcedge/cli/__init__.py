@@ -1,4 +1,4 @@
-"""The command line: every command parses, makes one library call and prints."""
+"""The command line: every command parses options, makes one library call and prints the result."""
 
 from .app import app, main
 

@@ -67,7 +67,7 @@ def _root(
 
 
 def _reflowed(command: Callable[..., None]) -> str:
-    """A command's docstring, a paragraph on one line: help is wrapped for the terminal it is shown on."""
+    """A command's docstring with each paragraph on one line, so that help wraps to the terminal's width."""
     paragraphs = cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
 
@@ -86,7 +86,7 @@ for _panel, _commands in _COMMANDS.items():
 
 
 def main() -> None:
-    """Run the command line; a polite kill ends it like Ctrl-C, with everything cleaned up."""
+    """Run the command line; SIGTERM ends it like Ctrl-C, with cleanup."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ends_with_its_reader():
         app()

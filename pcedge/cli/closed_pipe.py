@@ -1,4 +1,4 @@
-"""Output whose reader goes away, as with ``| head``: the command ends quietly, as other tools do."""
+"""Handling of closed pipes, as with ``| head``: the command ends without an error message."""
 
 import os
 import select
@@ -19,22 +19,22 @@ def ends_with_its_reader() -> Iterator[None]:
     except BrokenPipeError:
         _end()
     except SystemExit as error:
-        # Rich and Typer have turned the broken pipe into an exit already.
+        # Rich and Typer may already have turned the broken pipe into an exit.
         if isinstance(error.__context__, BrokenPipeError) or (not _flushed() and not error.code):
             _end()
         raise
 
 
 def reader_is_gone() -> bool:
-    """Whether what reads standard output or error has gone, and not what reads another pipe."""
+    """Whether the reader of standard output or error is gone, not that of another pipe."""
     return any(_is_broken(stream) for stream in (sys.stdout, sys.stderr))
 
 
 def _is_broken(stream: TextIO) -> bool:
     poll = select.poll()
     try:
-        poll.register(stream.fileno(), 0)  # errors are reported without being asked for
-    except (OSError, ValueError):  # no file stands behind it, or it is closed
+        poll.register(stream.fileno(), 0)  # POLLERR is always reported
+    except (OSError, ValueError):  # it has no file descriptor, or is closed
         return False
     return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
 
@@ -59,7 +59,7 @@ def _end() -> None:
 
 
 def _discard() -> None:
-    """What is still buffered goes nowhere: the interpreter would complain of it at its end."""
+    """Discard buffered output, which would raise an error when the interpreter exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         if _is_broken(stream):

@@ -1,4 +1,4 @@
-"""What all commands have in common: errors in words, old forms, and options of another command."""
+"""Common behaviour of all commands: error messages, old forms, hints for options of other commands."""
 
 from typing import Any
 
@@ -13,17 +13,17 @@ from .options import panels
 
 
 class Command(TyperCommand):
-    """A command whose help is sorted into panels; ``--help`` stands in the last one."""
+    """A command with help in panels; ``--help`` is in the last one."""
 
     def get_help_option(self, ctx: Any) -> Any:
-        """Like Typer's, in a panel."""
+        """Typer's help option, in a panel."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.rich_help_panel = panels.OUTPUT
         return option
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Usage as other tools write it, without what only keeps an old form working."""
+        """The usage line, without arguments that only exist for old forms."""
         arguments = (one for one in self.params if isinstance(one, TyperArgument))
         shown = (one for one in arguments if not one.hidden)
         return ["[OPTIONS]", *map(_usage, shown)]
@@ -35,7 +35,7 @@ def _usage(argument: TyperArgument) -> str:
 
 
 class CommandGroup(TyperGroup):
-    """Turns every error that is meant for the user into words and an exit code."""
+    """Turns every error for the user into a message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was typed."""
@@ -60,7 +60,7 @@ class CommandGroup(TyperGroup):
         raise typer.Exit(ERROR)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; ``evaluate --all``, as it was written once, is ``suite``."""
+        """Find the command; the old form ``evaluate --all`` is ``suite``."""
         if args[:1] == ["evaluate"] and "--all" in args:
             from .console import say
 
@@ -69,7 +69,7 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def _say_whose_option_it_is(self, error: Any) -> None:
-        """Add to the parser's error which commands have an option that this one does not have."""
+        """Add the commands that do have an unknown option to the parser's error."""
         if type(error).__name__ != "NoSuchOption":  # a class of Typer's that is not public
             return
         owners = [

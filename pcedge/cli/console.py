@@ -1,4 +1,4 @@
-"""What a person sees: consoles, progress bars, and errors in words."""
+"""Terminal output: consoles, notes, errors, progress bars, tables of facts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,19 +64,19 @@ _LABELS = {
 
 
 def say(markup: str, **values: object) -> None:
-    """Print a note to standard error: markup with ``{name}`` places, whose values are shown as they are."""
+    """Print a note to standard error: markup with ``{name}`` placeholders, whose values are not markup."""
     err.print(markup.format(**{name: escape(str(value)) for name, value in values.items()}), soft_wrap=True)
 
 
 def show_error(error: PcedgeError) -> None:
-    """Print what happened and, on a line of its own, what to do."""
+    """Print what happened and, on a separate line, what to do."""
     say("[bold red]Error:[/] {what}", what=error.what)
     if error.hint:
         say("{hint}", hint=error.hint)
 
 
 def model_option(bundle: Path) -> str:
-    """What the next command has to be told for it to use a bundle: nothing if that is the current one."""
+    """The ``--model`` option that the next command needs to use a bundle; empty for the current one."""
     from pcedge.bundles.bundle import current_name
 
     return "" if current_name(bundle.parent) == bundle.name else f" --model {quote(str(bundle))}"
@@ -84,7 +84,7 @@ def model_option(bundle: Path) -> str:
 
 @contextmanager
 def progress_bars() -> Iterator[OnProgress]:
-    """Show a bar with an estimate for each stage that reports; yields what the stages report to."""
+    """Show a progress bar with an estimate for each stage; yields the progress callback."""
     with Progress(
         SpinnerColumn(finished_text="[green]✓"),
         TextColumn("{task.description:<28}"),
@@ -107,13 +107,13 @@ def progress_bars() -> Iterator[OnProgress]:
 
 
 def _label(stage: str) -> str:
-    """What a stage is called; one of several things in turn (``fp16: embed``) keeps its name in front."""
+    """The label of a stage; a prefix (``fp16: embed``) is kept."""
     of, colon, own = stage.rpartition(": ")
     return f"{of}{colon}{_LABELS.get(own, own)}"
 
 
 class Facts(Table):
-    """A table of names and values; text is shown as it is, only ``Text`` brings colours."""
+    """A table of names and values; strings are not markup, use ``Text`` for colours."""
 
     def __init__(self, title: str) -> None:
         super().__init__(title=Text(title), show_header=False, title_justify="left", title_style="bold")
@@ -121,5 +121,5 @@ class Facts(Table):
         self.add_column(overflow="fold")
 
     def add(self, name: str, value: str | Text) -> None:
-        """Add a line."""
+        """Add a row."""
         self.add_row(name, value if isinstance(value, Text) else Text(value))

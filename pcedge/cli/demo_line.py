@@ -1,4 +1,4 @@
-"""The demo: a made-up production line taken through every step, offline."""
+"""The demo: a synthetic production line from fit to watch, offline."""
 
 import shutil
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from pcedge.inspection.runtimes import open_inspector
 from pcedge.line.watch import WatchOptions, watch
 
 LINE, MODELS, INSPECTIONS = "line", "models", "inspections"
-# Only a directory with this file in it is an earlier demo, whose contents may be replaced.
+# Marks a directory as an earlier demo, whose contents may be replaced.
 _MARKER = ".pcedge-demo"
 TRAIN, TEST_GOOD, PER_DEFECT, FRAMES = 100, 20, 6, 40
 SHOWN_PER_KIND = 2
@@ -36,16 +36,16 @@ _INTRODUCTION = (
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo made.
+    """The results of the demo.
 
     Attributes:
         fitted: Result of the fit.
         exported: Result of the export.
-        evaluation: Of the exported file.
+        evaluation: Evaluation of the exported network.
         watched: Summary of watching the synthetic camera.
         page: The contact sheet as a page.
         sheet: The contact sheet as one image.
-        inspections: Where the watch wrote its events and heatmaps.
+        inspections: Directory with the watch's events and heatmaps.
     """
 
     fitted: FitResult[Bundle]
@@ -61,8 +61,8 @@ def run_demo(directory: Path, progress: Progress = silent) -> DemoResult:
     """Render a line, fit, export, evaluate, watch it, and leave a contact sheet.
 
     Args:
-        directory: New, empty, or of an earlier demo, which is replaced.
-        progress: Called with the stages of each step.
+        directory: A new or empty directory, or an earlier demo, which is replaced.
+        progress: Progress callback, called with the stages of each step.
 
     Raises:
         OptionError: The directory holds something else.

@@ -1,4 +1,4 @@
-"""Exit codes that scripts can rely on. 2 is the command line parser's own: wrong usage."""
+"""Exit codes for scripts. 2, wrong usage, comes from the command line parser."""
 
 ERROR = 1
 PARTLY_DONE = 3

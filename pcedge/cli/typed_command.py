@@ -1,9 +1,9 @@
-"""The command line as it was typed, for the record."""
+"""The command line as typed, for records of runs."""
 
 import shlex
 import sys
 
 
 def command_line() -> str:
-    """What was typed, ready to be typed again; empty where this is not the ``pcedge`` command."""
+    """The typed command, quoted for a shell; empty if this is not the ``pcedge`` command."""
     return shlex.join(["pcedge", *sys.argv[1:]])

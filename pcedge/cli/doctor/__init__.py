@@ -1,4 +1,4 @@
-"""Doctor: looks at a machine and says what would keep an inspection from running well, and what to do."""
+"""Checks of ``pcedge doctor``: installation, runtimes, cameras, disk, clock, power, bundle."""
 
 from .checks import check_machine
 from .finding import CheckResult, CheckState

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are shown."""
+"""The list of all checks, in the order shown."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,12 +15,12 @@ Check = Callable[[], list[CheckResult]]
 def check_machine(
     output: Path = Path("inspections"), model: str | None = None, models_dir: Path = DEFAULT_MODELS
 ) -> Iterator[CheckResult]:
-    """Look at this machine; findings come as they are made.
+    """Run all checks; yields each result when it is ready.
 
     Args:
-        output: Where results are to go.
+        output: Directory for results.
         model: The bundle to check; None for the current one.
-        models_dir: Where bundles are.
+        models_dir: Directory of bundles.
     """
     versions = installed.installed_versions()
     gpu = engines.find_gpu()
@@ -42,10 +42,10 @@ def check_machine(
 
 
 def _safely(check: Check) -> list[CheckResult]:
-    """A check that fails itself is a finding too, and the others go on."""
+    """Run a check; if it raises, report that as a result, and the others go on."""
     try:
         return check()
     except PcedgeError as error:
         return [fail("Check", error.what, error.hint)]
-    except Exception as error:  # broken installations fail in ways that nobody can list
+    except Exception as error:  # broken installations can raise anything
         return [fail("Check", f"{type(error).__name__}: {error}", "Please report this.")]

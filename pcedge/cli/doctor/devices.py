@@ -1,4 +1,4 @@
-"""Cameras that this machine sees, and whether this user may open them."""
+"""Check of cameras: which exist, and whether this user may open them."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,11 @@ DRIVERS = Path("/sys/class/video4linux")
 
 
 def check_cameras(devices: Path = DEVICES, drivers: Path = DRIVERS) -> list[CheckResult]:
-    """Look at every /dev/video*.
+    """Check every /dev/video*.
 
     Args:
-        devices: Where they are.
-        drivers: Where their drivers give them names.
+        devices: Directory of the devices.
+        drivers: Directory with the names that drivers give them.
     """
     cameras = sorted(devices.glob("video[0-9]*"), key=lambda path: int(path.name.removeprefix("video") or 0))
     if not cameras:

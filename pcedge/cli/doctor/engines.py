@@ -1,4 +1,4 @@
-"""Which runtimes work here: each is opened and made to compute."""
+"""Checks of runtimes: each is opened and runs a tiny network."""
 
 from base64 import b64decode
 from importlib.util import find_spec
@@ -20,14 +20,14 @@ def check_onnx_runtime(gpu: str | None) -> list[CheckResult]:
     """Run a tiny network on every device that this build of ONNX Runtime offers.
 
     Args:
-        gpu: Name of the GPU, if there is one.
+        gpu: Name of the GPU, if any.
     """
     try:
         import onnxruntime
     except ImportError as error:
         advice = "Install one of: pip install 'pcedge[cpu]', 'pcedge[gpu]', 'pcedge[trt]'"
         return [fail("ONNX Runtime runs", f"it cannot be imported: {error}", advice)]
-    onnxruntime.set_default_logger_severity(4)  # what goes wrong is said below
+    onnxruntime.set_default_logger_severity(4)  # errors are reported below
     offered = onnxruntime.get_available_providers()
     found = [_run_onnx("CPUExecutionProvider", "ONNX Runtime, CPU")]
     if "CUDAExecutionProvider" in offered:
@@ -38,7 +38,7 @@ def check_onnx_runtime(gpu: str | None) -> list[CheckResult]:
 
 
 def check_tensorrt(gpu: str | None) -> CheckResult:
-    """Whether TensorRT, if it is installed, can build something."""
+    """Check that TensorRT, if installed, can build an engine."""
     spec = find_spec("tensorrt")
     if spec is None or spec.origin is None:  # a folder of that name is not the library
         if gpu is None:
@@ -48,7 +48,7 @@ def check_tensorrt(gpu: str | None) -> CheckResult:
         import tensorrt
 
         built = tensorrt.Builder(tensorrt.Logger(tensorrt.Logger.ERROR))
-    except Exception as error:  # whatever a driver that does not fit makes of it
+    except Exception as error:  # an incompatible driver can raise anything
         return fail("TensorRT", f"cannot be used: {_short(error)}", "Let driver and TensorRT fit each other.")
     if built is None:
         return fail("TensorRT", "makes no builder", "Check the driver: nvidia-smi")
@@ -56,7 +56,7 @@ def check_tensorrt(gpu: str | None) -> CheckResult:
 
 
 def check_torch() -> CheckResult:
-    """Whether PyTorch, which only fit and export need, computes."""
+    """Check that PyTorch, which only fit and export need, can compute."""
     if find_spec("torch") is None:
         return ok("PyTorch", "not installed; only fit and export need it")
     try:
@@ -64,7 +64,7 @@ def check_torch() -> CheckResult:
 
         right = (torch.ones(2) + 1).tolist() == [2.0, 2.0]
         where = "with CUDA" if torch.cuda.is_available() else "on the processor"
-    except Exception as error:  # a broken installation fails in many ways
+    except Exception as error:  # a broken installation can raise anything
         return fail("PyTorch", f"cannot be used: {_short(error)}", "pip install --force-reinstall torch")
     if not right:
         return fail("PyTorch", "computes wrongly", "pip install --force-reinstall torch")
@@ -72,7 +72,7 @@ def check_torch() -> CheckResult:
 
 
 def find_gpu() -> str | None:
-    """Name of the first NVIDIA GPU that can be used."""
+    """Name of the first usable NVIDIA GPU."""
     return gpu_name()
 
 
@@ -83,7 +83,7 @@ def _run_onnx(provider: str, subject: str) -> CheckResult:
         session = onnxruntime.InferenceSession(_DOUBLE, providers=[provider])
         used = session.get_providers()[0]
         (doubled,) = session.run(None, {"x": np.array([1, 2], np.float32)})
-    except Exception as error:  # ONNX Runtime has error classes of its own, which are not public
+    except Exception as error:  # ONNX Runtime's error classes are not public
         advice = "Reinstall it: pip install --force-reinstall onnxruntime, or onnxruntime-gpu with a GPU"
         return fail(subject, f"cannot run a network: {_short(error)}", advice)
     if used != provider:

@@ -1,11 +1,11 @@
-"""What a check comes to."""
+"""The result of a check: state, finding, advice."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class CheckState(str, Enum):
-    """How good it is; the order is from good to bad."""
+    """The state of a check, from good to bad."""
 
     OK = "OK"
     WARN = "WARN"
@@ -14,13 +14,13 @@ class CheckState(str, Enum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        subject: What it is about, such as ``ONNX Runtime``.
-        state: OK, WARN for what may do harm, FAIL for what keeps something from working.
+        subject: What was checked, such as ``ONNX Runtime``.
+        state: OK; WARN for a possible problem; FAIL for what does not work.
         what: What was found.
-        advice: What to do about it; empty where there is nothing to do.
+        advice: What to do about it; empty if there is nothing to do.
     """
 
     subject: str
@@ -30,15 +30,15 @@ class CheckResult:
 
 
 def ok(subject: str, what: str) -> CheckResult:
-    """All is well."""
+    """A result in the state OK."""
     return CheckResult(subject, CheckState.OK, what)
 
 
 def warn(subject: str, what: str, advice: str) -> CheckResult:
-    """It may do harm."""
+    """A result in the state WARN."""
     return CheckResult(subject, CheckState.WARN, what, advice)
 
 
 def fail(subject: str, what: str, advice: str) -> CheckResult:
-    """It keeps something from working."""
+    """A result in the state FAIL."""
     return CheckResult(subject, CheckState.FAIL, what, advice)

@@ -1,4 +1,4 @@
-"""The machine itself: room on its disk, its clock, its power."""
+"""Checks of the machine: disk, clock, power, memory, CPU, user."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ from pcedge.core.machine import describe_machine, power_mode
 from .finding import CheckResult, CheckState, fail, ok, warn
 
 _LITTLE_GB, _TOO_LITTLE_GB = 5.0, 1.0
-_TIMEX_BYTES = 512  # more than any system's struct timex
+_TIMEX_BYTES = 512  # larger than struct timex of any system
 _NOT_SYNCHRONISED = 5  # TIME_ERROR
 _SLOW_GOVERNORS = {"powersave", "conservative"}
 _FAST_GOVERNORS = {"performance", "schedutil", "ondemand", "interactive", "userspace"}
@@ -19,7 +19,7 @@ MEMORY = Path("/proc/meminfo")
 
 
 def check_disk(folder: Path, subject: str, *, little_gb: float = _LITTLE_GB) -> CheckResult:
-    """Whether a folder, or the one above that is there, can be written to and has room."""
+    """Check that a folder, or its nearest existing parent, is writable and has free space."""
     there = folder.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
@@ -43,10 +43,10 @@ def check_disk(folder: Path, subject: str, *, little_gb: float = _LITTLE_GB) -> 
 
 
 def check_clock(synchronised: bool | None) -> CheckResult:
-    """Whether times in events can be trusted.
+    """Check that the clock is synchronised.
 
     Args:
-        synchronised: As :func:`clock_synchronised` tells.
+        synchronised: From :func:`clock_synchronised`.
     """
     if synchronised is None:
         return ok("Clock", "whether it is synchronised cannot be told here")
@@ -57,7 +57,7 @@ def check_clock(synchronised: bool | None) -> CheckResult:
 
 
 def clock_synchronised() -> bool | None:
-    """What the kernel says of its clock, by adjtimex(2); None where it says nothing."""
+    """Whether the kernel's clock is synchronised, by adjtimex(2); None if unknown."""
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     except (AttributeError, OSError):
@@ -66,10 +66,10 @@ def clock_synchronised() -> bool | None:
 
 
 def check_power(mode: str | None) -> CheckResult:
-    """Whether the machine is held back.
+    """Check that the machine runs at full speed.
 
     Args:
-        mode: As :func:`pcedge.core.machine.power_mode` tells: of a Jetson its mode, else the governor.
+        mode: From :func:`pcedge.core.machine.power_mode`: a Jetson's mode, otherwise the governor.
     """
     if mode is None:
         return ok("Power", "how the clock is governed cannot be told here")
@@ -83,7 +83,7 @@ def check_power(mode: str | None) -> CheckResult:
 
 
 def check_memory(memory: Path = MEMORY) -> CheckResult:
-    """Whether there is memory left to work with."""
+    """Check that there is enough free memory."""
     try:
         lines = dict(line.split(":", 1) for line in memory.read_text(encoding="utf-8").splitlines())
         free_gb = int(lines["MemAvailable"].split()[0]) / 1e6
@@ -95,14 +95,14 @@ def check_memory(memory: Path = MEMORY) -> CheckResult:
 
 
 def check_processor() -> CheckResult:
-    """What computes here."""
+    """Report the CPU."""
     machine = describe_machine()
     parts = [machine.board, machine.processor, f"{machine.cores} cores", machine.gpu or "no NVIDIA GPU"]
     return ok("Machine", f"{machine.system}: {', '.join(part for part in parts if part)}")
 
 
 def check_user(user: int | None = None) -> CheckResult:
-    """Whether it runs as somebody who can do less harm than root."""
+    """Check that the user is not root."""
     user = os.geteuid() if user is None else user
     if user == 0:
         return CheckResult(
@@ -115,5 +115,5 @@ def check_user(user: int | None = None) -> CheckResult:
 
 
 def find_power_mode() -> str | None:
-    """The power mode of a Jetson, or how the processor's clock is governed."""
+    """The power mode of a Jetson, or the CPU frequency governor."""
     return power_mode()

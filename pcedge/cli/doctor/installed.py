@@ -1,4 +1,4 @@
-"""Which packages are installed, and which of them are in each other's way."""
+"""Checks of installed packages: Python, extras, conflicts."""
 
 import sys
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, distributions, requires, ve
 
 from .finding import CheckResult, fail, ok, warn
 
-# Packages that install the same module: the last one installed wins, or neither works.
+# Conflicting packages that install the same module: the last one installed wins, or neither works.
 _RIVALS = {
     "ONNX Runtime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
     "OpenCV": (
@@ -29,7 +29,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def check_python(python: tuple[int, int] = sys.version_info[:2]) -> CheckResult:
-    """Whether this Python is one that pcedge is made for."""
+    """Check that this Python version is supported."""
     shown = ".".join(map(str, python))
     if _PYTHON[0] <= python < _PYTHON[1]:
         return ok("Python", f"{shown}, pcedge {_own_version()}")
@@ -37,7 +37,7 @@ def check_python(python: tuple[int, int] = sys.version_info[:2]) -> CheckResult:
 
 
 def check_rivals(versions: Mapping[str, str]) -> list[CheckResult]:
-    """Whether packages that install the same module meet in this environment."""
+    """Check that no conflicting packages are installed."""
     found = []
     for subject, rivals in _RIVALS.items():
         there = [name for name in rivals if name in versions]
@@ -58,7 +58,7 @@ def check_rivals(versions: Mapping[str, str]) -> list[CheckResult]:
 
 
 def check_extras(versions: Mapping[str, str]) -> CheckResult:
-    """Which extras are there in full; none of them is needed by everybody."""
+    """Report which extras are fully installed; all are optional."""
     complete = [extra for extra in _EXTRAS if _needed_by(extra) and _needed_by(extra) <= set(versions)]
     missing = [extra for extra in _EXTRAS if extra not in complete]
     text = f"installed: {', '.join(complete) or 'none'}"
@@ -66,7 +66,7 @@ def check_extras(versions: Mapping[str, str]) -> CheckResult:
 
 
 def _needed_by(extra: str) -> set[str]:
-    """Names of the packages that an extra installs."""
+    """Names of the packages in an extra."""
     found = set()
     for line in _own_requirements():
         name, _, marker = line.partition(";")

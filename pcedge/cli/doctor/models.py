@@ -1,4 +1,4 @@
-"""The bundle that watch would use: whole, unchanged, proved on this machine."""
+"""Check of the bundle that watch would use: files, certificates."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ def check_bundle(model: str | None, models: Path) -> list[CheckResult]:
     """Check every file of a bundle, and its certificate.
 
     Args:
-        model: As ``--model``; None for the current bundle.
-        models: As ``--models``.
+        model: The bundle, as ``--model``; None for the current one.
+        models: Directory of bundles, as ``--models``.
     """
     if model is None and not models.is_dir():
         return [ok("Bundle", f"none yet in {models}; make one with: pcedge fit DATASET")]

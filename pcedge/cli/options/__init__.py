@@ -1,1 +1,1 @@
-"""Options that several commands share, each written once."""
+"""Options shared by several commands, and the rules that refuse unused ones."""

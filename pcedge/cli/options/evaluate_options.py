@@ -1,4 +1,4 @@
-"""Options of an evaluation on the command line, of one bundle or of a whole suite."""
+"""Command line options of ``evaluate`` and ``suite``."""
 
 from typing import Annotated
 

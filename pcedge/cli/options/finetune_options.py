@@ -1,4 +1,4 @@
-"""Fine-tuning on the command line: its options, and what a fit's summary says of it."""
+"""Command line options of fine-tuning, and its lines in a fit's summary."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,10 +66,10 @@ def finetune_options(
     stages: str | None,
     minutes: float | None,
 ) -> FinetuneOptions | None:
-    """What the fine-tuning is told; None for no fine-tuning.
+    """The options of the fine-tuning; None for no fine-tuning.
 
     Raises:
-        OptionError: An option makes no sense.
+        OptionError: An option is invalid.
     """
     if method is None:
         return None
@@ -83,7 +83,7 @@ def finetune_options(
 
 
 def add_to(table: "Facts", record: "FinetuneRecord") -> None:
-    """Say in a summary what the fine-tuning did."""
+    """Add the results of the fine-tuning to a summary."""
     table.add("fine-tuned", f"{record.method}, learning rate {record.learning_rate:g}: {record.reason}")
     if not record.kept:
         return

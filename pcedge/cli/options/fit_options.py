@@ -1,4 +1,4 @@
-"""Options of a fit on the command line, for every command that fits; written once."""
+"""Command line options of a fit, for every command that fits."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -109,7 +109,7 @@ FalseRejectRate = Annotated[
 ReviewRate = Annotated[
     float | None,
     typer.Option(
-        help="Share of good parts that may be called REVIEW or NG, where watch is told to --review. Without "
+        help="Share of good parts that may be called REVIEW or NG, with watch --review. Without "
         "it, 0.05 or twice the false-reject rate.",
         show_default=False,
         rich_help_panel=panels.THRESHOLD,
@@ -165,7 +165,7 @@ CacheGb = Annotated[
 
 @dataclass(frozen=True)
 class Recipe:
-    """The options as they were given; None and 0 where they were not."""
+    """The options as given; None or 0 for those not given."""
 
     preset: str
     backbone: str | None
@@ -188,11 +188,11 @@ class Recipe:
 
 
 def fit_options(recipe: Recipe) -> "FitOptions":
-    """What the fit is told: the preset, and what was said beside it.
+    """The fit's options: the preset, overridden by the given options.
 
     Raises:
         MissingExtraError: Fitting is not installed.
-        OptionError: An option makes no sense.
+        OptionError: An option is invalid.
     """
     from pcedge.banks import CoresetSize
     from pcedge.bundles.manifest import EmbeddingKind
@@ -232,7 +232,7 @@ def fit_options(recipe: Recipe) -> "FitOptions":
 
 
 def split_layers(layers: str | None) -> tuple[str, ...]:
-    """The layers that were named; none where none were."""
+    """The named layers; empty if none were named."""
     return tuple(name.strip() for name in layers.split(",")) if layers else ()
 
 

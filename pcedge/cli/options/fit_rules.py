@@ -1,4 +1,4 @@
-"""Which options of a fit have no effect beside which others."""
+"""Rules for options of a fit that have no effect with others."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,13 +30,13 @@ FIT_UNUSED = (
         _is_other_method,
         _PATCHCORE_ONLY,
         "with --method {method}: it belongs to patchcore",
-        "Leave it out. What this method can be told: --set NAME=VALUE",
+        "Leave it out. Settings of this method: --set NAME=VALUE",
     ),
     Unused(
         lambda given: not has_backbone(given["method"]),
         ("backbone", "weights", "layers", "cache_gb"),
         "with --method {method}, which trains a network of its own",
-        "Leave it out. What this method can be told: --set NAME=VALUE",
+        "Leave it out. Settings of this method: --set NAME=VALUE",
     ),
     Unused(
         lambda given: not _is_other_method(given),

@@ -1,4 +1,4 @@
-"""No option is ignored in silence: one that has no effect where it is given is refused by name."""
+"""Refusal of options that have no effect, so that none is silently ignored."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from pcedge.errors import OptionError
 
 @dataclass(frozen=True)
 class Unused:
-    """Options that have no effect in one use of a command.
+    """Options that have no effect in one mode of a command.
 
     Attributes:
-        when: Whether the command is used so, from the values of all its parameters.
+        when: Whether the command is used in this mode, from the values of all its parameters.
         options: Names of the parameters.
         where: How the sentence "--batch has no effect ..." ends, with parameters in braces.
         hint: What to do.
@@ -27,10 +27,10 @@ class Unused:
 
 
 def refuse_unused(ctx: typer.Context, rules: Iterable[Unused]) -> None:
-    """Check the options of a command that was typed.
+    """Check the given options of a command.
 
     Raises:
-        OptionError: One has no effect; the text names it.
+        OptionError: One has no effect; the message names it.
     """
     for rule in rules:
         if rule.when(ctx.params):
@@ -38,10 +38,10 @@ def refuse_unused(ctx: typer.Context, rules: Iterable[Unused]) -> None:
 
 
 def refuse(ctx: typer.Context, options: Iterable[str], where: str, hint: str) -> None:
-    """Refuse these options where they were typed; how they are named is the command's.
+    """Refuse these options if they were given, naming them as the command does.
 
     Raises:
-        OptionError: One of them was typed.
+        OptionError: One of them was given.
     """
     flags = [_flag(ctx, name) for name in options if is_given(ctx, name)]
     if flags:
@@ -50,13 +50,13 @@ def refuse(ctx: typer.Context, options: Iterable[str], where: str, hint: str) ->
 
 
 def is_given(ctx: typer.Context, name: str) -> bool:
-    """Whether an option was typed, be it with the value that it has anyway."""
+    """Whether an option was given explicitly, even with its default value."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
 def _flag(ctx: typer.Context, name: str) -> str:
-    """An option as it was typed: ``--no-drift`` is one with ``--drift``."""
+    """The name of an option as given, such as ``--no-drift``."""
     option = next(one for one in ctx.command.params if one.name == name)
     off = option.secondary_opts and ctx.params[name] is False
     return (option.secondary_opts if off else option.opts)[0]

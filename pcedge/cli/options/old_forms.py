@@ -1,6 +1,6 @@
-"""Bundles that stand before what a command is about: ``pcedge calibrate bottle new/good``.
+"""Old form of commands with the bundle as the first argument: ``pcedge calibrate bottle new/good``.
 
-The bundle is named by ``--model``; this older form goes on working.
+The bundle is now named by ``--model``; the old form still works.
 """
 
 from collections.abc import Sequence
@@ -11,24 +11,24 @@ import typer
 
 from pcedge.errors import OptionError
 
-# The second word of an old form, which the help does not show.
+# The second argument of an old form, hidden from the help.
 Second = Annotated[str | None, typer.Argument(hidden=True)]
 
 
 def bundle_and_one(
     first: str, second: str | None, model: str | None, models: Path, thing: str
 ) -> tuple[str | None, Path]:
-    """The bundle that was named, if any, and the one thing that a command is about.
+    """Split arguments into the bundle, if named, and the command's one argument.
 
     Args:
-        first: The thing, or with ``second`` a bundle.
-        second: The thing, in the old form.
-        model: Of ``--model``.
-        models: Where bundles have names.
-        thing: What is needed, in a word, such as ``dataset``.
+        first: The argument, or with ``second`` a bundle.
+        second: The argument, in the old form.
+        model: Value of ``--model``.
+        models: Directory of bundles.
+        thing: Name of the argument, such as ``dataset``.
 
     Raises:
-        OptionError: The bundle is named twice, or nothing but a bundle is named.
+        OptionError: The bundle is named twice, or only a bundle is named.
     """
     if second is None:
         if _names_bundle(first, models) and not _is_something_else(first):
@@ -48,13 +48,13 @@ def bundle_and_one(
 def bundle_and_more(
     what: Sequence[str], model: str | None, models: Path, *, alone: bool = False
 ) -> tuple[str | None, list[str]]:
-    """The bundle that was named, if any, and what follows it.
+    """Split arguments into the bundle, if named, and the others.
 
     Args:
-        what: The words: ``IMAGES...``, or in the old form ``BUNDLE IMAGES...``.
-        model: Of ``--model``.
-        models: Where bundles have names.
-        alone: Whether a bundle with nothing behind it makes sense.
+        what: The arguments: ``IMAGES...``, or in the old form ``BUNDLE IMAGES...``.
+        model: Value of ``--model``.
+        models: Directory of bundles.
+        alone: Whether a bundle without other arguments is allowed.
 
     Raises:
         OptionError: The bundle is named twice.
@@ -75,14 +75,14 @@ def bundle_and_more(
 
 
 def _names_bundle(word: str, models: Path) -> bool:
-    """Whether a word is a bundle's directory, or its name below ``models``."""
+    """Whether an argument is a bundle's directory, or its name below ``models``."""
     from pcedge.bundles.bundle import bundle_names
 
     return not Path(word).is_file() and (_is_bundle(word) or word in bundle_names(models))
 
 
 def _is_something_else(word: str) -> bool:
-    """Whether there is a file or a folder of that name that is no bundle."""
+    """Whether there is a file or folder of that name that is not a bundle."""
     return Path(word).exists() and not _is_bundle(word)
 
 

@@ -1,4 +1,4 @@
-"""Panels that the help sorts options and commands into."""
+"""Names of the help panels of options and commands."""
 
 DATA = "Data"
 MODEL = "Model"

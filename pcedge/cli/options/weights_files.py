@@ -1,4 +1,4 @@
-"""Files of weights for several backbones, as options name them."""
+"""Parsing of ``--weights BACKBONE=FILE``."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,7 +10,7 @@ def weights_by_backbone(given: list[str]) -> dict[str, Path]:
     """Backbone to file, from ``resnet18=weights/resnet18.pth``.
 
     Raises:
-        OptionError: One is not of that form, or its file is not there.
+        OptionError: One does not have that form, or its file does not exist.
     """
     pairs = {}
     for one in given:
@@ -25,7 +25,7 @@ def weights_by_backbone(given: list[str]) -> dict[str, Path]:
 
 
 def check_all_used(files: Collection[str], backbones: Collection[str]) -> None:
-    """Check that weights are for backbones that are used.
+    """Check that all weights are for backbones in use.
 
     Raises:
         OptionError: A file would be ignored.

@@ -110,7 +110,7 @@ def _refuse_other_options(method: str, options: FitOptions) -> None:
         if given:
             raise OptionError(
                 f"{option} belongs to PatchCore, and {method} has no use for it.",
-                f"Leave it out. What {method} can be told: --set NAME=VALUE",
+                f"Leave it out. Settings of {method}: --set NAME=VALUE",
             )
 
 

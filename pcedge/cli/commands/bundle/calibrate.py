@@ -29,7 +29,7 @@ def calibrate(
     false_reject_rate: Annotated[
         float | None,
         typer.Option(
-            help="Share of good parts that may be called NG. Without it, the bundle's own.",
+            help="Share of good parts that may be called NG. Default: the bundle's own.",
             show_default=False,
             rich_help_panel=panels.THRESHOLD,
         ),
@@ -37,7 +37,7 @@ def calibrate(
     review_rate: Annotated[
         float | None,
         typer.Option(
-            help="Share of good parts that may be called REVIEW or NG. Without it, the bundle's own.",
+            help="Share of good parts that may be called REVIEW or NG. Default: the bundle's own.",
             show_default=False,
             rich_help_panel=panels.THRESHOLD,
         ),
@@ -47,7 +47,7 @@ def calibrate(
         bool,
         typer.Option(
             "--keep-suspicious",
-            help="Pictures that stand far out may set the threshold: they were looked at, and are good.",
+            help="Let outliers set the threshold: they were checked, and are good.",
             rich_help_panel=panels.THRESHOLD,
         ),
     ] = False,
@@ -55,7 +55,7 @@ def calibrate(
         bool,
         typer.Option(
             "--keep-gate",
-            help="Leave the frame gate as it is, and leave out images that it turns away.",
+            help="Keep the frame gate unchanged, and leave out images that it rejects.",
             rich_help_panel=panels.THRESHOLD,
         ),
     ] = False,
@@ -65,26 +65,25 @@ def calibrate(
         bool,
         typer.Option(
             "--dry-run",
-            help="Show what the thresholds would be, and change nothing.",
+            help="Show the new thresholds without changing anything.",
             rich_help_panel=panels.OUTPUT,
         ),
     ] = False,
     json: common.Json = False,
 ) -> None:
-    """Find the thresholds anew, on new good images of this camera and this light. Needs no PyTorch.
+    """Recalibrate the thresholds on new good images of this camera and light. Needs no PyTorch.
 
-    The images go through the inspector that watch runs. The bank has not seen them, so the false-reject
-    rate is proven: of new good parts that come about as they did, no more are NG, on average. Images that
-    the bank was learned from are left out. Use images of as many parts as there are, taken as they come:
-    what was sorted out by hand says nothing about the rest.
+    The images go through the inspector that watch runs. The bank has not seen them, so the false-reject rate
+    is proven for new good parts like these, on average. Training images of the bank are left out. Use images
+    of as many parts as possible, as they come off the line: a hand-picked selection is not representative.
 
-    From 20 images on the frame gate (light, focus, place) is learned anew from them too, without those that
-    are unlike the others; drift is measured against them from then on.
+    With 20 or more images the frame gate (light, focus, position) is recalibrated too, without outliers;
+    drift is then measured against them.
 
-    Every precision in the bundle gets thresholds of its own. The bundle is replaced whole; a running watch
-    takes it over.
+    Every precision in the bundle gets its own thresholds. The bundle is replaced atomically; a running watch
+    reloads it.
 
-    Exit codes: 0 done; 1 the images cannot be used, or are too few for the rate.
+    Exit codes: 0 done; 1 the images are unusable, or too few for the rate.
     """
     from pcedge.adaptation.recalibrate import CalibrationOptions
     from pcedge.adaptation.recalibrate import calibrate as calibrate_bundle
@@ -114,7 +113,7 @@ def calibrate(
 
 
 def _bundle_and_places(what: list[str], model: str | None, models: Path) -> "tuple[Bundle, list[Path]]":
-    """The bundle, and where the images are."""
+    """The bundle, and the paths of the images."""
     from pcedge.bundles.bundle import find_bundle
 
     named, places = bundle_and_more(what, model, models)
@@ -230,7 +229,7 @@ def _rows(change: "Change") -> list[tuple[str, str, str, str, str]]:
 
 
 def _print_gate(result: "CalibrationResult") -> None:
-    """What became of the frame gate."""
+    """Print the result of recalibrating the frame gate."""
     from pcedge.adaptation.relearn_gate import FEWEST_FOR_GATE
     from pcedge.cli.console import say
 
@@ -251,7 +250,7 @@ def _print_gate(result: "CalibrationResult") -> None:
 
 
 def _print_notes(result: "CalibrationResult", own: "Change") -> None:
-    """What a person should look at before trusting the new thresholds."""
+    """Print what to check before trusting the new thresholds."""
     from pcedge.cli.console import say
 
     if result.unchecked:

@@ -223,7 +223,7 @@ def _print_summary(result: "ExportResult", repository: "TritonRepository | None"
 
 
 def _files(result: "ExportResult") -> list[str]:
-    """The networks that are there, as names within the bundle."""
+    """File names of the networks in the bundle."""
     from pcedge.bundles.bundle import EMBEDDER_FILE
 
     others = [f"{precision}/{EMBEDDER_FILE}" for precision in result.bundle.precisions[1:]]
@@ -245,7 +245,7 @@ def _print_precisions(bundle: "Bundle") -> None:
 
 
 def _precision_table(bundle: "Bundle") -> "Table":
-    """What every precision costs and brings, beside float32."""
+    """A table of accuracy and speed of every precision against float32."""
     from rich.table import Table
     from rich.text import Text
 

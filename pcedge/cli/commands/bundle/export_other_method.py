@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def export_one(bundle: "AnyBundle", json: bool) -> None:
-    """Export the bundle and print what was made."""
+    """Export the bundle and print the result."""
     from pcedge.cli.console import Facts, model_option, out, progress_bars, say
     from pcedge.methods import method_for
 

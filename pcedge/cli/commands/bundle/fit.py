@@ -32,7 +32,7 @@ def fit(
     name: Annotated[
         str | None,
         typer.Option(
-            help="Of the bundle. Without it, the dataset's folder name.",
+            help="Name of the bundle. Default: the dataset's folder name.",
             show_default=False,
             rich_help_panel=panels.MODEL,
         ),
@@ -146,7 +146,7 @@ def fit(
     )
     asked = find_method(method)
     if not asked.has_bank:
-        # What a preset says of layers and embedding is meant for a memory bank.
+        # A preset's layers and embedding are meant for a memory bank.
         own_embedding = chosen.embedding if embedding else None
         chosen = replace(chosen, layers=fit_options.split_layers(layers), embedding=own_embedding)
     own_settings = fit_other_method.settings_of(settings or [])
@@ -237,7 +237,7 @@ def _print_summary(result: "FitResult[Bundle]", chosen: "FitOptions") -> None:
     table.add("bundle", f"{result.bundle.directory} (now current)")
     out.print(table)
     print_notes(result, chosen.false_reject_rate)
-    # With --like the network is there already.
+    # With --like the network is already exported.
     say(
         "Next: [bold]pcedge {command}[/]",
         command="watch --camera 0" if result.bundle.is_exported else "export",

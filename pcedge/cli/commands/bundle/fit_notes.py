@@ -1,4 +1,4 @@
-"""What ``pcedge fit`` says of a fit beside its facts, whatever the method."""
+"""Notes of ``pcedge fit`` on a fit, for every method."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def print_notes(result: "FitResult[Any]", asked_rate: float | None) -> None:
-    """Say what a person should look at before trusting the bundle."""
+    """Print what to check before trusting the bundle."""
     from pcedge.cli.console import say
     from pcedge.thresholds.conformal import DEFAULT_FALSE_REJECT_RATE, images_needed
 
@@ -42,7 +42,7 @@ def print_notes(result: "FitResult[Any]", asked_rate: float | None) -> None:
 
 
 def offline_reason(result: "FitResult[Any]") -> str:
-    """Why ``pcedge-s`` was used without being asked for, and how to get the larger network; or nothing."""
+    """Why ``pcedge-s`` was the default, and how to get the larger network; empty if it was not."""
     backbone = result.bundle.manifest.backbone
     if result.offline_default is None or backbone is None:
         return ""

@@ -1,4 +1,4 @@
-"""What ``pcedge fit --method`` prints of methods without a memory bank."""
+"""Output of ``pcedge fit --method`` for methods without a memory bank."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def settings_of(given: Sequence[str]) -> dict[str, str]:
-    """What ``--set NAME=VALUE`` sets, by name."""
+    """The settings from ``--set NAME=VALUE``, by name."""
     return dict(_pair(one) for one in given)
 
 
 def print_fit(result: "FitResult[AnyBundle]", options: "FitOptions", *, json: bool) -> None:
-    """Print what was made."""
+    """Print the result of a fit."""
     if json:
         _print_json(result)
     else:

@@ -149,7 +149,7 @@ def index(
 
 
 def note_index(bundle: "AnyBundle") -> None:
-    """Say how the bank is searched, where there is one and that is not the exact search in memory."""
+    """Print how the bank is searched, if not exactly in memory."""
     from pcedge.bundles.manifest import EXACT, INT8, Manifest
     from pcedge.cli.console import say
 
@@ -211,7 +211,7 @@ def _print_json(bundle: "Bundle", reports: "list[IndexReport]") -> None:
 
 
 def index_table(bundle: "Bundle", reports: "list[IndexReport]") -> "Table":
-    """What each way to search takes and costs, as a table."""
+    """A table of memory, speed and accuracy of each search."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -221,7 +221,7 @@ def index_table(bundle: "Bundle", reports: "list[IndexReport]") -> "Table":
         f"{manifest.bank.rows:,} rows of {manifest.embedding.dims}, searched for "
         f"{reports[0].cost.frames} frames ({reports[0].cost.source})"
     )
-    # Units stand in the headings, which may take two lines: a row fits into 80 columns.
+    # Units are in the headings, which may take two lines, so that a row fits into 80 columns.
     table = Table(
         title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )

@@ -180,7 +180,7 @@ def _lesson(bundle: "Bundle", images: list[Path], chosen: "TeachOptions", json: 
 
 
 def _images(what: list[str], models: Path) -> list[Path]:
-    """The images; folders stand for what is in them."""
+    """The images; a folder stands for the images in it."""
     from pcedge.bundles.bundle import bundle_names
     from pcedge.camera import list_images
 

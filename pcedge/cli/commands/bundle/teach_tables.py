@@ -1,4 +1,4 @@
-"""What ``pcedge teach`` prints."""
+"""Output of ``pcedge teach``."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def print_result(result: "TeachResult", json: bool) -> None:
-    """Print what came of a lesson, a rollback or stored examples."""
+    """Print the result of a lesson, a rollback or stored examples."""
     from pcedge.cli.console import Facts, out, say
 
     if json:

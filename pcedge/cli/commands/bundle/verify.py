@@ -22,7 +22,7 @@ def verify(
         bool,
         typer.Option(
             "--all",
-            help="Verify every runtime and precision there is; without it, the first that can be had.",
+            help="Verify every available runtime and precision. Default: the first available.",
             rich_help_panel=panels.RUNTIME,
         ),
     ] = False,
@@ -32,13 +32,13 @@ def verify(
     index: common.Index = None,
     json: common.Json = False,
 ) -> None:
-    """Prove that what runs on this machine scores like the float32 reference the bundle was made with.
+    """Verify that this machine scores like the float32 reference the bundle was made with.
 
     The golden frames in the bundle pass every stage: preprocessing, embedding, search, map, score, verdict.
-    Each is compared with what the reference made of the same input, so that a difference shows where it
-    arises. The result is kept in the bundle as certificate.json, which watch asks for.
+    Each stage is compared with the reference's result for the same input, so that a difference shows in the
+    stage that causes it. The result is stored in the bundle as certificate.json, which watch requires.
 
-    A runtime that cannot be used here is named and left out, as long as there is another.
+    A runtime that cannot be used here is reported and skipped if there is another.
 
     Exit codes: 0 verified; 1 a stage differs or a verdict changes, or no runtime can be used; 3 verified, but
     the certificate could not be written.

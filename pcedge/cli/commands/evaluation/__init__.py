@@ -1,1 +1,1 @@
-"""Commands that measure, compare and show."""
+"""Commands that evaluate, compare, explain and report."""

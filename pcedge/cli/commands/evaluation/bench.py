@@ -119,7 +119,7 @@ def bench(
 def _measure(
     bundle: "Bundle", found: "list[Candidate]", dataset: Path | None, frames: int
 ) -> "tuple[list[BenchMeasurement], dict[str, str]]":
-    """Measure all that can be used here; one alone that cannot be is an error."""
+    """Measure all usable candidates; if a single one was requested and is unusable, raise."""
     from pcedge.cli.console import progress_bars, say
     from pcedge.deployment.bench.process import measure_apart
     from pcedge.errors import PcedgeError

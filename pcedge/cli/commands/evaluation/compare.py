@@ -161,7 +161,7 @@ def compare(
 
 
 def _refuse_unused(ctx: typer.Context, methods: "Sequence[MethodSpec]") -> None:
-    """Refuse what no method of this comparison takes from the command line."""
+    """Refuse options that no method of this comparison uses."""
     from pcedge.methods import find_method
 
     told = [one.told for one in methods]
@@ -181,7 +181,7 @@ def _refuse_unused(ctx: typer.Context, methods: "Sequence[MethodSpec]") -> None:
 
 
 def _backbones(methods: "Sequence[MethodSpec]", default: str | None) -> tuple[str, ...]:
-    """The pretrained networks of a comparison, as far as they are named."""
+    """The named pretrained networks of a comparison."""
     named = (one.told.backbone or default for one in methods if has_backbone(one.told.method))
     return tuple(dict.fromkeys(name for name in named if name))
 
@@ -212,7 +212,7 @@ def _draw_and_write(
 def _write_markdown(
     page: Path, found: "Comparison", runs: "list[Run]", plot: Path, points: list[str]
 ) -> None:
-    """The plot goes beside the page, under its name."""
+    """Write the page, and the plot beside it under the same name."""
     from pcedge.core.files import replace_file
     from pcedge.errors import OutputError
     from pcedge.studies.comparison import comparison_markdown
@@ -257,7 +257,7 @@ def _print(found: "Comparison", output: Path, *, resumed: int, json: bool) -> No
 
 
 def comparison_table(dataset: str, entries: "list[ComparisonEntry]") -> "Table":
-    """What every method gave on one dataset."""
+    """A table of the results of every method on one dataset."""
     from rich.table import Table
     from rich.text import Text
 

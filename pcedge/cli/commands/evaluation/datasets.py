@@ -54,7 +54,7 @@ def datasets(
 
 
 def _inspect(path: Path, layout: str | None) -> "dict[str, Audit | str]":
-    """What was found in each product, by its name; of one that cannot be opened, why."""
+    """The audit of each product by name, or the reason why it cannot be opened."""
     from pcedge.cli.console import progress_bars
     from pcedge.datasets import audit, categories, open_dataset
 
@@ -67,7 +67,7 @@ def _inspect(path: Path, layout: str | None) -> "dict[str, Audit | str]":
 
 
 def _audit(path: Path, layout: str | None, progress: "Progress") -> "Audit | str":
-    """One of several products, with a progress bar of its own."""
+    """Audit one product, with its own progress bar."""
     from pcedge.datasets import audit, open_dataset
 
     def named(_stage: str, done: int, total: int) -> None:

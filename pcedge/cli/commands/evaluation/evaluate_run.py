@@ -31,7 +31,7 @@ def evaluate_run(
     *,
     json: bool,
 ) -> None:
-    """Evaluate a bundle with every runtime, print the comparison and keep the run where that was asked."""
+    """Evaluate a bundle with every runtime, print the comparison, and store the run with ``--output``."""
     from pcedge.cli.console import out, progress_bars, say
     from pcedge.cli.typed_command import command_line
     from pcedge.datasets import audit
@@ -66,7 +66,7 @@ def evaluate_run(
 
 
 def runtimes_table(runs: Sequence["Run"]) -> Table:
-    """Runtimes side by side: metrics, times, and how far each is from the first."""
+    """A table of runtimes: metrics, times, and differences from the first."""
     table = Table(
         title=Text("Runtimes"),
         title_justify="left",
@@ -99,7 +99,7 @@ def _runtime_cells(result: "RuntimeResult") -> list[Text | str]:
 
 
 def say_skipped_runtimes(runs: Sequence["Run"]) -> None:
-    """Say why runtimes were skipped, each reason once."""
+    """Print why runtimes were skipped, each reason once."""
     from pcedge.cli.console import say
 
     for runtime, reason in dict.fromkeys((r.runtime, r.skipped) for run in runs for r in run.runtimes):

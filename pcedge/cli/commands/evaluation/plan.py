@@ -171,7 +171,7 @@ def plan(
 
 
 def _target(dataset: str | None, model: str | None, models: Path) -> tuple[str | None, Path | None]:
-    """The bundle that was named, or the folder of good images; neither for the current bundle."""
+    """The named bundle, or the folder of good images; neither for the current bundle."""
     named, rest = bundle_and_more([dataset] if dataset else [], model, models, alone=True)
     if rest and named is not None:
         raise OptionError(
@@ -184,7 +184,7 @@ def _target(dataset: str | None, model: str | None, models: Path) -> tuple[str |
 def _opened(
     model: str | None, dataset_path: Path | None, images: Path | None, layout: str | None, models: Path
 ) -> tuple["Bundle | None", "Dataset", "Dataset | None"]:
-    """The bundle, if one is meant, its good images, and the labelled ones, if there are any."""
+    """The bundle, if any, the good images, and the labelled ones, if any."""
     from pcedge.bundles.bundle import find_bundle
     from pcedge.datasets import open_dataset
     from pcedge.deployment.exporting.precisions import find_images
@@ -260,7 +260,7 @@ def _print(found: "Plan", budget: "Budget", plot: Path | None) -> None:
 
 
 def plan_table(found: "Plan", budget: "Budget") -> "Table":
-    """The points that nothing beats, and what the budget says of them."""
+    """A table of the Pareto-optimal points, marked by the budget."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

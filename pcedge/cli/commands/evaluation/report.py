@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Paper(str, Enum):
-    """Sizes of paper."""
+    """Paper sizes."""
 
     A4 = "a4"
     LETTER = "letter"

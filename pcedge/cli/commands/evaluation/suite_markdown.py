@@ -17,7 +17,7 @@ def markdown(
     published: "Published | None",
     others: dict[str, list[dict[str, str]]],
 ) -> str:
-    """A page: how it was made, results, other tools, runtimes, and what was left out."""
+    """A page in Markdown: command, results, other tools, runtimes, and what was skipped."""
     runs = [outcome.run for outcome in outcomes if outcome.run]
     parts = [_head(runs, options), _results(outcomes, published)]
     if others and runs:

@@ -1,4 +1,4 @@
-"""What ``pcedge suite`` does: every category of a benchmark, beside the published results."""
+"""Implementation of ``pcedge suite``: fit and evaluate categories, compare with published results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DEFAULT_OUTPUT = Path("runs")
 
 @dataclass(frozen=True)
 class SuiteOptions:
-    """Options of the command, as they were given."""
+    """Options of the command, as given."""
 
     recipe: fit_options.Recipe
     runtimes: str | None
@@ -36,14 +36,14 @@ class SuiteOptions:
 
     @property
     def directory(self) -> Path:
-        """Where the runs go."""
+        """Directory of the runs."""
         asked = self.recipe
         other = f"-{asked.backbone}" if asked.backbone else ""
         return self.output or DEFAULT_OUTPUT / f"{asked.preset}{other}"
 
 
 def run_suite(folders: Sequence[Path], asked: SuiteOptions) -> None:
-    """Fit and evaluate categories, print the tables and end with the exit code that tells how it went."""
+    """Fit and evaluate categories, print the tables and exit with the matching code."""
     from pcedge.cli.console import progress_bars
     from pcedge.studies.suite import find_categories, read_results, run_campaign, summary_of, write_summary
 
@@ -94,7 +94,7 @@ def _published(asked: SuiteOptions) -> "Published | None":
         raise OptionError(f"Nothing called {asked.parity!r} is published here.", "Use --parity official.")
     published = published_for(asked.recipe.preset)
     if asked.recipe.backbone and not asked.parity:
-        return None  # another network's results are no measure of this one's
+        return None  # published results are for another network
     if asked.parity and published is None:
         raise OptionError(
             f"The official implementation has no results for the preset {asked.recipe.preset}.",
@@ -158,7 +158,7 @@ def _write_markdown(
 
 
 def _exit(outcomes: Sequence["Outcome"], asked: SuiteOptions, published: "Published | None") -> None:
-    """Exit code 1 where parity was asked for and does not hold, 3 where something was left out."""
+    """Exit with 1 if ``--parity`` does not hold, 3 if something was skipped."""
     from pcedge.cli.console import say
     from pcedge.studies.suite import differences
 

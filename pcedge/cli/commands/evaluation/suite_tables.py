@@ -19,10 +19,10 @@ _MISSING = "-"
 def results_table(
     outcomes: Sequence["Outcome"], preset: str, published: "Published | None", paper: Mapping[str, float]
 ) -> Table:
-    """A line for each category and one for the mean, in percent, beside what was published.
+    """A row for each category and one for the mean, in percent, beside published results.
 
     Args:
-        outcomes: Of all categories.
+        outcomes: Outcomes of all categories.
         preset: Name of the preset.
         published: Results of the official implementation; None for no comparison.
         paper: The paper's means by metric, in percent; empty for no such line.
@@ -64,7 +64,7 @@ def _line(outcome: "Outcome", known: dict[tuple[str, str], "Difference"]) -> lis
 
 
 def _beside(value: float | None, difference: "Difference | None") -> Text:
-    """A metric in percent and, coloured, by how many points it differs from the published one."""
+    """A metric in percent and, in colour, its difference in points from the published one."""
     if value is None:
         return Text(_MISSING)
     text = Text(f"{value * 100:.2f}")
@@ -80,7 +80,7 @@ def _colour(difference: "Difference") -> str:
 
 
 def beside_table(runs: Sequence[Run], others: dict[str, list[dict[str, str]]]) -> Table:
-    """Each run and what other tools gave on its dataset, as their file states it."""
+    """A table of each run and the results of other tools on its dataset, from their file."""
     columns = shown_columns(others)
     table = Table(title=Text("Beside other tools"), title_justify="left", title_style="bold")
     table.add_column("dataset", style="cyan")
@@ -93,13 +93,13 @@ def beside_table(runs: Sequence[Run], others: dict[str, list[dict[str, str]]]) -
 
 
 def shown_columns(others: dict[str, list[dict[str, str]]]) -> list[str]:
-    """Columns of the other tools' file, but for the dataset and notes."""
+    """Columns of the other tools' file, except dataset and notes."""
     first = next(iter(others.values()))[0]
     return [column for column in first if column not in ("dataset", "note")]
 
 
 def own_row(run: Run, columns: Sequence[str]) -> dict[str, str]:
-    """A run in another file's columns, as far as these are known here."""
+    """A run in the columns of the other tools' file, as far as known."""
     settings, prepared = run.settings, run.settings.preprocessing
     frame_ms = next(result.frame_ms for result in run.runtimes if not result.skipped)
     size = prepared.image_size
@@ -124,5 +124,5 @@ def _four(value: float | None) -> str:
 
 
 def _fit_s(run: Run) -> str:
-    """Seconds of the fit's stages; nothing for a bundle that was evaluated as it was."""
+    """Seconds of the fit's stages; empty for a bundle that was only evaluated."""
     return f"{run.fit_s:.1f}" if run.fit_s else ""

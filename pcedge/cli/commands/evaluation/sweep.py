@@ -117,12 +117,12 @@ def sweep(
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """The parts of a list with commas, each once."""
+    """The distinct parts of a comma-separated list."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def numbers(text: str, example: str) -> tuple[int, ...]:
-    """The whole numbers of a list with commas."""
+    """The integers of a comma-separated list."""
     try:
         return tuple(map(int, listed(text)))
     except ValueError:
@@ -157,7 +157,7 @@ def _print(found: "Sweep", directory: Path) -> None:
 
 
 def sweep_table(found: "Sweep") -> "Table":
-    """The points, those that no other beats first and marked."""
+    """A table of the points, the Pareto-optimal ones first and marked."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

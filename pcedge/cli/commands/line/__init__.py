@@ -1,1 +1,1 @@
-"""Commands that run at the line and look after it."""
+"""Commands that run at the line: watch, service, doctor, demo."""

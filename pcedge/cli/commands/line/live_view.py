@@ -38,7 +38,7 @@ _RECENT = 8
 
 
 class View:
-    """What the terminal shows of a watch: numbers, cameras, sinks in trouble, the latest events."""
+    """The live view of a watch: counts, cameras, failing sinks, the latest events."""
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
@@ -46,15 +46,15 @@ class View:
         self._recent: deque[Event] = deque(maxlen=_RECENT)
 
     def watch(self, watched: Watched) -> None:
-        """Show its cameras and sinks too."""
+        """Also show its cameras and sinks."""
         self._watched = watched
 
     def show(self, event: Event, _frame: Frame, _inspection: Inspection) -> None:
-        """Take note of an event."""
+        """Add an event."""
         self._recent.append(event)
 
     def render(self) -> Group:
-        """What there is to see now."""
+        """Render the current view."""
         summary = self._tally.summary()
         parts = [summary_table(summary, "Watching")]
         if summary.drift:
@@ -69,7 +69,7 @@ class View:
 
 @contextmanager
 def live_view(tally: Tally, *, shown: bool) -> Iterator[View]:
-    """Show a view while the block lasts, if it is to be shown; yields it."""
+    """Yield a view, shown until the block ends if enabled."""
     view = View(tally)
     if not shown:
         yield view
@@ -100,7 +100,7 @@ def summary_table(summary: Summary, title: str) -> Table:
 
 
 def cameras_table(cameras: tuple[CameraStatus, ...]) -> Table:
-    """State and the three rates of every camera."""
+    """A table of the state and the three rates of every camera."""
     table = Table(box=None, padding=(0, 2), header_style="cyan")
     for heading in ("camera", "state", "camera/s", "processed/s", "dropped/s", "picture", "restarts", ""):
         table.add_column(heading)
@@ -119,7 +119,7 @@ def cameras_table(cameras: tuple[CameraStatus, ...]) -> Table:
 
 
 def drift_table(drift: Mapping[str, Mapping[str, str]]) -> Table:
-    """What has moved, by camera."""
+    """A table of what has drifted, by camera."""
     table = Table(box=None, padding=(0, 2), header_style="cyan")
     for heading in ("camera", "drift", ""):
         table.add_column(heading)

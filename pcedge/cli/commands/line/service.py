@@ -27,7 +27,7 @@ def service(
     user: Annotated[
         str | None,
         typer.Option(
-            help="Who it runs as. Without it: the owner of the file.",
+            help="User that it runs as. Default: the owner of the file.",
             show_default=False,
             rich_help_panel=panels.LINE,
         ),
@@ -35,15 +35,15 @@ def service(
     name: Annotated[
         str,
         typer.Option(
-            help="What the unit is called.",
+            help="Name of the unit.",
             rich_help_panel=panels.LINE,
         ),
     ] = "pcedge-watch",
 ) -> None:
     """Print or install a systemd unit that watches a line for months.
 
-    The unit starts with the machine, restarts what ends or hangs (systemd's watchdog hears from every
-    inspection that it goes on), and may write only below the folder of the TOML file.
+    The unit starts at boot, restarts after an exit or a hang (every inspection resets systemd's watchdog),
+    and may write only below the folder of the TOML file.
     """
     from pcedge.cli.console import say
     from pcedge.line.systemd_unit import describe_service, install_service

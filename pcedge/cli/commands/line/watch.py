@@ -178,8 +178,8 @@ def watch(
     Before the first frame this machine proves, in seconds, that it scores like the reference the bundle was
     made with, unless it has done so before (pcedge verify); if it does not, nothing is judged.
     """
-    # Before NumPy is loaded, which reads it then: threads of its products wait in a loop for the next one, on
-    # the cores that the network needs.
+    # Set before NumPy is loaded, which reads it then: its BLAS threads busy-wait for the next product on the
+    # cores that the network needs.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from pcedge.camera import Tally
@@ -291,7 +291,7 @@ def _say_what_is_passed_over(line: "Line") -> None:
 
 @contextmanager
 def _stops_on_signals() -> "Iterator[Callable[[Stream], None]]":
-    """Let Ctrl-C and a polite kill end the stream instead of the process, while the block lasts."""
+    """Until the block ends, SIGINT and SIGTERM stop the stream instead of the process."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def arm(stream: "Stream") -> None:
@@ -308,7 +308,7 @@ def _stops_on_signals() -> "Iterator[Callable[[Stream], None]]":
 def _print_line(event: "Event", _frame: "Frame", _inspection: "Inspection") -> None:
     try:
         print(event.to_json(), flush=True)
-    except OSError as error:  # whoever listened is gone; the inspection and its files go on
+    except OSError as error:  # the reader is gone; the inspection and its files go on
         from pcedge.cli.console import say
 
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
@@ -316,12 +316,12 @@ def _print_line(event: "Event", _frame: "Frame", _inspection: "Inspection") -> N
 
 
 def _print_state(status: "CameraStatus") -> None:
-    """A line on standard error, where it disturbs no reader of events."""
+    """Print a camera's state to standard error, so that it does not mix with events."""
     print(encode(status.to_dict()), file=sys.stderr, flush=True)
 
 
 def _print_drift(camera: str, moved: "Mapping[str, str]") -> None:
-    """Likewise."""
+    """Print drift to standard error, so that it does not mix with events."""
     print(encode({"camera": camera, "drift": dict(moved)}), file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What ``pcedge watch`` is to watch, and on what: the line's file and the command line put together."""
+"""The line of ``pcedge watch``: the line's file combined with the command line's options."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
@@ -26,7 +26,7 @@ def described_line(
     frozen_after: int,
     drift: bool,
 ) -> "tuple[LineFile, Path]":
-    """The line as the file describes it, or as the command line does; and what its paths are relative to."""
+    """The line from the file or the command line, and the directory that its paths are relative to."""
     from pcedge.camera import PicturesTable, SinksTable
     from pcedge.line.config import CameraTable, LineFile, read_line_file
 
@@ -53,7 +53,7 @@ def described_line(
 
 
 def results_place(line: "LineFile", base: Path, models: Path) -> Path:
-    """Where results go when the command line does not say."""
+    """The default directory for results."""
     from pcedge.bundles.bundle import locate_bundle
 
     if line.watch.output:
@@ -63,7 +63,7 @@ def results_place(line: "LineFile", base: Path, models: Path) -> Path:
 
 
 def chooser(asked: "RuntimeOptions") -> "Callable[[AnyBundle], Candidate]":
-    """What chooses a runtime for a bundle, and says so the first time."""
+    """A function that chooses the runtime of a bundle, and prints it the first time."""
     from pcedge.cli.console import say
 
     said: set[str] = set()
