@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,13 +61,14 @@ def read_run(directory: Path) -> Run:
     recover(directory, remove=False)
     path = directory / RUN_FILE
     content = _content(path)
-    version = _decode(content, path, dict[str, Any]).get("schema_version")
+    fields = _decode(content, path, dict[str, Any])
+    version = fields.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ResultError(
             f"{path} has schema version {version}; this version reads up to {SCHEMA_VERSION}.",
             "Update it with: pip install --upgrade pcedge",
         )
-    run = _decode(content, path, Run)
+    run = _checked(lambda: msgspec.convert(_with_scores(fields), Run), path)
     for picture in run.pictures:
         for name in filter(None, (picture.picture, picture.heatmap, picture.mask)):
             if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -124,9 +126,22 @@ def _content(path: Path) -> bytes:
         ) from error
 
 
+def _with_scores(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a run, the scores of INVALID images as they were: JSON has null for what is no number."""
+    images = fields.get("images")
+    for row in images if isinstance(images, list) else ():
+        if isinstance(row, dict) and row.get("verdict") == "INVALID" and row.get("score", 0.0) is None:
+            row["score"] = nan
+    return fields
+
+
 def _decode(content: bytes, path: Path, kind: type[_T]) -> _T:
+    return _checked(lambda: msgspec.json.decode(content, type=kind), path)
+
+
+def _checked(read: Callable[[], _T], path: Path) -> _T:
     try:
-        return msgspec.json.decode(content, type=kind)
+        return read()
     except PcedgeError as error:  # the preprocessing checks itself
         raise ResultError(f"{path}: {error.what}", error.hint) from error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:

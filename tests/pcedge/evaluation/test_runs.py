@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pcedge.evaluation.runs import (
     SCORES_FILE,
     Curve,
     Curves,
+    ImageRow,
     Run,
     RunImage,
     find_runs,
@@ -51,6 +53,25 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path, write: Write) -> None:
     assert read_run(tmp_path / "bolt" / RUN_FILE) == run
     assert read_curves(tmp_path / "bolt") == CURVES
     assert (run.value("image_auroc"), run.value("aupro"), run.value("nonsense")) == (0.9, None, None)
+
+
+def test_an_image_that_could_not_be_judged_is_read_back(tmp_path: Path, write: Write) -> None:
+    invalid = ImageRow(name="a.png", kind="crack", defect=True, score=nan, verdict="INVALID")
+    run = write(tmp_path / "bolt", images=(invalid,))
+
+    (row,) = read_run(tmp_path / "bolt").images
+
+    assert isnan(row.score)
+    assert msgspec.structs.replace(row, score=0.0) == msgspec.structs.replace(invalid, score=0.0)
+    assert b'"score": null' in (tmp_path / "bolt" / RUN_FILE).read_bytes()
+    assert run.images == (invalid,)
+
+
+def test_a_score_is_missing_only_where_the_image_could_not_be_judged(tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "bolt", images=(ImageRow(name="a", kind="good", defect=False, score=nan, verdict="OK"),))
+
+    with pytest.raises(ResultError, match="is damaged"):
+        read_run(tmp_path / "bolt")
 
 
 def test_the_scores_are_a_table_that_other_programs_read(tmp_path: Path, write: Write) -> None:

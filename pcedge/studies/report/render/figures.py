@@ -87,8 +87,9 @@ def _histogram(axes: "Axes", run: Run) -> None:
     import numpy as np
     from matplotlib.ticker import MaxNLocator
 
-    good = np.array([row.score for row in run.images if not row.defect])
-    bad = np.array([row.score for row in run.images if row.defect])
+    judged = [row for row in run.images if row.verdict != "INVALID"]
+    good = np.array([row.score for row in judged if not row.defect])
+    bad = np.array([row.score for row in judged if row.defect])
     held_out = np.array(run.threshold.held_out if run.threshold else ())
     everything = np.concatenate([good, bad, held_out, [run.threshold.score] if run.threshold else []])
     axes.set_title("Image scores")

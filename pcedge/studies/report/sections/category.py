@@ -102,15 +102,15 @@ def _kinds(subject: Subject) -> Iterator[Block]:
     rows = []
     for kind in kinds:
         found = [row for row in run.images if row.defect and row.kind == kind]
-        scores = [row.score for row in found]
+        scores = [row.score for row in found if row.verdict != "INVALID"]
         missed = NOT_MEASURED if limit is None else str(sum(row.verdict == "OK" for row in found))
         rows.append(
             (
                 shortened(kind, 40),
                 str(len(found)),
                 missed,
-                _share(min(scores), limit),
-                _share(median(scores), limit),
+                _share(min(scores), limit) if scores else NOT_MEASURED,
+                _share(median(scores), limit) if scores else NOT_MEASURED,
             )
         )
     unit = "as shares of the threshold" if limit else "no threshold"
