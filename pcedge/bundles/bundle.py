@@ -11,6 +11,7 @@ import msgspec
 from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank, MilvusAddress, MilvusIndex
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.core.files import alone_with, link_or_copy, recover, replace_directory, replace_file
+from pcedge.core.inside import is_name
 from pcedge.errors import BundleError, OptionError, PcedgeError
 
 from .files import BundleFiles, describe_file
@@ -146,9 +147,10 @@ def check_name(name: str) -> str:
     """Return a bundle's name if it can be that of a directory below another.
 
     Raises:
-        OptionError: It is empty, hidden, has a path in it, or is that of the pointer to the current bundle.
+        OptionError: It is empty, hidden, has a path or control characters in it, or is that of the pointer to
+            the current bundle.
     """
-    if not name or name.startswith(".") or Path(name).name != name or name == CURRENT_FILE:
+    if not is_name(name) or name == CURRENT_FILE:
         raise OptionError(
             f"A bundle cannot be named {name!r}.",
             "Choose a plain --name, such as bottle; --models chooses the directory.",
@@ -193,7 +195,8 @@ def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
 
     def last(staging: Path) -> None:
         for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing: what was counted goes along
-            link_or_copy(path, staging / path.relative_to(bundle.directory))
+            if not path.is_symlink():
+                link_or_copy(path, staging / path.relative_to(bundle.directory))
         if read_manifest_as(type(bundle.manifest), bundle.directory) != bundle.manifest:
             raise BundleError(
                 f"The bundle {bundle.directory} was replaced while it was being changed.",
@@ -255,6 +258,11 @@ def locate_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Pa
             raise BundleError(
                 f"There is no current bundle in {models}/.",
                 "Make one with: pcedge fit DATASET, or name one with --model DIR",
+            )
+        if not is_name(name):
+            raise BundleError(
+                f"{models / CURRENT_FILE} must hold the plain name of a bundle; it says {name!r}.",
+                f"Choose one with: pcedge models --use NAME --models {models}",
             )
         return models / name
     # A dataset of the same name may lie in the working directory: only a bundle will do.

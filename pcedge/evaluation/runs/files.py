@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pcedge.core.files import recover, replace_directory
+from pcedge.core.inside import Inside
 from pcedge.errors import OptionError, PcedgeError, ResultError
 
 from .schema import SCHEMA_VERSION, Curves, ImageRow, Run
@@ -58,7 +59,7 @@ def read_run(directory: Path) -> Run:
     """
     directory = directory.parent if directory.name == RUN_FILE else directory
     recover(directory, remove=False)
-    path = directory / RUN_FILE
+    path = _inside(directory).path(RUN_FILE, str(directory))
     content = _content(path)
     version = _decode(content, path, dict[str, Any]).get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
@@ -69,11 +70,7 @@ def read_run(directory: Path) -> Run:
     run = _decode(content, path, Run)
     for picture in run.pictures:
         for name in filter(None, (picture.picture, picture.heatmap, picture.mask)):
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise ResultError(
-                    f"{path} names a file outside its directory: {name!r}.",
-                    "Do not use this run: evaluate again, or get it from its source.",
-                )
+            _inside(directory).path(name, f"{path}, pictures:")
     return run
 
 
@@ -83,7 +80,7 @@ def read_curves(directory: Path) -> Curves:
     Raises:
         ResultError: They are missing or damaged.
     """
-    path = directory / CURVES_FILE
+    path = _inside(directory).path(CURVES_FILE, str(directory))
     return _decode(_content(path), path, Curves)
 
 
@@ -104,6 +101,12 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
             )
         found.update(dict.fromkeys(runs))
     return list(found)
+
+
+def _inside(directory: Path) -> Inside:
+    return Inside(
+        directory, "directory", ResultError, "Do not use this run: evaluate again, or get it from its source."
+    )
 
 
 def _below(directory: Path) -> list[Path]:
