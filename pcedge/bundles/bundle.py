@@ -111,7 +111,8 @@ class Bundle(ProductBundle[Manifest]):
 
         Raises:
             BundleError: A file is missing or changed, or the index was made for other rows.
-            BankServerError: It is searched in a Milvus, which cannot be reached or does not hold it.
+            BankServerError: It is searched in a Milvus that cannot be reached or does not hold it, or the
+                environment names none.
         """
         self.file(INDEX_FILE)
         self.file(ROWS_FILE)
@@ -135,7 +136,7 @@ class Bundle(ProductBundle[Manifest]):
 
     def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex | MilvusIndex:
         if info.factory == MILVUS:
-            address = MilvusAddress.parse(info.parameters)
+            address = MilvusAddress.of_this_machine(info.parameters)
             return MilvusIndex.open(address, info.bank_sha256, rows=len(bank), dims=bank.dims)
         path = self.file(info.file)
         index = ApproximateIndex.open(path, info.factory, rows=len(bank), dims=bank.dims)

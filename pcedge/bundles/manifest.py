@@ -192,7 +192,8 @@ class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An approximate index beside the bank: its FAISS factory string, how it is searched, what that costs.
 
     It belongs to the bank whose digest is ``bank_sha256``, and to no other. Of rows in a Milvus ``factory``
-    is ``milvus``, ``parameters`` its address, empty for the machine's own, and ``file`` empty.
+    is ``milvus`` and ``file`` empty; ``parameters`` is the address that they were brought to, empty for the
+    machine's own, and is for people: which Milvus is asked, the environment says.
     """
 
     factory: str

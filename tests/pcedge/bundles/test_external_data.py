@@ -1,4 +1,4 @@
-"""Weights beside a network: found wherever ONNX lets one say so, and opened only where they are the bundle's."""
+"""Weights beside a network: found wherever ONNX lets one say so, opened only where they are the bundle's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +61,9 @@ def test_a_network_with_all_its_weights_in_itself_names_none(tmp_path: Path) -> 
     assert external_files(tmp_path / "a.onnx") == []
 
 
-@pytest.mark.parametrize("content", [b"\xff" * 20, b"\x3a\x7fa", b"\x3b", b"\x3a", b"\x3a\x04\x2a\x02\x6a\x7f"])
+@pytest.mark.parametrize(
+    "content", [b"\xff" * 20, b"\x3a\x7fa", b"\x3b", b"\x3a", b"\x3a\x04\x2a\x02\x6a\x7f"]
+)
 def test_what_is_no_network_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.onnx").write_bytes(content)
 

@@ -1,7 +1,8 @@
-"""A stranger's bundle names what lies outside of it: whatever is done with the bundle, that stays as it was."""
+"""A stranger's bundle names what lies outside of it: whatever is done with it, that stays as it was."""
 
 import json
 import shutil
+import socket
 import tarfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +23,7 @@ from pcedge.bundles.manifest import MANIFEST_FILE
 from pcedge.cli import app
 from pcedge.deployment.indexing.stored_indexes import keep_indexes
 from pcedge.deployment.triton.repository import write_triton_repository
-from pcedge.errors import BundleError, PcedgeError
+from pcedge.errors import BankServerError, BundleError, PcedgeError
 
 PACKED = Path(__file__).parents[2] / "data" / "before" / "bundles" / "part.tar.xz"
 WAYS = ("absolute", "above")
@@ -230,3 +231,48 @@ def test_the_pointer_to_the_current_bundle(bundle: Path, name: str) -> None:
         locate_bundle(None, bundle.parent)
 
     assert repr(name) in caught.value.what
+
+
+def _search_in(bundle: Path, milvus: str) -> None:
+    """Say that the bank is searched in a Milvus."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["index"] = "HNSW16"
+        manifest["indexes"]["HNSW16"].update(factory="milvus", parameters=milvus, file="")
+
+    _change(bundle, change)
+
+
+def test_a_server_that_a_bundle_names_is_never_connected_to(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PCEDGE_MILVUS", raising=False)
+    monkeypatch.setenv("PCEDGE_MILVUS_TOKEN", "root:hush")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stranger.setblocking(False)
+        address = f"http://127.0.0.1:{stranger.getsockname()[1]}"
+        _search_in(bundle, address)
+
+        said = _do_everything(bundle)
+
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+    assert {"verify", "triton"} <= {one.split(":")[0] for one in said}
+    with pytest.raises(BankServerError, match="PCEDGE_MILVUS decides") as caught:
+        Bundle.open(bundle).open_bank()
+    assert address in caught.value.what
+    assert "set PCEDGE_MILVUS to it" in caught.value.hint
+
+
+def test_a_directory_that_a_bundle_names_for_milvus_lite_is_never_made(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PCEDGE_MILVUS", raising=False)
+    before = _tree(bundle.parents[1] / "outside")
+    _search_in(bundle, str(bundle.parents[1] / "outside" / "deep" / "milvus.db"))
+
+    _do_everything(bundle)
+
+    assert _tree(bundle.parents[1] / "outside") == before
+    with pytest.raises(BankServerError, match="PCEDGE_MILVUS decides"):
+        Bundle.open(bundle).open_bank()

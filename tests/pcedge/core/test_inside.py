@@ -1,4 +1,4 @@
-"""Paths and names from files: what is plain and inside is taken as it is, everything else refused with words."""
+"""Paths and names from files: what is plain and inside is taken as it is, all else refused with words."""
 
 from pathlib import Path
 
