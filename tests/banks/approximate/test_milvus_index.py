@@ -303,9 +303,11 @@ def test_an_empty_address_is_this_machine_s_own(monkeypatch: pytest.MonkeyPatch,
 def connected(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Addresses that were connected to, and the token that went there."""
     found: list[tuple[str, str]] = []
-    monkeypatch.setattr(
-        pymilvus, "MilvusClient", lambda uri, token="", **more: found.append((uri, token)) or more
-    )
+
+    def connect(uri: str, token: str = "", **_: Any) -> None:
+        found.append((uri, token))
+
+    monkeypatch.setattr(pymilvus, "MilvusClient", connect)
     return found
 
 
