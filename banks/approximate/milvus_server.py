@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,6 +59,25 @@ class MilvusAddress:
             raise OptionError(f"{text!r} is no address of a Milvus.", "Give http://host:19530.")
         return cls(text)
 
+    @classmethod
+    def of_this_machine(cls, recorded: str) -> "MilvusAddress":
+        """Where the rows of a bundle are searched that says in which Milvus they are.
+
+        What a bundle says is never connected to: whoever made the bundle would choose who gets the token, and
+        where directories are created. Any Milvus that holds the rows will do.
+
+        Raises:
+            BankServerError: The bundle names a Milvus, and the environment names none.
+        """
+        if recorded.strip() and not os.environ.get(MILVUS_VARIABLE, "").strip():
+            raise BankServerError(
+                f"The bundle says that its rows are in the Milvus {recorded!r}, but only {MILVUS_VARIABLE} "
+                "decides which Milvus is asked, and it is not set.",
+                f"If you trust that address, set {MILVUS_VARIABLE} to it. Or search in this process: "
+                "pcedge index --use exact",
+            )
+        return cls.parse("")
+
     @property
     def is_server(self) -> bool:
         """Whether it is a server; otherwise it is Milvus Lite, which runs in this process."""
@@ -67,7 +87,8 @@ class MilvusAddress:
         """Open a ``pymilvus.MilvusClient``; the token of a server is read from ``PCEDGE_MILVUS_TOKEN``.
 
         Raises:
-            BankServerError: The server does not answer, or another process has the directory open.
+            BankServerError: The server does not answer, or would get the token in plain text, or another
+                process has the directory open.
             MissingExtraError: The libraries are not installed.
         """
         try:
@@ -80,11 +101,23 @@ class MilvusAddress:
         # grpc._server belongs to Milvus Lite, which answers unsupported calls with an exception.
         for name in ("pymilvus", "milvus_lite", "grpc._server"):
             _quieten(name)
+        token = self._token_to_send()
         with self.explaining("opened"):
             if self.is_server:
-                return MilvusClient(self.location, token=_token(), timeout=_CONNECT_S)
+                return MilvusClient(self.location, token=token, timeout=_CONNECT_S)
             Path(self.location).parent.mkdir(parents=True, exist_ok=True)
             return MilvusClient(self.location)
+
+    def _token_to_send(self) -> str:
+        """The token, if nobody on the way can read it."""
+        token, address = _token(), urlsplit(self.location)
+        if token and address.scheme == "http" and not _is_loopback(address.hostname or ""):
+            raise BankServerError(
+                f"The token in {TOKEN_VARIABLE} would go to the Milvus {self.location} in plain text.",
+                f"Give the server TLS and its address as https://..., or reach it through a tunnel that "
+                f"ends at 127.0.0.1; one that wants no token needs {TOKEN_VARIABLE} unset.",
+            )
+        return token
 
     @contextmanager
     def explaining(self, what: str, if_slow: str = "") -> Iterator[None]:
@@ -127,6 +160,14 @@ def _is_late(error: Exception, said: str) -> bool:
 
     late = isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     return late or "deadline exceeded" in said.lower()
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its address or the name that every machine has for itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _token() -> str:

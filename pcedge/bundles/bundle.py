@@ -11,6 +11,7 @@ import msgspec
 from pcedge.banks import INDEX_FILE, ROWS_FILE, ApproximateIndex, Bank, MilvusAddress, MilvusIndex
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.core.files import alone_with, link_or_copy, recover, replace_directory, replace_file
+from pcedge.core.inside import is_name
 from pcedge.errors import BundleError, OptionError, PcedgeError
 
 from .files import BundleFiles, describe_file
@@ -110,8 +111,8 @@ class Bundle(ProductBundle[Manifest]):
 
         Raises:
             BundleError: A file is missing or changed, or the index was made for other rows.
-            BankServerError: The bank is searched in a Milvus server that cannot be reached or does not hold
-                it.
+            BankServerError: It is searched in a Milvus that cannot be reached or does not hold it, or the
+                environment names none.
         """
         self.file(INDEX_FILE)
         self.file(ROWS_FILE)
@@ -135,7 +136,7 @@ class Bundle(ProductBundle[Manifest]):
 
     def _open_index(self, info: IndexInfo, bank: Bank) -> ApproximateIndex | MilvusIndex:
         if info.factory == MILVUS:
-            address = MilvusAddress.parse(info.parameters)
+            address = MilvusAddress.of_this_machine(info.parameters)
             return MilvusIndex.open(address, info.bank_sha256, rows=len(bank), dims=bank.dims)
         path = self.file(info.file)
         index = ApproximateIndex.open(path, info.factory, rows=len(bank), dims=bank.dims)
@@ -147,10 +148,10 @@ def check_name(name: str) -> str:
     """Check and return a bundle's name, which must be a plain directory name.
 
     Raises:
-        OptionError: The name is empty, hidden, contains a path, or is reserved for the pointer to the current
-            bundle.
+        OptionError: It is empty, hidden, has a path or control characters in it, or is that of the pointer to
+            the current bundle.
     """
-    if not name or name.startswith(".") or Path(name).name != name or name == CURRENT_FILE:
+    if not is_name(name) or name == CURRENT_FILE:
         raise OptionError(
             f"A bundle cannot be named {name!r}.",
             "Choose a plain --name, such as bottle; --models chooses the directory.",
@@ -194,8 +195,9 @@ def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
     """
 
     def last(staging: Path) -> None:
-        for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing, so not listed
-            link_or_copy(path, staging / path.relative_to(bundle.directory))
+        for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing: what was counted goes along
+            if not path.is_symlink():
+                link_or_copy(path, staging / path.relative_to(bundle.directory))
         if read_manifest_as(type(bundle.manifest), bundle.directory) != bundle.manifest:
             raise BundleError(
                 f"The bundle {bundle.directory} was replaced while it was being changed.",
@@ -257,6 +259,11 @@ def locate_bundle(model: str | None = None, models: Path = DEFAULT_MODELS) -> Pa
             raise BundleError(
                 f"There is no current bundle in {models}/.",
                 "Make one with: pcedge fit DATASET, or name one with --model DIR",
+            )
+        if not is_name(name):
+            raise BundleError(
+                f"{models / CURRENT_FILE} must hold the plain name of a bundle; it says {name!r}.",
+                f"Choose one with: pcedge models --use NAME --models {models}",
             )
         return models / name
     # The working directory may hold a dataset of the same name: accept only a bundle.

@@ -3,14 +3,17 @@
 import time
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Generic, NamedTuple, TypeVar
 
 from pcedge.errors import BundleError
 
-from .manifest import FileInfo, ProductManifest
+from .external_data import external_files
+from .manifest import MANIFEST_FILE, FileInfo, ProductManifest, inside_bundle
 
 _SETTLED_NS = 2 * 10**9
+# ONNX, whole or a part.
+_NETWORKS = frozenset({".onnx", ".onnxpart"})
 AnyManifest_co = TypeVar("AnyManifest_co", bound=ProductManifest, covariant=True)
 
 
@@ -50,12 +53,13 @@ class BundleFiles(Generic[AnyManifest_co]):
         """Path of a file, after checking it against the manifest; checked again only when it changes.
 
         Raises:
-            BundleError: The file is not listed, missing, or differs in a single byte.
+            BundleError: The file is not listed, missing, a link, or differs in a single byte; or one that a
+                network takes its weights from is.
         """
-        path = self.directory / name
         stated = self.manifest.files.get(name)
         if stated is None:
             raise BundleError(f"The bundle {self.directory} has no {name}.", "Fit it again.")
+        path = inside_bundle(self.directory).path(name, f"{self.directory / MANIFEST_FILE}, files:")
         if not path.is_file():
             raise BundleError(
                 f"{path} is missing from its bundle.", "Restore the file, or fit the bundle again."
@@ -68,10 +72,18 @@ class BundleFiles(Generic[AnyManifest_co]):
                 f"{path} is not the file that the manifest describes: it was changed or damaged.",
                 "Restore the file, or fit the bundle again.",
             )
-        # A file may change twice within one tick of the file system's clock: check recent files again.
+        self._check_external_data(name, path)
+        # A file may change twice within one tick of the file system's clock: a new one is looked at again.
         if max(before.modified_ns, before.changed_ns) < time.time_ns() - _SETTLED_NS:
             self._checked[name] = before
         return path
+
+    def _check_external_data(self, name: str, path: Path) -> None:
+        """Check the files that a network takes its weights from: whoever loads it opens them."""
+        inside = inside_bundle(path.parent)
+        for location in external_files(path) if path.suffix in _NETWORKS else ():
+            inside.path(location, f"{path}, external data:")
+            self.file((PurePosixPath(name).parent / location).as_posix())
 
     def files_in(self, folder: str) -> list[Path]:
         """Checked paths of all files below a folder of the bundle, sorted by name."""

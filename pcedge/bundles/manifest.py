@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from pcedge.core.inside import Inside
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError, OptionError
 
@@ -189,8 +190,9 @@ class SearchCost(msgspec.Struct, frozen=True, kw_only=True):
 class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An approximate index of the bank: FAISS factory string, search parameters, loss of accuracy.
 
-    It belongs only to the bank with the digest ``bank_sha256``. For rows in a Milvus server, ``factory`` is
-    ``milvus``, ``parameters`` is its address, empty for one on this machine, and ``file`` is empty.
+    It belongs to the bank whose digest is ``bank_sha256``, and to no other. Of rows in a Milvus ``factory``
+    is ``milvus`` and ``file`` empty; ``parameters`` is the address that they were brought to, empty for the
+    machine's own, and is for people: which Milvus is asked, the environment says.
     """
 
     factory: str
@@ -309,17 +311,39 @@ def read_manifest_as(kind: type[AnyManifest], directory: Path) -> AnyManifest:
         raise BundleError(f"{path}: {error.what}", error.hint) from error
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise _damaged(path, error) from error
-    outside = [name for name in manifest.files if ".." in Path(name).parts or Path(name).is_absolute()]
-    if outside:
-        raise BundleError(
-            f"{path} names a file outside its bundle: {outside[0]!r}.",
-            "Do not use this bundle: fit it again, or get it from its source.",
-        )
+    _check_names(path, manifest)
     return manifest
 
 
+def inside_bundle(directory: Path) -> Inside:
+    """The door through which every path and name goes that a bundle's files say."""
+    return Inside(
+        directory, "bundle", BundleError, "Do not use this bundle: fit it again, or get it from its source."
+    )
+
+
+def _check_names(path: Path, manifest: ProductManifest) -> None:
+    inside = inside_bundle(path.parent)
+    for name in manifest.files:
+        inside.plain(name, f"{path}, files:")
+    inside.single(manifest.name, f"{path}, name:")
+    if isinstance(manifest, Manifest):
+        _check_indexes(path, manifest, inside)
+
+
+def _check_indexes(path: Path, manifest: Manifest, inside: Inside) -> None:
+    for index, info in manifest.indexes.items():
+        for field, file in (("file", info.file), ("golden", info.golden)):
+            # Rows in a Milvus are no file here.
+            if file and inside.plain(file, f"{path}, indexes[{index!r}].{field}:") not in manifest.files:
+                raise BundleError(
+                    f"{path}, indexes[{index!r}].{field}: names {file!r}, which is none of its files.",
+                    inside.hint,
+                )
+
+
 def _content(directory: Path) -> bytes:
-    path = directory / MANIFEST_FILE
+    path = inside_bundle(directory).path(MANIFEST_FILE, str(directory))
     try:
         return path.read_bytes()
     except OSError as error:

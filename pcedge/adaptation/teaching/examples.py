@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.bundles.bundle import Bundle
+from pcedge.bundles.manifest import inside_bundle
 from pcedge.camera import read_image, write_image
 from pcedge.errors import BundleError, OptionError
 
@@ -41,15 +42,18 @@ def read_examples(bundle: Bundle) -> tuple[Example, ...]:
     """The images that a bundle keeps.
 
     Raises:
-        BundleError: The list is damaged.
+        BundleError: The list is damaged, or names a file outside the bundle.
     """
     if not bundle.has(_LIST_FILE):
         return ()
     path = bundle.file(_LIST_FILE)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=tuple[Example, ...])
+        examples = msgspec.json.decode(path.read_bytes(), type=tuple[Example, ...])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleError(f"{path} is damaged: {error}.", "Restore the file.") from error
+    for example in examples:
+        inside_bundle(bundle.directory).plain(example.file, f"{path}, file:")
+    return examples
 
 
 def example_picture(bundle: Bundle, example: Example) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """The audit log of lessons: who taught what and when, in a chain of digests that shows a change."""
 
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -7,12 +8,13 @@ from typing import Literal
 import msgspec
 
 from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.manifest import Precision
+from pcedge.bundles.manifest import Precision, inside_bundle
 from pcedge.errors import BundleError, OptionError
 
 FOLDER = "teaching"
 LOG_FILE = f"{FOLDER}/lessons.jsonl"
 _START = "0" * 64
+_EVIDENCE = re.compile(rf"{FOLDER}/evidence-[0-9a-f]{{12}}\.npz")
 
 Outcome = Literal["taught", "passes", "refused", "stored"]
 
@@ -113,7 +115,7 @@ def read_log(bundle: Bundle) -> tuple[LogEntry, ...]:
     """Read a bundle's log; empty if nothing was ever taught.
 
     Raises:
-        BundleError: It is damaged, or was changed by hand; the text names the line.
+        BundleError: It is damaged, was changed by hand, or names a file outside; the text names the line.
     """
     if not bundle.has(LOG_FILE):
         return ()
@@ -127,6 +129,7 @@ def read_log(bundle: Bundle) -> tuple[LogEntry, ...]:
         previous = entries[-1].digest if entries else _START
         if (entry.number, entry.previous, entry.digest) != (number, previous, _digest(entry)):
             raise _broken(path, number, "it is not the entry that was written")
+        _check_evidence(bundle, path, entry)
         entries.append(entry)
     return tuple(entries)
 
@@ -160,6 +163,20 @@ def find_entry(log: tuple[LogEntry, ...], number: int) -> LogEntry:
 
 def _digest(entry: LogEntry) -> str:
     return sha256(msgspec.json.encode(msgspec.structs.replace(entry, digest=""))).hexdigest()
+
+
+def _check_evidence(bundle: Bundle, path: Path, entry: LogEntry) -> None:
+    """Evidence is read, and written again, under the name that the log has for it."""
+    said_by = f"{path}, line {entry.number + 1}, evidence:"
+    for state in entry.states.values():
+        if not state.evidence:
+            continue
+        name = inside_bundle(bundle.directory).plain(state.evidence, said_by)
+        if not _EVIDENCE.fullmatch(name):
+            raise BundleError(
+                f"{said_by} {name!r} is not the name of such a file: {FOLDER}/evidence-....npz.",
+                "Nothing was changed. Restore the file, or the bundle from a copy.",
+            )
 
 
 def _broken(path: Path, number: int, why: str) -> BundleError:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pcedge.core.files import recover, replace_directory
+from pcedge.core.inside import Inside
 from pcedge.errors import OptionError, PcedgeError, ResultError
 
 from .schema import SCHEMA_VERSION, Curves, ImageRow, Run
@@ -59,7 +60,7 @@ def read_run(directory: Path) -> Run:
     """
     directory = directory.parent if directory.name == RUN_FILE else directory
     recover(directory, remove=False)
-    path = directory / RUN_FILE
+    path = _inside(directory).path(RUN_FILE, str(directory))
     content = _content(path)
     fields = _decode(content, path, dict[str, Any])
     version = fields.get("schema_version")
@@ -71,11 +72,7 @@ def read_run(directory: Path) -> Run:
     run = _checked(lambda: msgspec.convert(_with_scores(fields), Run), path)
     for picture in run.pictures:
         for name in filter(None, (picture.picture, picture.heatmap, picture.mask)):
-            if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise ResultError(
-                    f"{path} names a file outside its directory: {name!r}.",
-                    "Do not use this run: evaluate again, or get it from its source.",
-                )
+            _inside(directory).path(name, f"{path}, pictures:")
     return run
 
 
@@ -85,7 +82,7 @@ def read_curves(directory: Path) -> Curves:
     Raises:
         ResultError: They are missing or damaged.
     """
-    path = directory / CURVES_FILE
+    path = _inside(directory).path(CURVES_FILE, str(directory))
     return _decode(_content(path), path, Curves)
 
 
@@ -106,6 +103,12 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
             )
         found.update(dict.fromkeys(runs))
     return list(found)
+
+
+def _inside(directory: Path) -> Inside:
+    return Inside(
+        directory, "directory", ResultError, "Do not use this run: evaluate again, or get it from its source."
+    )
 
 
 def _below(directory: Path) -> list[Path]:

@@ -297,3 +297,66 @@ def test_an_empty_address_is_this_machine_s_own(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setenv("PCEDGE_MILVUS", "https://banks:19530")
     assert MilvusAddress.parse("").is_server
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Addresses that were connected to, and the token that went there."""
+    found: list[tuple[str, str]] = []
+
+    def connect(uri: str, token: str = "", **_: Any) -> None:
+        found.append((uri, token))
+
+    monkeypatch.setattr(pymilvus, "MilvusClient", connect)
+    return found
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://banks:19530", "http://10.1.2.3:19530", "HTTP://localhost.example", "http://[fe80::1]"],
+)
+def test_a_token_goes_nowhere_in_plain_text(
+    connected: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "root:hush")
+
+    with pytest.raises(BankServerError, match="in plain text") as caught:
+        MilvusAddress.parse(location).connect()
+
+    assert connected == []
+    assert TOKEN_VARIABLE in caught.value.what
+    assert "https://" in caught.value.hint
+    assert "hush" not in str(caught.value)
+    monkeypatch.delenv(TOKEN_VARIABLE)
+    MilvusAddress.parse(location).connect()
+    assert connected == [(location, "")]
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["https://banks:19530", "http://127.0.0.1:19530", "http://localhost:19530", "http://[::1]:19530"],
+)
+def test_a_token_goes_over_tls_and_to_this_machine(
+    connected: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "root:hush")
+
+    MilvusAddress.parse(location).connect()
+
+    assert connected == [(location, "root:hush")]
+
+
+@pytest.mark.parametrize("recorded", ["http://banks:19530", "/srv/milvus.db", "no address at all", ""])
+def test_the_environment_alone_decides_which_milvus_holds_a_bundle_s_rows(
+    monkeypatch: pytest.MonkeyPatch, recorded: str
+) -> None:
+    monkeypatch.setenv("PCEDGE_MILVUS", "https://own:19530")
+    assert MilvusAddress.of_this_machine(recorded).location == "https://own:19530"
+
+    monkeypatch.delenv("PCEDGE_MILVUS")
+    if not recorded:
+        assert MilvusAddress.of_this_machine(recorded) == MilvusAddress.parse("")
+        return
+    with pytest.raises(BankServerError, match="only PCEDGE_MILVUS decides") as caught:
+        MilvusAddress.of_this_machine(recorded)
+    assert repr(recorded) in caught.value.what

@@ -315,11 +315,11 @@ def test_editing_adds_to_a_bundle_and_keeps_the_rest(bundle: Bundle) -> None:
     before = {name: (bundle.directory / name).read_bytes() for name in bundle.manifest.files}
 
     with edit_bundle(bundle) as staging:
-        (staging / "embedder.onnx").write_bytes(b"network")
+        (staging / "embedder.onnx").write_bytes(b"\x08\x08")
         seal(staging, bundle.manifest)
 
     edited = Bundle.open(bundle.directory)
-    assert edited.file("embedder.onnx").read_bytes() == b"network"
+    assert edited.file("embedder.onnx").read_bytes() == b"\x08\x08"
     assert {name: edited.file(name).read_bytes() for name in before} == before
     assert [path.name for path in bundle.directory.parent.iterdir()] == ["part"]
 
@@ -328,7 +328,7 @@ def test_an_edit_that_fails_changes_nothing(bundle: Bundle) -> None:
     def spoil() -> None:
         with edit_bundle(bundle) as staging:
             (staging / INDEX_FILE).unlink()
-            (staging / "embedder.onnx").write_bytes(b"network")
+            (staging / "embedder.onnx").write_bytes(b"\x08\x08")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

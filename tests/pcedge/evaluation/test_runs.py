@@ -147,6 +147,37 @@ def test_a_run_that_names_files_outside_is_refused(tmp_path: Path, name: str, wr
         read_run(tmp_path / "bolt")
 
 
+@pytest.mark.parametrize("name", ["pictures\\a.jpg", "pictures/a\x1b.jpg", "C:a.jpg", "./a.jpg"])
+def test_a_run_whose_images_have_no_plain_names_is_refused(tmp_path: Path, name: str, write: Write) -> None:
+    picture = RunImage(
+        group="miss", name="a", kind="dent", score=1.0, picture="pictures/a.jpg", heatmap="pictures/b.jpg"
+    )
+    write(tmp_path / "bolt", pictures=(msgspec.structs.replace(picture, heatmap=name),))
+
+    with pytest.raises(ResultError, match="must be a plain path within its directory") as caught:
+        read_run(tmp_path / "bolt")
+
+    assert str(tmp_path / "bolt" / RUN_FILE) in caught.value.what
+
+
+@pytest.mark.parametrize("linked", [RUN_FILE, CURVES_FILE, "pictures", "pictures/a.jpg"])
+def test_a_run_with_links_in_it_is_refused(tmp_path: Path, linked: str, write: Write) -> None:
+    write(tmp_path / "bolt")
+    (tmp_path / "bolt" / "pictures" / "a.jpg").write_bytes(b"a")
+    (tmp_path / "bolt" / linked).rename(tmp_path / "outside")
+    (tmp_path / "bolt" / linked).symlink_to(tmp_path / "outside")
+
+    with pytest.raises(ResultError, match="is a link"):
+        (read_curves if linked == CURVES_FILE else read_run)(tmp_path / "bolt")
+
+
+def test_a_run_may_be_reached_by_a_link(tmp_path: Path, write: Write) -> None:
+    run = write(tmp_path / "bolt")
+    (tmp_path / "link").symlink_to(tmp_path / "bolt")
+
+    assert read_run(tmp_path / "link") == run
+
+
 def test_runs_are_found_by_themselves_and_below_a_folder_each_once(tmp_path: Path, write: Write) -> None:
     for name in ("nut", "bolt"):
         write(tmp_path / name)
