@@ -1,4 +1,4 @@
-"""The memory bank: which patches to keep, the FAISS file, and the search for the nearest."""
+"""Memory bank: coreset selection, bank files, and exact or approximate nearest-neighbour search."""
 
 from .approximate.faiss_index import ApproximateIndex, Loss, default_parameters
 from .approximate.milvus_index import MilvusIndex

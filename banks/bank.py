@@ -1,4 +1,4 @@
-"""The memory bank: the patches that were kept, where each came from, and the search for the nearest."""
+"""Memory bank: patch embeddings, their source images, files, and nearest-neighbour search."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +22,13 @@ ROWS_FILE = "bank_rows.npz"
 
 @dataclass(frozen=True, eq=False)
 class RowSources:
-    """Where every bank row came from.
+    """Source of every bank row: training image and position.
 
     Attributes:
-        images: Training images by number, as paths relative to the dataset.
-        image: int32 [rows], the number of the row's image.
-        y: int32 [rows], the patch's line in the grid.
-        x: int32 [rows], the patch's column in the grid.
+        images: Training images, as paths relative to the dataset.
+        image: int32 [rows], index of the image of each row.
+        y: int32 [rows], row of the patch in the grid.
+        x: int32 [rows], column of the patch in the grid.
     """
 
     images: tuple[str, ...]
@@ -47,13 +47,13 @@ class RowSources:
 
 
 class Bank:
-    """Float32 rows with nearest-neighbour search by squared Euclidean distance, exact unless told otherwise.
+    """Float32 rows with nearest-neighbour search by squared Euclidean distance, exact by default.
 
     Args:
-        index: An ordinary FAISS index that holds the rows.
-        sources: Where the rows came from.
-        on_disk: Whether the rows stay in their file, and only 8-bit codes of them lie in memory. What is
-            found is the same.
+        index: A flat FAISS index with the rows.
+        sources: Sources of the rows.
+        on_disk: Whether the rows stay in their file, with only 8-bit codes in memory. The results are the
+            same.
     """
 
     def __init__(self, index: "faiss.IndexFlatL2", sources: RowSources, *, on_disk: bool = False) -> None:
@@ -65,7 +65,7 @@ class Bank:
 
     @classmethod
     def build(cls, rows: NDArray[np.float32], sources: RowSources) -> "Bank":
-        """Make a bank of rows [n, dims], which are copied."""
+        """Create a bank from rows [n, dims], which are copied."""
         import faiss
 
         index = faiss.IndexFlatL2(rows.shape[1])
@@ -77,12 +77,12 @@ class Bank:
         """Read a bank that ``save`` wrote.
 
         Args:
-            directory: Where it is.
-            on_disk: Leave the float32 rows there, mapped; the file may be replaced meanwhile, not rewritten.
+            directory: Directory of the bank.
+            on_disk: Memory-map the float32 rows; the file may be replaced meanwhile, but not overwritten.
 
         Raises:
-            BundleError: A file is missing or is not what it should be.
-            RuntimeUnavailableError: The rows are to stay on disk, and this FAISS is too old for that.
+            BundleError: A file is missing or invalid.
+            RuntimeUnavailableError: ``on_disk`` is set, and this FAISS is too old for it.
         """
         import faiss
 
@@ -107,7 +107,7 @@ class Bank:
         return cls(index, sources, on_disk=on_disk)
 
     def searched_by(self, index: CandidateIndex, candidates: int = DEFAULT_CANDIDATES) -> "Bank":
-        """The same rows, searched through an approximate index from which so many candidates are compared."""
+        """Return a bank with the same rows that compares candidates from an approximate index."""
         bank = Bank(self._index, self.sources, on_disk=self._on_disk)
         bank._approximate = RerankedSearch(index, bank._exact, candidates)
         return bank
@@ -118,8 +118,10 @@ class Bank:
 
         try:
             faiss.write_index(self._index, str(directory / INDEX_FILE))
-        except RuntimeError as error:  # FAISS says so in words of its own
-            raise OSError(f"writing {INDEX_FILE} failed, perhaps for want of space: {error}") from error
+        except RuntimeError as error:  # FAISS raises no OSError
+            raise OSError(
+                f"writing {INDEX_FILE} failed, possibly because the disk is full: {error}"
+            ) from error
         sources = self.sources
         arrays: dict[str, Any] = {"image": sources.image, "y": sources.y, "x": sources.x}
         np.savez(directory / ROWS_FILE, images=np.array(sources.images, np.str_), **arrays)
@@ -131,7 +133,7 @@ class Bank:
         return rows
 
     def around(self, row: int, count: int) -> NDArray[np.float32]:
-        """The rows nearest to a row, that one among them, float32 [count or all there are, dims]."""
+        """Return the rows nearest to a row, itself included, float32 [at most count, dims]."""
         start = self._index.reconstruct(row)[np.newaxis]
         _, (numbers,) = self._index.search(start, min(count, len(self)))
         return np.stack([self._index.reconstruct(int(number)) for number in numbers])
@@ -141,12 +143,12 @@ class Bank:
 
     @property
     def dims(self) -> int:
-        """Values a row."""
+        """Values per row."""
         return int(self._index.d)
 
     @property
     def approximate(self) -> RerankedSearch | None:
-        """The search by an approximate index, where there is one."""
+        """The approximate search; None if the search is exact."""
         return self._approximate
 
     @property
@@ -155,15 +157,15 @@ class Bank:
 
     @property
     def nbytes(self) -> int:
-        """Memory that rows and search take; the search is prepared for that."""
+        """Memory of rows and search in bytes; prepares the search."""
         return self._search.nbytes + (0 if self._on_disk else 4 * len(self) * self.dims)
 
     def prepare(self) -> None:
-        """Do now what the first search would do: with 15,000 rows of 1,024 it takes a third of a second."""
+        """Prepare the search, otherwise done at the first one (a third of a second for 15,000 x 1,024)."""
         self._search.prepare()
 
     def search(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find the nearest row of each embedding, or after ``searched_by`` one nearly as near.
+        """Find the nearest row of each embedding; approximately after ``searched_by``.
 
         Args:
             embeddings: float32 [n, dims].

@@ -1,7 +1,7 @@
-"""Frames in, verdicts out: sources, the stream, the gate, events, images and sinks.
+"""Camera side of an inspection: sources, stream, frame gate, events, drawing and sinks.
 
-Useful alone: it knows nothing of networks and memory banks, and is handed a callable that turns a
-:class:`Frame` into an :class:`Inspection`::
+It works on its own: it does not depend on networks or memory banks. The caller passes a function that turns
+a :class:`Frame` into an :class:`Inspection`::
 
     from pcedge.camera import Stream, inspect_stream, one_by_one, open_source
 

@@ -1,4 +1,4 @@
-"""What travels through this folder: frames in, inspections out."""
+"""Value objects of an inspection: frames, verdicts, regions, explanations and inspections."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from .quality.limits import QualityResult
 
 
 class Verdict(str, Enum):
-    """What an inspector says of a frame. INVALID means: could not be judged, so do not pass."""
+    """Verdict on a frame. INVALID means that it could not be judged, so the part must not pass."""
 
     OK = "OK"
     REVIEW = "REVIEW"
@@ -21,26 +21,26 @@ class Verdict(str, Enum):
 
     @property
     def passes(self) -> bool:
-        """Whether a part with this verdict may go on."""
+        """Whether a part with this verdict may pass."""
         return self is Verdict.OK
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One image from a source, or the news that it could not be had.
+    """One image from a source, or the reason why it could not be read.
 
     Attributes:
         source: The source's name, safe to print (no password).
         index: Number of the frame in its source, from 0; dropped frames leave gaps.
-        name: What a person calls it: a file name, or ``frame-000012``.
-        captured_at: Unix time in seconds at which it was captured; of a file, at which it was read.
+        name: Display name: a file name, or ``frame-000012``.
+        captured_at: Unix time of capture in seconds; for a file, the time at which it was read.
         image_rgb: uint8 [height, width, 3]; None when ``fault`` says why it could not be read.
         fault: Empty, or why there is no image.
-        key: Of a file: what tells it from every other, also after a restart; empty otherwise.
-        camera: Name of the camera; empty for the source's own.
-        clock_s: ``time.monotonic()`` when it was captured: latencies are measured from here, which a clock
-            that is set does not disturb.
-        look: What the frame gate saw of the image; None before, and where it did not look.
+        key: Unique key of a file, which is the same after a restart; empty for other sources.
+        camera: Name of the camera; empty if the name of the source is used.
+        clock_s: ``time.monotonic()`` at capture. Latencies are measured from here, so that setting the system
+            clock does not change them.
+        look: Result of the frame gate; None before the check, and without one.
     """
 
     source: str
@@ -56,20 +56,20 @@ class Frame:
 
     @property
     def camera_name(self) -> str:
-        """Name of the camera, which is the source's where none was given."""
+        """Name of the camera; the name of the source if none was given."""
         return self.camera or self.source
 
 
 @dataclass(frozen=True)
 class Region:
-    """A connected area in which an image differs from what is normal; coordinates are the image's pixels.
+    """A connected anomalous area of an image; coordinates are in pixels of the image.
 
     Attributes:
-        box_xywh: Left, top, width and height of its bounding box.
-        area_px: Its area.
-        peak: The highest value of the anomaly map in it.
-        peak_xy: Where that is.
-        contour_xy: Its outline, as the corners of a polygon.
+        box_xywh: Left, top, width and height of the bounding box.
+        area_px: Area in pixels.
+        peak: The highest value of the anomaly map in the region.
+        peak_xy: Position of the peak.
+        contour_xy: Outline as the corners of a polygon.
     """
 
     box_xywh: tuple[int, int, int, int]
@@ -81,23 +81,24 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """Why a region stands out: its patch that differs most, beside the nearest normal one.
+    """Why a region is anomalous: its most anomalous patch and the nearest normal patch.
 
-    Boxes are left, top, width and height. What is called normal is from a training image, whose places are
-    given as those of the image: where they would be if the two lay on each other.
+    Boxes are left, top, width and height. The normal patch is from a training image; its position is given in
+    the coordinates of the inspected image, as if the two images were aligned.
 
     Attributes:
         patch_xywh: The patch, in the image's pixels.
-        around_xywh: What is shown of the image around it.
-        distance: From the patch to the nearest normal one, in the space of embeddings; its square is what the
-            anomaly map is made of.
-        typical_distance: How far normal patches like that one lie from each other: the median distance from
-            it to those nearest to it; None where there are no others.
-        image: The training image that the nearest normal patch is from.
-        normal_xy: The centre of that patch.
-        normal_rgb: uint8 [h, w, 3], what the network saw there; None where no image was kept.
+        around_xywh: The crop around the patch that is shown.
+        distance: Distance from the patch to the nearest normal patch in embedding space; the anomaly map
+            consists of the squares of such distances.
+        typical_distance: Typical distance between normal patches here: the median distance from the nearest
+            normal patch to its own neighbours; None if it has none.
+        image: Name of the training image that contains the nearest normal patch.
+        normal_xy: Centre of that patch.
+        normal_rgb: uint8 [h, w, 3], crop of the training image as the network saw it; None if no image was
+            kept.
         normal_patch_xywh: The normal patch in ``normal_rgb``.
-        missing: Why there is no image; empty if there is one.
+        missing: Why there is no crop; empty if there is one.
     """
 
     patch_xywh: tuple[int, int, int, int]
@@ -112,7 +113,7 @@ class Explanation:
 
     @property
     def times_typical(self) -> float | None:
-        """The distance as a multiple of the typical one."""
+        """The distance as a multiple of the typical distance."""
         return self.distance / self.typical_distance if self.typical_distance else None
 
 
@@ -126,7 +127,7 @@ def unexplained() -> tuple[Explanation, ...]:
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What an inspector found in one frame.
+    """Result of the inspection of one frame.
 
     Attributes:
         verdict: OK, REVIEW, NG or INVALID.
@@ -136,15 +137,16 @@ class Inspection:
         score_map_hw: float32 [h, w] anomaly map at the network's input size; None when not judged.
         map_to_picture: float64 [2, 3], affine map from (x, y) pixel centres of the map to those of
             the image; None when not judged.
-        map_threshold: The map value above which colours say NG.
+        map_threshold: The map value above which the heatmap shows NG.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
         regions: Where the image differs, the highest peak first; empty when OK or not judged.
-        review_map_threshold: The map value above which colours say REVIEW; None when there is no REVIEW.
-        explain: Why the regions differ, in their order, of the first few of them. Found when it is called for
-            the first time, so that judging does not wait for it; from any thread.
-        p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
-            or not known.
-        numbers: What else was found, by name, for those who watch whether it drifts.
+        review_map_threshold: The map value above which the heatmap shows REVIEW; None when there is no
+            REVIEW.
+        explain: Returns the explanations of the first few regions, in their order. They are computed at the
+            first call, so that judging does not wait for them; may be called from any thread.
+        p_value: The share of new good parts that is expected to score as high or higher; None when not
+            judged or not known.
+        numbers: Further quantities by name, which are monitored for drift.
     """
 
     verdict: Verdict

@@ -1,7 +1,7 @@
-"""Image files: the one decoder of the whole project, and writing that leaves no half images.
+"""Reading and writing of image files: one decoder for the whole project, and atomic writes.
 
-Everything that learns from, measures on or judges an image file reads it here, so that the pixels
-are the same everywhere.
+Everything that learns from, measures or judges an image file reads it here, so that the pixels are the same
+everywhere.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
     The EXIF orientation is applied. Grey, palette, CMYK and other colour modes become RGB; an alpha
     channel is dropped and the colours stay as stored. 16-bit grey keeps its upper 8 bits over the
-    full 16-bit range, without stretching, so that brightness means the same in every file. Of a
-    file with several images the first is taken.
+    full 16-bit range, without stretching, so that brightness means the same in every file. If a file
+    has several images, the first is read.
 
     Raises:
         ImageError: The file is missing, empty, truncated, corrupt, too large, not an image, or
-            holds 32-bit pixels, whose range nobody can know.
+            has 32-bit pixels, whose range is not known.
     """
     path = Path(path)
     image = _decode(path)
@@ -51,7 +51,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
         return np.repeat(grey[:, :, None], 3, axis=2)
     if image.mode in _WIDE_MODES:
         raise ImageError(
-            f"{path}: has 32-bit pixels (mode {image.mode}), whose black and white are not known.",
+            f"{path}: has 32-bit pixels (mode {image.mode}), whose range is not known.",
             "Save it with 8 or 16 bits per channel.",
         )
     return _rgb(image, path)
@@ -61,7 +61,7 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
     """Read a ground-truth mask as uint8 [height, width]: 255 for defect, 0 for none.
 
     Grey values in between, as at the soft edge of a mask, stay as they are. In a mask that never reaches 255
-    (labels 0 and 1, say) whatever is not black counts as defect.
+    (for example with labels 0 and 1), every pixel that is not black counts as a defect.
 
     Raises:
         ImageError: As :func:`read_image`, except that pixels of any depth are accepted.
@@ -76,7 +76,7 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """Image files directly in ``folder``, ordered by :func:`natural_key`, hidden ones left out.
+    """List the image files directly in ``folder``, ordered by :func:`natural_key`, without hidden files.
 
     Raises:
         ImageError: ``folder`` is not a folder that can be read.
@@ -89,31 +89,30 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether ``name`` is that of a finished image: a known suffix, not hidden, not temporary."""
+    """Whether ``name`` is the name of a complete image: a known suffix, not hidden, not temporary."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     unfinished = name.startswith(".") or ".tmp" in suffixes or ".part" in suffixes
     return bool(suffixes) and suffixes[-1] in IMAGE_SUFFIXES and not unfinished
 
 
 def natural_key(name: str) -> tuple[list[tuple[str, int]], str]:
-    """Key that sorts names as people do: ``2.png`` before ``10.png``."""
+    """Natural sort key: ``2.png`` comes before ``10.png``."""
     pairs = re.findall(r"(\D*)(\d*)", name.lower())
     return [(text, int(digits or -1)) for text, digits in pairs], name
 
 
 def write_image(path: str | Path, image_rgb: NDArray[np.uint8]) -> None:
-    """Write uint8 [height, width, 3] RGB as JPEG (quality 92) or PNG, by the suffix of ``path``.
+    """Write uint8 [height, width, 3] RGB as JPEG (quality 92) or PNG, depending on the suffix of ``path``.
 
-    A reader sees the whole file or none: it is written under a hidden temporary name beside
-    ``path`` and renamed.
+    The write is atomic: the file is written under a hidden temporary name beside ``path`` and renamed.
 
     Raises:
-        OutputError: The file cannot be written, the suffix is another one, or it is not an image.
+        OutputError: The file cannot be written, the suffix is not supported, or the array is not an image.
     """
     path = Path(path)
     options = _SAVE_OPTIONS.get(path.suffix.lower())
     if options is None:
-        raise OutputError(f"{path}: cannot write this kind of file.", "Use .png or .jpg.")
+        raise OutputError(f"{path}: this file format cannot be written.", "Use .png or .jpg.")
     if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
         raise OutputError(f"{path}: {image_rgb.dtype} {image_rgb.shape} is not an RGB image.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_temporary_number)}.tmp")
@@ -125,12 +124,12 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8]) -> None:
         _discard(temporary)
         raise OutputError(
             f"{path}: cannot be written: {_reason(error)}.",
-            "Check that the folder exists, may be written to and has room.",
+            "Check that the folder exists and is writable, and that the disk has free space.",
         ) from error
 
 
 def _decode(path: Path) -> Image.Image:
-    """Decode the whole file, upright."""
+    """Decode the whole file and apply its EXIF orientation."""
     try:
         with _open(path) as image:
             image.load()
@@ -142,28 +141,27 @@ def _decode(path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: {_why_unidentified(path)}.") from error
     except Exception as error:
-        # Pillow keeps no list of what its decoders raise for damaged bytes: OSError, SyntaxError,
-        # ValueError, struct.error, IndexError, zlib.error and more have all been seen.
+        # Pillow does not document what its decoders raise for damaged files: OSError, SyntaxError,
+        # ValueError, struct.error, IndexError, zlib.error and others have been observed.
         raise ImageError(f"{path}: cannot be decoded: {_reason(error)}.") from error
 
 
 def _open(path: Path) -> Image.Image:
-    """Read the header. An image large enough for Pillow to warn of an attack is refused."""
-    # Warning filters belong to the whole process, so threads that decode must not change them at
-    # the same time.
+    """Read the header. An image so large that Pillow warns of a decompression bomb is refused."""
+    # Warning filters are global to the process, so two decoding threads must not change them at once.
     with _header_lock, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         return Image.open(path)
 
 
 def _rgb(image: Image.Image, path: Path) -> NDArray[np.uint8]:
-    # Pillow warns about some palettes' transparency, which is dropped anyway.
+    # Pillow warns about the transparency of some palettes, which is dropped anyway.
     image.info.pop("transparency", None)
     try:
         return np.array(image.convert("RGB"))
     except (OSError, ValueError) as error:
         raise ImageError(
-            f"{path}: cannot be turned into RGB from mode {image.mode}.", "Save it as RGB."
+            f"{path}: cannot be converted to RGB from mode {image.mode}.", "Save it as RGB."
         ) from error
 
 
@@ -180,4 +178,4 @@ def _discard(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError:
-        return  # the error that brought us here is the one to report
+        return  # the error that led here is the one to report

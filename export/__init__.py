@@ -1,4 +1,4 @@
-"""A network as a file and a file as a network: ONNX, TensorRT, and the runtimes that run them."""
+"""Export of networks to ONNX and TensorRT, precisions, and the runtimes."""
 
 from .engines.engine_file import (
     EngineInfo,

@@ -1,4 +1,4 @@
-"""Model configurations of the Triton Inference Server, as the text that it reads (``config.pbtxt``)."""
+"""Model configurations (``config.pbtxt``) of the Triton Inference Server."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ def ensemble_config(
         outputs: What is returned in the end.
         steps: The models in their order.
         max_batch: Most images a call.
-        parameters: What clients may ask the server for.
+        parameters: Parameters that clients can read from the server.
     """
     return _text(
         {

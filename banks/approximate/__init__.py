@@ -1,1 +1,1 @@
-"""Searches that name candidates: FAISS indexes and Milvus."""
+"""Approximate indexes that return candidates: FAISS and Milvus."""

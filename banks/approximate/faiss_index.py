@@ -1,4 +1,4 @@
-"""A FAISS index named by its factory string, built from a bank's rows: another way to look for candidates."""
+"""Approximate FAISS index of a bank, given by a factory string."""
 
 import re
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ _TOO_FEW_ROWS = re.compile(r"training points \((\d+)\).* clusters \((\d+)\)")
 
 @dataclass(frozen=True)
 class Loss:
-    """What an index has lost of its rows.
+    """Quantisation error of an index.
 
     Attributes:
-        largest: Largest distance of a row from what is stored of it, or a little more.
+        largest: Upper bound of the distance between a row and its stored version.
         longest: Length of the longest row.
     """
 
@@ -34,11 +34,11 @@ class Loss:
 
 
 class ApproximateIndex:
-    """Finds candidates for the nearest rows of queries, in an order that is only nearly right.
+    """Finds candidates for the nearest rows of queries, by approximate distances.
 
     Args:
-        index: A trained FAISS index that holds a bank's rows in their order.
-        factory: The string that names its kind.
+        index: A trained FAISS index with the rows of a bank in their order.
+        factory: Its factory string.
     """
 
     def __init__(self, index: "faiss.Index", factory: str) -> None:
@@ -47,10 +47,10 @@ class ApproximateIndex:
 
     @classmethod
     def build(cls, rows: NDArray[np.float32], factory: str) -> "ApproximateIndex":
-        """Train an index on a bank's rows [n, dims] and add them.
+        """Train an index on the rows of a bank [n, dims] and add them.
 
         Raises:
-            OptionError: The string names nothing that FAISS can build, or the rows are too few to train it.
+            OptionError: FAISS cannot build this factory string, or there are too few rows to train it.
         """
         import faiss
 
@@ -66,14 +66,14 @@ class ApproximateIndex:
 
     @classmethod
     def open(cls, path: Path, factory: str, *, rows: int, dims: int) -> "ApproximateIndex":
-        """Read an index that ``save`` wrote for a bank of so many rows.
+        """Read an index that ``save`` wrote for a bank of this size.
 
         Raises:
-            BundleError: The file is no index, or one of other rows.
+            BundleError: The file is not an index, or has another number of rows or dims.
         """
         import faiss
 
-        hint = f"Make it again with: pcedge index {factory} --keep"
+        hint = f"Build it again with: pcedge index {factory} --keep"
         try:
             index = faiss.read_index(str(path))
         except RuntimeError as error:
@@ -85,19 +85,21 @@ class ApproximateIndex:
         return cls(index, factory)
 
     def save(self, path: Path) -> None:
-        """Write the index, as ``faiss.read_index`` reads it."""
+        """Write the index in the format of ``faiss.read_index``."""
         import faiss
 
         try:
             faiss.write_index(self._index, str(path))
-        except RuntimeError as error:  # FAISS says so in words of its own
-            raise OSError(f"writing {path.name} failed, perhaps for want of space: {error}") from error
+        except RuntimeError as error:  # FAISS raises no OSError
+            raise OSError(
+                f"writing {path.name} failed, possibly because the disk is full: {error}"
+            ) from error
 
     def tune(self, parameters: str) -> None:
-        """Set search parameters, ``nprobe=16`` or ``efSearch=64``, several with commas; empty sets none.
+        """Set search parameters, ``nprobe=16`` or ``efSearch=64``, several with commas; empty for none.
 
         Raises:
-            OptionError: This kind of index has no such parameter, or the value is no number.
+            OptionError: This kind of index has no such parameter, or the value is not a number.
         """
         import faiss
 
@@ -115,18 +117,18 @@ class ApproximateIndex:
     def candidates(
         self, queries: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Rows that may be nearest: distances by the index's own measure, and numbers, both [n, count].
+        """Return candidates: approximate distances and row numbers, both [n, count].
 
-        Ascending; where an index finds fewer, the numbers that are missing are -1.
+        In ascending order; -1 for missing candidates.
         """
         distances, numbers = self._index.search(queries, count)
         return distances, numbers
 
     def loss(self, rows: NDArray[np.float32]) -> Loss | None:
-        """Compare what is stored with the rows it was built from.
+        """Compute the quantisation error of the stored rows.
 
-        None for an index that does not look at every row, or whose distances are not those to what it stores:
-        nothing can be proved of the rows that it does not name.
+        None for an index that does not compare every row, or whose distances are not those to the stored
+        rows: then there is no bound for the rows that are not candidates.
         """
         import faiss
 
@@ -142,21 +144,21 @@ class ApproximateIndex:
 
     @cached_property
     def nbytes(self) -> int:
-        """Size as a file, which is that in memory but for a few kilobytes."""
+        """Size of the file, which is the size in memory except for a few kilobytes."""
         import faiss
 
         return int(faiss.serialize_index(self._index).nbytes)
 
 
 def default_parameters(factory: str) -> str:
-    """Search parameters where none are given: FAISS's own, one list of IVF, finds too few of the nearest."""
+    """Return default search parameters: the default of FAISS for IVF, one list, has a low recall."""
     if "IVF" in factory:
         return "nprobe=16"
     return "efSearch=64" if "HNSW" in factory else ""
 
 
 def _train_quietly(index: Any) -> None:
-    """Keep FAISS from printing a line for every quantiser that has few rows: recall is measured instead."""
+    """Suppress the warnings of FAISS about quantisers with few training rows; recall is measured instead."""
     import faiss
 
     ivf: Any = faiss.try_extract_index_ivf(index)

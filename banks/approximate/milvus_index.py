@@ -1,4 +1,4 @@
-"""A bank's rows in Milvus, shared by whoever has the same bank: they name candidates for the nearest."""
+"""Approximate index of a bank in a Milvus collection, shared by bundles with the same bank."""
 
 import time
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from pcedge.errors import BankServerError
 from .milvus_server import MilvusAddress
 
 ROW, EMBEDDING = "row", "embedding"
-# Searching every list is exact. Milvus's own exact search is no choice: in Milvus Lite its memory grows with
-# queries x rows x dims, and passes 10 GB with one image and a usual bank.
+# Searching every list is exact. The exact (FLAT) search of Milvus is not usable: in Milvus Lite its memory
+# grows with queries x rows x dims, to more than 10 GB for one image and a typical bank.
 _LISTS = 128
 _BLOCK_ROWS = 1000
 _WRITE_S = 120.0
 _SEARCH_S = 30.0
-# How long an index may take to be on disk once it is written, and the pause between two looks.
+# How long writing an index to disk may take, and the polling interval.
 _INDEXED_S, _LOOK_S = 30.0, 0.2
 
 Written = Callable[[int, int], None]
@@ -28,14 +28,14 @@ Written = Callable[[int, int], None]
 class MilvusIndex:
     """Finds candidates for the nearest rows of queries in a collection named for the bank's digest.
 
-    Bundles and lines with the same bank share the collection; another bank has another. What Milvus says of
-    distances is not used: candidates are compared with the bundle's own rows.
+    Bundles and lines with the same bank share the collection; another bank has another. The
+    distances of Milvus are not used: candidates are compared with the rows in the bundle.
 
     Args:
-        address: Where it is.
-        digest: Of the bank's file, in hexadecimal.
-        rows: How many the bank has.
-        dims: Values a row.
+        address: Address of the Milvus.
+        digest: Digest of the bank file in hexadecimal.
+        rows: Number of rows of the bank.
+        dims: Values per row.
     """
 
     def __init__(self, address: MilvusAddress, digest: str, *, rows: int, dims: int) -> None:
@@ -47,10 +47,10 @@ class MilvusIndex:
 
     @classmethod
     def open(cls, address: MilvusAddress, digest: str, *, rows: int, dims: int) -> "MilvusIndex":
-        """Connect to a Milvus that holds a bank's rows.
+        """Connect to a Milvus with the rows of a bank.
 
         Raises:
-            BankServerError: It cannot be reached, or does not hold all of them.
+            BankServerError: It cannot be reached, or does not have all rows.
         """
         index = cls(address, digest, rows=rows, dims=dims)
         index._connected()
@@ -64,13 +64,12 @@ class MilvusIndex:
         rows: NDArray[np.float32],
         progress: Written = lambda done, total: None,
     ) -> "MilvusIndex":
-        """Bring a bank's rows [n, dims] into Milvus; what is there already and right is left.
+        """Write the rows of a bank [n, dims] to Milvus; correct rows that exist are kept.
 
-        A fill that was interrupted goes on where it was. At the end every row was read back and found equal,
-        bit by bit.
+        An interrupted call can be repeated and continues. All rows are read back and compared bit by bit.
 
         Raises:
-            BankServerError: It cannot be reached, or does not give back what was written.
+            BankServerError: It cannot be reached, or returns other rows than were written.
         """
         index = cls(address, digest, rows=len(rows), dims=rows.shape[1])
         client = address.connect()
@@ -84,7 +83,7 @@ class MilvusIndex:
             wrong = [start for start in changed if not index._holds(client, rows, start)]
         if wrong:
             raise BankServerError(
-                f"The Milvus {address.location} does not give back the rows from {wrong[0]} on as they were "
+                f"The Milvus {address.location} does not return the rows from {wrong[0]} on as they were "
                 "written.",
                 "Run the same command again.",
             )
@@ -94,20 +93,20 @@ class MilvusIndex:
 
     @property
     def collection(self) -> str:
-        """The collection's name in Milvus."""
+        """Name of the collection in Milvus."""
         return f"pcedge_{self._digest[:40]}"
 
     @property
     def nbytes(self) -> int:
-        """Memory in this process: none with a server; Milvus Lite keeps the rows, and again in its index."""
+        """Memory in this process: none with a server; Milvus Lite stores the rows twice."""
         return 0 if self.address.is_server else 2 * 4 * self._rows * self._dims
 
     def candidates(
         self, queries: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Rows that may be nearest: Milvus's distances, and numbers, both [n, count]; -1 where there is none.
+        """Return candidates: distances and row numbers, both [n, count]; -1 for missing ones.
 
-        After an error the next call connects anew.
+        After an error the next call reconnects.
 
         Raises:
             BankServerError: Milvus does not answer.
@@ -146,7 +145,7 @@ class MilvusIndex:
         )
 
     def _connected(self) -> Any:
-        """The connection, opened where there is none, to a collection that was found complete."""
+        """Return the connection to a complete collection; connect if necessary."""
         with self._connecting:
             if self._client is None:
                 client = self.address.connect()
@@ -161,10 +160,10 @@ class MilvusIndex:
             return self._client
 
     def _make_ready(self, client: Any) -> None:
-        """Create the collection where there is none, and load it.
+        """Create the collection if it does not exist, and load it.
 
-        Milvus Lite, killed while it wrote an index, cannot load what it then has. Nothing is lost by
-        beginning anew: the rows are the bundle's.
+        If Milvus Lite is killed while it writes an index, it cannot load the collection. It is then created
+        again; nothing is lost, since the rows are in the bundle.
         """
         from pymilvus import MilvusException
 
@@ -193,7 +192,7 @@ class MilvusIndex:
         client.load_collection(self.collection, timeout=_WRITE_S)
 
     def _load_what_was_written(self, client: Any) -> None:
-        """Load the collection; Milvus Lite may still be writing the index that it is asked to read."""
+        """Load the collection; retried, since Milvus Lite may still be writing its index."""
         from pymilvus import MilvusException
 
         until = time.monotonic() + _INDEXED_S
@@ -207,7 +206,7 @@ class MilvusIndex:
                 time.sleep(_LOOK_S)
 
     def _write_missing(self, client: Any, rows: NDArray[np.float32], progress: Written) -> list[int]:
-        """Write the blocks that are not there as they should be; return where they start."""
+        """Write the blocks that are missing or wrong; returns their first rows."""
         changed = []
         for start in range(0, len(rows), _BLOCK_ROWS):
             if not self._holds(client, rows, start):
@@ -222,7 +221,7 @@ class MilvusIndex:
         return changed
 
     def _holds(self, client: Any, rows: NDArray[np.float32], start: int) -> bool:
-        """Whether Milvus gives the rows of a block as they are."""
+        """Whether Milvus has the rows of a block without differences."""
         block = rows[start : start + _BLOCK_ROWS]
         found = client.query(
             self.collection,
@@ -253,5 +252,5 @@ class MilvusIndex:
         return BankServerError(
             f"The Milvus {self.address.location} holds {count:,} of the {self._rows:,} rows of this bank "
             f"(collection {self.collection}).",
-            f"Bring them there with: pcedge index --keep 'milvus:{self.address.location}'",
+            f"Write them with: pcedge index --keep 'milvus:{self.address.location}'",
         )

@@ -1,4 +1,4 @@
-"""Where a Milvus is, and the connection to it: a server by its address, or Milvus Lite in a directory."""
+"""Address of and connection to Milvus: a server, or Milvus Lite in a local directory."""
 
 import logging
 import os
@@ -19,24 +19,24 @@ _CONNECT_S = 5.0
 
 @dataclass(frozen=True)
 class MilvusAddress:
-    """One Milvus.
+    """Address of a Milvus.
 
     Attributes:
-        location: ``http://host:19530`` of a server, or the path of Milvus Lite's directory, which ends in
-            ``.db``. It never has a password in it.
+        location: ``http://host:19530`` of a server, or the path of the directory of Milvus Lite, which ends
+            in ``.db``. It never contains a password.
     """
 
     location: str
 
     @classmethod
     def parse(cls, text: str) -> "MilvusAddress":
-        """Read an address; an empty one is this machine's own.
+        """Parse an address; an empty one means the default of this machine.
 
-        That is what the environment variable ``PCEDGE_MILVUS`` says, or Milvus Lite in the user's data
-        directory.
+        The default is the environment variable ``PCEDGE_MILVUS``, or Milvus Lite in the data directory of the
+        user.
 
         Raises:
-            OptionError: It is neither an address nor a path that ends in .db, or it has a password in it.
+            OptionError: It is neither a URL nor a path that ends in .db, or it contains a password.
         """
         text = text.strip() or os.environ.get(MILVUS_VARIABLE, "").strip()
         if not text:
@@ -50,7 +50,7 @@ class MilvusAddress:
             return cls(str(Path(text).expanduser().absolute()))
         address = urlsplit(text)
         if "@" in text or address.query:
-            raise OptionError(  # without the address: it may hold a password
+            raise OptionError(  # without the address: it may contain a password
                 "The address of the Milvus has more than a host and a port in it.",
                 f"Give http://host:19530 alone, and user:password or a key in {TOKEN_VARIABLE}.",
             )
@@ -77,7 +77,7 @@ class MilvusAddress:
                 import milvus_lite  # noqa: F401
         except ImportError as error:
             raise MissingExtraError(error.name or "pymilvus", "milvus", "A bank in Milvus") from error
-        # grpc._server is Milvus Lite's, which answers what it lacks with an exception.
+        # grpc._server belongs to Milvus Lite, which answers unsupported calls with an exception.
         for name in ("pymilvus", "milvus_lite", "grpc._server"):
             _quieten(name)
         with self.explaining("opened"):
@@ -88,18 +88,18 @@ class MilvusAddress:
 
     @contextmanager
     def explaining(self, what: str, if_slow: str = "") -> Iterator[None]:
-        """Turn the libraries' errors into a ``BankServerError``, which never shows the token.
+        """Convert errors of the libraries to a ``BankServerError``, which never shows the token.
 
         Args:
-            what: What could not be done with it.
-            if_slow: What to do where it answered too late, which is no matter of being reached.
+            what: The operation that failed, as a participle.
+            if_slow: Hint for a time-out.
         """
         import grpc
         from pymilvus import MilvusException
 
         try:
             yield
-        # A ValueError is a call on a connection that was closed, an OSError Milvus Lite's disk.
+        # A ValueError comes from a closed connection, an OSError from the disk of Milvus Lite.
         except (MilvusException, grpc.RpcError, ValueError, OSError) as error:
             said = error.details() if isinstance(error, grpc.Call) else getattr(error, "message", str(error))
             said = str(said).strip().partition("\n")[0]
@@ -122,7 +122,7 @@ class MilvusAddress:
 
 
 def _is_late(error: Exception, said: str) -> bool:
-    """Whether a call ended with its time; pymilvus may say so in words alone."""
+    """Whether a call timed out; pymilvus may say so only in its message."""
     import grpc
 
     late = isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -139,6 +139,6 @@ def _data_directory() -> Path:
 
 
 def _quieten(library: str) -> None:
-    """Keep a library from logging a traceback for every error that is said in words here."""
+    """Disable the logging of a library, which logs a traceback for each error reported here."""
     for name in (library, *(one for one in logging.root.manager.loggerDict if one.startswith(f"{library}."))):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -1,1 +1,1 @@
-"""Which patches to keep: greedy minimax facility location (paper, Algorithm 1)."""
+"""Coreset selection by greedy minimax facility location (paper, Algorithm 1)."""

@@ -1,4 +1,4 @@
-"""The greedy coreset, continued: which of some new rows a set that is already there does not cover yet."""
+"""Extension of a greedy coreset by new rows that it does not cover yet."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ _PICKED = np.float32(-np.inf)
 def continue_coreset(
     rows: NDArray[np.float32], given: NDArray[np.float32], radius: float, most: int
 ) -> Coreset:
-    """Go on with greedy minimax facility location (paper, Algorithm 1) from rows that were chosen before.
+    """Continue greedy minimax facility location (paper, Algorithm 1) from rows that were chosen before.
 
     Repeatedly takes the row farthest from all that is given or taken, until every row lies within ``radius``
     of one or ``most`` are taken. Rows within the radius of the given ones from the start are never taken.
@@ -21,7 +21,7 @@ def continue_coreset(
         rows: float32 [n, dims], to choose from.
         given: float32 [m, dims], chosen before; at least one.
         radius: Distance (not squared) within which a row counts as covered.
-        most: How many rows to take at most.
+        most: Maximum number of rows to take.
 
     Returns:
         The rows taken, in order, and the largest distance of any row left from its nearest chosen one.

@@ -1,4 +1,4 @@
-"""Which patches to keep: exact greedy minimax facility location (paper, Algorithm 1), lazily.
+"""Exact greedy coreset by minimax facility location (paper, Algorithm 1), with lazy evaluation.
 
 Plain greedy repeatedly takes the row farthest from everything taken so far and pays one pass over all rows a
 pick. But a row's distance to the picks only ever shrinks, so a stale distance is an upper bound: it is enough
@@ -66,12 +66,12 @@ def greedy_coreset(
     """
     if not 1 <= count <= len(rows):
         raise OptionError(
-            f"A coreset of {count} rows was asked for, of {len(rows)} rows in all.",
-            "Ask for at least one row and at most all of them.",
+            f"A coreset of {count} rows was requested, but there are {len(rows)} rows in all.",
+            "Request at least one row and at most all of them.",
         )
     # One pick more than asked for: how far it is from the others is the covering radius.
     picks = _Picks(count, min(count + 1, len(rows)), rows.shape[1], progress)
-    with np.errstate(invalid="ignore", over="ignore"):  # said below, in words
+    with np.errstate(invalid="ignore", over="ignore"):  # reported below
         candidates = _Candidates.of(rows)
     if not np.isfinite(candidates.norms).all():
         raise OptionError(
@@ -156,7 +156,7 @@ class _Candidates:
         )
 
     def put_back(self, chosen: NDArray[np.int64], subset: "_Candidates") -> None:
-        """Take over what a copy has learned."""
+        """Copy back the bounds of a subset."""
         self.bounds[chosen] = subset.bounds
         self.seen[chosen] = subset.seen
 

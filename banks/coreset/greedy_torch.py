@@ -1,4 +1,4 @@
-"""The same greedy selection on a GPU: one pass a pick, and nothing leaves the device."""
+"""Greedy coreset on a GPU with PyTorch: one pass over all rows per pick."""
 
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ def greedy_coreset_torch(
 ) -> Coreset:
     """Choose the rows that ``greedy_coreset`` chooses (rows at equal distance aside), with PyTorch.
 
-    A GPU reads all rows in tens of microseconds, so plain greedy is fast there: a pass a pick, the index of
-    the next pick staying on the device, which waits for nobody.
+    A GPU reads all rows in tens of microseconds, so plain greedy is fast there: one pass per pick. The index
+    of the next pick stays on the device, without synchronisation.
 
     Args:
         rows: float32 [n, dims]; n * dims * 4 bytes must fit on the device.

@@ -1,4 +1,4 @@
-"""Random projection (Johnson-Lindenstrauss): distances between patches in an eighth of the dimensions."""
+"""Random projection (Johnson-Lindenstrauss): approximate distances in fewer dimensions."""
 
 import numpy as np
 from numpy.typing import NDArray

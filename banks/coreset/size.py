@@ -1,4 +1,4 @@
-"""How large a coreset is: a fraction of all patches, or a number of rows."""
+"""Size of a coreset: a fraction of all patches, or a number of rows."""
 
 from dataclasses import dataclass
 
@@ -50,6 +50,6 @@ class CoresetSize:
 
 def _unusable(text: str) -> OptionError:
     return OptionError(
-        f"The coreset size {text!r} makes no sense.",
+        f"The coreset size {text!r} is not valid.",
         "Give a fraction (0.1), a percentage (10%) or a number of rows (5000).",
     )

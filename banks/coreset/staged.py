@@ -1,4 +1,4 @@
-"""A coreset of rows that never lie in memory all at once: chosen in stages, with a stated bound.
+"""Staged coreset of rows that do not fit into memory, with an upper bound of the covering radius.
 
 Rows come in chunks. Of each chunk a greedy coreset is kept as candidates, and the bank is the greedy coreset
 of all candidates. Every row is then within ``stage radius + last radius`` of the bank, by the triangle
@@ -22,7 +22,7 @@ _BLOCK_ROWS = 4096
 
 @dataclass(frozen=True, eq=False)
 class StagedCoreset:
-    """The outcome.
+    """Result of a staged selection.
 
     Attributes:
         rows: float32 [count, dims], the chosen rows in order of their numbers.
@@ -40,9 +40,9 @@ class StagedSelection:
 
     Args:
         file: A new binary file, open for writing and reading.
-        dims: Values a row.
+        dims: Values per row.
         share: Share of all rows that the bank will have.
-        seed: Of the projection.
+        seed: Seed of the projection.
     """
 
     def __init__(self, file: IO[bytes], dims: int, share: float, seed: int) -> None:

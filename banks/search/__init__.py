@@ -1,1 +1,1 @@
-"""The nearest row of each embedding, exactly."""
+"""Nearest-neighbour search: exact, and reranking of approximate candidates."""

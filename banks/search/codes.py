@@ -1,4 +1,4 @@
-"""Bank rows in 8 bits a value, each with the distance to the row that it stands for.
+"""Bank rows quantised to 8 bits per value, each with its quantisation error.
 
 Because that distance is known, a code bounds a row: |q - b| >= |q - c| - |b - c|. The bound leaves little
 more than one row a query to be compared in float32, so that the float32 rows need not lie in memory.
@@ -65,5 +65,5 @@ class Codes:
 
     @property
     def nbytes(self) -> int:
-        """Memory taken."""
+        """Memory in bytes."""
         return sum(array.nbytes for array in (self.scales, self.values, self.squared_lengths, self.errors))

@@ -1,10 +1,10 @@
-"""How many processor cores there are to work with."""
+"""Number of usable processor cores."""
 
 import os
 
 
 def usable_cores() -> int:
-    """Cores this process may use, which in a container or under taskset are fewer than the machine's."""
+    """Return the number of cores that this process may use, for example in a container or under taskset."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux

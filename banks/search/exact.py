@@ -1,4 +1,4 @@
-"""The nearest row of each embedding, exactly: pruned where that pays, a plain product where not."""
+"""Exact nearest-neighbour search: pruned where that is faster, otherwise a plain product."""
 
 import warnings
 from functools import cached_property
@@ -20,7 +20,7 @@ _LARGEST = 1e16
 
 
 class FlatIndex(Protocol):
-    """What is used of ``faiss.IndexFlatL2``."""
+    """The part of ``faiss.IndexFlatL2`` that is used."""
 
     ntotal: int
     d: int
@@ -29,7 +29,7 @@ class FlatIndex(Protocol):
         """Squared distances and numbers of the k nearest rows."""
 
     def get_xb(self) -> Any:
-        """Where the rows lie in memory."""
+        """Return the pointer to the rows."""
 
 
 class ExactSearch:
@@ -50,12 +50,12 @@ class ExactSearch:
         self._preparing = Lock()
 
     def prepare(self) -> None:
-        """Do now what the first search would do, which is to arrange the rows."""
+        """Arrange the rows now instead of at the first search."""
         self._prepared()
 
     @property
     def nbytes(self) -> int:
-        """Memory taken beside the rows; they are arranged first where that has not been done."""
+        """Memory in bytes without the rows; arranges them first if necessary."""
         pruned = self._prepared()
         return 0 if pruned is None else pruned.nbytes
 
@@ -91,7 +91,7 @@ class ExactSearch:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         _, rows = self._index.search(embeddings, 1)
         rows = rows[:, 0]
-        with np.errstate(over="ignore", invalid="ignore"):  # infinite, or not a number, is what it then is
+        with np.errstate(over="ignore", invalid="ignore"):  # the result is then infinite or NaN
             difference = embeddings - self.rows[rows]
             distances: NDArray[np.float32] = np.einsum("nd,nd->n", difference, difference)
         distances[rows < 0] = np.nan
@@ -123,7 +123,7 @@ class ExactSearch:
 
 
 def search_bytes(rows: int, dims: int) -> int:
-    """Memory that searching so many rows takes beside the rows, most while it is prepared."""
+    """Return the peak memory in bytes of a search, without the rows, reached while it is prepared."""
     return layout_bytes(rows, dims) if _prunable(rows, dims) else 0
 
 

@@ -1,6 +1,6 @@
-"""The compiled inner loops of the pruned search. Importing this module needs Numba.
+"""Compiled inner loops of the pruned search. Importing this module needs Numba.
 
-Written for one thread without the interpreter's lock: the caller gives each thread its own queries.
+The kernel is single-threaded and releases the GIL: the caller gives each thread its own queries.
 """
 
 import os
@@ -56,7 +56,7 @@ def find_nearest(
     distances: NDArray[np.float32],
     nearest: NDArray[np.int64],
 ) -> bool:
-    """Fill ``distances`` (squared) and ``nearest``; say whether that was done within the budget.
+    """Fill ``distances`` (squared) and ``nearest``; returns whether the budget was enough.
 
     A row is passed over only if a lower bound of its distance, less the rounding error it may carry, is above
     the distance of a row already found. Bounds, from cheap to dear: of a leaf's box; of all rows of a leaf at
@@ -162,7 +162,7 @@ def _bound_rows(
     tiles: NDArray[np.float32],
     scratch: NDArray[np.float32],
 ) -> bool:
-    """Bound the rows of a leaf into scratch[1]; say whether any may be within the limit."""
+    """Write lower bounds of the rows of a leaf to scratch[1]; returns whether any is within the limit."""
     # Views, since indices into whole arrays (which could be negative) keep loops from being vectorised.
     tile, head, products, bounds = tiles[leaf], heads[i], scratch[0], scratch[1]
     for j in range(LEAF_ROWS):
@@ -206,7 +206,7 @@ def _compare(
     distances: NDArray[np.float32],
     nearest: NDArray[np.int64],
 ) -> int:
-    """Compare a query with those rows of a leaf that their bounds do not rule out; say what that cost."""
+    """Compare a query with the rows of a leaf that their bounds do not rule out; returns the cost."""
     spent = 0
     for j in range(LEAF_ROWS):
         limit = distances[i] + margins[i]

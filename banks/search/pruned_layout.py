@@ -1,4 +1,4 @@
-"""The bank as the pruned search reads it: rotated, cut into leaves of rows that lie close together."""
+"""Memory layout of the bank for the pruned search: rotated, and split into leaves of nearby rows."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class Heads:
 
 @dataclass(frozen=True, eq=False)
 class BankLayout:
-    """What the kernel reads; see there for the shapes.
+    """Arrays for the kernel; see there for the shapes.
 
     Attributes:
         center: float32 [dims], subtracted from every row and query.

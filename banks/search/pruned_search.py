@@ -1,4 +1,4 @@
-"""Exact nearest rows for a fraction of the work: bound, pass over, and finish only what is left.
+"""Exact nearest-neighbour search with pruning by lower bounds.
 
 Patch embeddings are far from isotropic: a few leading principal directions hold most of their variance. With
 k the leading coordinates in an orthonormal basis and r the rest,
@@ -39,7 +39,7 @@ class PrunedSearch:
         rows: float32 [n, dims], C-contiguous, with at least ``LEAST_DIMS`` dims. Not copied: they must stay
             as they are.
         threads: How many to use; by default one for every core this process may use.
-        encoded: For rows that lie on disk: read as few of them as can be.
+        encoded: For rows on disk: read as few of them as possible.
 
     Raises:
         ImportError: Numba cannot be used here.
@@ -59,7 +59,7 @@ class PrunedSearch:
 
     @property
     def nbytes(self) -> int:
-        """Memory taken beside the rows."""
+        """Memory in bytes without the rows."""
         return self._layout.nbytes
 
     def search(

@@ -1,4 +1,4 @@
-"""Nearest rows by an approximate index: it names candidates, whose distances are then found exactly."""
+"""Approximate nearest-neighbour search with exact reranking of the candidates."""
 
 from typing import Protocol
 
@@ -18,26 +18,26 @@ class RowSearch(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """Memory taken beside the rows."""
+        """Memory in bytes without the rows."""
 
     def prepare(self) -> None:
-        """Do now what the first search would do."""
+        """Prepare the search, otherwise done at the first one."""
 
     def search(self, embeddings: NDArray[np.float32], /) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Squared distances, float32 [n], and row numbers, int64 [n]."""
 
 
 class CandidateIndex(Protocol):
-    """Names rows that may be nearest; ``ApproximateIndex`` and ``MilvusIndex`` do."""
+    """An index that returns candidates, such as ``ApproximateIndex`` and ``MilvusIndex``."""
 
     @property
     def nbytes(self) -> int:
-        """Memory taken beside the rows."""
+        """Memory in bytes without the rows."""
 
     def candidates(
         self, queries: NDArray[np.float32], count: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Distances by its own measure, ascending, and numbers, both [n, count]; -1 where there is none."""
+        """Return approximate distances, ascending, and row numbers, both [n, count]; -1 for missing ones."""
 
 
 class RerankedSearch:
@@ -61,11 +61,11 @@ class RerankedSearch:
 
     @property
     def nbytes(self) -> int:
-        """Memory taken beside the rows."""
+        """Memory in bytes without the rows."""
         return self._index.nbytes
 
     def prepare(self) -> None:
-        """Nothing: the index is ready when it is opened."""
+        """Do nothing, since an open index is ready."""
 
     def search(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Squared distance and number of the nearest candidate of each embedding [n, dims].
@@ -103,12 +103,12 @@ class RerankedSearch:
         if embeddings.ndim != 2 or embeddings.shape[1] != self._rows.shape[1]:
             raise ValueError(f"embeddings {list(embeddings.shape)} in a bank of {self._rows.shape[1]} dims")
         embeddings = np.ascontiguousarray(embeddings, np.float32)
-        told, numbers = self._index.candidates(embeddings, self._candidates)
+        approximate, numbers = self._index.candidates(embeddings, self._candidates)
         distances, rows = self._nearest_of(embeddings, numbers)
         none = rows < 0
         if none.any():
             distances[none], rows[none] = self._exact.search(embeddings[none])
-        return distances, rows, told[:, -1]
+        return distances, rows, approximate[:, -1]
 
     def _nearest_of(
         self, embeddings: NDArray[np.float32], numbers: NDArray[np.int64]

@@ -1,1 +1,1 @@
-"""What a person sees: heatmaps, banners, reasons, regions."""
+"""Drawing of results: heatmaps, regions, explanations and verdict banners."""

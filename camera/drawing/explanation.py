@@ -1,4 +1,4 @@
-"""The image of a result with its reasons: heat, the nearest normal patches, and what the colours mean."""
+"""Drawing of explanations: heatmap, nearest normal patches and colour legend in one image."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SHEET_PX, _TALLEST_PX, _GAP_PX = 1240, 760, 12
 
 
 def explained_picture(image_rgb: NDArray[np.uint8], inspection: Inspection) -> NDArray[np.uint8]:
-    """Draw what was found and why: the image with its heat at its own size, and the reasons below it.
+    """Draw the heatmap at the size of the image, and the explanations of the regions below it.
 
     Returns:
-        uint8 RGB. The heat is at the top left; an image narrower than 560 px gets a dark margin. Without
-        explanations it is the heat alone.
+        uint8 RGB. The heatmap is at the top left; an image narrower than 560 px gets a dark margin. Without
+        explanations only the heatmap is returned.
     """
     explanations = inspection.explain()
     heat = _numbered(draw_findings(image_rgb, inspection), inspection.regions[: len(explanations)])
@@ -38,11 +38,11 @@ def explained_picture(image_rgb: NDArray[np.uint8], inspection: Inspection) -> N
 
 
 def explanation_sheet(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
-    """A sheet for one image: verdict, the image, its heat beside it, and the reasons below.
+    """Draw a sheet for one frame: verdict, image, heatmap beside it, and the explanations below.
 
     Args:
-        frame: With an image.
-        inspection: What was found in it.
+        frame: The frame; it must have an image.
+        inspection: Its result.
     """
     assert frame.image_rgb is not None
     explanations = inspection.explain()
@@ -52,16 +52,16 @@ def explanation_sheet(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     heat = _numbered(draw_findings(frame.image_rgb, inspection), inspection.regions[: len(explanations)])
     pair = np.full((size_wh[1] + 2 * _GAP_PX, _SHEET_PX, 3), _GROUND, np.uint8)
-    for column, picture in enumerate((frame.image_rgb, heat)):
+    for column, image in enumerate((frame.image_rgb, heat)):
         left = _GAP_PX + column * (room + _GAP_PX) + (room - size_wh[0]) // 2
-        pair[_GAP_PX : _GAP_PX + size_wh[1], left : left + size_wh[0]] = _resized(picture, size_wh)
+        pair[_GAP_PX : _GAP_PX + size_wh[1], left : left + size_wh[0]] = _resized(image, size_wh)
     text = f"{findings(inspection)}   {frame.name}"
     parts = [pair, _reasons(frame.image_rgb, inspection, explanations, _SHEET_PX)]
     return banner(_stacked(parts, _SHEET_PX), text, inspection.verdict)
 
 
 def heat_legend(inspection: Inspection, width: int) -> NDArray[np.uint8]:
-    """A strip that says which map values have which colour on a product's images, uint8 [h, width, 3]."""
+    """Draw the colour legend of a product's heatmaps, uint8 [h, width, 3]."""
     font_px = _font_px(width)
     scale = HeatScale(inspection.map_threshold, inspection.review_map_threshold)
     pad, bar_px = font_px, round(1.1 * font_px)
@@ -84,7 +84,7 @@ def heat_legend(inspection: Inspection, width: int) -> NDArray[np.uint8]:
 
 
 def _shades(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Colours as they look on a grey part."""
+    """Heatmap colours as they look on a grey part."""
     colours, covers = heat_colours()
     mixed = colours * covers + np.array(_GREY) * (1 - covers)
     mixed[0] = _EMPTY
@@ -94,10 +94,10 @@ def _shades(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _reasons(
     image_rgb: NDArray[np.uint8], inspection: Inspection, explanations: Sequence[Explanation], width: int
 ) -> NDArray[np.uint8]:
-    """Cards of all regions, and the legend."""
+    """Draw a card for each region, and the legend."""
     columns = max(1, min(len(explanations), width // (21 * _font_px(width)), 3))
     card_px = min((width - (columns + 1) * _GAP_PX) // columns, 30 * _font_px(width))
-    # All windows of an image have one size, but for the rounding.
+    # All crops of an image have the same size, except for rounding.
     shape_wh = _fitted(explanations[0].around_xywh[2:], _side(card_px)) if explanations else (0, 0)
     cards = [_card(n, image_rgb, one, card_px, shape_wh) for n, one in enumerate(explanations, 1)]
     rows = []
@@ -122,7 +122,7 @@ def _line(text: str, width: int) -> NDArray[np.uint8]:
 def _card(
     number: int, image_rgb: NDArray[np.uint8], one: Explanation, width: int, shape_wh: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """One region: what is there, the nearest normal patch, and how far apart they are."""
+    """Draw the card of a region: its patch, the nearest normal patch, and the distance between them."""
     font_px = _card_font_px(width)
     pad, side = font_px // 2, _side(width)
     head = round(1.6 * font_px)
@@ -132,7 +132,7 @@ def _card(
     left, top, crop_w, crop_h = _inside(one.around_xywh, image_rgb)
     here = image_rgb[top : top + crop_h, left : left + crop_w]
     x, y, w, h = one.patch_xywh
-    for column, (word, colour) in enumerate((("this picture", _HERE), ("nearest normal", _NORMAL))):
+    for column, (word, colour) in enumerate((("this image", _HERE), ("nearest normal", _NORMAL))):
         at = pad + column * (side + pad)
         heading = f"{number}  {word}" if column == 0 else word
         draw.text((at, head / 2), heading, colour, font_of(font_px), "lm")
@@ -190,50 +190,50 @@ def _shown(
     size_wh: tuple[int, int],
     colour: tuple[int, int, int],
 ) -> Image.Image:
-    """A crop at its size on the card, its patch framed."""
-    picture = Image.fromarray(_resized(crop_rgb, size_wh))
-    draw = ImageDraw.Draw(picture)
+    """Scale a crop to its size on the card and frame its patch."""
+    image = Image.fromarray(_resized(crop_rgb, size_wh))
+    draw = ImageDraw.Draw(image)
     x, y, w, h = patch_xywh
     to_x, to_y = size_wh[0] / crop_rgb.shape[1], size_wh[1] / crop_rgb.shape[0]
     line = max(2, size_wh[0] // 90)
-    # A margin of a line around the patch, so that the frame hides nothing of it.
+    # The frame is drawn one line outside the patch, so that it does not hide any of it.
     box = (x * to_x - line, y * to_y - line, (x + w) * to_x + line, (y + h) * to_y + line)
     draw.rectangle((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), None, _DARK, line + 2)
     draw.rectangle(box, None, colour, line)
-    return picture
+    return image
 
 
-def _numbered(picture: NDArray[np.uint8], regions: Sequence[Region]) -> NDArray[np.uint8]:
-    """The image with the regions' numbers at their boxes."""
+def _numbered(image: NDArray[np.uint8], regions: Sequence[Region]) -> NDArray[np.uint8]:
+    """Draw the number of each region at its box."""
     if not regions:
-        return picture
-    font_px = max(12, round(min(picture.shape[:2]) / 28))
-    drawn = Image.fromarray(picture)
+        return image
+    font_px = max(12, round(min(image.shape[:2]) / 28))
+    drawn = Image.fromarray(image)
     draw = ImageDraw.Draw(drawn)
     size = round(1.3 * font_px)
     for number, region in enumerate(regions, 1):
         left, top, width, _ = region.box_xywh
-        x = min(max(left + width + 2, 0), picture.shape[1] - size)
-        y = min(max(top - size // 2, 0), picture.shape[0] - size)
+        x = min(max(left + width + 2, 0), image.shape[1] - size)
+        y = min(max(top - size // 2, 0), image.shape[0] - size)
         draw.rounded_rectangle([x, y, x + size - 1, y + size - 1], size // 4, _DARK, _BRIGHT)
         draw.text((x + size / 2, y + size / 2), str(number), _BRIGHT, font_of(font_px), "mm")
     return np.asarray(drawn)
 
 
-def _stacked(pictures: Sequence[NDArray[np.uint8]], width: int) -> NDArray[np.uint8]:
-    """Pictures below each other, at the left."""
-    whole = np.full((sum(len(picture) for picture in pictures), width, 3), _GROUND, np.uint8)
+def _stacked(images: Sequence[NDArray[np.uint8]], width: int) -> NDArray[np.uint8]:
+    """Stack images vertically, aligned at the left."""
+    whole = np.full((sum(len(image) for image in images), width, 3), _GROUND, np.uint8)
     top = 0
-    for picture in pictures:
-        whole[top : top + picture.shape[0], : picture.shape[1]] = picture
-        top += picture.shape[0]
+    for image in images:
+        whole[top : top + image.shape[0], : image.shape[1]] = image
+        top += image.shape[0]
     return whole
 
 
-def _resized(picture: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    smaller = size_wh[0] < picture.shape[1]
+def _resized(image: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    smaller = size_wh[0] < image.shape[1]
     how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, size_wh, interpolation=how), np.uint8)
+    return np.asarray(cv2.resize(image, size_wh, interpolation=how), np.uint8)
 
 
 def _fitted(size_wh: tuple[int, int], side: int) -> tuple[int, int]:
@@ -242,7 +242,7 @@ def _fitted(size_wh: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def _inside(box_xywh: tuple[int, int, int, int], image_rgb: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """A box, cut at the image's edges."""
+    """Clip a box to the image."""
     height, width = image_rgb.shape[:2]
     left, top = min(max(box_xywh[0], 0), width - 1), min(max(box_xywh[1], 0), height - 1)
     right, bottom = min(box_xywh[0] + box_xywh[2], width), min(box_xywh[1] + box_xywh[3], height)
@@ -254,7 +254,7 @@ def _card_font_px(width: int) -> int:
 
 
 def _side(width: int) -> int:
-    """Of a crop on a card of this width."""
+    """Side of a crop on a card of this width, in pixels."""
     return (width - 3 * (_card_font_px(width) // 2)) // 2
 
 

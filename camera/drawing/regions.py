@@ -1,4 +1,4 @@
-"""Where on an image an anomaly lies: the connected areas of a score map that stand out."""
+"""Regions of an anomaly map: the connected areas above a threshold, in image coordinates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..frames import Region
 
 _MOST_REGIONS = 20
-# Of a contour, in map pixels: finer than what a map smoothed with sigma 4 can say.
+# Tolerance of contours in map pixels: finer than the resolution of a map smoothed with sigma 4.
 _CONTOUR_TOLERANCE_PX = 0.75
 
 
@@ -22,13 +22,13 @@ def find_regions(
     *,
     most: int = _MOST_REGIONS,
 ) -> tuple[Region, ...]:
-    """Find the connected areas above ``threshold``, the one with the highest peak first.
+    """Find the connected areas above ``threshold``, highest peak first.
 
     Args:
         score_map_hw: float32 [h, w].
-        map_to_picture: float64 [2, 3]; takes (x, y, 1) of a map pixel's centre to that of the image.
+        map_to_picture: float64 [2, 3], affine map from (x, y, 1) of a map pixel centre to image coordinates.
         threshold: Map values above it belong to a region.
-        most: How many regions are returned at most.
+        most: The maximum number of regions.
     """
     hot = (score_map_hw > threshold).astype(np.uint8)
     count, labels_hw, stats, _ = cv2.connectedComponentsWithStats(hot, connectivity=8)

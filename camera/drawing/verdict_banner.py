@@ -1,4 +1,4 @@
-"""The strip above an image that says what was found, and the whole image of a result."""
+"""Verdict banner above an image, and the complete result image."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def result_picture(frame: Frame, inspection: Inspection) -> NDArray[np.uint8]:
-    """Draw what was found: the image with its heat, below a banner with verdict and score.
+    """Draw the result of an inspection: the heatmap below a banner with verdict and score.
 
     Returns:
         uint8 RGB. The image keeps its size and is at the bottom left; the banner is above it, and
         an image narrower than 240 px gets a dark margin on its right so that the banner can be
-        read. A frame without image is drawn as an empty one.
+        read. A frame without an image is drawn as an empty one.
     """
-    picture = frame.image_rgb
-    if picture is None:
-        picture = np.full((*_EMPTY_HW, 3), _GROUND, np.uint8)
-    return banner(draw_findings(picture, inspection), findings(inspection), inspection.verdict)
+    image = frame.image_rgb
+    if image is None:
+        image = np.full((*_EMPTY_HW, 3), _GROUND, np.uint8)
+    return banner(draw_findings(image, inspection), findings(inspection), inspection.verdict)
 
 
 def findings(inspection: Inspection) -> str:
-    """Score, threshold and p-value in a few words, or the reason why there are none."""
+    """Return score, threshold and p-value as short text, or the reason why there are none."""
     if inspection.score is None:
         return inspection.reason
     text = f"score {inspection.score:#.4g}"
@@ -52,9 +52,9 @@ def findings(inspection: Inspection) -> str:
 
 
 def banner(image_rgb: NDArray[np.uint8], text: str, verdict: Verdict) -> NDArray[np.uint8]:
-    """Put a strip in the verdict's colour above an image, with the verdict and ``text`` on it.
+    """Add a banner in the colour of the verdict above an image, with the verdict and ``text``.
 
-    The letters grow with the image; text that does not fit is made smaller, then cut.
+    The font size grows with the image; text that does not fit is made smaller, then truncated.
 
     Returns:
         uint8 RGB, at least 240 px wide; ``image_rgb`` is its lower left part.
@@ -76,7 +76,7 @@ def _strip(width: int, text: str, verdict: Verdict) -> NDArray[np.uint8]:
     strip = Image.new("RGB", (width, height), _COLOURS[verdict])
     draw = ImageDraw.Draw(strip)
     word = font_of(font_px)
-    # The default font has one weight; drawn again beside itself, the verdict becomes bold.
+    # The default font has one weight; drawing the verdict again with a shift makes it bold.
     for shift in range(max(2, font_px // 16)):
         draw.text((pad + shift, height / 2), verdict.value, "white", word, "lm")
     left = round(pad + word.getlength(verdict.value) + 1.1 * font_px)
@@ -86,7 +86,7 @@ def _strip(width: int, text: str, verdict: Verdict) -> NDArray[np.uint8]:
 
 
 def _fitted(text: str, room_px: int, font_px: int) -> tuple[str, Font]:
-    """Text and font that fit into ``room_px``."""
+    """Return text and font that fit into ``room_px``."""
     length = font_of(font_px).getlength(text)
     if length > room_px:
         font_px = max(_SMALLEST_FONT_PX - 2, int(font_px * room_px / length))
@@ -99,5 +99,5 @@ def _fitted(text: str, room_px: int, font_px: int) -> tuple[str, Font]:
 
 @cache
 def font_of(size_px: int) -> Font:
-    """The default font in a size, in pixels."""
+    """Return the default font in a size in pixels."""
     return ImageFont.load_default(size_px)

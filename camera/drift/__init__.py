@@ -1,1 +1,1 @@
-"""Slow changes at a camera, tested sequentially."""
+"""Drift monitoring of a camera by sequential tests."""

@@ -1,6 +1,6 @@
-"""Bets against "nothing has changed": what they have won is the evidence that something has.
+"""Test martingale: the evidence against the hypothesis that nothing has changed.
 
-Plain numbers throughout: for a dozen of them an array costs ten times the arithmetic, and every frame pays.
+It uses plain floats: for a dozen numbers an array costs ten times as much as the arithmetic, in every frame.
 """
 
 from __future__ import annotations
@@ -8,24 +8,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-# Half of the capital bets from the first step, for what is wrong from the start; the rest is paid out for
-# ever more slowly, so that a change after a million steps still finds something to bet with.
+# Half of the capital is bet from the first step, for a change at the start. The rest is released more and
+# more slowly, so that some is left for a change after a million steps.
 _AT_ONCE = 0.5
 _PATIENCE = 100.0
-# More than anybody asks for; what goes on winning must not overflow.
+# Above any limit in use; prevents an overflow while evidence keeps growing.
 _LARGEST = 1e100
 
 
 class Martingale:
-    """A test martingale that is ready for a change at any time: several bets, each placed anew at every step.
+    """A test martingale for a change at an unknown time: several bets, placed again at every step.
 
-    It begins with 1. If no payoff is above 1 in expectation, whatever came before, it is a non-negative
-    supermartingale, so that the probability that it *ever* reaches 1 / a is at most a (Ville 1939). A change
-    after s steps is found with the part of the capital that was set aside for that step: a mixture over the
-    time of the change (Shiryaev 1963), with weights that fall like 1 / (s log(s)^2).
+    It starts with 1. If the expectation of every payoff, given the past, is at most 1, it is a non-negative
+    supermartingale, so the probability that it *ever* reaches 1 / a is at most a (Ville 1939). A change after
+    s steps is detected with the part of the capital reserved for that step: a mixture over the time of the
+    change (Shiryaev 1963), with weights that fall like 1 / (s log(s)^2).
 
     Args:
-        bets: How many there are; each has the same part of the capital.
+        bets: Number of bets; each gets the same share of the capital.
     """
 
     def __init__(self, bets: int) -> None:
@@ -35,7 +35,7 @@ class Martingale:
         self._wealth = 1.0
 
     def settle(self, payoffs: Sequence[float]) -> None:
-        """Place what is due at this step, and multiply what is placed by the payoffs, one for each bet."""
+        """Place the capital due at this step, and multiply each bet by its payoff."""
         self._steps += 1
         reserve = (1 - _AT_ONCE) * math.log(_PATIENCE) / math.log(self._steps + _PATIENCE)
         due = (self._reserve - reserve) / len(self._placed)
@@ -48,5 +48,5 @@ class Martingale:
 
     @property
     def wealth(self) -> float:
-        """The capital now: above 1 / a with a probability of at most a, over the whole run."""
+        """Current capital: it ever exceeds 1 / a with a probability of at most a over the whole run."""
         return self._wealth

@@ -1,4 +1,4 @@
-"""What has moved, in words, with what to do about it."""
+"""Drift messages: what has drifted, how far, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _ADVICE = {
     ("position", "up"): "check how the camera is fixed",
     ("position", "down"): "check how the camera is fixed",
 }
-_TO_STAY = "if it is to stay so: pcedge calibrate"
-_PICTURE = ("light", "focus", "position")
+_TO_STAY = "if the change is permanent: pcedge calibrate"
+_IMAGE = ("light", "focus", "position")
 
 
 def describe(states: Mapping[str, SeriesState], suspected: Collection[str]) -> dict[str, str]:
-    """A sentence for everything that has moved, by the quantity's name.
+    """Return a sentence for every quantity that has moved, by its name.
 
     Args:
         states: Status of every quantity and the rejects.
-        suspected: Subjects of the image for which there is some evidence, though no alarm yet.
+        suspected: Subjects with some evidence of drift, but no alarm yet.
     """
     moved = {name: state for name, state in states.items() if state.side is not None}
     subjects = {QUANTITIES[name].subject for name in moved if name in QUANTITIES}
-    cause = _cause([one for one in _PICTURE if one in subjects or one in suspected], states)
+    cause = _cause([one for one in _IMAGE if one in subjects or one in suspected], states)
     return {name: _sentence(name, state, cause) for name, state in moved.items()}
 
 
@@ -42,7 +42,7 @@ def _sentence(name: str, state: SeriesState, cause: str) -> str:
     quantity = QUANTITIES[name]
     what = quantity.up if state.side == "up" else quantity.down
     shift = quantity.share(state.shift or 0.0)
-    amount = f"{abs(shift):.1%}" + ("" if quantity.ratio else " of the picture")
+    amount = f"{abs(shift):.1%}" + ("" if quantity.ratio else " of the image")
     than = "in the first frames of this run" if state.learned else "at fit"
     found = f"{what.format(amount=amount)} than {than}"
     advice = _ADVICE.get((quantity.subject, state.side or "up"), "")
@@ -50,14 +50,14 @@ def _sentence(name: str, state: SeriesState, cause: str) -> str:
 
 
 def _cause(moved: list[str], states: Mapping[str, SeriesState]) -> str:
-    """Why parts look different, as far as the images tell."""
+    """Return the probable cause of a change of the parts, as far as the images show it."""
     if moved:
-        return f"{' and '.join(moved)} moved too, see to that first"
-    seen = [one for one in _PICTURE if _is_seen(one, states)]
+        return f"{' and '.join(moved)} moved too, correct that first"
+    seen = [one for one in _IMAGE if _is_seen(one, states)]
     if not seen:
-        return "light, focus and position are not watched: look at the pictures"
+        return "light, focus and position are not monitored: look at the images"
     steady = f"{' and '.join([', '.join(seen[:-1]), seen[-1]] if len(seen) > 1 else seen)} did not move"
-    return f"{steady}: the parts or the process changed; pcedge teach what is good, or fit again"
+    return f"{steady}: the parts or the process changed; teach good parts with pcedge teach, or fit again"
 
 
 def _is_seen(subject: str, states: Mapping[str, SeriesState]) -> bool:

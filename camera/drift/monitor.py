@@ -1,4 +1,4 @@
-"""Slow changes at a camera: light, focus, position, scores, and how often parts are NG."""
+"""Drift monitor of a camera: light, focus, position, scores and reject rate."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from .messages import describe
 from .quantities import QUANTITIES, REJECTS, TESTS, frame_values
 from .series import BLOCK, Rejects, Series, SeriesState
 
-# Below this share good parts' false rejects and the odd defect are no news.
+# Up to this share, false rejects and occasional defects are normal.
 USUAL_REJECTS = 0.05
-# Enough evidence to name a subject beside another that has moved for certain.
+# Evidence from which a subject is named as a possible cause beside one with an alarm.
 _SUSPICIOUS = 20.0
 
 
 @dataclass(frozen=True, eq=False)
 class DriftReference:
-    """What things were at fit.
+    """Reference values of the monitored quantities, measured at fit.
 
     Attributes:
-        values: Of good images in their order, float64 [pictures], by quantity; what is missing, or has
-            fewer than 50 values, is learned from the first 200 frames.
-        rejects: The highest share of NG that good parts explain.
+        values: Values of good images in their order, float64 [images], by quantity. A quantity that is
+            missing or has fewer than 50 values is learned from the first 200 frames.
+        rejects: The highest reject rate that is normal for good parts.
     """
 
     values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -38,19 +38,19 @@ class DriftReference:
 
 
 class DriftMonitor:
-    """Compares the frames of a camera with a reference, for as long as it runs.
+    """Compares the frames of a camera with a reference during the whole run.
 
-    With probability ``1 - alarm_rate`` at least there is never an alarm while nothing moves: while blocks of
-    ten frames are exchangeable with each other and with the reference, but for what wanders within the
-    tolerance, and good parts are NG no more often than the reference says. Every quantity and direction has
-    its equal part of the rate (Bonferroni); see :class:`~pcedge.camera.RankTest`.
+    With probability at least ``1 - alarm_rate`` there is no false alarm in the whole run. The condition:
+    blocks of ten frames are exchangeable with each other and with the reference, except for variation within
+    the tolerance, and good parts are NG no more often than the reference says. The rate is divided equally
+    among all quantities and directions (Bonferroni); see :class:`~pcedge.camera.RankTest`.
 
-    Memory does not grow with the number of frames. Fed from one thread; read from any.
+    Memory does not grow with the number of frames. Call :meth:`add` from one thread; read from any thread.
 
     Args:
-        reference: What things were at fit.
-        alarm_rate: The probability of any false alarm in the whole run.
-        seed: Of the random numbers that break ties.
+        reference: Values at fit.
+        alarm_rate: The highest probability of any false alarm in the whole run.
+        seed: Seed of the random numbers that break ties.
 
     Raises:
         OptionError: The rate is not between 0 and 1.
@@ -69,7 +69,7 @@ class DriftMonitor:
         self.restart(reference or DriftReference())
 
     def restart(self, reference: DriftReference) -> None:
-        """Begin anew with another reference; may be called from another thread than :meth:`add`."""
+        """Start again with another reference; may be called from another thread than :meth:`add`."""
         series = {
             name: Series(one, reference.values.get(name, np.empty(0)), self._limit, self._random)
             for name, one in QUANTITIES.items()
@@ -77,13 +77,13 @@ class DriftMonitor:
         self._tests = _Tests(series, Rejects(reference.rejects, self._limit))
 
     def add(self, inspection: Inspection, look: QualityResult | None = None) -> bool:
-        """Take note of a judged frame; returns whether something has moved, or come back.
+        """Add a frame; returns whether the set of drifted quantities has changed.
 
-        What is INVALID is not counted: it was not judged, and says itself why.
+        INVALID frames are not counted, since they were not judged.
 
         Args:
-            inspection: What was found.
-            look: What the frame gate saw of the image; None if it did not look.
+            inspection: Result of the frame.
+            look: Result of the frame gate; None if there was no check.
         """
         if inspection.verdict is Verdict.INVALID:
             return False
@@ -100,22 +100,22 @@ class DriftMonitor:
 
     @property
     def moved(self) -> Mapping[str, str]:
-        """What has moved: quantity to a sentence that says how far and what to do."""
+        """Quantities that have drifted: name to a sentence that says how far and what to do."""
         return self._tests.moved
 
     @property
     def states(self) -> Mapping[str, SeriesState]:
-        """How it stood with every quantity, and ``rejects``, after the last ten frames."""
+        """Status of every quantity and of ``rejects`` after the last ten frames."""
         return self._tests.states
 
     @property
     def limit(self) -> float:
-        """The wealth at which something has moved."""
+        """The evidence at which a quantity counts as drifted."""
         return self._limit
 
 
 class _Tests:
-    """All tests of one reference, and what they found: never mixed with what those of another found."""
+    """All tests of one reference with their results, replaced together by a restart."""
 
     def __init__(self, series: dict[str, Series], rejects: Rejects) -> None:
         self.series, self.rejects = series, rejects
@@ -124,7 +124,7 @@ class _Tests:
         self.states: Mapping[str, SeriesState] = self._found()
 
     def look(self) -> None:
-        """See the status of all of them, and say what has moved."""
+        """Update the status of all tests, and the messages on what has moved."""
         self.states = self._found()
         suspected = {
             QUANTITIES[name].subject for name, one in self.series.items() if one.suspects(_SUSPICIOUS)

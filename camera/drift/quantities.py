@@ -1,4 +1,4 @@
-"""What is watched for drift: images in numbers, scores, and what an inspector counts."""
+"""Quantities monitored for drift: image statistics, scores and bank statistics of a frame."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ..quality.learning import NominalImages
 from ..quality.limits import QualityResult
 from .rank_test import Grid, Side
 
-# The name of the test of how often parts are NG, which is no quantity of a frame.
+# Name of the test of the reject rate, which is not a quantity of a single frame.
 REJECTS = "rejects"
-# Share of a frame's patches whose nearest bank row is one that was rarely the nearest at fit.
+# Share of the patches of a frame whose nearest bank row was rarely the nearest one at fit.
 RARE_ROWS = "rare_rows"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of every frame that is to stay where it was at fit.
+    """A quantity of every frame that should stay as it was at fit.
 
     Attributes:
-        subject: What moves with it: ``light``, ``focus``, ``position`` or ``parts``.
-        grid: How it is rounded.
-        tolerance: How far it may wander where its spread at fit is small, in its own unit.
-        place: Which of ten frames' values, in order, stands for them: 4 for the lower median.
-        sides: Where a shift is looked for.
+        subject: What it describes: ``light``, ``focus``, ``position`` or ``parts``.
+        grid: The grid that values are rounded to.
+        tolerance: Minimum tolerance in the unit of the quantity, used if its spread at fit is small.
+        place: Index of the order statistic that represents ten frames: 4 for the lower median.
+        sides: Directions that are tested.
         ratio: Whether it is a natural logarithm, so that a shift is a ratio.
-        up: What a shift upwards is called, as in ``{amount} brighter``.
-        down: Likewise downwards.
+        up: Words for a shift upwards, such as ``{amount} brighter``.
+        down: Words for a shift downwards.
     """
 
     subject: str
@@ -46,7 +46,7 @@ class Quantity:
     down: str = ""
 
     def share(self, shift: float) -> float:
-        """A shift as people say it: the relative change of a ratio."""
+        """Convert a shift to a share: for a ratio the relative change."""
         return math.expm1(shift) if self.ratio else shift
 
 
@@ -100,12 +100,12 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
         ),
     }
 )
-# Every direction of every quantity, and the rejects.
+# Number of tests: every direction of every quantity, and the reject rate.
 TESTS = sum(len(one.sides) for one in QUANTITIES.values()) + 1
 
 
 def picture_values(look: QualityResult) -> dict[str, float]:
-    """The quantities of an image as the gate saw it."""
+    """Return the quantities of an image from the result of the frame gate."""
     found = {"light": math.log(max(look.measures.brightness, 1e-3))}
     if look.comparable:
         found["focus"] = look.measures.sharpness
@@ -114,29 +114,29 @@ def picture_values(look: QualityResult) -> dict[str, float]:
     return found
 
 
-def nominal_values(pictures: NominalImages) -> dict[str, NDArray[np.float64]]:
-    """The quantities of nominal images in their order, float64 [pictures] each."""
-    offsets = pictures.offsets_xy or [None] * len(pictures.measures)
-    comparable = len({one.size_wh for one in pictures.measures}) == 1
+def nominal_values(images: NominalImages) -> dict[str, NDArray[np.float64]]:
+    """Return the quantities of nominal images in their order, float64 [images] each."""
+    offsets = images.offsets_xy or [None] * len(images.measures)
+    comparable = len({one.size_wh for one in images.measures}) == 1
     looks = [
         QualityResult("", measures, offset, comparable=comparable)
-        for measures, offset in zip(pictures.measures, offsets, strict=True)
+        for measures, offset in zip(images.measures, offsets, strict=True)
     ]
     found = [picture_values(look) for look in looks]
     return {name: np.array([one[name] for one in found]) for name in found[0]} if found else {}
 
 
 def score_values(score: float) -> dict[str, float]:
-    """The quantities of an anomaly score; one that is not positive has none."""
+    """Return the quantities of an anomaly score; none if the score is not positive."""
     if score <= 0:
         return {}
     return dict.fromkeys(("score", "score_high"), math.log(score))
 
 
 def frame_values(inspection: Inspection, look: QualityResult | None) -> dict[str, float]:
-    """All quantities of a frame that was judged.
+    """Return all quantities of a judged frame.
 
-    A defective part shows what the light is, but not what good parts score.
+    The scores of NG parts are left out, since they say nothing about the scores of good parts.
     """
     found = picture_values(look) if look is not None else {}
     if inspection.verdict is not Verdict.NG:

@@ -1,4 +1,4 @@
-"""Has a number that comes again and again moved away from where it was? Tested at every step, for ever."""
+"""Sequential tests for drift: a rank test for values and a test for rates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Side = Literal["up", "down"]
 
 # Densities k u^(k - 1) of the rank, for shifts of any size.
 _POWERS = (2, 4, 8, 16, 32)
-# Bets that a value lies beyond these quantiles of the reference, with these parts of what is placed.
+# Bets that a value lies beyond these quantiles of the reference, with these shares of the capital placed.
 _QUANTILES = (0.5, 0.9, 1.0)
 _PARTS = (0.5, 0.95)
 # Bins whose counts are summed up together.
@@ -26,12 +26,12 @@ _BLOCK = 64
 
 @dataclass(frozen=True)
 class Grid:
-    """How a number is rounded; fixed beforehand, so that rounding depends on no data.
+    """Grid that values are rounded to; fixed beforehand, so that it does not depend on the data.
 
     Attributes:
-        lowest: Numbers below count as this one.
-        highest: Numbers above count as this one.
-        step: The width of a bin.
+        lowest: Lower values count as this one.
+        highest: Higher values count as this one.
+        step: Width of a bin.
     """
 
     lowest: float
@@ -40,33 +40,34 @@ class Grid:
 
     @property
     def bins(self) -> int:
-        """How many there are."""
+        """Number of bins."""
         return math.ceil((self.highest - self.lowest) / self.step) + 1
 
     def bin(self, value: float) -> int:
-        """Where a finite number falls."""
+        """Return the bin of a finite value."""
         return int((min(max(value, self.lowest), self.highest) - self.lowest) / self.step)
 
 
 class RankTest:
-    """Tests whether values stay where the reference was, but for a tolerance.
+    """Tests whether values stay within a tolerance of a reference.
 
-    Every value is ranked among all before it, the reference included, as if it lay nearer by the tolerance.
-    If the values are exchangeable but for a part of them that wanders, in any way, within a range as wide as
-    the tolerance, then such a rank is at most that of an exchangeable sequence, which is uniform and
-    independent of those before (Vovk, Nouretdinov and Gammerman 2003; ties are broken at random). All bets
-    pay more for higher ranks, hence at most 1 in expectation. So the probability of ever finding a wealth of
-    1 / a for a sequence that has not moved is at most a on each side, however small the reference is: it only
-    takes longer to notice what happens at the start.
+    Every value is moved towards the reference by the tolerance, then ranked among all earlier values, the
+    reference included. Suppose the values are exchangeable, except for a component that varies in any way
+    within a range as wide as the tolerance. Then such a rank is at most the rank in an exchangeable sequence,
+    which is uniform and independent of the earlier ranks (Vovk, Nouretdinov and Gammerman 2003; ties are
+    broken at random). All bets pay more for higher ranks, so their expectation is at most 1. Therefore the
+    probability that the wealth of a sequence without drift ever reaches 1 / a is at most a for each side.
+    This holds for any size of the reference; with a small one it only takes longer to detect a change at the
+    start.
 
-    Of the values nothing but a histogram is kept.
+    Only a histogram of the values is kept.
 
     Args:
-        reference: Values from before, at least one.
-        grid: How values are rounded.
-        tolerance: By how much they may wander.
-        sides: Where to look for a shift.
-        random: Breaks ties.
+        reference: Earlier values, at least one.
+        grid: The grid that values are rounded to.
+        tolerance: How far the values may vary.
+        sides: Directions to test.
+        random: Random numbers that break ties.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class RankTest:
         random: np.random.Generator,
     ) -> None:
         self._grid = grid
-        # One bin more, for what rounding may add to a difference.
+        # One bin more, since rounding may increase a difference.
         self._nearer = math.ceil(tolerance / grid.step) + 1
         self._random = random
         places = [grid.bin(value) for value in reference.tolist()]
@@ -86,7 +87,7 @@ class RankTest:
         self._sides = {side: _OneSide(places, side) for side in sides}
 
     def add(self, value: float) -> None:
-        """Rank a value, settle the bets, and count it among those that later ones are ranked among."""
+        """Rank a value, settle the bets, and add the value to the histogram."""
         place = self._grid.bin(value)
         for name, side in self._sides.items():
             nearer = place - self._nearer if name == "up" else place + self._nearer
@@ -95,11 +96,11 @@ class RankTest:
         self._counts.add(place)
 
     def wealth(self, side: Side) -> float:
-        """The evidence that values have moved to a side; see :class:`Martingale`."""
+        """Return the evidence that values have moved to a side; see :class:`Martingale`."""
         return self._sides[side].capital.wealth
 
     def _rank(self, place: int, side: Side) -> float:
-        """Share of all values that lie before a place, in the direction of a side; 0 to 1."""
+        """Return the share of all values that lie before a bin in the direction of a side, 0 to 1."""
         counts = self._counts
         equal = counts.at(place)
         before = counts.below(place)
@@ -109,7 +110,7 @@ class RankTest:
 
 
 class _Histogram:
-    """How many values fell into each bin, and into each block of bins, so that sums are short."""
+    """Counts of values in each bin and in each block of bins, so that sums are short."""
 
     def __init__(self, places: Sequence[int], bins: int) -> None:
         self.total = 0
@@ -125,11 +126,11 @@ class _Histogram:
         self.total += 1
 
     def at(self, place: int) -> int:
-        """How many are in a bin; none where there is no such bin."""
+        """Return the count of a bin; 0 if there is no such bin."""
         return self._bins[place] if 0 <= place < len(self._bins) else 0
 
     def below(self, place: int) -> int:
-        """How many are in the bins before a place, which may lie beyond them."""
+        """Return the count of all bins before ``place``, which may be outside the grid."""
         place = min(max(place, 0), len(self._bins))
         block = place // _BLOCK
         return sum(self._blocks[:block]) + sum(self._bins[block * _BLOCK : place])
@@ -140,29 +141,31 @@ class _OneSide:
 
     def __init__(self, reference: Sequence[int], side: Side) -> None:
         self.capital = Martingale(len(_POWERS) + len(_QUANTILES) * len(_PARTS))
-        # Signs are turned so that farther is always larger.
+        # The sign is flipped for "down", so that farther is always larger.
         self._sign = 1 if side == "up" else -1
         turned = sorted(place * self._sign for place in reference)
         self._limits = [turned[math.ceil(q * len(turned)) - 1] for q in _QUANTILES]
         self._within = [bisect_right(turned, limit) for limit in self._limits]
 
     def settle(self, rank: float, values: int) -> None:
-        """Settle all bets on a rank among so many values."""
+        """Settle all bets on a rank among this number of values."""
         self.capital.settle(rank_payoffs(rank, [within / (values + 1) for within in self._within]))
 
     def count(self, place: int) -> None:
-        """Note where a value fell."""
+        """Count a value that fell into bin ``place``."""
         for number, limit in enumerate(self._limits):
             self._within[number] += place * self._sign <= limit
 
 
 def rank_payoffs(rank: float, within: Sequence[float]) -> list[float]:
-    """What the bets pay for a rank, 0 to 1: 1 in the mean over uniform ranks, never less for a higher one.
+    """Return the payoffs of the bets for a rank from 0 to 1.
+
+    The mean over uniform ranks is 1, and a higher rank never pays less.
 
     Args:
-        rank: The share of the values so far that lie nearer.
-        within: The shares of them that lie within limits: that a value lies beyond one is bet on at these
-            odds. All below 1.
+        rank: The share of the earlier values that lie nearer.
+        within: The shares of the earlier values within each limit, all below 1; they give the odds of the
+            bets that a value lies beyond the limit.
     """
     beyond = [(rank > share) / (1 - share) - 1 for share in within]
     steps = [1 + part * odds for part in _PARTS for odds in beyond]
@@ -170,13 +173,13 @@ def rank_payoffs(rank: float, within: Sequence[float]) -> list[float]:
 
 
 class RateTest:
-    """Tests whether something happens more often than it may, whatever happened before.
+    """Tests whether an event happens more often than a given rate.
 
-    The probability of ever finding a wealth of 1 / a is at most a if, given all before, it never happens with
-    a probability above the rate. Bets are likelihood ratios of higher rates.
+    If the probability of the event, given the past, never exceeds the rate, the probability that the wealth
+    ever reaches 1 / a is at most a. The bets are likelihood ratios of higher rates.
 
     Args:
-        rate: The highest rate that is no news, above 0 and below 1.
+        rate: The highest rate that is allowed, above 0 and below 1.
     """
 
     def __init__(self, rate: float) -> None:
@@ -188,10 +191,10 @@ class RateTest:
         self._capital = Martingale(len(higher))
 
     def add(self, happened: bool) -> None:
-        """Settle the bets on one more chance."""
+        """Settle the bets on one more observation."""
         self._capital.settle(self._payoffs[happened])
 
     @property
     def wealth(self) -> float:
-        """The evidence that it happens more often."""
+        """The evidence that the event happens more often."""
         return self._capital.wealth

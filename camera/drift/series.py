@@ -1,4 +1,4 @@
-"""One quantity over time: a reference, blocks of frames, a test, and whether it has moved."""
+"""Drift test of one quantity over time, and of the reject rate."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from .quantities import Quantity
 from .rank_test import RankTest, RateTest, Side
 
-# Frames that follow each other resemble each other: one value stands for so many. It is an order statistic,
-# so that a rare defect among them does not count.
+# Consecutive frames are correlated, so one value represents a block of this many frames. It is an order
+# statistic, so that a rare defect in the block has no effect.
 BLOCK = 10
-# Of fewer blocks little can be said: then the first frames of the run are the reference.
+# With fewer blocks the reference is too small, and is learned from the first frames of the run instead.
 FEWEST_BLOCKS = 5
 LEARNED_FRAMES = 200
-# The tolerance is this part of the reference's own spread, or the quantity's smallest where that is more.
+# The tolerance is this share of the spread of the reference, but not less than the quantity's minimum.
 _SPREAD = 0.5
 _QUARTILES = 1.349
 _SHOWN_BLOCKS = 5
-# It is back when it has been within the tolerance for so many blocks.
+# A quantity counts as steady again after this many blocks within the tolerance.
 _BACK_BLOCKS = 20
 _RECENT_FRAMES = 200
-# Of the rejects the share among so many is shown; too many may be a run of eight.
+# The reject rate is shown for this many frames, since eight NG parts in a row may already be too many.
 _LATE_FRAMES = 50
 
 Standing = Literal["learning", "steady", "moved"]
@@ -39,13 +39,13 @@ class SeriesState:
 
     Attributes:
         standing: ``learning`` while it has no reference yet, ``steady``, or ``moved``.
-        shift: Of the last 50 frames from the reference, in the quantity's unit; of the rejects, their share
-            among these frames. None before.
-        tolerance: How far it may wander; None before it has a reference.
-        evidence: Wealth of the test, above 1 / a with a probability of at most a if nothing has moved.
-        side: Where it has moved to; None unless it has.
-        learned: Whether the reference is the first frames of this run.
-        frames: Frames that it was seen in.
+        shift: Shift of the last 50 frames from the reference, in the unit of the quantity; for the rejects,
+            the reject rate in these frames. None before.
+        tolerance: How far the quantity may vary; None before it has a reference.
+        evidence: Wealth of the test; exceeds 1 / a with a probability of at most a if nothing has moved.
+        side: Direction in which it has moved; None if it has not.
+        learned: Whether the reference was learned from the first frames of this run.
+        frames: Number of frames with a value of the quantity.
     """
 
     standing: Standing
@@ -58,14 +58,14 @@ class SeriesState:
 
 
 class Series:
-    """Takes a quantity's values one by one.
+    """Tests the values of one quantity, frame by frame.
 
     Args:
-        quantity: What it is.
-        reference: Its values at fit, in the order of the images; few or none to learn it from the first
-            frames.
-        limit: The wealth at which it has moved.
-        random: Breaks ties.
+        quantity: The quantity.
+        reference: Its values at fit, in the order of the images; if there are fewer than 50, the reference is
+            learned from the first frames.
+        limit: The evidence at which it counts as moved.
+        random: Random numbers that break ties.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Series:
             self._first = []
 
     def add(self, value: float) -> bool:
-        """Take the value of one more frame; returns whether the standing has changed."""
+        """Add the value of a frame; returns whether the status has changed."""
         if not math.isfinite(value):
             return False
         self._frames += 1
@@ -100,13 +100,13 @@ class Series:
         self._block.append(value)
         if len(self._block) < BLOCK:
             return False
-        stands = sorted(self._block)[self._quantity.place]
+        typical = sorted(self._block)[self._quantity.place]
         self._block.clear()
-        self._recent.append(stands)
+        self._recent.append(typical)
         self._shift = median(self._recent) - self._middle
         if self._side is not None:
             return self._look_whether_back()
-        self._test.add(stands)
+        self._test.add(typical)
         self._side = next((side for side in self._quantity.sides if self._found(side)), None)
         return self._side is not None
 
@@ -125,7 +125,7 @@ class Series:
         )
 
     def suspects(self, wealth: float) -> bool:
-        """Whether there is some evidence already that it is moving."""
+        """Whether it has moved, or the evidence is at least ``wealth``."""
         return self._side is not None or self._evidence() >= wealth
 
     def _evidence(self) -> float:
@@ -168,11 +168,11 @@ class Series:
 
 
 class Rejects:
-    """Takes verdicts: are more parts NG than good parts explain?
+    """Tests whether more parts are NG than is normal for good parts.
 
     Args:
-        rate: The highest share of NG that is no news.
-        limit: The wealth at which there are too many.
+        rate: The highest reject rate that is normal.
+        limit: The evidence at which there are too many.
     """
 
     def __init__(self, rate: float, limit: float) -> None:
@@ -184,7 +184,7 @@ class Rejects:
         self._too_many = False
 
     def add(self, rejected: bool) -> bool:
-        """Take one more verdict; returns whether the standing has changed."""
+        """Add a verdict; returns whether the status has changed."""
         self._frames += 1
         self._recent.append(rejected)
         if self._too_many:

@@ -1,1 +1,1 @@
-"""What is recorded of an inspected frame."""
+"""Events: the record of an inspected frame, its key, and running counts."""

@@ -1,4 +1,4 @@
-"""What is recorded of one inspected frame."""
+"""Event: the record of one inspected frame, and its JSON form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..frames import Explain, Explanation, Frame, Inspection, Region, Verdict, u
 
 
 class Phase(str, Enum):
-    """Where in the life of a part an event stands."""
+    """Position of an event in the sequence of events of a part."""
 
     NEW = "new"
     UPDATE = "update"
@@ -24,13 +24,13 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True)
 class Part:
-    """What a frame means for the part, or the incident, that it belongs to.
+    """The part, or the incident, that a frame belongs to, as of this frame.
 
     Attributes:
-        id: The same for every event of a part, and for no other.
-        phase: ``new`` for its first event, ``update`` for further ones, ``end`` for the last. A part of
-            which there is one frame has one event, its ``end``.
-        decision: The decision on the part so far; final in its ``end``.
+        id: Unique id of the part, the same for all of its events.
+        phase: ``new`` for its first event, ``update`` for further ones, ``end`` for the last. A part with a
+            single frame has one event, its ``end``.
+        decision: The decision on the part so far; final if the phase is ``end``.
     """
 
     id: str
@@ -40,33 +40,32 @@ class Part:
 
 @dataclass(frozen=True)
 class Event:
-    """One frame's verdict, as it goes to the sinks.
+    """Record of the verdict on one frame, as it is sent to the sinks.
 
     Attributes:
         time: When the frame was captured, ISO 8601 in UTC with microseconds.
-        source: The source's name, without password.
+        source: Name of the source, without a password.
         frame: Number of the frame in its source, from 0.
-        name: What a person calls the frame.
-        verdict: OK, REVIEW, NG or INVALID: the frame's own.
+        name: Display name of the frame.
+        verdict: Verdict on this frame: OK, REVIEW, NG or INVALID.
         score: Anomaly score; None when not judged.
         threshold: The score above which the verdict is NG; None when not judged.
-        latency_ms: Of a live camera, from the frame's capture to its verdict; of a file, from its hand-over.
+        latency_ms: For a live camera, time from capture to verdict; for a file, from its hand-over.
         reason: Why the verdict is INVALID; empty otherwise.
-        files: Images kept of this frame: kind (``picture``, ``heatmap``) to path, relative to the directory
-            that :class:`~pcedge.camera.Pictures` was given; ``watch`` gives it the events file's own, so
-            that directory and path joined open the image.
-        id: Of the part that the frame belongs to.
+        files: Saved images of this frame: kind (``picture``, ``heatmap``) to path, relative to the directory
+            of :class:`~pcedge.camera.ImageSink`; with ``watch`` this is the directory of the events file.
+        id: Id of the part that the frame belongs to.
         phase: ``new``, ``update`` or ``end`` of that part.
-        camera: The camera's name.
-        product: The product the frame was judged as; empty when there is only one.
-        decision: The decision on the part so far, final when ``phase`` is ``end``: what a reject gate acts
-            on. Without part-level rules it is ``verdict``.
+        camera: Name of the camera.
+        product: Product that the frame was judged as; empty if there is only one.
+        decision: The decision on the part so far, final if ``phase`` is ``end``; a reject gate acts on it.
+            Without part-level rules it is equal to ``verdict``.
         review_threshold: The score above which the verdict is REVIEW; None when there is no REVIEW.
-        regions: Where the image differs.
-        explain: Why, as the inspection has it; asked only when the event is written.
-        p_value: Of new good parts, the share that is expected to score as much or more; None when not judged
-            or not known.
-        drift: What has moved at the camera before this frame: quantity to a sentence; empty when nothing has.
+        regions: Anomalous regions.
+        explain: Returns their explanations; called only when the event is written.
+        p_value: The share of new good parts that is expected to score as high or higher; None when not
+            judged or not known.
+        drift: Quantities that have drifted at the camera before this frame, each with a sentence.
     """
 
     time: str
@@ -102,16 +101,16 @@ class Event:
         product: str = "",
         drift: Mapping[str, str] | None = None,
     ) -> Event:
-        """Put together what is known of one frame.
+        """Create the event of one frame.
 
         Args:
-            frame: What was judged.
-            inspection: What was found.
-            latency_ms: How long that took.
-            files: Images kept of it.
-            part: What it means for its part; None for a frame that is a part of its own.
-            product: What it was judged as.
-            drift: What has moved at the camera.
+            frame: The frame.
+            inspection: Its result.
+            latency_ms: Latency in milliseconds.
+            files: Saved images of the frame, kind to path.
+            part: The part that it belongs to; None if the frame is a part of its own.
+            product: The product that it was judged as.
+            drift: Quantities that have drifted at the camera.
         """
         part = part or Part(frame_id(frame), Phase.END, inspection.verdict)
         return cls(
@@ -138,7 +137,7 @@ class Event:
         )
 
     def to_json(self) -> str:
-        """One line of standard JSON: no NaN, ``null`` for what was not judged."""
+        """Return one line of standard JSON: no NaN, ``null`` for values that are not known."""
         fields = {
             "time": self.time,
             "id": self.id,
@@ -164,13 +163,13 @@ class Event:
 
 
 def frame_id(frame: Frame) -> str:
-    """What tells a frame from every other: of a file the same after a restart."""
+    """Return a unique id of a frame; for a file it is the same after a restart."""
     moment = datetime.fromtimestamp(frame.captured_at, timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
     return frame.key or f"{frame.camera_name}-{moment}-{frame.index:06d}"
 
 
 def iso_utc(unix_s: float) -> str:
-    """Unix time in seconds as ``2026-11-22T10:15:30.123456+00:00``."""
+    """Format Unix time in seconds as ``2026-11-22T10:15:30.123456+00:00``."""
     return datetime.fromtimestamp(unix_s, timezone.utc).isoformat(timespec="microseconds")
 
 
@@ -186,7 +185,7 @@ def _region(region: Region, explanation: Explanation | None) -> dict[str, Any]:
 
 
 def nearest_normal(explanation: Explanation) -> dict[str, Any]:
-    """An explanation in standard JSON's types, without the image."""
+    """Convert an explanation to JSON types, without the crop."""
     times = _finite(explanation.times_typical)
     return {
         "image": explanation.image,

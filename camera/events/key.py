@@ -1,4 +1,4 @@
-"""What tells one event from every other, however often it is written or sent."""
+"""Unique key of an event, the same however often the event is written or sent."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from .event import Event, Phase
 
 
 def record_key(event: Event) -> str:
-    """Return a UUID: the same for the same event at any time, also when a file is judged again after a kill.
+    """Return the UUID of an event; it is the same if a file is judged again after a kill.
 
-    A part has one ``new`` and one ``end``, whatever number their frames had; its updates differ by theirs.
+    A part has one ``new`` and one ``end`` event, whatever their frame numbers; ``update`` events are told
+    apart by frame number and time.
     """
     which = f"{event.source}/{event.frame}/{event.time}"
     if event.id:

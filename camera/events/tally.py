@@ -1,4 +1,4 @@
-"""Running numbers of an inspection."""
+"""Running counts and latencies of an inspection."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ _LATENCIES_KEPT = 10_000
 
 @dataclass(frozen=True)
 class Summary:
-    """What an inspection came to, at its end or so far.
+    """Counts and latencies of an inspection, so far or at its end.
 
     Attributes:
         frames: Frames with a verdict, INVALID included.
-        verdicts: How many of each verdict; all four are there.
-        dropped: Frames of a live source that were replaced by a newer one before their turn.
-        seconds: Since the inspection began.
-        latency_p50_ms: Median of the events' latency; None before the first frame that was judged. Of the
-            last 10,000 frames, like the next.
+        verdicts: Count of each verdict; all four are present.
+        dropped: Frames of a live source that were replaced by a newer one before they were judged.
+        seconds: Time since the start of the inspection.
+        latency_p50_ms: Median latency of the last 10,000 frames; None before the first judged frame.
         latency_p99_ms: 99th percentile of the same.
-        by_camera: How many of each verdict every camera has.
-        faults: Events or images that could not be written, and what else failed beside the judging.
-        last_fault: What the last of these was; empty if there was none.
-        drift: What has moved now: camera to quantity to a sentence; without cameras at which nothing has.
+        by_camera: Count of each verdict by camera.
+        faults: Events or images that could not be written, and other failures outside of judging.
+        last_fault: The last of these; empty if there was none.
+        drift: Current drift: camera to quantity to a sentence; cameras without drift are left out.
     """
 
     frames: int
@@ -50,10 +49,10 @@ class Summary:
 
 
 class Tally:
-    """Counts while an inspection runs; memory does not grow with its length.
+    """Counts verdicts while an inspection runs; memory does not grow with its length.
 
     Attributes:
-        dropped: Frames dropped by the stream since it began.
+        dropped: Frames dropped by the stream since its start.
     """
 
     def __init__(self) -> None:
@@ -69,9 +68,9 @@ class Tally:
         """Count a frame.
 
         Args:
-            camera: Which camera's.
-            verdict: What it got.
-            latency_ms: How long that took; None when nothing was computed.
+            camera: Name of the camera.
+            verdict: Its verdict.
+            latency_ms: Latency in milliseconds; None if the frame was not judged.
         """
         if camera not in self._verdicts:
             # Replaced, not changed, since another thread may be reading it.
@@ -81,19 +80,19 @@ class Tally:
             self._latencies_ms.append(latency_ms)
 
     def add_fault(self, message: str, count: int = 1) -> None:
-        """Count what failed beside the judging."""
+        """Count a failure outside of judging."""
         self._faults += count
         self._last_fault = message
 
     def note_drift(self, camera: str, moved: Mapping[str, str]) -> None:
-        """Take down what has moved at a camera now: quantity to a sentence; nothing if all is back."""
+        """Set the current drift of a camera: quantity to a sentence; empty for no drift."""
         # Replaced, not changed, as above.
         others = {name: one for name, one in self._drift.items() if name != camera}
         self._drift = {**others, camera: dict(moved)} if moved else others
 
     def summary(self) -> Summary:
-        """Return the numbers so far."""
-        # A copy in one step, because the inspecting thread goes on adding.
+        """Return the counts so far."""
+        # An atomic copy, because the inspecting thread keeps adding.
         p50_ms, p99_ms = _percentiles(self._latencies_ms.copy())
         by_camera = {camera: dict(verdicts) for camera, verdicts in self._verdicts.items()}
         counts = {verdict: sum(one[verdict] for one in by_camera.values()) for verdict in Verdict}

@@ -1,1 +1,1 @@
-"""The inspection loop: frames, verdicts, decisions, events."""
+"""The inspection loop: frames to verdicts, decisions and events."""

@@ -1,4 +1,4 @@
-"""The loop of an inspection: frames, verdicts, decisions, events, and their hand-over."""
+"""The inspection loop: judges the frames of a stream and hands their events over."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ OnDrift = Callable[[str, Mapping[str, str]], None]
 
 
 class Outlet(Protocol):
-    """Takes events at once, whatever becomes of them later; :class:`~pcedge.camera.Delivery` is one."""
+    """Accepts events without blocking; :class:`~pcedge.camera.Delivery` is one."""
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """What the images of a frame will be called: kind to path."""
+        """Return the paths that the images of a frame will have: kind to path."""
 
     def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Take an event; never waits and never raises."""
+        """Accept an event; never blocks and never raises."""
 
 
 def inspect_stream(
@@ -46,49 +46,49 @@ def inspect_stream(
     max_frames: int | None = None,
     max_seconds: float | None = None,
 ) -> Summary:
-    """Give every frame of a stream a verdict and hand its event over, until the stream ends.
+    """Judge every frame of a stream and hand its event over, until the stream ends.
 
-    Fail-safe: a frame with a fault, one that its station's gate turns away, one for which ``inspect`` raises
-    and one whose score is no number all get the verdict INVALID with the reason, and the inspection goes on.
+    Fail-safe: a frame gets the verdict INVALID with the reason if it has a fault, if the gate of its station
+    rejects it, if ``inspect`` raises, or if its score is not a number. The inspection then continues.
 
     Args:
-        stream: Already opened.
-        inspect: Turns frames, which have images, into as many inspections.
-        stations: By camera name; a camera without one has its frames judged as they are.
-        outlet: Takes the events to the sinks.
-        on_event: Called last for every frame, for a live view. What it raises is counted.
-        on_turn: Called at least every 0.1 s as long as inspecting goes on, frames or not: a sign of life. It
-            must not raise.
-        on_drift: Called when something at a camera has moved, or come back: the camera's name, and what has
-            moved now with a sentence for each. What it raises is counted.
-        tally: Counts; hand one in to read it while the inspection runs.
-        batch: Frames of several cameras that are judged together, at most.
-        max_frames: End after this many frames.
-        max_seconds: End after this time, also when no frame arrives.
+        stream: The stream, already opened.
+        inspect: Returns one inspection for each of the given frames, which all have images.
+        stations: Stations by camera name; the frames of other cameras are judged unchanged.
+        outlet: Passes the events to the sinks.
+        on_event: Called last for every frame, for a live view. Exceptions are counted as faults.
+        on_turn: Called at least every 0.1 s while the inspection runs, with or without frames, as a sign of
+            life. It must not raise.
+        on_drift: Called when the drift of a camera changes, with its name and the quantities that have
+            drifted now, each with a sentence. Exceptions are counted as faults.
+        tally: Counts; pass one to read it while the inspection runs.
+        batch: Maximum number of frames of several cameras that are judged together.
+        max_frames: Stop after this many frames.
+        max_seconds: Stop after this time, even if no frame arrives.
 
     Raises:
-        PcedgeError: The source has failed for good.
+        PcedgeError: The source has failed permanently.
     """
-    told = _Callbacks(on_event, on_drift, Tally() if tally is None else tally)
-    line = _FrameLoop(inspect, stations or {}, outlet, told)
+    callbacks = _Callbacks(on_event, on_drift, Tally() if tally is None else tally)
+    line = _FrameLoop(inspect, stations or {}, outlet, callbacks)
     if max_seconds is not None:
         stream.stop_after(max_seconds)
     for frames in stream.batches(batch, max_frames):
         line.judge(frames, stream.live_names)
-        told.tally.dropped = stream.dropped
+        callbacks.tally.dropped = stream.dropped
         line.judge_overdue()
         if on_turn is not None:
             on_turn()
-    return told.tally.summary()
+    return callbacks.tally.summary()
 
 
 def invalid(reason: str) -> Inspection:
-    """What is said of a frame that could not be judged."""
+    """Return the inspection of a frame that could not be judged."""
     return Inspection(Verdict.INVALID, score=None, threshold=math.nan, reason=reason)
 
 
 def one_by_one(inspect: Callable[[Frame], Inspection]) -> Inspect:
-    """Turn a function of one frame into one of several; a ``PcedgeError`` makes that one frame INVALID."""
+    """Convert a function of one frame to one of several; a ``PcedgeError`` makes only that frame INVALID."""
 
     def judge(frame: Frame) -> Inspection:
         try:
@@ -100,7 +100,7 @@ def one_by_one(inspect: Callable[[Frame], Inspection]) -> Inspect:
 
 
 class _Callbacks:
-    """Those who are told of what was found, and the counts."""
+    """The callbacks and counts of an inspection; an exception in a callback is counted."""
 
     def __init__(self, on_event: OnEvent | None, on_drift: OnDrift | None, tally: Tally) -> None:
         self.tally = tally
@@ -108,7 +108,7 @@ class _Callbacks:
         self._on_drift = on_drift
 
     def event(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Tell of one frame."""
+        """Count a frame and call ``on_event``."""
         judged = inspection.verdict is not Verdict.INVALID
         self.tally.add(event.camera, inspection.verdict, event.latency_ms if judged else None)
         if self._on_event is not None:
@@ -118,32 +118,32 @@ class _Callbacks:
                 self.tally.add_fault(f"the live view failed: {type(error).__name__}: {error}")
 
     def drift(self, camera: str, moved: Mapping[str, str]) -> None:
-        """Tell of what has moved at a camera."""
+        """Set the drift of a camera and call ``on_drift``."""
         self.tally.note_drift(camera, moved)
         if self._on_drift is not None:
             try:
                 self._on_drift(camera, moved)
             except Exception as error:
-                self.tally.add_fault(f"the news of drift failed: {type(error).__name__}: {error}")
+                self.tally.add_fault(f"the drift callback failed: {type(error).__name__}: {error}")
 
 
 class _FrameLoop:
-    """What the frames of one inspection pass."""
+    """The steps that each frame of an inspection passes."""
 
     def __init__(
         self,
         inspect: Inspect,
         stations: Mapping[str, Station],
         outlet: Outlet | None,
-        told: _Callbacks,
+        callbacks: _Callbacks,
     ) -> None:
         self._inspect = inspect
         self._stations = dict(stations)
         self._outlet = outlet
-        self._told = told
+        self._callbacks = callbacks
 
     def judge(self, frames: Sequence[Frame], live: frozenset[str]) -> None:
-        """Judge what was taken together; what belongs to no part is left."""
+        """Judge the frames of one batch; frames that belong to no part are skipped."""
         handed_over_s = time.monotonic()
         admitted = [frame for frame in frames if self._station(frame).rule.admits(frame)]
         views = [self._station(frame).view(frame) for frame in admitted]
@@ -155,13 +155,13 @@ class _FrameLoop:
             self._look_for_drift(frame.camera_name, inspection, view.look)
 
     def judge_overdue(self) -> None:
-        """Give the parts whose frames did not come their verdict."""
+        """Judge the parts whose frames did not arrive in time as INVALID."""
         for camera, station in self._stations.items():
             while (frame := station.rule.overdue()) is not None:
                 self._hand_over(replace(frame, camera=camera), invalid(frame.fault), 0.0)
 
     def _station(self, frame: Frame) -> Station:
-        # Made where there is none, since a rule may remember; a camera appears here once.
+        # Created once for each camera, since a rule may have state.
         return self._stations.setdefault(frame.camera_name, Station())
 
     def _judged(self, views: Sequence[Frame]) -> list[Inspection]:
@@ -174,11 +174,11 @@ class _FrameLoop:
             reason = f"{len(views)} frames gave {len(found)} inspections"
         except PcedgeError as error:
             reason = error.what
-        except Exception as error:  # a mistake in the program must not pass a part, nor stop the line
+        except Exception as error:  # a programming error must neither pass a part nor stop the line
             reason = f"the inspection failed: {type(error).__name__}: {error}"
         if len(views) == 1:
             return [invalid(reason)]
-        return [one for view in views for one in self._judged([view])]  # only the culprit is to suffer
+        return [one for view in views for one in self._judged([view])]  # only the failing frame is INVALID
 
     def _hand_over(self, frame: Frame, inspection: Inspection, latency_ms: float) -> None:
         station = self._station(frame)
@@ -190,17 +190,17 @@ class _FrameLoop:
         )
         if self._outlet is not None:
             self._outlet.put(event, frame, inspection)
-        self._told.event(event, frame, inspection)
+        self._callbacks.event(event, frame, inspection)
 
     def _look_for_drift(self, camera: str, inspection: Inspection, look: QualityResult | None) -> None:
-        """Whether something has moved; after the verdict was handed over, which must not wait for it."""
+        """Check for drift; called after the verdict was handed over, so that the verdict does not wait."""
         drift = self._stations[camera].drift
         if drift is None:
             return
         if drift.add(inspection, look):
-            self._told.drift(camera, drift.moved)
+            self._callbacks.drift(camera, drift.moved)
         elif drift.moved:
-            self._told.tally.note_drift(camera, drift.moved)
+            self._callbacks.tally.note_drift(camera, drift.moved)
 
 
 def _checked(inspection: Inspection) -> Inspection:

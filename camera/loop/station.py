@@ -1,4 +1,4 @@
-"""What one camera's frames go through, beside the judging itself."""
+"""Station: product, gate, part rule, region of interest and drift monitor of one camera."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..quality.gate import FrameGate
 
 @dataclass(frozen=True, eq=False)
 class Station:
-    """One camera's place at the line; gate and rule remember frames, so every camera needs its own.
+    """Settings of one camera; gate and rule have state, so every camera needs its own.
 
     Attributes:
-        product: What its frames are judged as; empty when there is only one product.
-        gate: Turns away frames that are not fit to be judged.
-        rule: Makes decisions on parts of verdicts on frames.
-        region_xywh: The part of the image that is judged: left, top, width, height; None for all of it.
-        drift: Notices slow changes; None to look for none.
+        product: Product that its frames are judged as; empty if there is only one.
+        gate: Rejects frames that cannot be judged.
+        rule: Combines verdicts on frames to decisions on parts.
+        region_xywh: Region of interest: left, top, width, height; None for the whole image.
+        drift: Drift monitor; None for no drift monitoring.
     """
 
     product: str = ""
@@ -31,12 +31,12 @@ class Station:
     drift: DriftMonitor | None = None
 
     def view(self, frame: Frame) -> Frame:
-        """The frame with nothing but the region that is judged, or with ``fault`` set why it cannot be.
+        """Return the frame cropped to the region of interest; ``fault`` is set if it cannot be judged.
 
-        Never raises: whatever is wrong with an image is a reason for INVALID.
+        Never raises: anything wrong with an image is a reason for INVALID.
         """
         if frame.image_rgb is None or frame.fault:
-            return frame if frame.fault else replace(frame, fault="there is no picture")
+            return frame if frame.fault else replace(frame, fault="there is no image")
         image_rgb = frame.image_rgb
         if self.region_xywh is not None:
             left, top, width, height = self.region_xywh
@@ -51,7 +51,7 @@ class Station:
         return replace(frame, image_rgb=image_rgb, fault=fault, look=self.gate.look)
 
     def placed(self, inspection: Inspection) -> Inspection:
-        """What was found in the region, in coordinates of the whole image."""
+        """Convert an inspection of the region of interest to coordinates of the whole image."""
         if self.region_xywh is None or inspection.map_to_picture is None:
             return inspection
         left, top = self.region_xywh[:2]

@@ -1,1 +1,1 @@
-"""From verdicts on frames to decisions on parts, and what announces a part."""
+"""Part rules, which combine verdicts on frames to decisions on parts, and triggers."""

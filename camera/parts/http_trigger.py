@@ -1,4 +1,4 @@
-"""Triggers that another machine fires by HTTP."""
+"""HTTP trigger: another machine announces parts by POST requests."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PATH = "/trigger/"
 
 
 class HttpTriggers:
-    """Fires a camera's trigger on ``POST /trigger/CAMERA``; opened and closed by ``with``.
+    """HTTP server that fires the trigger of a camera on ``POST /trigger/CAMERA``; a context manager.
 
-    Answers 202 when the part is announced, and 404 for a camera that has no such trigger.
+    It answers 202 if the part is announced, and 404 for a camera without an HTTP trigger.
 
     Args:
-        host: Address to listen on; anything but 127.0.0.1 lets the network announce parts.
-        port: Its port; 0 for a free one, see :attr:`port`.
-        triggers: By camera name.
+        host: Address to listen on; with another than 127.0.0.1, other machines can announce parts.
+        port: Port to listen on; 0 for a free one, see :attr:`port`.
+        triggers: Triggers by camera name.
     """
 
     def __init__(self, host: str, port: int, triggers: Mapping[str, MessageTrigger]) -> None:
@@ -32,7 +32,7 @@ class HttpTriggers:
 
     @property
     def port(self) -> int:
-        """The port it listens on, once it is open."""
+        """The port that it listens on, once it is open."""
         return int(self._server.server_address[1]) if self._server else self._address[1]
 
     def __enter__(self) -> HttpTriggers:
@@ -43,11 +43,11 @@ class HttpTriggers:
         """
         triggers = self._triggers
 
-        class Handler(_Handler):
+        class BoundTriggerHandler(_TriggerHandler):
             known = triggers
 
         try:
-            self._server = ThreadingHTTPServer(self._address, Handler)
+            self._server = ThreadingHTTPServer(self._address, BoundTriggerHandler)
         except OSError as error:
             host, port = self._address
             raise OutputError(
@@ -70,8 +70,8 @@ class HttpTriggers:
             self._server = None
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """A client that says nothing for 5 s is let go."""
+class _TriggerHandler(BaseHTTPRequestHandler):
+    """Request handler; a client that sends nothing for 5 s is disconnected."""
 
     timeout = 5
     server_version = "pcedge"
@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nobody needs a line for every part."""
+        """Log nothing, since there is a request for every part."""
 
 
 def _listen(listening: Listening, triggers: Mapping[str, MessageTrigger]) -> HttpTriggers:

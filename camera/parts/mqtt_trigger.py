@@ -1,4 +1,4 @@
-"""Triggers that another machine fires by MQTT."""
+"""MQTT trigger: another machine announces parts by messages."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _AT_LEAST_ONCE = 1
 
 
 class MqttTriggers:
-    """Fires a camera's trigger on any message to ``TOPIC/trigger/CAMERA``; opened and closed by ``with``.
+    """MQTT client that fires the trigger of a camera on any message to ``TOPIC/trigger/CAMERA``.
 
-    Connects again by itself. What was announced while it was not connected, and retained messages, announce
-    nothing: the part has gone by.
+    A context manager. It reconnects automatically. Retained messages, and messages sent while it was not
+    connected, are ignored, since the part has already passed.
 
     Args:
-        broker: Where it is.
-        topic: What the topics begin with.
-        triggers: By camera name.
+        broker: The MQTT broker.
+        topic: Prefix of the topics.
+        triggers: Triggers by camera name.
     """
 
     def __init__(self, broker: Broker, topic: str, triggers: Mapping[str, MessageTrigger]) -> None:
-        # A client of its own: two with one name would throw each other out.
+        # A separate client id: two clients with the same id would disconnect each other.
         name = f"{broker.client_id}-triggers" if broker.client_id else ""
         self._broker = replace(broker, client_id=name)
         self._topic = topic.strip("/")
@@ -76,8 +76,8 @@ class MqttTriggers:
 def _listen(listening: Listening, triggers: Mapping[str, MessageTrigger]) -> MqttTriggers:
     if listening.broker is None:
         raise OptionError(
-            f"{', '.join(triggers)}: a trigger by MQTT needs a broker.",
-            "Name it in [sinks.mqtt], with host = ...",
+            f"{', '.join(triggers)}: an MQTT trigger needs a broker.",
+            "Set it in [sinks.mqtt] with host = ...",
         )
     return MqttTriggers(listening.broker(), listening.topic, triggers)
 

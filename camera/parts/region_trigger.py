@@ -1,4 +1,4 @@
-"""A part whenever something appears in a region of the image."""
+"""Region trigger: announces a part when something appears in a region of the image."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _ADAPTATION = 0.02
 
 
 class RegionTrigger:
-    """A part whenever something appears in a region of the image and has come to rest.
+    """Announces a part when something has appeared in a region of the image and does not move.
 
-    What the empty region looks like is learned from the first image, so begin with it empty, and followed
-    slowly while nothing is there.
+    The appearance of the empty region is learned from the first image, so start with the region empty. It is
+    updated slowly while the region stays empty.
 
     Args:
-        box_xywh: The region: left, top, width and height in the image.
-        change: Mean difference in grey levels, of 255, from which on something is there.
+        box_xywh: The region: left, top, width and height in pixels.
+        change: Mean difference in grey levels (0 to 255) from the empty region that counts as a part.
 
     Raises:
         OptionError: The region is empty, or the change is not above 0.
@@ -32,7 +32,7 @@ class RegionTrigger:
     def __init__(self, box_xywh: tuple[int, int, int, int], change: float = 12.0) -> None:
         if min(box_xywh[:2]) < 0 or min(box_xywh[2:]) < 1 or not 0 < change < 255:
             raise OptionError(
-                f"Nothing can appear in the region {list(box_xywh)} with a change of {change:g}.",
+                f"The region {list(box_xywh)} with a change of {change:g} cannot be used as a trigger.",
                 "Give left, top, width and height in pixels, and a change in grey levels such as 12.",
             )
         self._box = box_xywh
@@ -43,7 +43,7 @@ class RegionTrigger:
         self._fired_s: float | None = None
 
     def see(self, frame: Frame) -> None:
-        """Compare the region with what it looks like when empty, and with the frame before."""
+        """Compare the region with the empty region and with the previous frame."""
         left, top, width, height = self._box
         if frame.image_rgb is None:
             return
@@ -67,7 +67,7 @@ class RegionTrigger:
             self._fired_s = frame.clock_s
 
     def fired_before(self, clock_s: float) -> float | None:
-        """Take the announcement, if there is one; the frame that made it counts."""
+        """Return the time of the announcement, if there is one, and clear it."""
         if self._fired_s is None or self._fired_s > clock_s:
             return None
         fired_s, self._fired_s = self._fired_s, None
@@ -75,11 +75,11 @@ class RegionTrigger:
 
 
 class RegionTable(TriggerTable, frozen=True, kw_only=True):
-    """``by = "region"``: when something appears in a region and comes to rest.
+    """``by = "region"``: when something appears in a region and stops moving.
 
     Attributes:
-        box: The region: left, top, width, height in pixels. Begin with it empty.
-        change: Mean difference in grey levels from the empty box that counts as a part.
+        box: The region: left, top, width, height in pixels. It must be empty at the start.
+        change: Mean difference in grey levels from the empty region that counts as a part.
     """
 
     box: Box | None = None
@@ -87,7 +87,7 @@ class RegionTable(TriggerTable, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.box is None:
-            raise ValueError("a trigger by region needs box = [left, top, width, height]")
+            raise ValueError("a region trigger needs box = [left, top, width, height]")
 
 
 def _make(table: RegionTable) -> RegionTrigger:

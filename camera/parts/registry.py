@@ -1,4 +1,7 @@
-"""Every kind of trigger, and those that a line's TOML file asks for: a kind is one file and one line here."""
+"""Registry of trigger kinds, and creation of the configured triggers.
+
+To add a kind of trigger: one file that defines ``KIND``, and one line in :data:`TRIGGERS`.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,10 @@ TRIGGERS: tuple[TriggerKind[Any], ...] = (
 
 
 def read_trigger(content: Any) -> TriggerTable:
-    """Read ``trigger`` of a camera as TOML gives it. Keys of another kind than its own do no harm.
+    """Read ``trigger`` of a camera from TOML values. Keys of other kinds are ignored.
 
     Raises:
-        ValidationError: A key is not known, is missing or has a value that it cannot have.
+        ValidationError: A key is unknown or missing, or has an invalid value.
     """
     msgspec.convert(content, _any_kind())
     kind = _kind(content["by"])
@@ -33,7 +36,7 @@ def read_trigger(content: Any) -> TriggerTable:
 
 
 def make_triggers(tables: Mapping[str, TriggerTable]) -> dict[str, Trigger]:
-    """The triggers of cameras, by name."""
+    """Create the triggers of cameras, by camera name."""
     return {name: _kind(table.by).make(table) for name, table in tables.items()}
 
 
@@ -41,10 +44,10 @@ def make_triggers(tables: Mapping[str, TriggerTable]) -> dict[str, Trigger]:
 def listen_for_triggers(
     tables: Mapping[str, TriggerTable], triggers: Mapping[str, Trigger], listening: Listening
 ) -> Iterator[None]:
-    """Let the messages that there are fire the triggers of their kinds, while the block lasts.
+    """Start the listeners that fire message triggers, for the duration of the block.
 
     Raises:
-        OptionError: There is no broker, and a kind needs one.
+        OptionError: A trigger needs a broker, and there is none.
         OutputError: A port is taken.
     """
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""From verdicts on frames to decisions on parts."""
+"""Part rules: how verdicts on frames become decisions on parts."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ..frames import Frame, Inspection, Verdict
 from ..sources.base import frame_name
 from .triggers import Trigger
 
-# The worst of a part's verdicts decides. What was seen to be bad says more than what was not seen.
+# The worst verdict of a part decides. A defect that was seen outweighs a frame that could not be judged.
 _SEVERITY = (Verdict.OK, Verdict.REVIEW, Verdict.INVALID, Verdict.NG)
 
 
 class PartRule(Protocol):
-    """Says which frames are judged, and what they mean for the parts on the line."""
+    """Decides which frames are judged, and assigns them to parts."""
 
     def admits(self, frame: Frame) -> bool:
-        """Whether a frame is to be judged; called for every frame in order."""
+        """Whether to judge a frame; called for every frame in order."""
 
     def part_of(self, frame: Frame, inspection: Inspection) -> Part:
-        """What a judged frame means; called once, in order, for every frame that was admitted."""
+        """Return the part of a judged frame; called once, in order, for every admitted frame."""
 
     def overdue(self) -> Frame | None:
-        """A frame that should have come and did not, with ``fault`` set, or None; asked for all the time."""
+        """Return a placeholder, with ``fault`` set, for a frame that did not arrive; called at every turn."""
 
 
 class EachFrame:
@@ -39,20 +39,20 @@ class EachFrame:
         return True
 
     def part_of(self, frame: Frame, inspection: Inspection) -> Part:
-        """Its verdict is the decision."""
+        """The verdict on the frame is the decision."""
         return Part(frame_id(frame), Phase.END, inspection.verdict)
 
     def overdue(self) -> Frame | None:
-        """Nothing is ever overdue: the stream's watchdog sees to that."""
+        """Nothing is ever overdue; the watchdog of the stream handles missing frames."""
         return None
 
 
 class Debounced:
-    """Free-running: the decision turns when at least ``n`` of the last ``m`` frames do not pass.
+    """Free-running debouncing: an incident starts when at least ``n`` of the last ``m`` frames do not pass.
 
-    Until then a frame that does not pass is let through as OK: that is what debouncing is. From there on one
-    incident lasts, whose decision is its worst verdict, until fewer than ``n`` of the last ``m`` do not pass.
-    REVIEW and INVALID do not pass either.
+    Until then the decision on a single frame that does not pass is OK. The incident lasts until fewer than
+    ``n`` of the last ``m`` frames do not pass; its decision is its worst verdict. REVIEW and INVALID do not
+    pass either.
 
     Raises:
         OptionError: Not 1 <= n <= m.
@@ -61,7 +61,7 @@ class Debounced:
     def __init__(self, n: int, m: int) -> None:
         if not 1 <= n <= m:
             raise OptionError(
-                f"{n} of {m} frames make no decision.", "Give n of m with 1 <= n <= m, such as 3 of 5."
+                f"Cannot debounce by {n} of {m} frames.", "Give n of m with 1 <= n <= m, such as 3 of 5."
             )
         self._n = n
         self._last: deque[bool] = deque(maxlen=m)
@@ -72,17 +72,17 @@ class Debounced:
         return True
 
     def part_of(self, frame: Frame, inspection: Inspection) -> Part:
-        """The incident under way, if there is one."""
+        """Return the current incident, or a part of its own if there is none."""
         self._last.append(not inspection.verdict.passes)
-        going = sum(self._last) >= self._n
+        active = sum(self._last) >= self._n
         if self._incident is None:
-            if not going:
+            if not active:
                 return Part(frame_id(frame), Phase.END, Verdict.OK)
             self._incident = Part(frame_id(frame), Phase.NEW, worst([inspection.verdict, Verdict.REVIEW]))
             return self._incident
         decision = worst([self._incident.decision, inspection.verdict])
-        part = Part(self._incident.id, Phase.UPDATE if going else Phase.END, decision)
-        self._incident = part if going else None
+        part = Part(self._incident.id, Phase.UPDATE if active else Phase.END, decision)
+        self._incident = part if active else None
         return part
 
     def overdue(self) -> Frame | None:
@@ -91,19 +91,18 @@ class Debounced:
 
 
 class Triggered:
-    """A trigger announces every part; the next ``frames`` frames are its, and the worst of them decides.
+    """Triggered: the next ``frames`` frames after a trigger belong to its part; the worst verdict decides.
 
-    Frames that belong to no part are not judged. A part for which the frames do not come in
-    time is INVALID.
+    Frames that belong to no part are not judged. A part whose frames do not arrive in time is INVALID.
 
     Args:
         trigger: Announces the parts.
-        frames: How many frames of each are judged.
-        timeout_s: How long after its trigger a part may wait for them.
-        source: Name for the frames that did not come.
+        frames: Number of frames that are judged per part.
+        timeout_s: How long after the trigger the frames may arrive, in seconds.
+        source: Source name of the placeholders for frames that did not arrive.
 
     Raises:
-        OptionError: There are to be no frames, or no time for them.
+        OptionError: ``frames`` or ``timeout_s`` is not above 0.
     """
 
     def __init__(
@@ -126,7 +125,7 @@ class Triggered:
         self._parts = 0
 
     def admits(self, frame: Frame) -> bool:
-        """Whether a part waits for this frame."""
+        """Whether a part is waiting for this frame."""
         self._trigger.see(frame)
         if not self._admitted and (fired_s := self._trigger.fired_before(frame.clock_s)) is not None:
             self._begin(fired_s)
@@ -136,7 +135,7 @@ class Triggered:
         return True
 
     def part_of(self, frame: Frame, inspection: Inspection) -> Part:
-        """The part that the frame was taken for."""
+        """Return the part that the frame belongs to."""
         first = not self._verdicts
         if first:
             self._id = frame_id(frame)
@@ -149,7 +148,7 @@ class Triggered:
         return Part(self._id, Phase.NEW if first else Phase.UPDATE, decision)
 
     def overdue(self) -> Frame | None:
-        """The rest of a part whose time is over."""
+        """Return a placeholder for the missing frames of a part whose time is over."""
         now = time.monotonic()
         if not self._missing and (fired_s := self._trigger.fired_before(now - self._timeout_s)) is not None:
             self._begin(fired_s)
@@ -159,7 +158,7 @@ class Triggered:
         self._missing, self._admitted = 1, 0
         self._parts += 1
         fault = f"triggered, but {came} of {self._frames} frames came within {self._timeout_s:g} s"
-        # Counted from the end of the numbers, so that no frame of the source has the same.
+        # Negative, so that no frame of the source has the same index.
         return Frame(self._source, -self._parts, frame_name(self._parts), time.time(), None, fault)
 
     def _begin(self, fired_s: float) -> None:
@@ -169,5 +168,5 @@ class Triggered:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict that decides: NG, then INVALID, then REVIEW, then OK."""
+    """Return the worst verdict: NG, then INVALID, then REVIEW, then OK."""
     return max(verdicts, key=_SEVERITY.index)

@@ -1,4 +1,4 @@
-"""A part every so many seconds."""
+"""Time trigger: announces a part at a fixed interval."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .triggers import Positive, TriggerKind, TriggerTable
 
 
 class TimeTrigger:
-    """A part every so many seconds.
+    """Announces a part every ``every_s`` seconds.
 
     Raises:
-        OptionError: The time is not above 0.
+        OptionError: The interval is not above 0.
     """
 
     def __init__(self, every_s: float) -> None:
@@ -24,10 +24,10 @@ class TimeTrigger:
         self._next_s = time.monotonic()
 
     def see(self, frame: Frame) -> None:
-        """The clock does not look."""
+        """Ignore frames."""
 
     def fired_before(self, clock_s: float) -> float | None:
-        """Announce the parts one by one; those missed while nothing ran at all are not made up for."""
+        """Return the time of the latest announcement; earlier ones that were missed are skipped."""
         if clock_s < self._next_s:
             return None
         fired_s = self._next_s
@@ -37,17 +37,17 @@ class TimeTrigger:
 
 
 class TimeTable(TriggerTable, frozen=True, kw_only=True):
-    """``by = "time"``: again and again.
+    """``by = "time"``: at a fixed interval.
 
     Attributes:
-        every_s: Seconds between two parts.
+        every_s: Interval in seconds.
     """
 
     every_s: Positive | None = None
 
     def __post_init__(self) -> None:
         if self.every_s is None:
-            raise ValueError("a trigger by time needs every_s")
+            raise ValueError("a time trigger needs every_s")
 
 
 def _make(table: TimeTable) -> TimeTrigger:

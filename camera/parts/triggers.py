@@ -1,4 +1,4 @@
-"""What announces a part, and what a kind of trigger says of itself."""
+"""Base of the triggers: protocol, message trigger, common settings and the description of a kind."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Trigger(Protocol):
     """Announces parts."""
 
     def see(self, frame: Frame) -> None:
-        """Look at a frame; told of every one, judged or not."""
+        """Look at a frame; called for every frame, judged or not."""
 
     def fired_before(self, clock_s: float) -> float | None:
-        """Take the oldest announcement made at or before a ``time.monotonic()``; None without one."""
+        """Remove and return the oldest announcement up to a ``time.monotonic()``; None if there is none."""
 
 
 class MessageTrigger:
-    """A part whenever somebody calls :meth:`fire`, from any thread: a listener for MQTT or HTTP does.
+    """Announces a part when :meth:`fire` is called, from any thread, as the MQTT and HTTP listeners do.
 
-    Announcements that nobody takes are kept up to 64; then the oldest make room.
+    Up to 64 announcements are queued; beyond that the oldest are dropped.
     """
 
     def __init__(self) -> None:
@@ -43,26 +43,26 @@ class MessageTrigger:
         self._fired: deque[float] = deque(maxlen=_MOST_WAITING)
 
     def fire(self) -> None:
-        """Announce a part, now."""
+        """Announce a part now."""
         with self._lock:
             self._fired.append(time.monotonic())
 
     def see(self, frame: Frame) -> None:
-        """Messages do not look."""
+        """Ignore frames."""
 
     def fired_before(self, clock_s: float) -> float | None:
-        """Take the oldest announcement."""
+        """Remove and return the oldest announcement."""
         with self._lock:
             return self._fired.popleft() if self._fired and self._fired[0] <= clock_s else None
 
 
 class TriggerTable(msgspec.Struct, frozen=True, kw_only=True):
-    """``trigger`` of a camera: what announces a part, by the name of its kind, and what every kind knows.
+    """``trigger`` of a camera: the kind of trigger, and the keys that all kinds have.
 
     Attributes:
-        by: The kind.
-        frames: Frames that are judged of a part; the worst decides.
-        timeout_s: Seconds to wait for these frames; a part whose frames do not come is INVALID.
+        by: Kind of trigger.
+        frames: Number of frames that are judged per part; the worst verdict decides.
+        timeout_s: Seconds to wait for these frames; a part whose frames do not arrive is INVALID.
     """
 
     by: str
@@ -72,13 +72,13 @@ class TriggerTable(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Listening:
-    """Where messages that announce parts come in.
+    """Addresses at which message triggers are received.
 
     Attributes:
         host: Address that the HTTP server listens on.
-        port: Its port.
-        broker: Gives the MQTT broker; None where there is none.
-        topic: What its topics begin with.
+        port: Port of the HTTP server.
+        broker: Returns the MQTT broker; None if there is none.
+        topic: Prefix of the MQTT topics.
     """
 
     host: str = "127.0.0.1"
@@ -96,11 +96,11 @@ class TriggerKind(Generic[TriggerTableType]):
     """A kind of trigger.
 
     Attributes:
-        name: What ``by`` says.
-        table: The keys it knows.
-        make: Makes the trigger of one camera.
-        listen: Makes what fires the triggers of all cameras that are of this kind, opened by ``with``; None
-            for a kind that needs no messages.
+        name: Name of the kind, the value of ``by``.
+        table: Table with the keys of the kind.
+        make: Creates the trigger of one camera.
+        listen: Creates a context manager that listens for messages and fires the triggers of this kind; None
+            for a kind without messages.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Is a frame fit to be judged? Its limits, and how they are learned."""
+"""Image quality: the frame gate, its limits, and how they are learned."""

@@ -1,4 +1,4 @@
-"""Is this frame fit to be judged at all? What is not must never come out as OK or NG."""
+"""Frame gate: rejects images that cannot be judged, so that they never get OK or NG."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _SAMPLES_PER_SIDE = 256
 
 
 class FrameGate:
-    """Turns away images that show nothing: black, blank, overexposed, frozen or malformed.
+    """Rejects images without content: black, blank, overexposed, frozen or malformed.
 
-    Looks at a grid of about 256 x 256 of an image's pixels, so that it costs about a millisecond.
-    The limits are far from anything that a lit part looks like, so that only images without
-    content are turned away; how sharp or well lit an image ought to be is for the product to say.
+    It samples about 256 x 256 pixels of an image, which takes about a millisecond. These general limits are
+    far from any image of a lit part, so that only images without content are rejected. How sharp or bright an
+    image must be depends on the product.
 
-    With limits learned from nominal images it also turns away what is too dark or bright, saturated,
+    With limits learned from nominal images it also rejects images that are too dark or bright, saturated,
     blurred, torn, of another shape, or taken by a camera that has moved; see
     :class:`~pcedge.camera.GateLimits`.
 
-    A camera's noise makes every image differ from the one before. One that is repeated byte for
-    byte is the sign of a driver or a network that hands out an old image.
+    Sensor noise makes consecutive images differ. An image that is repeated byte for byte is a sign of a
+    driver or a network that returns an old image.
 
     Args:
-        limits: Learned from nominal images; None for those that hold for any image.
-        frozen_after: How often in a row the same image may be repeated; 0 does not look for it,
-            as is right for files and for cameras whose compression hides the noise.
+        limits: Limits learned from nominal images; None for the general limits only.
+        frozen_after: How often in a row the same image may be repeated; 0 turns the check off, which is right
+            for files and for cameras whose compression removes the noise.
     """
 
     def __init__(self, limits: GateLimits | None = None, *, frozen_after: int = 25) -> None:
@@ -46,7 +46,7 @@ class FrameGate:
             image_rgb: uint8 [height, width, 3]; kept until the next call, so do not write to it.
         """
         self._look = None
-        # Frozen comes before the limits: it remembers, so it must see every image.
+        # The frozen check comes before the limits: it has state, so it must see every image.
         general = malformed(image_rgb) or without_content(image_rgb) or self._frozen(image_rgb)
         if general or self.limits is None:
             return general
@@ -55,7 +55,7 @@ class FrameGate:
 
     @property
     def look(self) -> QualityResult | None:
-        """What was seen of the image checked last; None if the limits were not asked, or there are none."""
+        """Result for the last image; None if the learned limits were not checked, or there are none."""
         return self._look
 
     def _frozen(self, image_rgb: NDArray[np.uint8]) -> str:
@@ -106,6 +106,6 @@ def _sample(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _same(image_rgb: NDArray[np.uint8], previous: NDArray[np.uint8]) -> bool:
-    # The sample nearly always differs, so the whole is compared only when there is reason to.
+    # The samples nearly always differ, so the whole images are compared only if they do not.
     sample_equal = np.array_equal(_sample(image_rgb), _sample(previous))
     return sample_equal and np.array_equal(image_rgb, previous)

@@ -1,4 +1,4 @@
-"""The frame gate's limits, learned from images of good parts."""
+"""Learning of the limits of the frame gate from images of good parts."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from numpy.typing import NDArray
 
 from .limits import STEADY_RESPONSE, GateLimits, ImageMeasures, ImageStatistics, glance, offset_from
 
-# A limit lies this many times the whole range of the nominal images beyond the outermost of them, and at
-# least as far beyond it as the smallest distance named with each, which few images make larger: far enough
-# for any good part, and for a defective one, which is to be judged and not turned away.
+# A limit lies beyond the extreme of the nominal images by this many times their range, and at least by the
+# minimum margin of each quantity, which is larger for few images. That is far enough for any good part, and
+# for a defective one, which must be judged and not rejected.
 MARGIN = 1.5
-_FEW_PICTURES = 8
+_FEW_IMAGES = 8
 _BRIGHTNESS_MARGIN = 15.0
 _SATURATED_MARGIN = 0.25
 _SHARPNESS_MARGIN = math.log(2.0)
 _ROW_BREAK_MARGIN = 6.0
 _FLAT_ROWS_MARGIN = 0.03
 _SHIFT_MARGIN = 0.03
-# Nominal images that lie further apart, as a share of the image's side, are no steady scene.
+# If nominal images are shifted by more than this share of the side of the image, the scene is not steady.
 _STEADY_SHIFT = 0.04
-# Values so many of the quartiles' distances beyond the quartiles are not usual: twice as far as Tukey's outer
-# fences, since rows of a rough surface differ with a long tail.
+# Values more than this many interquartile ranges beyond the quartiles are outliers: twice as far as Tukey's
+# outer fences, since the row differences of a rough surface have a long tail.
 _FENCE = 6.0
-# Evenly spread: a median takes all of them at once.
+# Evenly spaced images; the median needs all of them in memory.
 _MOST_FOR_REFERENCE = 128
 
 
 @dataclass(frozen=True, eq=False)
 class NominalImages:
-    """What nominal images were found to be, in their order.
+    """Statistics of nominal images, in their order.
 
     Attributes:
-        measures: Each in numbers.
-        offsets_xy: How far each lies from their mean, as in :class:`Look`; None if the scene is not steady.
+        measures: Statistics of each image.
+        offsets_xy: Offset of each image from their mean, as in :class:`QualityResult`; None if the scene is
+            not steady.
     """
 
     measures: tuple[ImageStatistics, ...]
@@ -46,9 +47,9 @@ class NominalImages:
 
 
 def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, NominalImages]:
-    """Learn the limits from nominal images, one after the other; at least one.
+    """Learn the limits from nominal images, at least one.
 
-    The images themselves are not kept.
+    The images are not kept in memory.
     """
     glances = [glance(image_rgb) for image_rgb in images]
     measured = [one.measures for one in glances]
@@ -62,16 +63,17 @@ def learn_limits(images: Iterable[NDArray[np.uint8]]) -> tuple[GateLimits, Nomin
 def learn_usual_limits(
     glances: Sequence[ImageMeasures], trusted: Collection[int] = ()
 ) -> tuple[GateLimits, NominalImages, dict[int, str]]:
-    """Learn the limits from images among which some may be unfit to be judged.
+    """Learn the limits from images of which some may be outliers.
 
-    The limits lie as far as always beyond the usual ones; what they turn away is unlike the others.
+    The limits have the usual margin beyond the images that are not outliers.
 
     Args:
-        glances: At the images, in their order.
-        trusted: Numbers of those that are known to be fit, however unlike the others.
+        glances: Measures of the images, in their order.
+        trusted: Indices of images that are known to be good, even if they are outliers.
 
     Returns:
-        The limits, the images that they let pass, and the numbers of the others with what is wrong.
+        The limits, the statistics of the images that pass them, and the indices of the others with the
+        reason.
     """
     odd = _of_another_size([one.measures.size_wh for one in glances])
     rest = [number for number in range(len(glances)) if number not in odd]
@@ -91,7 +93,7 @@ def learn_usual_limits(
 
 
 def _of_another_size(sizes_wh: Sequence[tuple[int, int]]) -> dict[int, str]:
-    """What is wrong with those that are not of the size that most are of; nothing if most are of none."""
+    """Return indices and reasons of images without the most common size; empty if no size has a majority."""
     most, count = Counter(sizes_wh).most_common(1)[0]
     if 2 * count <= len(sizes_wh):
         return {}
@@ -103,7 +105,7 @@ def _of_another_size(sizes_wh: Sequence[tuple[int, int]]) -> dict[int, str]:
 
 
 def _usual_limits(glances: Sequence[ImageMeasures], known: NDArray[np.bool_]) -> GateLimits:
-    """The limits that the usual ones of some images give, with those known to be fit."""
+    """Learn the limits from the images that are not outliers or are known to be good."""
     measured = [one.measures for one in glances]
     if not _one_size(measured):
         return _limits(measured, None, (), known)
@@ -124,7 +126,7 @@ def _limits(
     shifts: Sequence[float],
     known: NDArray[np.bool_] | None = None,
 ) -> GateLimits:
-    """The limits; where some are ``known`` to be fit, bool [pictures], of the others the usual ones count."""
+    """Compute the limits; with ``known`` (bool [images], known to be good) other outliers are ignored."""
 
     def found(name: str) -> list[float]:
         values = np.array([getattr(one, name) for one in measured], np.float64)
@@ -158,12 +160,12 @@ def _usual(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _learn_place(
     greys: Sequence[NDArray[np.uint8]],
 ) -> tuple[NDArray[np.uint8] | None, tuple[tuple[float, float], ...] | None]:
-    """The mean image and how far each lies from it; neither where the scene is not steady."""
+    """Return the mean image and the offset of each from it; None for both if the scene is not steady."""
     reference = np.asarray(np.rint(np.mean(greys, axis=0)), np.uint8)
     found = [offset_from(reference, grey) for grey in greys]
     offsets = tuple(offset for offset, _ in found)
-    far = max(math.hypot(*offset) for offset in offsets) > _STEADY_SHIFT
-    if far or min(response for _, response in found) < STEADY_RESPONSE:
+    moved = max(math.hypot(*offset) for offset in offsets) > _STEADY_SHIFT
+    if moved or min(response for _, response in found) < STEADY_RESPONSE:
         return None, None
     return reference, offsets
 
@@ -177,4 +179,4 @@ def _below(values: Sequence[float], least: float) -> float:
 
 
 def _distance(values: Sequence[float], least: float) -> float:
-    return max(MARGIN * (max(values) - min(values)), least * (1 + _FEW_PICTURES / len(values)))
+    return max(MARGIN * (max(values) - min(values)), least * (1 + _FEW_IMAGES / len(values)))

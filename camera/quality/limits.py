@@ -1,4 +1,4 @@
-"""What an image must be to be judged: how bright, how sharp, how steady, learned from good ones."""
+"""Image statistics (brightness, sharpness, position ...) and the learned limits for them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# Compared by phase correlation at this size.
+# Images are compared by phase correlation at this size.
 _REFERENCE_PX = 128
-# What resembles the reference less shows another scene, or none that can be told apart.
+# A lower response means another scene, or one without structure.
 STEADY_RESPONSE = 0.1
 _ASPECT_TOLERANCE = 0.02
 # Sharpness is measured on an image no larger than this, which takes a millisecond or two.
@@ -24,17 +24,17 @@ _SATURATED_LEVEL = 250
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """An image in numbers; grey levels are those of 0 to 255.
+    """Statistics of an image; grey levels range from 0 to 255.
 
     Attributes:
         size_wh: Width and height.
         brightness: Mean grey level.
         saturated: Share of pixels at or close to white.
-        sharpness: Natural logarithm of the Laplacian's variance over the image's own.
-        row_break: By how many grey levels the largest step between two neighbouring rows exceeds the steps
-            before and after it. An edge in the scene is spread over rows by the optics; where the rows of two
-            images meet it is not.
-        flat_rows: Share of rows in which all pixels are the same, as in a band that was never received.
+        sharpness: Natural logarithm of the variance of the Laplacian divided by the variance of the image.
+        row_break: How many grey levels the largest step between two adjacent rows exceeds the steps before
+            and after it. The optics spread an edge in the scene over several rows, but not the edge where the
+            rows of two images meet.
+        flat_rows: Share of rows in which all pixels are equal, as in a band that was never received.
     """
 
     size_wh: tuple[int, int]
@@ -47,11 +47,11 @@ class ImageStatistics:
 
 @dataclass(frozen=True, eq=False)
 class ImageMeasures:
-    """All of an image that the limits are about.
+    """Everything that the limits need of an image.
 
     Attributes:
-        measures: The image in numbers.
-        grey_hw: uint8 [128, 128], as it is compared with the reference.
+        measures: Statistics of the image.
+        grey_hw: uint8 [128, 128], the grey image that is compared with the reference.
     """
 
     measures: ImageStatistics
@@ -60,14 +60,14 @@ class ImageMeasures:
 
 @dataclass(frozen=True)
 class QualityResult:
-    """What the gate saw of an image.
+    """Result of the frame gate for one image.
 
     Attributes:
-        reason: What is wrong with it; empty if nothing is.
-        measures: The image in numbers.
-        offset_xy: How far the scene lies to the right of the reference and below it, as shares of the
-            image's sides; None where that was not looked at, or cannot be told.
-        comparable: Whether it is of the nominal pictures' size, so that its sharpness may be compared too.
+        reason: Why the image is rejected; empty if it is not.
+        measures: Statistics of the image.
+        offset_xy: Offset of the scene from the reference, to the right and downwards, as shares of the sides
+            of the image; None if it was not measured or cannot be determined.
+        comparable: Whether it has the size of the nominal images, so that its sharpness may be compared too.
     """
 
     reason: str
@@ -78,18 +78,18 @@ class QualityResult:
 
 @dataclass(frozen=True, eq=False)
 class GateLimits:
-    """What an image may be and still be fit to be judged; see :class:`ImageStatistics` for the units.
+    """Limits within which an image can be judged; see :class:`ImageStatistics` for the units.
 
     Attributes:
         size_wh: Width and height of the nominal images; None if they differ.
-        brightness: Lowest and highest.
-        saturated: Highest.
-        sharpness: Lowest.
-        row_break: Highest.
-        flat_rows: Highest.
-        shift: How far the scene may lie from the reference, as a share of the image's side.
-        reference_hw: uint8, the mean nominal image in grey; None if the scene is not steady, so that
-            nothing can be said of the camera's place.
+        brightness: Minimum and maximum.
+        saturated: Maximum.
+        sharpness: Minimum.
+        row_break: Maximum.
+        flat_rows: Maximum.
+        shift: Maximum offset of the scene from the reference, as a share of the side of the image.
+        reference_hw: uint8, mean of the nominal images in grey; None if the scene is not steady, so that the
+            position of the camera cannot be checked.
     """
 
     size_wh: tuple[int, int] | None
@@ -102,19 +102,19 @@ class GateLimits:
     reference_hw: NDArray[np.uint8] | None = None
 
     def check(self, image_rgb: NDArray[np.uint8]) -> str:
-        """Return what is wrong with an image, or an empty string."""
+        """Return why an image is rejected, or an empty string."""
         return self.look(image_rgb).reason
 
     def look(self, image_rgb: NDArray[np.uint8]) -> QualityResult:
-        """Measure an image and say what is wrong with it.
+        """Measure an image and check it against the limits.
 
-        An image of the nominal ones' shape but another size, up to twice or half of theirs, is only compared
-        in brightness: it can be judged, but its sharpness and its rows are others.
+        For an image with the aspect ratio of the nominal images but another size, from half to twice theirs,
+        only the light is checked: it can be judged, but its sharpness and rows are not comparable.
         """
         return self._look(measure_picture(image_rgb), lambda: grey_reference(image_rgb))
 
     def look_again(self, seen: ImageMeasures) -> QualityResult:
-        """What ``look`` says of the image that was glanced at."""
+        """Return the result of :meth:`look` for an image that was already measured."""
         return self._look(seen.measures, lambda: seen.grey_hw)
 
     def _look(self, found: ImageStatistics, grey: Callable[[], NDArray[np.uint8]]) -> QualityResult:
@@ -173,12 +173,12 @@ def measure_picture(image_rgb: NDArray[np.uint8]) -> ImageStatistics:
     grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
     scale = min(1.0, _LARGEST_PX / max(height, width))
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
-    # OpenCV's statistics take a tenth of NumPy's time, and every frame waits for them.
+    # OpenCV's statistics take a tenth of NumPy's time, and they run for every frame.
     brightness, deviation = _mean_and_deviation(small)
     _, fine = _mean_and_deviation(cv2.Laplacian(small, cv2.CV_16S))
     _, white = cv2.threshold(small, _SATURATED_LEVEL - 1, 1, cv2.THRESH_BINARY)
     steps = cv2.reduce(cv2.absdiff(grey[1:], grey[:-1]), 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)[:, 0]
-    # But not its extremes of rows, which take ten times as long.
+    # OpenCV takes ten times as long as NumPy for the extremes of rows.
     flat = grey.max(axis=1) == grey.min(axis=1)
     return ImageStatistics(
         size_wh=(width, height),
@@ -196,12 +196,12 @@ def _mean_and_deviation(grey: NDArray[Any]) -> tuple[float, float]:
 
 
 def glance(image_rgb: NDArray[np.uint8]) -> ImageMeasures:
-    """Glance at an image, uint8 [height, width, 3]."""
+    """Compute all measures of an image, uint8 [height, width, 3]."""
     return ImageMeasures(measure_picture(image_rgb), grey_reference(image_rgb))
 
 
 def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image in grey, uint8 [128, 128], as it is compared with the reference."""
+    """Return the image in grey, uint8 [128, 128], for the comparison with the reference."""
     grey = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_REFERENCE_PX, _REFERENCE_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8)
@@ -210,7 +210,7 @@ def grey_reference(image_rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def offset_from(
     reference_hw: NDArray[np.uint8], grey_hw: NDArray[np.uint8]
 ) -> tuple[tuple[float, float], float]:
-    """How far an image lies to the right of the reference and below, in shares, and how sure that is."""
+    """Return the offset from the reference, right and down as shares, and the correlation response."""
     (x, y), response = cv2.phaseCorrelate(
         reference_hw.astype(np.float32), grey_hw.astype(np.float32), _window()
     )

@@ -1,1 +1,1 @@
-"""Where verdicts go: what every sink promises, and how events reach it without holding up the inspection."""
+"""Sinks for events and images, and their delivery without blocking the inspection."""

@@ -1,4 +1,4 @@
-"""What every place for verdicts promises, and the folder that keeps images of what was found."""
+"""Protocols of the sinks, and the sink that saves images and heatmaps in a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Save = Literal["flagged", "all", "none"]
 
 
 class Opened(Protocol):
-    """Something that is opened and closed by ``with``."""
+    """A context manager."""
 
     def __enter__(self) -> object:
         """Open it.
@@ -39,15 +39,14 @@ class Opened(Protocol):
 
 
 class Sink(Opened, Protocol):
-    """Something that is told every event.
+    """A sink: receives every event.
 
-    Opened by ``with`` before the first event. A ``write`` that raises a ``PcedgeError`` means "not now": the
-    event is given to it again later, and others wait behind it. With an attribute ``retries = False`` nothing
-    is given to it twice.
+    It is opened by ``with`` before the first event. If ``write`` raises a ``PcedgeError``, the event is
+    retried, and later events wait. With an attribute ``retries = False`` there are no retries.
     """
 
     def write(self, event: Event) -> None:
-        """Take one event.
+        """Write one event.
 
         Raises:
             PcedgeError: It could not be stored or sent.
@@ -56,16 +55,16 @@ class Sink(Opened, Protocol):
 
 @runtime_checkable
 class FrameSink(Opened, Protocol):
-    """Something that needs the image too, such as a folder of images.
+    """A sink that needs the image too, such as a folder of images.
 
-    What it gets is large, so few wait for it, and what it cannot take in time is left out and counted.
+    Frames are large, so only a few wait for it. Those that it cannot write in time are dropped and counted.
     """
 
     def wants(self, event: Event) -> bool:
-        """Whether it would do anything with this event; called often and must be quick."""
+        """Whether it uses this event; called often and must be fast."""
 
     def write_frame(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Take one event with its image.
+        """Write one event with its image.
 
         Raises:
             PcedgeError: It could not be stored.
@@ -73,28 +72,28 @@ class FrameSink(Opened, Protocol):
 
 
 class ImageSink:
-    """A folder that keeps images: the original as PNG and its heatmap as JPEG.
+    """Saves images in a folder: the original as PNG and its heatmap as JPEG.
 
-    The heatmap has the image's size; with explanations, these are below it.
+    The heatmap has the size of the image, with explanations below it if there are any.
 
-    Names begin with the time of capture, so they sort by it:
+    File names begin with the time of capture, so they sort by time:
     ``20261122T101530.123456-cam0-000012-NG.png`` and ``...-NG-heatmap.jpg``. No two frames share a name; a
     frame judged again after a restart replaces its own images.
 
-    Either :meth:`write` at once, or :meth:`names` where the event is made, which touches no disk, and
-    :meth:`write_frame` later, in a thread that has the time.
+    Either call :meth:`write`, or call :meth:`names` when the event is made, which does not access the disk,
+    and :meth:`write_frame` later in another thread.
 
     Args:
-        directory: What the names given out are relative to.
-        save: Of which frames: ``flagged`` (every verdict but OK), ``all`` or ``none``.
-        folder: The folder in ``directory`` that the images go to, such as ``pictures``; empty for
-            ``directory`` itself. Made with the first image if it is missing.
-        retention: When the oldest images go; without it all are kept.
-        aside: Let :meth:`write_frame` draw and write in a process of its own, so that it takes no time from
-            an inspection in this one.
+        directory: The directory that the returned paths are relative to.
+        save: Which frames to save: ``flagged`` (every verdict but OK), ``all`` or ``none``.
+        folder: The folder in ``directory`` for the images, such as ``pictures``; empty for ``directory``
+            itself. It is created with the first image.
+        retention: When to delete the oldest images; without it all are kept.
+        aside: Draw and write in a separate process in :meth:`write_frame`, so that it does not slow down an
+            inspection in this one.
 
     Raises:
-        OptionError: ``save`` is none of these.
+        OptionError: ``save`` has another value.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class ImageSink:
         aside: bool = False,
     ) -> None:
         if save not in {"flagged", "all", "none"}:
-            raise OptionError(f"Cannot save '{save}' images.", "Use flagged, all or none.")
+            raise OptionError(f"save = '{save}' is not a valid choice.", "Use flagged, all or none.")
         self._directory = Path(directory)
         self._folder = PurePosixPath(folder)
         self._save = save
@@ -119,17 +118,16 @@ class ImageSink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the process aside, if there is one."""
+        """End the separate process, if there is one."""
         if self._aside is not None:
             self._aside.close()
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """Return what the images of a frame are to be called.
+        """Return the file names for the images of a frame.
 
         Returns:
             Files by kind, ``picture`` and ``heatmap``, as paths relative to ``directory`` with forward
-            slashes; no heatmap for a frame that was not judged, nothing for one that is not kept or
-            has no image.
+            slashes; without a heatmap if the frame was not judged, empty if it is not saved or has no image.
         """
         wanted = self._save == "all" or (self._save == "flagged" and not inspection.verdict.passes)
         if frame.image_rgb is None or not wanted:
@@ -141,11 +139,11 @@ class ImageSink:
         return files
 
     def wants(self, event: Event) -> bool:
-        """Whether the event names images."""
+        """Whether the event has images to save."""
         return "picture" in event.files
 
     def write_frame(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Write the images that the event names.
+        """Write the images named in the event.
 
         Raises:
             OutputError: An image could not be written.
@@ -155,7 +153,7 @@ class ImageSink:
         )
 
     def write(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """Name a frame's images and write them at once.
+        """Choose the names of the images of a frame and write them.
 
         Returns:
             As :meth:`names`.
@@ -190,10 +188,10 @@ class ImageSink:
 
 
 def moment(unix_s: float) -> str:
-    """Unix time in seconds as it begins a file's name, ``20261122T101530.123456``."""
+    """Format Unix time in seconds for a file name, ``20261122T101530.123456``."""
     return datetime.fromtimestamp(unix_s, timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
 
 
 def plain_name(name: str) -> str:
-    """A camera's name made fit for a file name on any system."""
+    """Convert the name of a camera to one that is valid in file names on any system."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-40:] or "source"

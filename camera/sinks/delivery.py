@@ -1,4 +1,4 @@
-"""Events handed to the sinks without the inspection ever waiting for one of them."""
+"""Delivery of events to the sinks, each on its own thread, without blocking the inspection."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from .sink_queue import Lane, SinkStatus
 
 _VERDICTS_WAITING = 10_000
 _FRAMES_WAITING = 16
-# Long enough for an image on a busy machine; the rest has to fit in what systemd allows a service to stop.
+# Long enough for an image on a busy machine, and short enough for the stop time-out of a systemd service.
 _PATIENCE_S, _CLOSE_WITHIN_S = 5.0, 15.0
 
 
 class Delivery:
-    """Hands every event to every sink, each on a thread of its own::
+    """Delivers every event to every sink, each on its own thread::
 
         with Delivery({"events": JsonLines("events.jsonl"), "mqtt": mqtt}) as delivery:
             delivery.put(event, frame, inspection)
             print(delivery.faults())
 
-    :meth:`put` never waits and never raises. A sink that is slow, hangs or fails delays no other and not
-    the inspection. What becomes of events that a sink has not taken yet:
+    :meth:`put` never blocks and never raises. A sink that is slow, hangs or fails does not delay the other
+    sinks or the inspection. Events that a sink has not written yet:
 
     =================  ====================================  ========================================
     ..                 a :class:`Sink` (verdicts)            a :class:`FrameSink` (images, clips)
     =================  ====================================  ========================================
-    wait, in memory    10,000                                16
-    one fails          tried again after 0.5 s, 1 s, ...     counted as lost; the next one is tried
-                       30 s; later ones wait behind it
-    no room to wait    counted as lost                       counted as lost
+    queue in memory    10,000                                16
+    a write fails      retried after 0.5 s, 1 s, ... 30 s;   counted as lost; no retry
+                       later events wait
+    queue is full      counted as lost                       counted as lost
     =================  ====================================  ========================================
 
-    A sink whose attribute ``retries`` is False is never given an event twice: what failed is counted.
+    For a sink whose attribute ``retries`` is False there are no retries: a failed event is counted as lost.
 
-    Leaving the block lets the sinks take what waits, for as long as each goes on taking something every
-    ``patience_s``, and ``close_within_s`` at most. What is left then is counted as lost, and a thread that
-    still hangs is abandoned and reported as such.
+    Leaving the block lets the sinks write the queued events, as long as each writes at least one per
+    ``patience_s``, and for at most ``close_within_s``. The rest is counted as lost, and a thread that still
+    hangs is abandoned and reported as such.
 
     Args:
-        sinks: By the names under which faults are reported; not yet opened.
-        patience_s: How long leaving the block waits for a sink that takes nothing.
-        close_within_s: The longest that leaving the block takes.
+        sinks: Sinks by the names used in status reports; not yet opened.
+        patience_s: How long leaving the block waits for a sink that writes nothing.
+        close_within_s: The maximum time that leaving the block takes.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Delivery:
         self.close()
 
     def names(self, frame: Frame, inspection: Inspection) -> dict[str, str]:
-        """What the images of a frame are to be called, for its event; see :meth:`ImageSink.names`."""
+        """Return the file names for the images of a frame; see :meth:`ImageSink.names`."""
         files: dict[str, str] = {}
         for sink in self._sinks.values():
             if isinstance(sink, ImageSink):
@@ -96,7 +96,7 @@ class Delivery:
         return files
 
     def put(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Hand an event over to every sink; returns at once."""
+        """Queue an event for every sink; returns at once."""
         for lane in self._verdict_lanes:
             lane.put(event)
         for sink, frame_lane in self._frame_lanes:
@@ -104,31 +104,31 @@ class Delivery:
                 frame_lane.put((event, frame, inspection))
 
     def wait_for_others(self, name: str, within_s: float) -> None:
-        """Wait until every sink but one has taken what was put so far; not for those that are in trouble."""
+        """Wait until all sinks but one have written what was queued so far; faulty sinks are skipped."""
         until = time.monotonic() + within_s
         marks = [(lane, lane.mark()) for lane in self._lanes() if lane.name != name]
         for lane, mark in marks:
             lane.wait_until_taken(mark, until - time.monotonic())
 
     def wait_for_room(self, within_s: float) -> None:
-        """Wait until every sink has room for another event, but not for one in trouble, nor too long."""
+        """Wait until every sink has room in its queue; faulty sinks are skipped."""
         until = time.monotonic() + within_s
         for lane in self._lanes():
             lane.wait_for_room(until - time.monotonic())
 
     def faults(self) -> tuple[SinkStatus, ...]:
-        """Status of every sink, in the order given; also after closing."""
+        """Status of every sink, in the given order; also after closing."""
         reports = [lane.report() for lane in self._lanes()]
         order = {name: number for number, name in enumerate(self._sinks)}
         return tuple(sorted((self._with_backlog(one) for one in reports), key=lambda one: order[one.name]))
 
     def flush(self, within_s: float) -> bool:
-        """Wait until every sink has taken what was put before; False if that took too long."""
+        """Wait until every sink has written its queue; False if that took too long."""
         until = time.monotonic() + within_s
         return all(lane.wait_empty(until - time.monotonic()) for lane in self._lanes())
 
     def close(self) -> None:
-        """End as leaving the block does; once is enough."""
+        """Close, as leaving the block does; further calls have no effect."""
         until = time.monotonic() + self._close_within_s
         lanes = self._lanes()
         for lane in lanes:
@@ -145,7 +145,7 @@ class Delivery:
                 sink.__exit__,
                 _FRAMES_WAITING,
                 retries=False,
-                gives_way=True,  # drawing and encoding take longer than judging, and nobody waits for them
+                gives_way=True,  # drawing and encoding take longer than judging, and are not urgent
             )
             self._frame_lanes.append((sink, frames))
         else:
@@ -158,16 +158,16 @@ class Delivery:
         return [*self._verdict_lanes, *(lane for _, lane in self._frame_lanes)]
 
     def _with_backlog(self, report: SinkStatus) -> SinkStatus:
-        """Add what a sink that sends has on disk and knows of the remote endpoint."""
+        """Add the backlog on disk and the faults of the remote endpoint, if the sink has one."""
         sink = self._sinks[report.name]
         if not isinstance(sink, Sending):
             return report
-        far = sink.backlog()
+        backlog = sink.backlog()
         return replace(
             report,
-            waiting=report.waiting + far.waiting,
-            failures=report.failures + far.failures,
-            lost=report.lost + far.refused,
-            last_fault=report.last_fault or far.last_fault,
-            faulty=report.faulty or far.faulty,
+            waiting=report.waiting + backlog.waiting,
+            failures=report.failures + backlog.failures,
+            lost=report.lost + backlog.refused,
+            last_fault=report.last_fault or backlog.last_fault,
+            faulty=report.faulty or backlog.faulty,
         )

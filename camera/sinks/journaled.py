@@ -1,4 +1,4 @@
-"""Events of files, noted in a journal once a sink has taken them."""
+"""Sink wrapper that records finished files in a journal."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from .base import Sink
 
 
 class Journaled:
-    """A sink whose events are noted in a journal once it has taken them; no event reaches it twice.
+    """Wraps a sink: the key of each file is added to a journal after its event was written.
+
+    An event whose file is in the journal is not written again.
 
     Args:
-        sink: Such as :class:`~pcedge.camera.JsonLines`.
-        journal: Opened by whoever made it.
-        wait_for_others: Called before a file's event is written, to let other sinks take it first: what is
-            written here is never judged again, so that after a kill they would not get it any more.
+        sink: The sink, such as :class:`~pcedge.camera.JsonLines`.
+        journal: The journal, opened and closed by the caller.
+        wait_for_others: Called before the event of a file is written, to wait for the other sinks. A file in
+            the journal is never judged again, so after a kill they would not receive its event.
     """
 
     def __init__(
@@ -40,10 +42,10 @@ class Journaled:
         self._sink.__exit__(kind, error, trace)
 
     def write(self, event: Event) -> None:
-        """Hand the event on, then note it; one that is noted is left out.
+        """Write an event, then add its file to the journal; skip a file that is already in the journal.
 
         Raises:
-            PcedgeError: The sink did not take it.
+            PcedgeError: The sink could not write it.
         """
         file = is_file_key(event.id)
         if file and event.id in self._journal:

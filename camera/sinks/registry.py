@@ -1,4 +1,7 @@
-"""Every kind of sink, and those that a line's TOML file asks for: a kind is one file and one line here."""
+"""Registry of sink kinds, and creation of the configured sinks.
+
+To add a kind of sink: one file that defines ``KIND``, and one line in :data:`SINKS`.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +30,16 @@ SINKS: tuple[SinkKind[Any], ...] = (
 
 @dataclass(frozen=True)
 class SinksTable:
-    """``[sinks]``: the sinks that are wanted; JSON lines and images unless it says otherwise.
+    """``[sinks]``: the configured sinks; by default JSON lines and images.
 
     Attributes:
-        tables: By the names of their kinds, those that the file has.
+        tables: The tables in the file, by the names of their kinds.
     """
 
     tables: Mapping[str, SinkTable] = field(default_factory=dict)
 
     def table(self, kind: SinkKind[Any]) -> SinkTable | None:
-        """The table of a kind; None if no such sink is wanted."""
+        """Return the table of a kind, or its default; None for no such sink."""
         return self.tables.get(kind.name, cast("SinkTable | None", kind.default))
 
     @property
@@ -51,15 +54,15 @@ class SinksTable:
 
     @property
     def mqtt(self) -> mqtt.MqttTable | None:
-        """``[sinks.mqtt]``, whose broker fires triggers too."""
+        """``[sinks.mqtt]``, whose broker is used for MQTT triggers too."""
         return cast("mqtt.MqttTable | None", self.table(mqtt.KIND))
 
 
 def read_sinks(content: Mapping[str, Any]) -> SinksTable:
-    """Read ``[sinks]`` as TOML gives it.
+    """Read ``[sinks]`` from TOML values.
 
     Raises:
-        OptionError: A key is not known, is missing or has a value that it cannot have; names the key.
+        OptionError: A key is unknown or missing, or has an invalid value; the message names the key.
     """
     fields: list[tuple[str, Any, Any]] = [(kind.name, kind.table | None, None) for kind in SINKS]
     whole = msgspec.defstruct("Sinks", fields, forbid_unknown_fields=True, kw_only=True)
@@ -68,12 +71,12 @@ def read_sinks(content: Mapping[str, Any]) -> SinksTable:
 
 
 def open_sinks(settings: SinksTable, output: Path) -> dict[str, AnySink]:
-    """Make the sinks that ``settings`` wants, by the names of their tables; ``with`` opens them.
+    """Create the configured sinks, by the names of their tables; ``with`` opens them.
 
-    Files and folders are below ``output``, unless they are absolute.
+    Files and folders are below ``output``, unless their paths are absolute.
 
     Raises:
-        OptionError: A password or an address cannot be used.
+        OptionError: A password cannot be read, or an address is invalid.
     """
     wanted = ((kind, settings.table(kind)) for kind in SINKS)
     made = {kind.name: kind.make(table, output) for kind, table in wanted if table is not None}

@@ -1,4 +1,4 @@
-"""What the tables of a line's TOML file are made of, and how one is read."""
+"""Base classes of the settings tables in ``line.toml``, and how a table is read."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ AnySink = Sink | FrameSink
 
 
 class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table whose keys are all known."""
+    """A table that rejects unknown keys."""
 
 
 class MetricsTable(SinkTable, frozen=True):
     """``[metrics]``: Prometheus metrics and health.
 
     Attributes:
-        host: Any other address than this machine's own shows it to the network, without a password.
-        port: Of the page; 0 takes a free one.
+        host: Address to listen on; with another than 127.0.0.1 the page is visible to the network without a
+            password.
+        port: Port to listen on; 0 for a free one.
     """
 
     host: Text = "127.0.0.1"
@@ -44,13 +45,13 @@ SinkTableType = TypeVar("SinkTableType", bound=SinkTable)
 
 @dataclass(frozen=True)
 class SinkKind(Generic[SinkTableType]):
-    """A kind of sink, and the table ``[sinks.NAME]`` that asks for it.
+    """A kind of sink and its table ``[sinks.NAME]``.
 
     Attributes:
-        name: That of its table, under which its faults are reported.
-        table: What the table holds.
-        make: Makes the sink, not yet opened, with its files below a folder; None if the table wants none.
-        default: The table where the file has none; None for no sink then.
+        name: Name of the table and of the sink in status reports.
+        table: Type of the table.
+        make: Creates the sink, not yet opened, with its files below a folder; returns None if it is disabled.
+        default: The table used if the file has none; None for no sink.
     """
 
     name: str
@@ -60,15 +61,15 @@ class SinkKind(Generic[SinkTableType]):
 
 
 def read_table(kind: type[TableType], content: Mapping[str, Any], name: str) -> TableType:
-    """Read a table as TOML gives it.
+    """Read a table from TOML values.
 
     Args:
-        kind: Such as :class:`MetricsTable`.
-        content: What the table holds.
-        name: What it is called in the file, for messages.
+        kind: Type of the table, such as :class:`MetricsTable`.
+        content: The TOML values.
+        name: Name of the table in the file, for messages.
 
     Raises:
-        OptionError: A key is not known, is missing or has a value that it cannot have; names the key.
+        OptionError: A key is unknown or missing, or has an invalid value; the message names the key.
     """
     try:
         return msgspec.convert(content, kind)

@@ -1,4 +1,4 @@
-"""One sink's thread and the line before it."""
+"""Queue and thread of one sink, with retries."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ..util.backoff import Backoff
 from ..util.priority import give_way
 
 _HANGS_AFTER_S = 10.0
+# Between attempts of a sink that fails.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 Item = TypeVar("Item")
 
@@ -24,14 +26,14 @@ class SinkStatus:
     """Status of a sink.
 
     Attributes:
-        name: The sink's.
-        written: Events it has taken.
-        waiting: Events that wait for it, in memory and, of sinks that send, on disk.
-        failures: Attempts that failed.
-        lost: Events that it will never get.
-        last_fault: What went wrong last; empty if nothing did.
-        faulty: Whether it is in trouble now: its last attempt failed or it hangs.
-        abandoned: Whether it hung when it was to close, so that its thread was left behind.
+        name: Name of the sink.
+        written: Events that it has written.
+        waiting: Events that wait for it in memory and, for a sink with an outbox, on disk.
+        failures: Failed attempts.
+        lost: Events that it will never receive.
+        last_fault: The last error; empty if there was none.
+        faulty: Whether its last attempt failed or it hangs.
+        abandoned: Whether it did not close in time, so that its thread was abandoned.
     """
 
     name: str
@@ -45,15 +47,15 @@ class SinkStatus:
 
 
 class Lane(Generic[Item]):
-    """A thread that takes one item after the other to a sink.
+    """A queue with a thread that writes one item after the other to a sink.
 
     Args:
-        name: The sink's, for reports.
-        write: Takes one item; a ``PcedgeError`` means that it may be tried again.
-        close: The sink's ``__exit__``; called in the thread, after the last item.
-        capacity: How many items may wait.
-        retries: Whether an item that failed is tried again, with growing pauses, before the next.
-        gives_way: Whether the processor is for the inspection first.
+        name: Name of the sink, for status reports.
+        write: Writes one item; a ``PcedgeError`` means that it may be retried.
+        close: ``__exit__`` of the sink; called in the thread after the last item.
+        capacity: Maximum number of queued items.
+        retries: Whether a failed item is retried, with growing pauses, before the next one.
+        gives_way: Whether the thread has a lower priority than the inspection.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Lane(Generic[Item]):
         self._retries = retries
         self._gives_way = gives_way
         self._changed = threading.Condition()
-        # All below is shared with the thread, under the condition's lock.
+        # Everything below is shared with the thread, under the lock of the condition.
         self._items: deque[Item] = deque()
         self._busy_since: float | None = None
         self._give_up_at: float | None = None
@@ -81,18 +83,18 @@ class Lane(Generic[Item]):
         self._handed = self._written = self._failures = self._lost = 0
         self._last_fault = ""
         self._faulty = self._abandoned = False
-        self._backoff = Backoff()
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._not_before = 0.0
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._thread.start()
 
     @property
     def name(self) -> str:
-        """The sink's."""
+        """Name of the sink."""
         return self._name
 
     def put(self, item: Item) -> None:
-        """Let an item wait for its turn, or count it as lost; returns at once."""
+        """Queue an item, or count it as lost; returns at once."""
         with self._changed:
             self._handed += 1
             if self._give_up_at is not None:
@@ -104,7 +106,7 @@ class Lane(Generic[Item]):
                 self._changed.notify_all()
 
     def report(self) -> SinkStatus:
-        """The status."""
+        """Return the status."""
         with self._changed:
             busy_s = self._busy_s()
             hangs = busy_s > _HANGS_AFTER_S
@@ -114,23 +116,23 @@ class Lane(Generic[Item]):
                 waiting=len(self._items),
                 failures=self._failures,
                 lost=self._lost,
-                last_fault=f"has not come back for {busy_s:.0f} s" if hangs else self._last_fault,
+                last_fault=f"has not returned for {busy_s:.0f} s" if hangs else self._last_fault,
                 faulty=self._faulty or hangs or self._abandoned,
                 abandoned=self._abandoned,
             )
 
     def wait_empty(self, within_s: float) -> bool:
-        """Wait until nothing waits and nothing is being written."""
+        """Wait until the queue is empty and nothing is being written."""
         with self._changed:
             return self._changed.wait_for(self._idle, max(0.0, within_s))
 
     def mark(self) -> int:
-        """How many items it has been handed so far."""
+        """Return the number of items put so far."""
         with self._changed:
             return self._handed
 
     def wait_until_taken(self, mark: int, within_s: float) -> None:
-        """Wait until what was handed over before the mark was taken; not for a sink in trouble."""
+        """Wait until the items put before the mark are written or lost; not for a faulty sink."""
         with self._changed:
             self._changed.wait_for(lambda: self._taken(mark), max(0.0, within_s))
 
@@ -138,7 +140,7 @@ class Lane(Generic[Item]):
         return self._written + self._lost >= mark or self._faulty or self._busy_s() > _HANGS_AFTER_S
 
     def wait_for_room(self, within_s: float) -> None:
-        """Wait until another item may wait here; not for a sink in trouble."""
+        """Wait until there is room in the queue; not for a faulty sink."""
         with self._changed:
             self._changed.wait_for(self._has_room, max(0.0, within_s))
 
@@ -146,11 +148,11 @@ class Lane(Generic[Item]):
         return len(self._items) < self._capacity or self._faulty or self._busy_s() > _HANGS_AFTER_S
 
     def stop(self, patience_s: float, until: float) -> None:
-        """Take nothing more; what waits may be written while an item is, every ``patience_s``.
+        """Refuse further items, and write the queued ones while at least one is written per ``patience_s``.
 
         Args:
-            patience_s: For how long none may be taken before the rest is given up.
-            until: Monotonic time at which it is in any case.
+            patience_s: Seconds without a written item after which the rest is given up.
+            until: Monotonic time at which the rest is given up in any case.
         """
         with self._changed:
             if self._give_up_at is None:
@@ -159,7 +161,7 @@ class Lane(Generic[Item]):
             self._changed.notify_all()
 
     def join(self) -> None:
-        """Wait for the end of the thread, after :meth:`stop`; a thread that is given up is left behind."""
+        """Wait for the end of the thread after :meth:`stop`; a thread that hangs is abandoned."""
         while self._thread.is_alive() and (left_s := self._left_s()) > 0:
             self._thread.join(left_s)
         with self._changed:
@@ -173,7 +175,7 @@ class Lane(Generic[Item]):
             return 0.0 if self._give_up_at is None else self._give_up_at - time.monotonic()
 
     def _busy_s(self) -> float:
-        """For how long the sink has had an item that it has not taken yet."""
+        """Return for how long the current item has been in progress, in seconds."""
         return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
 
     def _idle(self) -> bool:
@@ -190,7 +192,7 @@ class Lane(Generic[Item]):
         self._attempt_close()
 
     def _next(self) -> tuple[Item] | None:
-        """The next item, in a tuple, once its pause is over; None at the end."""
+        """Return the next item in a tuple, once its pause is over; None at the end."""
         with self._changed:
             while self._give_up_at is None and (pause_s := self._pause_s()) != 0:
                 self._changed.wait(pause_s)
@@ -203,23 +205,23 @@ class Lane(Generic[Item]):
             return (self._items.popleft(),)
 
     def _pause_s(self) -> float | None:
-        """How long to wait before the next item; None until one comes."""
+        """Return how long to wait for the next item; None if the queue is empty."""
         return max(0.0, self._not_before - time.monotonic()) if self._items else None
 
     def _attempt(self, item: Item) -> tuple[str, bool]:
-        """What went wrong, if anything, and whether the item may be tried again."""
+        """Write an item; returns the error, or an empty string, and whether it may be retried."""
         try:
             self._write(item)
         except PcedgeError as error:
             return error.what, self._retries
-        except Exception as error:  # a sink's own mistake: the next event may still go through
+        except Exception as error:  # a bug in the sink: the next event may still succeed
             return f"{type(error).__name__}: {error}", False
         return "", False
 
     def _settle(self, item: Item, fault: str, again: bool) -> None:
         self._busy_since = None
         if self._abandoned:
-            return  # it was counted as lost already
+            return  # already counted as lost
         self._faulty = bool(fault)
         if not fault:
             self._written += 1

@@ -1,1 +1,1 @@
-"""Where frames come from: cameras, streams, videos, folders, and the synthetic line."""
+"""Sources of frames: cameras, network streams, videos, folders and the synthetic camera."""

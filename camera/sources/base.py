@@ -1,6 +1,6 @@
-"""What every source of frames promises.
+"""Protocols of the sources of frames.
 
-A source is opened by ``with``, asked for frames by ``read`` and closed by leaving the block::
+A source is a context manager; ``read`` returns its frames::
 
     with open_source("folder:incoming") as source:
         while (got := source.read(timeout_s=0.2)) is not NoFrame.END:
@@ -22,14 +22,14 @@ from ..frames import Frame
 
 
 class NoFrame(Enum):
-    """Why ``read`` came back without a frame. A time-out is not an end."""
+    """Why ``read`` returned no frame. A time-out is not an end."""
 
     YET = "nothing within the time-out; ask again"
     END = "the source has nothing more to give, now or later"
 
 
 class Source(Protocol):
-    """Something that gives one frame after another.
+    """A source of frames.
 
     ``read`` is called from one thread at a time, between ``__enter__`` and ``__exit__``, and the
     arrays in the frames it returns belong to the receiver: a source does not write to them again.
@@ -37,11 +37,11 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What a person calls this source; safe to print (no password)."""
+        """Display name of the source; safe to print (no password)."""
 
     @property
     def live(self) -> bool:
-        """Whether frames come at their own pace: old ones are dropped rather than waited for."""
+        """Whether frames arrive in real time, so that old ones are dropped when the consumer is slow."""
 
     def __enter__(self) -> Source:
         """Open it.
@@ -56,17 +56,17 @@ class Source(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it and let go of the device; may be called once after every ``__enter__``."""
+        """Close it and release the device; called at most once after every ``__enter__``."""
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
         """Return the next frame, waiting about ``timeout_s`` for it.
 
-        An image that should be there but could not be had is a frame with ``fault`` set, not an
+        An image that could not be read is a frame with ``fault`` set, not an
         exception: one bad image does not end an inspection. A driver may block for longer than
         ``timeout_s`` (its own time-outs apply); :class:`~pcedge.camera.Stream` allows for that.
 
         Raises:
-            CameraError: The source has failed for good.
+            CameraError: The source has failed permanently.
         """
 
 
@@ -75,7 +75,8 @@ class Grabbed:
     """An image that was captured but not decoded.
 
     Attributes:
-        decode: Returns it as a frame, with ``fault`` set if that fails; only before the next ``grab``.
+        decode: Decodes the image to a frame, with ``fault`` set if that fails; only valid until the next
+            ``grab``.
     """
 
     decode: Callable[[], Frame]
@@ -83,18 +84,18 @@ class Grabbed:
 
 @runtime_checkable
 class GrabbingSource(Source, Protocol):
-    """A source that captures and decodes apart, so that an image nobody looks at costs next to nothing."""
+    """A source that captures and decodes separately, so that dropped images need not be decoded."""
 
     def grab(self, timeout_s: float) -> Grabbed | Frame | NoFrame:
-        """Like ``read``, but leave decoding to whoever wants the image."""
+        """Like ``read``, but without decoding the image."""
 
 
 @runtime_checkable
 class RenewableSource(Source, Protocol):
-    """A source that can be given up, even in the middle of a read that hangs, and opened anew."""
+    """A source that can be abandoned, even during a read that hangs, and opened again."""
 
     def renewed(self) -> Source:
-        """Return an unopened source of the same images that shares nothing with this one."""
+        """Return an unopened source of the same images that shares no resources with this one."""
 
 
 def frame_name(index: int) -> str:

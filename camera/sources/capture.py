@@ -1,4 +1,4 @@
-"""Live cameras and network streams, which come back by themselves after they were lost."""
+"""Live cameras and network streams with automatic reconnection."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from ..util.backoff import Backoff
 from .base import Grabbed, NoFrame, frame_name
 from .drivers import CameraSettings, rgb_of
 
+# Between attempts of a camera that says that it is lost. One that hangs is given up and opened anew by
+# camera/stream/reader.py, which has pauses of its own.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 
@@ -23,18 +25,18 @@ _LONGEST_PAUSE_S = 10.0
 class CameraSource:
     """A live camera or network stream.
 
-    Opening fails at once when the camera is not there. After that a lost image, and every attempt
-    to reopen that fails, is a frame with ``fault`` set; attempts are 0.5 s apart at first, then
-    twice as long each time up to 10 s, until an image arrives again.
+    Opening fails at once if the camera is not available. After that, a lost image and every failed attempt
+    to reopen the camera are frames with ``fault`` set. Attempts are 0.5 s apart at first, then the pause
+    doubles up to 10 s, until an image arrives again.
 
     Args:
-        name: What a person calls it, without password.
+        name: Display name, without a password.
         opener: Opens the device; called again for every attempt to reopen. It should set time-outs
             where the driver has them.
         hint: What to check when it cannot be opened.
-        settings: What the camera is asked for whenever it is opened.
-        max_reconnects: Attempts without an image after which to give up; None tries for ever.
-        indices: Numbers for the frames, where they do not start from 0.
+        settings: Settings that are applied whenever the camera is opened.
+        max_reconnects: Attempts without an image after which to give up; None for no limit.
+        indices: Indices of the frames; by default from 0.
     """
 
     live = True
@@ -67,8 +69,8 @@ class CameraSource:
         if self._refused:
             self._release()
             raise CameraError(
-                f"{self.name}: does not do what was asked for: {', '.join(self._refused)}.",
-                "Leave these settings out, or ask for what it can do (v4l2-ctl --all lists it).",
+                f"{self.name}: does not support these settings: {', '.join(self._refused)}.",
+                "Omit them, or choose supported values (v4l2-ctl --all lists them).",
             )
         return self
 
@@ -76,7 +78,7 @@ class CameraSource:
         self._release()
 
     def renewed(self) -> CameraSource:
-        """Return an unopened source of the same camera, which numbers its frames on from here."""
+        """Return an unopened source of the same camera that continues the frame indices."""
         return CameraSource(
             self.name,
             self._opener,
@@ -93,13 +95,13 @@ class CameraSource:
         or the network may take longer, up to the time-outs that ``opener`` sets.
 
         Raises:
-            CameraError: ``max_reconnects`` attempts in a row have brought no image.
+            CameraError: ``max_reconnects`` attempts in a row have returned no image.
         """
         got = self.grab(timeout_s)
         return got.decode() if isinstance(got, Grabbed) else got
 
     def grab(self, timeout_s: float) -> Grabbed | Frame | NoFrame:
-        """Like ``read``, but an image is left to be decoded by whoever wants it."""
+        """Like ``read``, but without decoding the image."""
         capture = self._capture
         if capture is None:
             wait_s = self._retry_at - time.monotonic()
@@ -147,7 +149,7 @@ class CameraSource:
     def _count_attempt(self) -> None:
         if self._attempts == self._max_reconnects:
             raise CameraError(
-                f"{self.name}: lost; {self._attempts} attempts to reopen it brought no image.",
+                f"{self.name}: lost; {self._attempts} attempts to reopen it returned no image.",
                 self._hint,
             )
         self._attempts += 1

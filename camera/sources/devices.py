@@ -1,4 +1,4 @@
-"""Cameras of this machine, by number or by device."""
+"""Local cameras, by number or by device path."""
 
 from __future__ import annotations
 

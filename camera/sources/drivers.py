@@ -1,4 +1,4 @@
-"""OpenCV's video drivers: opened quietly, their images turned to 8-bit RGB once, here."""
+"""OpenCV video capture: opening without log output, camera settings, and conversion to 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from pcedge.errors import CameraError
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 _SILENT = 0
-# Video4Linux counts manual exposure as 1.
+# The value 1 means manual exposure in Video4Linux.
 _MANUAL_EXPOSURE = 1
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 
 
 def open_capture(address: str | int, backend: int, params: Sequence[int] = ()) -> cv2.VideoCapture:
-    """Open a device, a stream or a file; ask ``isOpened()`` whether that worked.
+    """Open a device, a stream or a file; check the result with ``isOpened()``.
 
-    OpenCV and FFmpeg print to stderr, and what they print can hold the address with its password,
+    OpenCV and FFmpeg print to stderr, and their output may contain the address with its password,
     so both are silenced unless the environment sets OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL.
 
     Args:
@@ -42,7 +42,7 @@ def open_capture(address: str | int, backend: int, params: Sequence[int] = ()) -
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What a camera is asked for; None leaves it to the driver.
+    """Camera settings; None keeps the default of the driver.
 
     Attributes:
         size_wh: Width and height of the image.
@@ -57,7 +57,7 @@ class CameraSettings:
     focus: float | None = None
 
     def apply(self, capture: cv2.VideoCapture) -> tuple[str, ...]:
-        """Ask an open camera for all of it; returns what it does not do."""
+        """Apply the settings to an open camera; returns the ones it does not support."""
         width, height = self.size_wh or (None, None)
         wanted = {
             f"width {width}": ((cv2.CAP_PROP_FRAME_WIDTH, width),),
@@ -80,19 +80,19 @@ def _set(capture: cv2.VideoCapture, key: int, value: float | None) -> bool:
     assert value is not None
     if not capture.set(key, value):
         return False
-    # A driver takes any size and gives the nearest that it has.
+    # A driver accepts any size and uses the nearest one that it supports.
     exact = key in {cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT}
     return not exact or capture.get(key) == value
 
 
 def _silence() -> None:
-    # OpenCV 4 has this at the top, OpenCV 5 among its utilities.
+    # OpenCV 4 has this in the top-level module, OpenCV 5 in its utilities.
     set_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel
     set_level(_SILENT)
 
 
 def rgb_of(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Turn a driver's grey, BGR or BGRA image of 8 or 16 bits into uint8 [height, width, 3] RGB.
+    """Convert a grey, BGR or BGRA image of 8 or 16 bits into uint8 [height, width, 3] RGB.
 
     16 bits keep their upper 8 over the full range, as :func:`~pcedge.camera.read_image` does.
 

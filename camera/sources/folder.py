@@ -1,4 +1,4 @@
-"""A folder of images that others put there, watched without reading half-written files."""
+"""Folder source: watches a folder for new images, without reading incomplete files."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from .journal import Journal
 from .kind import SourceKind, SourceOptions, scheme_of
 
 _POLL_S = 0.2
-# Keys in the journal of files that have gone, before they are dropped from it.
+# Number of keys of removed files in the journal before they are dropped.
 _GONE_FILES_KEPT = 10_000
 _State = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A file not delivered yet: how it was last seen and since when it has been so."""
+    """A file that is not delivered yet: its last state, and since when it is unchanged."""
 
     state: _State  # modification time in ns, size in bytes
     since: float
 
 
 class FolderSource:
-    """The images in a folder: first those already there by name, then others as they arrive.
+    """The images in a folder: first the existing ones by name, then new ones as they arrive.
 
-    A file is taken when two looks at the folder, 0.2 s apart, find it with the same size and
-    modification time and it decodes. One that stays unchanged for ``settle_s`` and still does not
-    decode is delivered as a frame with ``fault`` set. A file that is written again later counts as
-    new; one that disappears before it was taken (renamed, removed) is passed over. Hidden files,
+    A file is delivered when two scans of the folder, 0.2 s apart, find the same size and modification time
+    and it can be decoded. A file that stays unchanged for ``settle_s`` and still cannot be decoded is
+    delivered as a frame with ``fault`` set. A file that is written again later counts as new; one that
+    disappears before it is delivered (renamed, removed) is skipped. Hidden files,
     names with ``.tmp`` or ``.part`` in their suffixes and other kinds of file are ignored.
 
     Args:
-        path: The folder; its subfolders are not looked into.
-        follow: Wait for more; False ends after what is there at the start.
-        settle_s: How long a file may stay unchanged and undecodable before it is a fault.
-        done: Keys of files that have had their verdict, before a restart say; they are passed over.
+        path: The folder; subfolders are ignored.
+        follow: Wait for new images; False ends after the images that exist at the start.
+        settle_s: Seconds that a file may stay unchanged and undecodable before it is a fault.
+        done: Keys of files that were judged already, for example before a restart; they are skipped.
 
     Attributes:
-        passed_over: How many files were.
+        passed_over: Number of skipped files.
     """
 
     live = False
@@ -108,7 +108,7 @@ class FolderSource:
                 time.sleep(min(self._next_look, give_up_at) - now)
 
     def _look(self) -> None:
-        """Find out which files have arrived, changed, gone, or stayed as they were."""
+        """Scan the folder for new, changed, removed and unchanged files."""
         states = self._scan()
         if not self._follow:
             states = {name: state for name, state in states.items() if name in self._initial}
@@ -125,7 +125,7 @@ class FolderSource:
         self._next_look = time.monotonic() + _POLL_S
 
     def _pass_over(self, states: dict[str, _State]) -> None:
-        """Count files as taken that had their verdict before."""
+        """Skip files that were judged before."""
         if self._done is None:
             return
         for name, state in states.items():
@@ -138,9 +138,9 @@ class FolderSource:
             self._done.forget_others(f"file-{self._digest}-", there)
 
     def _key(self, name: str, state: _State) -> str:
-        """What tells this file, as it is now, from every other."""
-        told = "/".join((name, *map(str, state)))
-        return f"file-{self._digest}-{_digest(told)[:16]}"
+        """Return the unique key of this version of a file."""
+        identity = "/".join((name, *map(str, state)))
+        return f"file-{self._digest}-{_digest(identity)[:16]}"
 
     def _turn(self, name: str) -> tuple[int, tuple[list[tuple[str, int]], str]]:
         arrived_ns = 0 if name in self._initial else self._waiting[name].state[0]
@@ -158,7 +158,7 @@ class FolderSource:
         return {name: state for name, state in found if state is not None}
 
     def _frame(self, name: str) -> Frame | None:
-        """Take a file; None when it is not complete after all."""
+        """Read a file; None if it is not complete yet."""
         path, waiting = self._path / name, self._waiting[name]
         image_rgb, fault = None, ""
         try:
@@ -181,7 +181,7 @@ def _digest(text: str) -> str:
 
 
 def _state(file: Path | os.DirEntry[str]) -> _State | None:
-    """None when it is gone or not a file."""
+    """Return the state of a file; None if it does not exist or is not a regular file."""
     try:
         stat = file.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""GStreamer pipelines that end in ``appsink``."""
+"""GStreamer source: pipelines that end in ``appsink``."""
 
 from __future__ import annotations
 

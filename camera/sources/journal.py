@@ -1,4 +1,4 @@
-"""Which files of watched folders have had their verdict, also after a kill at any moment."""
+"""Journal of the judged files of watched folders, which survives a kill."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import IO
 from pcedge.errors import OutputError
 
 _KEY = re.compile(r"file-[0-9a-f]{8}-[0-9a-f]{16}")
-# Far more than the one event that a kill can leave written but not noted.
+# Far more than the one event that a kill can leave without an entry in the journal.
 _TAIL_BYTES = 1 << 18
 
 
 class Journal:
-    """A file with the key of every file that has had its verdict, one a line; opened and closed by ``with``.
+    """A file with the keys of all judged files, one per line; a context manager.
 
-    The event is written first and noted here after it. A kill in between leaves one event that is not noted:
-    on opening, the end of the events file is read to find it.
+    The event is written first, then its key is added here. A kill in between leaves one event without an
+    entry; on opening, it is found by reading the end of the events file.
 
     Args:
-        path: Of the journal; it and its folder are made if they are missing.
-        events: The file of events, as :class:`~pcedge.camera.JsonLines` writes it.
+        path: File of the journal; it and its folder are created if they are missing.
+        events: The events file, as :class:`~pcedge.camera.JsonLines` writes it.
     """
 
     def __init__(self, path: str | Path, events: str | Path) -> None:
@@ -69,27 +69,27 @@ class Journal:
         return len(self._keys)
 
     def add(self, key: str) -> None:
-        """Note that a file has had its verdict.
+        """Add the key of a judged file.
 
         Raises:
-            OutputError: That could not be written; it is known nevertheless, and written with the next one.
+            OutputError: The key could not be written. It is kept in memory, and written with the next one.
         """
         with self._lock:
             self._keys.add(key)
             self._unwritten.append(key)
             if self._file is None:
                 raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
-            # Begun on a new line, since the one before may have been cut off.
+            # Start with a line break, since the previous line may be incomplete.
             lines = "".join(f"\n{one}" for one in self._unwritten).encode()
             try:
                 if self._file.write(lines) != len(lines):
-                    raise OutputError(f"{self._path}: the disk is full.", "Make room on it.")
+                    raise OutputError(f"{self._path}: the disk is full.", "Free some space on it.")
             except OSError as error:
                 raise self._failed(error) from error
             self._unwritten = []
 
     def forget_others(self, prefix: str, keys: Collection[str]) -> None:
-        """Drop keys with a prefix, those of one folder, that are not among ``keys``: files that are gone."""
+        """Drop the keys with a prefix (one folder) that are not in ``keys``: their files were removed."""
         with self._lock:
             self._keys = {key for key in self._keys if not key.startswith(prefix)} | set(keys)
             try:
@@ -98,7 +98,7 @@ class Journal:
                 raise self._failed(error) from error
 
     def _replace(self) -> None:
-        """Write the whole journal anew, so that a reader sees the old one or the new one."""
+        """Replace the journal atomically by a new file."""
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
         temporary.write_text("".join(f"\n{key}" for key in sorted(self._keys)), "utf-8")
         temporary.replace(self._path)
@@ -109,17 +109,17 @@ class Journal:
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(
             f"{self._path}: cannot be written: {error.strerror}.",
-            "Check that it may be written to and that the disk has room.",
+            "Check that it is writable and that the disk has free space.",
         )
 
 
 def is_file_key(key: str) -> bool:
-    """Whether a key is that of a file in a watched folder."""
+    """Whether a key is the key of a file in a watched folder."""
     return _KEY.fullmatch(key) is not None
 
 
 def _written(events: Path) -> set[str]:
-    """Keys of the last events that were written."""
+    """Return the keys of the last events in the events file."""
     newest = [events, events.with_name(f"{events.name}.1")]
     return {key for path in newest if path.exists() for key in _tail_keys(path)}
 

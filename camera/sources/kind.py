@@ -1,4 +1,4 @@
-"""What a kind of source says of itself: which addresses are its own, and how one is opened."""
+"""Description of a kind of source: which addresses it matches, and how it is opened."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .journal import Journal
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What is asked of a source, whatever its kind.
+    """Options of a source, for all kinds.
 
     Attributes:
-        follow: Of a folder: wait for more images after those already there.
-        max_reconnects: Of a live camera: give up after this many attempts; None never gives up.
-        settings: Of a live camera: what the camera is asked for.
-        done: Of a folder: the files that have had their verdict and are passed over.
-        expected: Every kind of address there is, for messages.
+        follow: For a folder: wait for new images after the existing ones.
+        max_reconnects: For a live camera: give up after this many attempts; None for no limit.
+        settings: For a live camera: camera settings.
+        done: For a folder: journal of the judged files, which are skipped.
+        expected: All supported kinds of addresses, for messages.
     """
 
     follow: bool = True
@@ -34,10 +34,10 @@ class SourceKind:
     """A kind of source.
 
     Attributes:
-        expected: How its addresses look, for messages.
-        matches: Whether an address is one of its own.
-        open: Makes the source that an address names, not yet opened.
-        is_camera: Whether size, rate, exposure and focus can be asked for.
+        expected: Format of its addresses, for messages.
+        matches: Whether an address belongs to this kind.
+        open: Creates the source for an address, not yet opened.
+        is_camera: Whether it supports camera settings: size, rate, exposure and focus.
         is_path: Whether its addresses may be paths.
     """
 
@@ -49,5 +49,5 @@ class SourceKind:
 
 
 def scheme_of(uri: str) -> str:
-    """What an address begins with, in small letters: ``rtsp`` of ``RTSP://...``."""
+    """Return the scheme of an address in lower case: ``rtsp`` of ``RTSP://...``."""
     return uri.partition(":")[0].lower()

@@ -1,4 +1,4 @@
-"""Network cameras, by RTSP or HTTP."""
+"""Network cameras over RTSP or HTTP."""
 
 from __future__ import annotations
 

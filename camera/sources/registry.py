@@ -1,4 +1,7 @@
-"""One line of text for every kind of source: a kind is one file and one line here."""
+"""Registry of source kinds, and opening of a source by its address.
+
+To add a kind of source: one file that defines ``KIND``, and one line in :data:`SOURCES`.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def open_source(
     settings: CameraSettings | None = None,
     done: Journal | None = None,
 ) -> Source:
-    """Return the source that ``uri`` names; ``with`` opens it.
+    """Return the source for an address; ``with`` opens it.
 
     ==========================  =====================================================
     ``0``, ``1``                camera by number
@@ -42,21 +45,21 @@ def open_source(
     ``rtsp://``, ``rtsps://``   network camera
     ``http://``, ``https://``   network camera, such as MJPEG
     ``gst:PIPELINE``            GStreamer pipeline ending in ``appsink``
-    ``folder:DIR`` or a folder  the images in a folder, then those that arrive
-    ``synthetic:``              a made-up camera; ``synthetic:?frames=50&fps=10&seed=3&defects=0.2``
+    ``folder:DIR`` or a folder  the images in a folder, then new ones
+    ``synthetic:``              a synthetic camera; ``synthetic:?frames=50&fps=10&seed=3&defects=0.2``
     anything else               path of a video file
     ==========================  =====================================================
 
     Args:
         uri: As above.
-        follow: For a folder: wait for more images after those already there.
-        max_reconnects: For live cameras: give up after this many attempts; None never gives up.
-        settings: What a live camera is asked for.
-        done: For a folder: the files that have had their verdict and are passed over.
+        follow: For a folder: wait for new images after the existing ones.
+        max_reconnects: For live cameras: give up after this many attempts; None for no limit.
+        settings: For live cameras: camera settings.
+        done: For a folder: journal of the judged files, which are skipped.
 
     Raises:
-        CameraError: ``uri`` names no kind of source, or a file or a device that is not there. That
-            a network camera does not answer comes out when it is opened.
+        CameraError: No kind of source matches ``uri``, or its file or device does not exist. A network
+            camera is only contacted when it is opened.
         OptionError: An option of ``synthetic:`` is out of range.
     """
     uri = uri.strip()
@@ -72,7 +75,7 @@ def open_source(
 
 
 def may_be_path(uri: str) -> bool:
-    """Whether an address may be a path; a system refuses to look for one as long as a GStreamer pipeline."""
+    """Whether an address may be a path; a GStreamer pipeline, for example, is too long for one."""
     if "://" in uri:
         return False
     return not any(one.matches(uri) for one in SOURCES if not one.is_path)

@@ -1,4 +1,4 @@
-"""Video files, frame by frame."""
+"""Video source: the frames of a video file."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class VideoSource:
             self._capture = None
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """Return the next frame or the end; a file does not make anybody wait.
+        """Return the next frame or the end, without waiting.
 
         Raises:
-            CameraError: The file ends long before the number of frames it announces.
+            CameraError: The file has far fewer frames than its header says.
         """
         if self._capture is None:
             return NoFrame.END
@@ -68,7 +68,7 @@ class VideoSource:
         return Frame(self.name, index, frame_name(index), time.time(), rgb_of(image))
 
     def _check_complete(self, frames: int) -> None:
-        # Some containers only estimate their length, so a small difference is no damage.
+        # Some containers only estimate their length, so a small difference is not an error.
         if frames == 0 or frames < 0.9 * self._announced - 2:
             raise CameraError(
                 f"{self._path}: is damaged: it ends after {frames} of {self._announced} frames.",

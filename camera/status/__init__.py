@@ -1,1 +1,1 @@
-"""How an inspection is doing: metrics and health."""
+"""Status of an inspection: Prometheus metrics and health endpoints."""

@@ -1,4 +1,4 @@
-"""Status of drift, in numbers for Prometheus."""
+"""Prometheus metrics of the drift monitors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .metrics import Reading
 
 
 def drift_readings(monitors: Mapping[str, DriftMonitor]) -> list[Reading]:
-    """What has moved, how far, and the evidence for it, by camera name and quantity."""
+    """Return drift, shift and evidence by camera name and quantity."""
     found: list[Reading] = []
     for camera, monitor in monitors.items():
         limit = math.log10(monitor.limit)

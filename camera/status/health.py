@@ -1,4 +1,4 @@
-"""A small page for those who look after the inspector: metrics, and whether it lives and is ready."""
+"""HTTP server for Prometheus metrics, liveness and readiness."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True)
 class Health:
-    """How the inspector is.
+    """Health of the inspector.
 
     Attributes:
-        alive: False if only a restart can help.
-        ready: Whether it judges what comes.
-        detail: More, by name; must hold no secret.
+        alive: Liveness: False if only a restart can help.
+        ready: Readiness: whether it is able to judge frames.
+        detail: Further values by name; must not contain secrets.
     """
 
     alive: bool
@@ -32,16 +32,17 @@ class Health:
 
 
 class HealthServer:
-    """``/metrics`` for Prometheus, ``/healthz`` and ``/readyz``, on a thread of its own.
+    """Serves ``/metrics`` for Prometheus, ``/healthz`` and ``/readyz`` on its own thread.
 
-    ``/healthz`` answers 200 while the inspector lives and 503 when only a restart helps, ``/readyz`` 200
-    while it judges what comes and 503 otherwise; both with a JSON object.
+    ``/healthz`` answers 200 while the inspector is alive and 503 if only a restart helps. ``/readyz`` answers
+    200 while it is ready and 503 otherwise. Both return a JSON object.
 
     Args:
-        host: Address to listen on; anything but 127.0.0.1 shows it to the network, without a password.
-        port: Its port; 0 for a free one, see :attr:`port`.
-        readings: Asked for ``/metrics``, from any thread.
-        health: Asked for the other two.
+        host: Address to listen on; with another than 127.0.0.1 the page is visible to the network without a
+            password.
+        port: Port to listen on; 0 for a free one, see :attr:`port`.
+        readings: Called for ``/metrics``, from any thread.
+        health: Called for ``/healthz`` and ``/readyz``, from any thread.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port it listens on, once it is open."""
+        """The port that it listens on, once it is open."""
         return int(self._server.server_address[1]) if self._server else self._address[1]
 
     def __enter__(self) -> HealthServer:
@@ -72,11 +73,11 @@ class HealthServer:
         require_prometheus()
         page = self._page
 
-        class Handler(_Handler):
+        class BoundHealthHandler(_HealthHandler):
             answer = staticmethod(page)
 
         try:
-            self._server = ThreadingHTTPServer(self._address, Handler)
+            self._server = ThreadingHTTPServer(self._address, BoundHealthHandler)
         except OSError as error:
             host, port = self._address
             raise OutputError(
@@ -103,8 +104,8 @@ class HealthServer:
         return 404, "text/plain", b"There are /metrics, /healthz and /readyz.\n"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """Answers GET; a client that says nothing for 5 s is let go."""
+class _HealthHandler(BaseHTTPRequestHandler):
+    """Handler of GET requests; a client that sends nothing for 5 s is disconnected."""
 
     timeout = 5
     server_version = "pcedge"
@@ -119,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one request."""
         try:
             status, kind, body = self.answer(self.path.partition("?")[0])
-        except Exception as error:  # a page must say so, and not end the server
+        except Exception as error:  # reported in the answer, so that the server keeps running
             status, kind, body = 500, "text/plain", f"{type(error).__name__}\n".encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
@@ -128,4 +129,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Nobody needs a line for every look."""
+        """Log nothing, since the endpoints are polled."""

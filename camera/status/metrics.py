@@ -1,4 +1,4 @@
-"""Numbers for Prometheus."""
+"""Prometheus metrics of events and sinks, and their text format."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..sinks.sink_queue import SinkStatus
 
 @dataclass(frozen=True)
 class Reading:
-    """A number for Prometheus.
+    """A sample of a Prometheus metric.
 
     Attributes:
-        name: Such as ``pcedge_camera_fps``; of a counter without ``_total``.
-        description: What it is, with its unit.
-        value: The number now.
-        labels: What it belongs to, such as ``{"camera": "cam0"}``; readings of one name have the same keys.
-        kind: ``counter`` for what only grows.
+        name: Such as ``pcedge_camera_fps``; for a counter without ``_total``.
+        description: Help text with the unit.
+        value: Current value.
+        labels: Labels such as ``{"camera": "cam0"}``; samples with the same name have the same keys.
+        kind: ``counter`` for values that only increase.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Reading:
 
 
 class EventCounts:
-    """A sink that counts events by camera and verdict, and keeps each camera's last latency."""
+    """A sink that counts events by camera and verdict, and stores the last latency of each camera."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class EventCounts:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is held open."""
+        """Do nothing, since no resource is open."""
 
     def write(self, event: Event) -> None:
         """Count one event."""
@@ -55,7 +55,7 @@ class EventCounts:
             self._latency_ms[camera] = event.latency_ms
 
     def readings(self) -> list[Reading]:
-        """The counts as they are now."""
+        """Return the current counts and latencies."""
         with self._lock:
             frames, latencies = dict(self._frames), dict(self._latency_ms)
         return [
@@ -73,7 +73,7 @@ class EventCounts:
 
 
 def sink_readings(reports: Iterable[SinkStatus]) -> list[Reading]:
-    """Status of the sinks, for Prometheus."""
+    """Return the status of the sinks as Prometheus metrics."""
     found: list[Reading] = []
     for one in reports:
         labels = {"sink": one.name}
@@ -88,7 +88,7 @@ def sink_readings(reports: Iterable[SinkStatus]) -> list[Reading]:
 
 
 def prometheus_text(readings: Iterable[Reading]) -> bytes:
-    """Readings in Prometheus' text format.
+    """Format readings in the Prometheus text format.
 
     Raises:
         MissingExtraError: prometheus-client is not installed.
@@ -115,7 +115,7 @@ def prometheus_text(readings: Iterable[Reading]) -> bytes:
 
 
 def require_prometheus() -> None:
-    """Check that what writes the text format is there.
+    """Check that prometheus-client is installed.
 
     Raises:
         MissingExtraError: prometheus-client is not installed.

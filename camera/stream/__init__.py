@@ -1,1 +1,1 @@
-"""Frames of any number of sources as one iterator."""
+"""Stream: the frames of one or several sources as one iterator."""

@@ -1,4 +1,4 @@
-"""Where a reader puts a frame and whoever judges takes it: one place, so that nothing piles up."""
+"""Buffer for one frame between a reader and the consumer."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import replace
 from ..frames import Frame
 from .state import Rate
 
-# Weight of the newest of two intervals; the rest is the past's.
+# Weight of the newest interval in the moving average.
 _NEWEST = 0.2
 
 
 class Slot:
-    """Holds at most one frame. Of a camera a newer one replaces it, for a file the reader waits.
+    """Buffer for one frame. For a live source a newer frame replaces it; otherwise the reader waits.
 
-    A camera's images are decoded only when there is use for them: when the place is empty, when the
-    consumer waits, or when it may come before the next one. What was not decoded makes the frame in the slot
-    outdated, and an outdated frame is not given out: the next image is.
+    Images of a camera are decoded only if they may be used: if the slot is empty, if the consumer waits, or
+    if it may ask before the next image arrives. An image that is not decoded makes the frame in the slot
+    outdated. An outdated frame is not returned; the next image is.
 
-    Not safe for threads by itself: the reader's lock guards it.
+    Not thread-safe by itself: the lock of the reader guards it.
 
     Args:
-        live: Whether frames come at their own pace.
-        stale_s: A live frame that has waited for so long is not judged any more; 0 for any time.
+        live: Whether frames arrive in real time.
+        stale_s: A live frame that is older than this is not judged any more; 0 for no limit.
     """
 
     def __init__(self, *, live: bool, stale_s: float) -> None:
@@ -50,7 +50,7 @@ class Slot:
         return self._live or self._frame is None
 
     def came(self) -> None:
-        """Take note that the camera has just given an image, decoded or not."""
+        """Record that the camera has just delivered an image, decoded or not."""
         now = time.monotonic()
         self._interval_s, self._came_s = _smoothed(self._interval_s, self._came_s, now)
 
@@ -72,21 +72,21 @@ class Slot:
         return False
 
     def put(self, frame: Frame) -> None:
-        """Put a frame in the place of the older one, which is dropped."""
+        """Store a frame; an older one is dropped."""
         self.received.add()
         if self._frame is not None:
             self.dropped.add()
         self._frame, self._outdated, self._hungry = frame, False, False
 
     def ask(self) -> None:
-        """Let the next image be decoded, whatever is expected: somebody waits for it."""
+        """Request that the next image is decoded, since the consumer waits for it."""
         if self._outdated:
             self._frame, self._outdated = None, False
             self.dropped.add()
         self._hungry = True
 
     def take(self) -> Frame | None:
-        """Take the frame, if there is one that is not outdated."""
+        """Remove and return the frame; None if there is none or it is outdated."""
         if self._frame is None or self._outdated:
             return None
         now = time.monotonic()
@@ -100,7 +100,7 @@ class Slot:
 
 
 def _smoothed(interval_s: float, before: float | None, now: float) -> tuple[float, float]:
-    """Smooth the time between two calls."""
+    """Return the moving average of the interval between calls, and the time of this call."""
     if before is None:
         return interval_s, now
     newest = now - before

@@ -1,4 +1,4 @@
-"""One camera's frames, read by a thread of its own that is replaced when it hangs."""
+"""Reader thread of one camera, with restart after a stall."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ from ..util.backoff import Backoff
 from .latest_frame import Slot
 from .state import CameraState, CameraStatus
 
+# Between openings of a source that stalled, or could not be opened at the start.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _STEP_S = 0.1
-# A thread in a driver that never returns cannot be ended, only left behind; this many, and no more.
+# A thread that hangs in a driver cannot be ended, only abandoned; this is the maximum number.
 _MOST_HANGING = 4
 
 
 @dataclass(eq=False)
 class _ReaderThread:
-    """One opening of the source, by one thread.
+    """One run of a reader thread, which opens the source once.
 
     Attributes:
-        source: Belongs to the thread alone.
+        source: The source, used by this thread only.
         opened: Whether it could be opened.
-        returned_s: When the driver last came back, with or without an image.
-        picture_s: When the last image came.
-        reopens: Whether the source is reopening the camera itself: it said so, and paces itself.
+        returned_s: When the driver last returned, with or without an image.
+        image_s: When the last image arrived.
+        reopens: Whether the source is reopening the camera itself, as its last fault says.
     """
 
     source: Source
     opened: bool = False
     returned_s: float = field(default_factory=time.monotonic)
-    picture_s: float = field(default_factory=time.monotonic)
+    image_s: float = field(default_factory=time.monotonic)
     reopens: bool = False
     thread: threading.Thread | None = None
 
 
 class Reader:
-    """Reads a source into a :class:`Slot`, and gives up and reopens a capture that stalls.
+    """Reads a source into a :class:`Slot`, and restarts a capture that stalls.
 
     Attributes:
-        opened: Whether the source could ever be opened.
-        ended: Whether nothing more will come.
-        error: What it ended with, if that was no ordinary end.
+        opened: Whether the source was ever opened.
+        ended: Whether no more frames will arrive.
+        error: The error that ended it; None for a normal end.
 
     Args:
-        source: Not yet opened.
-        changed: Its lock guards everything here; it is notified of whatever a consumer may wait for.
-        camera: Name for the frames; empty for the source's own.
-        stall_s: A live source that gives no image for so long is restarted, if it can be; 0 never does.
+        source: The source, not yet opened.
+        changed: Condition that guards all state here; notified of every change that a consumer may wait for.
+        camera: Name of the camera for the frames; empty for the name of the source.
+        stall_s: A live source without an image for this long is restarted, if possible; 0 turns this off.
     """
 
     def __init__(self, source: Source, changed: threading.Condition, camera: str, stall_s: float) -> None:
@@ -82,7 +83,7 @@ class Reader:
         run.thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to close the source and end; it does as soon as the driver lets it."""
+        """Ask the thread to close the source and end, as soon as the driver returns."""
         self._stopped = True
 
     def join(self, timeout_s: float) -> None:
@@ -92,7 +93,7 @@ class Reader:
             thread.join(max(0.0, timeout_s))
 
     def status(self) -> CameraStatus:
-        """How the camera is doing."""
+        """Return the status of the camera."""
         slot = self.slot
         return CameraStatus(
             name=self.name,
@@ -110,7 +111,7 @@ class Reader:
         )
 
     def watch_over(self) -> None:
-        """Find out whether the capture stalls, and restart it when it is time; called under the lock."""
+        """Check for a stall and restart the capture when due; called with the lock held."""
         now = time.monotonic()
         if self._stopped or self.ended:
             return
@@ -121,19 +122,19 @@ class Reader:
             self._restart()
 
     def retry(self, reason: str) -> None:
-        """Treat a source that could not be opened at the start like one that was lost; under the lock."""
+        """Treat a source that could not be opened at the start as lost; called with the lock held."""
         self.ended, self.error, self._run = False, None, None
         self._lose(CameraState.RECONNECTING, reason)
 
     @property
     def renewable(self) -> bool:
-        """Whether the source can be given up and opened anew."""
+        """Whether the source can be abandoned and opened again."""
         return isinstance(self._source, RenewableSource)
 
     def _stalls(self, run: _ReaderThread, now: float) -> bool:
         if now - run.returned_s > self._stall_s:
             return True
-        return not run.reopens and now - run.picture_s > self._stall_s
+        return not run.reopens and now - run.image_s > self._stall_s
 
     def _give_up(self, run: _ReaderThread, reason: str) -> None:
         if not self.renewable:
@@ -157,7 +158,7 @@ class Reader:
         if len(hanging) >= _MOST_HANGING:
             reason = f"{len(hanging)} reads hang in the driver"
             if self._state is not CameraState.FAILED:
-                self._fault(f"{reason}; nothing more is tried until one comes back")
+                self._fault(f"{reason}; no further attempt until one returns")
             self._state, self._reason = CameraState.FAILED, reason
             return
         assert isinstance(self._source, RenewableSource)
@@ -179,7 +180,7 @@ class Reader:
         self._changed.notify_all()
 
     def _pump(self, run: _ReaderThread) -> None:
-        """Read until stopped or given up; runs in the thread."""
+        """Read until stopped or abandoned; runs in the thread."""
         error: BaseException | None = None
         entered = False
         try:
@@ -199,26 +200,26 @@ class Reader:
         read: Callable[[float], Grabbed | Frame | NoFrame] = (
             source.grab if isinstance(source, GrabbingSource) else source.read
         )
-        while self._goes_on(run) and (got := read(_STEP_S)) is not NoFrame.END:
+        while self._is_current(run) and (got := read(_STEP_S)) is not NoFrame.END:
             run.returned_s = time.monotonic()
             if got is NoFrame.YET:
                 continue
             with self._changed:
-                if not self._goes_on(run):  # given up while the driver was hanging: another one reads now
+                if not self._is_current(run):  # abandoned meanwhile: another thread reads now
                     return
                 self.slot.came()
                 wanted = not isinstance(got, Grabbed) or self.slot.wants_another()
                 if not wanted:
-                    self._picture_came(run)
+                    self._image_arrived(run)
             if wanted:
                 frame = got.decode() if isinstance(got, Grabbed) else got
                 self._deliver(run, replace(frame, camera=self.camera) if self.camera else frame)
 
-    def _goes_on(self, run: _ReaderThread) -> bool:
+    def _is_current(self, run: _ReaderThread) -> bool:
         return not self._stopped and self._run is run
 
-    def _picture_came(self, run: _ReaderThread) -> None:
-        run.picture_s, run.reopens = time.monotonic(), False
+    def _image_arrived(self, run: _ReaderThread) -> None:
+        run.image_s, run.reopens = time.monotonic(), False
         if self._run is run:
             self._state, self._reason = CameraState.RUNNING, ""
             self._backoff.reset()
@@ -226,13 +227,13 @@ class Reader:
     def _deliver(self, run: _ReaderThread, frame: Frame) -> None:
         with self._changed:
             # A file waits for its turn; a camera does not.
-            while self._goes_on(run) and not self.slot.takes():
+            while self._is_current(run) and not self.slot.takes():
                 self._changed.wait(_STEP_S)
-            if not self._goes_on(run):
+            if not self._is_current(run):
                 return
             if frame.image_rgb is not None:
                 self._size_wh = (frame.image_rgb.shape[1], frame.image_rgb.shape[0])
-                self._picture_came(run)
+                self._image_arrived(run)
             elif self.live:
                 run.reopens = True
                 self._state, self._reason = CameraState.RECONNECTING, frame.fault
@@ -251,7 +252,7 @@ class Reader:
             self._changed.notify_all()
 
     def _end(self, run: _ReaderThread, error: BaseException | None) -> None:
-        """The thread in charge ends: for good, unless only an attempt to reopen has failed."""
+        """Handle the end of the current thread: permanent, unless only an attempt to reopen has failed."""
         again = self._restarts > 0 and not run.opened and isinstance(error, CameraError)
         if again and not self._stopped:
             self._run = None

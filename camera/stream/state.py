@@ -1,4 +1,4 @@
-"""How a camera is doing, in a word and in numbers."""
+"""State and status of a camera."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WINDOW_S = 10.0
 
 
 class CameraState(str, Enum):
-    """What a camera is doing; only RUNNING gives images."""
+    """State of a camera; images arrive only in RUNNING."""
 
     STARTING = "STARTING"
     RUNNING = "RUNNING"
@@ -24,22 +24,22 @@ class CameraState(str, Enum):
 
 @dataclass(frozen=True)
 class CameraStatus:
-    """A camera at one moment.
+    """Status of a camera.
 
     Attributes:
-        name: What a person calls it; safe to print.
-        state: STARTING until its first image; STALLED when none came for too long; RECONNECTING while it is
-            opened again; FAILED when that was given up; ENDED when a file or a folder has nothing more.
+        name: Display name; safe to print.
+        state: STARTING until the first image; STALLED after too long without one; RECONNECTING while it is
+            opened again; FAILED if that was given up; ENDED at the end of a file or a folder.
         reason: Why it is STALLED, RECONNECTING or FAILED; empty otherwise.
-        received: Frames it gave, faults included.
-        processed: Of these, frames that were taken to be judged.
-        dropped: Of these, frames for which a newer one was taken.
-        restarts: How often its capture was restarted because it hung or fell silent.
-        hanging: Reads of given-up captures that have still not come back from the driver.
-        camera_fps: Frames received per second, over the last 10 s; so for the next two.
-        processed_fps: Frames taken per second.
-        dropped_fps: Frames dropped per second.
-        size_wh: Width and height of its latest image; None before the first.
+        received: Frames received, faults included.
+        processed: Received frames that were passed on for judging.
+        dropped: Received frames that were replaced by a newer one.
+        restarts: How often the capture was restarted after a stall.
+        hanging: Reads of abandoned captures that have not returned from the driver yet.
+        camera_fps: Frames received per second in the last 10 s.
+        processed_fps: Frames processed per second in the last 10 s.
+        dropped_fps: Frames dropped per second in the last 10 s.
+        size_wh: Width and height of the latest image; None before the first.
     """
 
     name: str
@@ -56,7 +56,7 @@ class CameraStatus:
     size_wh: tuple[int, int] | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for JSON."""
+        """Return plain values for JSON."""
         return {
             "camera": self.name,
             "state": self.state.value,
@@ -74,16 +74,16 @@ class CameraStatus:
 
 
 class Rate:
-    """Counts something, and how often it happened per second in the last 10 s."""
+    """Counter with the rate per second in the last 10 s."""
 
     def __init__(self) -> None:
         self.total = 0
         self._began = time.monotonic()
-        # Whole seconds and what happened in each, so that a fast camera needs no more memory.
+        # Counts per whole second, so that memory does not depend on the frame rate.
         self._seconds: deque[tuple[int, int]] = deque(maxlen=int(_WINDOW_S) + 1)
 
     def add(self) -> None:
-        """Count one."""
+        """Add one to the count."""
         self.total += 1
         second = int(time.monotonic())
         if self._seconds and self._seconds[-1][0] == second:
@@ -92,7 +92,7 @@ class Rate:
             self._seconds.append((second, 1))
 
     def per_second(self) -> float:
-        """How often it happened per second."""
+        """Return the rate per second in the last 10 s."""
         now = time.monotonic()
         recent = sum(count for second, count in self._seconds if second > now - _WINDOW_S)
         return recent / max(min(now - self._began, _WINDOW_S), 1.0)

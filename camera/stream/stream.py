@@ -1,4 +1,4 @@
-"""Frames from any number of sources as one iterator: a live source never waits, a file is never skipped."""
+"""Stream of frames from one or several sources: live sources drop old frames, files are never skipped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOGETHER_S = 0.002
 
 
 class Stream:
-    """The frames of one or several sources, opened and closed by ``with``::
+    """The frames of one or several sources; a context manager::
 
         with Stream(open_source("0")) as stream:
             for frame in stream:
@@ -33,18 +33,18 @@ class Stream:
             for frames in stream.batches(2):
                 ...
 
-    Every source is read by a thread of its own into a single place. In that of a live source a newer frame
-    replaces the older one: whoever iterates always gets the newest, and what was replaced is counted. Any
-    other source waits until its frame was taken, and nothing is dropped. A watchdog restarts a live source
-    that hangs or falls silent, with growing pauses.
+    Every source is read by its own thread into a buffer for one frame. For a live source a newer frame
+    replaces the older one: the iteration always returns the newest, and replaced frames are counted. Any
+    other source waits until its frame is taken, and nothing is dropped. A watchdog restarts a live source
+    that stalls, with growing pauses.
 
-    The iteration ends when all sources have ended, after :meth:`stop`, or when the time is over. What goes
-    wrong for good in a reading thread is raised by the iteration: at once when it is a bug, otherwise when no
-    other source goes on. Leaving the block takes less than 2 s even when a driver hangs: the source is then
-    closed by its thread once the driver returns.
+    The iteration ends when all sources have ended, after :meth:`stop`, or when the time is over. A permanent
+    failure in a reader thread is raised by the iteration: at once if it is a bug, otherwise when no other
+    source is left. Leaving the block takes less than 2 s even if a driver hangs; the source is then closed by
+    its thread once the driver returns.
 
     Args:
-        sources: One source, or several by the names of their cameras; not yet opened.
+        sources: One source, or several by camera name; not yet opened.
         stall_s: Seconds without an image after which a live source is restarted, and after which a frame is
             too old to be judged; 0 for never.
     """
@@ -61,32 +61,32 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """The sources' names; safe to print."""
+        """Names of the sources; safe to print."""
         return ", ".join(reader.name for reader in self._readers)
 
     @property
     def live(self) -> bool:
-        """Whether any source's frames come at their own pace."""
+        """Whether any source is live."""
         return any(reader.live for reader in self._readers)
 
     @property
     def live_names(self) -> frozenset[str]:
-        """Names of the cameras whose frames come at their own pace."""
+        """Names of the live cameras."""
         return frozenset(reader.name for reader in self._readers if reader.live)
 
     @property
     def received(self) -> int:
-        """Frames that the sources gave, faults included; of files, those that were taken."""
+        """Number of frames received, faults included; for files, frames taken."""
         return sum((r.slot.received if r.live else r.slot.taken).total for r in self._readers)
 
     @property
     def dropped(self) -> int:
-        """Frames replaced by a newer one before anybody asked for them."""
+        """Number of frames replaced by a newer one before they were taken."""
         return sum(reader.slot.dropped.total for reader in self._readers)
 
     @property
     def cameras(self) -> tuple[CameraStatus, ...]:
-        """How every camera is doing."""
+        """Status of every camera."""
         with self._changed:
             return tuple(reader.status() for reader in self._readers)
 
@@ -122,20 +122,20 @@ class Stream:
         """Yield frames one by one; see the class for how it ends.
 
         Raises:
-            CameraError: No source goes on, and one has failed for good.
+            CameraError: No source is left, and one has failed permanently.
         """
         for frames in self.batches(1):
             yield from frames
 
     def batches(self, most: int, limit: int | None = None) -> Iterator[list[Frame]]:
-        """Yield what there is: up to ``most`` frames, never two of one source; none when none came in 0.1 s.
+        """Yield up to ``most`` available frames, at most one per source; an empty list after 0.1 s.
 
         Args:
-            most: Frames in a batch at most.
-            limit: Frames after which to end; None for any number.
+            most: Maximum number of frames in a batch.
+            limit: Number of frames after which to end; None for no limit.
 
         Raises:
-            CameraError: No source goes on, and one has failed for good.
+            CameraError: No source is left, and one has failed permanently.
         """
         left = limit
         while not self._over() and left != 0:
@@ -150,7 +150,7 @@ class Stream:
         return self._stopped or late
 
     def _take(self, most: int) -> list[Frame] | None:
-        """The frames that are there, after a short wait if there are none; None at the end."""
+        """Return the available frames, after a short wait if there are none; None at the end."""
         with self._changed:
             if not self._ready():
                 if all(reader.ended for reader in self._readers):
@@ -171,7 +171,7 @@ class Stream:
             return frames
 
     def _await_others(self, most: int) -> None:
-        """Give cameras that are exposed together the moment it takes for all of them to deliver."""
+        """Wait briefly for cameras that are exposed at the same time, so that they share a batch."""
         slots = [reader.slot for reader in self._readers if reader.live and not reader.ended]
         due = [slot for slot in slots if not slot.ready and slot.due(_TOGETHER_S)]
         if most > 1 and due and self._ready():
@@ -181,7 +181,7 @@ class Stream:
         return any(reader.slot.ready for reader in self._readers)
 
     def _raise_failures(self, *also: type[BaseException]) -> None:
-        """Raise what went wrong in a reader, a camera that failed only if it is named in ``also``."""
+        """Raise the error of a reader; a ``CameraError`` only if it is one of ``also``."""
         for reader in self._readers:
             error = reader.error
             if error is None or reader.slot.ready:
@@ -190,9 +190,9 @@ class Stream:
                 raise error
 
     def _await_opening(self) -> None:
-        """Wait until every source was opened; fail if none could be, or if one is no camera.
+        """Wait until every source is opened; fail if none could be, or if a non-renewable one could not.
 
-        With several cameras, one that is not there is tried again like one that was lost.
+        With several cameras, a missing one is retried like a lost one.
         """
         with self._changed:
             self._changed.wait_for(lambda: all(r.opened or r.ended for r in self._readers), _OPEN_S)
@@ -202,14 +202,14 @@ class Stream:
                 known = error is None or isinstance(error, CameraError)
                 if len(missing) == len(self._readers) or not reader.renewable or not known:
                     raise error or CameraError(
-                        f"{reader.name}: does not open within {_OPEN_S:g} s.",
+                        f"{reader.name}: did not open within {_OPEN_S:g} s.",
                         "Check that it answers, and that no other program uses it.",
                     )
                 if isinstance(error, CameraError):
                     reader.retry(error.what)
 
     def _watch_over(self) -> None:
-        """Restart what stalls; runs in a thread of its own until the stream is closed."""
+        """Restart stalled sources; runs in its own thread until the stream is closed."""
         while not self._closed.wait(_WATCH_S):
             with self._changed:
                 for reader in self._readers:

@@ -1,1 +1,1 @@
-"""What several folders need: pauses, priorities, credentials, connections, databases."""
+"""Shared helpers: addresses, back-off, credentials, MQTT client, thread priority, SQLite files."""

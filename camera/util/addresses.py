@@ -1,4 +1,4 @@
-"""Camera addresses without their secrets: what is printed or stored goes through here first."""
+"""Redaction of secrets in addresses, before they are printed or stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _WHOLE_ADDRESS = re.compile(rf"\s*{_SCHEME.pattern}")
 _EMBEDDED_ADDRESS = re.compile(rf"({_SCHEME.pattern})([^\s\"']*)")
 _BARE_LOGIN = re.compile(r"^[^/\s@]*:.*@")
-# What cannot be the start of "user:password@", so that an "@" after it belongs to the path.
+# A host that cannot be the start of "user:password@", so that an "@" after it belongs to the path.
 _PLAIN_HOST = re.compile(r"(?:(?:\d+\.){3}\d+|\[[0-9A-Fa-f:.%]+\]|localhost)(?::\d+)?|[^:@]*")
 _SECRET_FIELD = re.compile(
     r"([\w.%\-]*(?:pas|pwd|pw|psw|token|secret|auth|key|credential|signature|sig|sid|session|user|usr|login)"
@@ -22,9 +22,9 @@ _LOCAL = ("folder:", "synthetic:", "v4l2:", "file:", "/", ".", "~")
 def redact(uri: str) -> str:
     """Return ``uri`` with login names, passwords and tokens replaced by ``***``; never raises.
 
-    Cuts ``user:password`` out of addresses, also where the password holds ``@``, ``/`` or ``?`` as
-    typed by hand, and the value of every ``name=value`` whose name sounds like a login, a password
-    or a token. In doubt it hides too much: a malformed address may lose its host.
+    Replaces ``user:password`` in addresses, even if the password contains ``@``, ``/`` or ``?``, and the
+    value of every ``name=value`` whose name suggests a login, a password or a token. In doubt it hides too
+    much: a malformed address may lose its host.
     """
     text = str(uri)
     if text.startswith(_LOCAL):

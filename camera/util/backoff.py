@@ -1,27 +1,27 @@
-"""Pauses that grow while something keeps failing."""
+"""Exponential back-off."""
 
 from __future__ import annotations
 
 
 class Backoff:
-    """Pauses in seconds, each twice the one before up to a longest one.
+    """Exponential back-off: each pause is twice the previous one, up to a maximum.
 
     Args:
-        first_s: The first pause.
-        longest_s: No pause is longer.
+        first_s: First pause in seconds.
+        longest_s: Maximum pause in seconds.
     """
 
-    def __init__(self, first_s: float = 0.5, longest_s: float = 30.0) -> None:
+    def __init__(self, first_s: float, longest_s: float) -> None:
         self._first_s = first_s
         self._longest_s = longest_s
         self._next_s = first_s
 
     def next_s(self) -> float:
-        """The pause to make now."""
+        """Return the next pause in seconds."""
         pause_s = self._next_s
         self._next_s = min(2 * pause_s, self._longest_s)
         return pause_s
 
     def reset(self) -> None:
-        """Begin again with the first pause: it worked."""
+        """Start again with the first pause, after a success."""
         self._next_s = self._first_s

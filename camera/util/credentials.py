@@ -1,4 +1,4 @@
-"""Passwords and tokens: named in settings by where they are, never by what they are."""
+"""Passwords and tokens, read from an environment variable or a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_secret(what: str, *, env: str = "", file: str = "") -> Secret | None:
     """Read a secret from an environment variable or from a file.
 
     Args:
-        what: What it is for, for messages, such as ``sinks.mqtt: password``.
+        what: Purpose for messages, such as ``sinks.mqtt: password``.
         env: Name of the variable; empty if there is none.
         file: Path of a file whose first line is the secret; empty if there is none.
 
@@ -32,7 +32,8 @@ def read_secret(what: str, *, env: str = "", file: str = "") -> Secret | None:
         None if neither is named.
 
     Raises:
-        OptionError: Both are named, or the one named is missing or empty. The message never has the secret.
+        OptionError: Both are given, or the given one is missing or empty. The message never contains the
+            secret.
     """
     if env and file:
         raise OptionError(f"{what}_env and {what}_file are both set.", "Use one of them.")
@@ -50,5 +51,5 @@ def read_secret(what: str, *, env: str = "", file: str = "") -> Secret | None:
 
 def _secret(what: str, value: str, where: str) -> Secret:
     if not value:
-        raise OptionError(f"{what}: {where} is empty or not set.", "Put the secret there, and only there.")
+        raise OptionError(f"{what}: {where} is empty or not set.", "Store the secret there.")
     return Secret(value)

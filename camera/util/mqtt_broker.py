@@ -1,4 +1,4 @@
-"""An MQTT broker: where it is, how to log in, and a client that can."""
+"""MQTT connection: address and login of a broker, TLS, and a configured client."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _RECONNECT_S = (1, 30)
 
 @dataclass(frozen=True)
 class Tls:
-    """How to be sure of the broker, and the broker of us.
+    """TLS settings.
 
     Attributes:
-        ca_file: Certificates to trust, instead of the system's; empty for the system's.
-        cert_file: Our own certificate; empty for none.
-        key_file: Its key.
+        ca_file: Certificates to trust instead of those of the system; empty for those of the system.
+        cert_file: Client certificate; empty for none.
+        key_file: Key of the client certificate.
     """
 
     ca_file: str = ""
@@ -34,18 +34,17 @@ class Tls:
 
 @dataclass(frozen=True)
 class Broker:
-    """Where the broker is and how to log in.
+    """Address and login of a broker.
 
     Attributes:
-        host: Its name or address.
+        host: Name or address of the broker.
         port: Usually 1883, with TLS 8883.
-        client_id: What the broker knows us by, of which there must be only one; empty for a name made of
-            machine and topic.
-        username: Empty for none.
-        password: Its password.
-        tls: None for a connection that is not encrypted.
-        keepalive_s: After one and a half times this without a sign of life the broker publishes the last
-            will.
+        client_id: Client id, which must be unique at the broker; empty for a name made of machine and topic.
+        username: User name; empty for none.
+        password: Password of the user.
+        tls: TLS settings; None for an unencrypted connection.
+        keepalive_s: Keep-alive interval in seconds. After one and a half times this without contact, the
+            broker publishes the last will.
     """
 
     host: str
@@ -58,11 +57,11 @@ class Broker:
 
 
 def new_client(broker: Broker, purpose: str) -> Client:
-    """A client that knows how to log in, and connects again by itself; not yet connected.
+    """Create a client with login and automatic reconnection; not yet connected.
 
     Args:
-        broker: Where it is.
-        purpose: Tells its name from those of others on this machine.
+        broker: The broker.
+        purpose: Distinguishes its client id from those of other clients on this machine.
 
     Raises:
         MissingExtraError: paho-mqtt is not installed.

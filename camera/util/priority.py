@@ -1,4 +1,4 @@
-"""Whose work may wait: threads that give way to the inspection."""
+"""Thread priority."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ _NICENESS = 15
 
 
 def give_way() -> None:
-    """Let every other thread of this process go before the calling one, as far as the system allows it."""
-    if sys.platform == "linux":  # where a thread has a priority of its own
+    """Lower the priority of the calling thread, as far as the system supports it."""
+    if sys.platform == "linux":  # only there does each thread have its own priority
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

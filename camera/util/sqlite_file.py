@@ -1,4 +1,4 @@
-"""SQLite files that survive a kill and say which version wrote them."""
+"""SQLite files with write-ahead logging and a schema version."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 from pcedge.errors import OutputError
 
 _BUSY_TIMEOUT_S = 5.0
-_HINT = "Check that the disk has room and may be written to."
+_HINT = "Check that the disk is writable and has free space."
 
 
 class Database:
-    """An SQLite file, safe to use from several threads.
+    """A thread-safe SQLite file.
 
-    Write-ahead logging: what was changed is still there after a kill, and readers do not disturb the writer.
+    It uses write-ahead logging: changes survive a kill, and readers do not block the writer.
 
     Args:
-        path: The file; it and its folder are made if they are missing.
-        schema: Statements that make the tables of a new file.
-        version: Of the schema, kept in the file.
+        path: The file; it and its folder are created if they are missing.
+        schema: Statements that create the tables of a new file.
+        version: Version of the schema, stored in the file.
         power_safe: Whether every change waits for the disk, which takes milliseconds. Without it, a power cut
-            costs the changes that the system had not written yet, though never the file.
+            loses the changes that the system has not written yet, but does not damage the file.
     """
 
     def __init__(self, path: Path, schema: str, version: int, *, power_safe: bool) -> None:
@@ -57,14 +57,14 @@ class Database:
             )
 
     def close(self) -> None:
-        """Close it; once is enough."""
+        """Close the file; further calls have no effect."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
     def read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows that a query gives.
+        """Return the rows of a query.
 
         Raises:
             OutputError: The file cannot be read.
@@ -73,7 +73,7 @@ class Database:
             return connection.execute(statement, values).fetchall()
 
     def change(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
-        """Do a statement once for every row of values, all of it or nothing; returns how many rows changed.
+        """Execute a statement for every row of values in one transaction; returns how many rows changed.
 
         Raises:
             OutputError: The file cannot be written.
@@ -92,12 +92,12 @@ class Database:
                 raise OutputError(f"{self._path}: {error}.", _HINT) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> int:
-        """Make the tables if the file is new; returns the version that it had."""
+        """Create the tables if the file is new; returns its schema version, 0 for a new file."""
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found == 0:
-            # One transaction, so that a kill leaves an empty file or a whole one.
+            # One transaction, so that a kill leaves an empty file or a complete one.
             connection.executescript(
                 f"BEGIN IMMEDIATE; {self._schema} PRAGMA user_version = {self._version}; COMMIT;"
             )

@@ -1,1 +1,1 @@
-"""TensorRT engines: built, stored, run."""
+"""TensorRT engines: building, files and runtimes."""

@@ -1,4 +1,4 @@
-"""Engine files: a TensorRT plan behind a header that says what it was built from, and for what."""
+"""Engine files: a TensorRT plan with a header of metadata."""
 
 import re
 from hashlib import sha256
@@ -19,16 +19,16 @@ _AGAIN = "Build it again on this device with: pcedge export --trt"
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engine file says of itself.
+    """Metadata of an engine file.
 
     Attributes:
         gpu: The GPU it was built on, and works on.
         tensorrt: The TensorRT version it was built with, and works with.
         source: Name of the ONNX file it was built from.
         source_sha256: Digest of that file.
-        inputs: Smallest, usual and largest shape of each input.
-        device_memory_bytes: Memory it needs beside its weights, where TensorRT says so.
-        built: When, as ISO 8601 with time zone.
+        inputs: Minimum, optimum and maximum shape of each input.
+        device_memory_bytes: Device memory without the weights; None if TensorRT does not report it.
+        built: Build time as ISO 8601 with time zone.
     """
 
     gpu: str
@@ -83,7 +83,7 @@ def write_engine(path: Path, info: EngineInfo, plan: bytes) -> None:
 
 
 def read_engine(path: Path) -> tuple[EngineInfo, bytes]:
-    """Read an engine file: what it says of itself, and TensorRT's plan.
+    """Read an engine file: metadata and TensorRT plan.
 
     Raises:
         ExportError: It cannot be read, or is not an engine file of this version.
@@ -102,10 +102,10 @@ def read_engine(path: Path) -> tuple[EngineInfo, bytes]:
 
 
 def require_this_machine(path: Path, info: EngineInfo) -> None:
-    """Refuse an engine that was built for another GPU or with another TensorRT.
+    """Check that an engine was built for this GPU and this TensorRT version.
 
     Raises:
-        ExportError: It was.
+        ExportError: It was built for another GPU or TensorRT version.
         RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.
     """
     polygraphy_backend()
@@ -133,5 +133,5 @@ def file_sha256(path: Path) -> str:
 
 
 def slug(text: str) -> str:
-    """A name as part of a file name."""
+    """Convert a name to part of a file name."""
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")

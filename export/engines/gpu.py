@@ -1,4 +1,4 @@
-"""What the driver of NVIDIA GPUs says; it exists wherever a GPU can be used."""
+"""GPU name and CUDA version, from the NVIDIA driver."""
 
 import ctypes
 from typing import Any

@@ -1,4 +1,4 @@
-"""TensorRT engines: built on the device they run on, through NVIDIA's Polygraphy."""
+"""Building of TensorRT engines with NVIDIA's Polygraphy, on the device that they run on."""
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -55,7 +55,7 @@ def build_engine(
         timing_cache: Measurements of earlier builds on this machine, read and added to; a minute saved.
 
     Returns:
-        What the file says of itself.
+        Metadata of the engine file.
 
     Raises:
         RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing, or this TensorRT is too old.

@@ -1,4 +1,4 @@
-"""TensorRT and Polygraphy where they are installed, and in words what to do where they are not."""
+"""Import of TensorRT and Polygraphy, with an install hint if they are missing."""
 
 import contextlib
 import re

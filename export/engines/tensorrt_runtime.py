@@ -1,4 +1,4 @@
-"""A TensorRT engine as a runtime, through NVIDIA's Polygraphy."""
+"""TensorRT runtime, with NVIDIA's Polygraphy."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ class TensorrtRuntime:
     """Runs an engine that was built on this device; the first run, which is slow, is done at once.
 
     Attributes:
-        info: What the engine file says of itself.
+        info: Metadata of the engine file.
 
     Raises:
         RuntimeUnavailableError: TensorRT, Polygraphy or a GPU is missing.

@@ -1,4 +1,4 @@
-"""An engine of the fused network: the bank is copied to the device once, by Polygraphy's device arrays."""
+"""TensorRT runtime of the fused network, with the bank in device memory."""
 
 import weakref
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""ONNX files: written, read, checked, extended by the search."""
+"""ONNX files: writing, reading, checks, and the nearest-neighbour search as a graph."""

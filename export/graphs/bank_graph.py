@@ -1,4 +1,4 @@
-"""The search with a bank inside, for servers: a client sends images, not a bank of 60 MB a request."""
+"""ONNX graph of the search with the bank as a constant, for inference servers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A bank as the fused network takes it, and the memory that searching it takes."""
+"""Inputs of the fused network for a bank, and their device memory."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 _FLOAT32 = 4
 _LESS_MEMORY = (
     "Less is needed by a smaller bank (pcedge fit --coreset 1%), by fewer images a call, and by smaller "
-    "pictures (pcedge fit --image-size); --device cpu needs none."
+    "images (pcedge fit --image-size); --device cpu needs none."
 )
 
 

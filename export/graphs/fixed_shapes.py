@@ -1,4 +1,4 @@
-"""What an ONNX file computes once its free sizes are fixed, as a builder of engines sees it."""
+"""Shape inference of an ONNX file with fixed dynamic sizes."""
 
 from pathlib import Path
 

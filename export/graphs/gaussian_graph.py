@@ -1,4 +1,4 @@
-"""Distances from a Gaussian at every position, put behind a network in an ONNX file."""
+"""ONNX graph of Mahalanobis distances, appended to a network."""
 
 from pathlib import Path
 from typing import Any

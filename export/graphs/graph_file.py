@@ -1,4 +1,4 @@
-"""ONNX files as graphs in memory: read, checked and written, with errors that name the file."""
+"""Reading, checking and writing of ONNX files, with errors that name the file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Shapes that an engine is built for: smallest, usual and largest of each input."""
+"""Input shapes of an engine: minimum, optimum and maximum."""
 
 from .onnx_file import INPUT
 from .search_graph import BANK, BANK_SQUARED_NORMS

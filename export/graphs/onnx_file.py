@@ -1,4 +1,4 @@
-"""A network as an ONNX file: written, checked, and compared with its source."""
+"""Export of a PyTorch module to an ONNX file."""
 
 import warnings
 from pathlib import Path

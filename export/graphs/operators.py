@@ -1,4 +1,4 @@
-"""Whether TensorRT has every operator of an ONNX file, known before a device is at hand.
+"""Check that TensorRT supports every operator of an ONNX file; needs no device.
 
 The list is that of TensorRT 10's ONNX parser and lies beside this module. TensorRT 8.6 lacks a few of its
 newer operators, none of which PyTorch writes at opset 17.
@@ -156,7 +156,7 @@ class _Checker:
         return {self._types.get(name, "unknown") for name in tied}
 
     def problem(self, node: "NodeProto") -> str | None:
-        """What TensorRT has against a node, or None."""
+        """Return why TensorRT does not support a node, or None."""
         support = tensorrt_operators().get(node.op_type)
         if support is None:
             return "is not supported"

@@ -1,1 +1,1 @@
-"""Networks in half precision and in int8."""
+"""Conversion of networks to half precision and int8."""

@@ -1,1 +1,1 @@
-"""What runs a network: PyTorch and ONNX Runtime, with one set of verbs."""
+"""Runtimes with a common protocol: PyTorch and ONNX Runtime."""

@@ -1,4 +1,4 @@
-"""An ONNX file as a runtime, through ONNX Runtime."""
+"""ONNX Runtime as a runtime."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ class OnnxRuntime:
         path: The ONNX file.
         device: ``auto`` (CUDA where this build of ONNX Runtime has it), ``cpu``, ``cuda``, ``cuda:1``, or
             ``tensorrt`` for ONNX Runtime's TensorRT provider.
-        tensorrt: What that provider is told.
+        tensorrt: Options of that provider.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.

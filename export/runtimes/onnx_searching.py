@@ -1,4 +1,4 @@
-"""The fused network through ONNX Runtime: the bank is bound to the device once, by I/O binding."""
+"""ONNX Runtime for the fused network, with the bank in device memory by I/O binding."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ class OnnxSearchingRuntime(OnnxRuntime):
         embedder: The embedder's ONNX file, in any precision.
         part: The search, as ``write_search_part`` wrote it.
         device: As of ``OnnxRuntime``. On ``cpu`` it is right, but slower than a search of its own.
-        tensorrt: What the TensorRT provider is told.
+        tensorrt: Options of the TensorRT provider.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.

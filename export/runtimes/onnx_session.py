@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime: where one can run, how it is opened there, and what went wrong in words."""
+"""Sessions of ONNX Runtime: available devices, options and error messages."""
 
 import os
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ Provider = str | tuple[str, dict[str, str]]
 
 @dataclass(frozen=True)
 class TensorrtOptions:
-    """What ONNX Runtime's TensorRT provider is told.
+    """Options of the TensorRT provider of ONNX Runtime.
 
     Attributes:
         cache: Directory for the engines and time measurements it makes.
@@ -48,7 +48,7 @@ def open_session(
 
     Args:
         network: An ONNX file, or the bytes of one.
-        name: What errors call it.
+        name: Name of the network in error messages.
         device: ``auto`` (CUDA where this build of ONNX Runtime has it), ``cpu``, ``cuda`` or ``tensorrt``;
             the latter two also with a number, ``cuda:1``.
         tensorrt: For the device ``tensorrt``.

@@ -1,4 +1,4 @@
-"""What every runtime promises: the same three verbs, whatever runs the network."""
+"""Protocols of the runtimes."""
 
 from types import TracebackType
 from typing import Protocol, runtime_checkable
@@ -12,7 +12,7 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """What runs the network and where, for people: ``onnxruntime (CPU)``."""
+        """Display name of the runtime and device: ``onnxruntime (CPU)``."""
 
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map images float32 [n, 3, s, s] to embeddings float32 [n, patches, dims].

@@ -1,4 +1,4 @@
-"""A PyTorch module as a runtime: the float32 reference that the others are compared with."""
+"""PyTorch runtime: the float32 reference for the other runtimes."""
 
 from typing import TYPE_CHECKING
 

@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+from pcedge.errors import BundleError
+
 from .files import AnyManifest_co, BundleFiles
 from .manifest import Precision
 
@@ -44,3 +46,11 @@ class ProductBundle(BundleFiles[AnyManifest_co], ABC):
         Raises:
             OptionError: There is no such index.
         """
+
+
+def not_exported(bundle: ProductBundle[Any]) -> BundleError:
+    """The error for a bundle, of whatever method, whose network runs with PyTorch alone."""
+    return BundleError(
+        f"The bundle {bundle.directory} has not been exported.",
+        f"Run: pcedge export --model {bundle.directory}",
+    )

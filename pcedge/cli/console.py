@@ -46,7 +46,7 @@ _LABELS = {
     "index": "Building indexes",
     "milvus": "Rows in Milvus",
     "search": "Searching",
-    "look": "Looking at the pictures",
+    "look": "Looking at the images",
     "teach": "Teaching the banks",
     "data": "Reading the data",
     "sweep": "Points of the sweep",

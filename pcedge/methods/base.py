@@ -92,17 +92,19 @@ class Method(ABC, Generic[OwnBundle]):
     """A method. Its module can be imported without PyTorch.
 
     Attributes:
-        name: Name, as in ``--method`` and the manifest.
-        title: Display name and source.
-        settings: Type of the options for ``--set``: a struct whose fields all have defaults.
-        has_bank: Whether it keeps a memory bank. Only such methods use coreset, embedding and neighbours, a
-            preset's layers, and the export formats beside ONNX.
+        name: As ``--method`` and the manifest name it.
+        title: Name and source, for people.
+        settings: What can be set with ``--set``: a struct whose fields all have defaults.
+        has_bank: Whether it keeps a memory bank. Coreset, embedding and neighbours, a preset's layers, and
+            what export makes beside the ONNX file, belong to such methods.
+        has_backbone: Whether it uses a pretrained network, which ``--backbone`` names.
     """
 
     name: str
     title: str
     settings: type[msgspec.Struct]
     has_bank: bool = False
+    has_backbone: bool = True
 
     @abstractmethod
     def open_bundle(self, directory: Path) -> OwnBundle:

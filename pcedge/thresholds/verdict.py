@@ -17,7 +17,8 @@ _NAMED = (Verdict.OK, Verdict.REVIEW, Verdict.NG, Verdict.INVALID)
 class Thresholds:
     """The NG and REVIEW thresholds, which turn a score into a verdict.
 
-    A score that is not finite is INVALID: the part was not judged, so it must not pass.
+    The rule itself is in ``_verdict_numbers``, which every other method asks. A score that is not a finite
+    number is INVALID: nothing is known of the part, so it must not pass.
 
     Attributes:
         ng: Scores above it are NG.
@@ -44,11 +45,11 @@ class Thresholds:
 
     def verdicts(self, scores: ArrayLike) -> list[Verdict]:
         """The verdict of each score."""
-        return [_NAMED[number] for number in self._numbers(scores).tolist()]
+        return [_NAMED[number] for number in self._verdict_numbers(scores).tolist()]
 
     def are(self, verdict: Verdict, scores: ArrayLike) -> NDArray[np.bool_]:
-        """Which scores have this verdict, bool [scores]."""
-        return np.asarray(self._numbers(scores) == _NAMED.index(verdict), np.bool_)
+        """Which scores have a verdict, bool [scores]."""
+        return np.asarray(self._verdict_numbers(scores) == _NAMED.index(verdict), np.bool_)
 
     def count(self, verdict: Verdict, scores: ArrayLike) -> int:
         """Number of scores with this verdict."""
@@ -59,11 +60,11 @@ class Thresholds:
         return float(self.are(verdict, scores).mean())
 
     def flips(self, scores: ArrayLike, others: ArrayLike) -> NDArray[np.bool_]:
-        """Which images change their verdict with other scores, bool [scores]."""
-        return np.asarray(self._numbers(scores) != self._numbers(others), np.bool_)
+        """Which images have another verdict by other scores, bool [scores]."""
+        return np.asarray(self._verdict_numbers(scores) != self._verdict_numbers(others), np.bool_)
 
-    def _numbers(self, scores: ArrayLike) -> NDArray[np.intp]:
-        """Indices into ``_NAMED``; in float64, since rounding to float32 would change a threshold."""
+    def _verdict_numbers(self, scores: ArrayLike) -> NDArray[np.intp]:
+        """Positions in ``_NAMED``. In float64, since a threshold rounded to float32 is another one."""
         exact = np.asarray(scores, np.float64).reshape(-1)
         above_review = exact > (self.ng if self.review is None else self.review)
         cases: Sequence[tuple[NDArray[np.bool_], Verdict]] = (

@@ -208,9 +208,9 @@ def test_a_written_picture_reads_back_and_leaves_nothing_else(
 @pytest.mark.parametrize(
     ("name", "picture", "message"),
     [
-        ("a.gif", np.zeros((4, 4, 3), np.uint8), "kind of file"),
-        ("a.png", np.zeros((4, 4), np.uint8), "not an RGB picture"),
-        ("a.png", np.zeros((4, 4, 3), np.float32), "not an RGB picture"),
+        ("a.gif", np.zeros((4, 4, 3), np.uint8), "file format cannot be written"),
+        ("a.png", np.zeros((4, 4), np.uint8), "not an RGB image"),
+        ("a.png", np.zeros((4, 4, 3), np.float32), "not an RGB image"),
         ("none/a.png", np.zeros((4, 4, 3), np.uint8), "cannot be written: No such file"),
         ("a.png", np.zeros((0, 4, 3), np.uint8), "cannot be written"),
     ],

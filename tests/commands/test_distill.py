@@ -20,7 +20,7 @@ from pcedge.camera import render_part, write_image
 # The command with batches so small that a step takes a moment.
 SMALL = """
 import functools
-from pcedge import distillation
+from pcedge.networks import distillation
 from pcedge.networks.distillation import BatchSettings, DistillOptions
 distillation.DistillOptions = functools.partial(
     DistillOptions, worker={worker}, held_out=4, pictures_for_components=16, measure_every=2,

@@ -150,10 +150,14 @@ def test_a_shape_that_depends_on_values_is_an_error(write: Callable[[ModelProto]
 def test_the_list_travels_with_the_wheel() -> None:
     tomllib = pytest.importorskip("tomllib", reason="Python 3.10 cannot read TOML")
     with (ROOT / "pyproject.toml").open("rb") as file:
-        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["pcedge.export"]
-    data = {path.name for path in (ROOT / "export").iterdir() if path.is_file() and path.suffix != ".py"}
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["pcedge.export.graphs"]
+    data = {
+        path.name
+        for path in (ROOT / "export" / "graphs").iterdir()
+        if path.is_file() and path.suffix != ".py"
+    }
 
-    assert data == {path.name for pattern in patterns for path in (ROOT / "export").glob(pattern)}
+    assert data == {path.name for pattern in patterns for path in (ROOT / "export" / "graphs").glob(pattern)}
     assert data == {"tensorrt10_operators.csv"}
 
 

@@ -159,7 +159,7 @@ def test_the_shipped_network_is_compared_and_the_card_filled(tmp_path: Path, res
 
     write_dataset(tmp_path / "line", train=4, test_good=2, per_defect=1, size=128)
     card = tmp_path / "card.md"
-    shutil.copy(ROOT / "docs" / "pcedge-s.md", card)
+    shutil.copy(ROOT / "docs" / "reference" / "pcedge-s.md", card)
     quick = ("--untrained-seeds", "2", "--threads", "1", "--runs", "2")
 
     found = _result("compact", tmp_path / "line", "--weights", resnet18, *quick, "--card", card)
@@ -284,7 +284,7 @@ def test_search_needs_pictures_and_something_to_search(tmp_path: Path) -> None:
     flat = _benchmark("search", "--features", tmp_path / "flat.npy", returns=1)
     one = _benchmark("search", "--features", tmp_path / "one.npy", returns=1)
 
-    assert "rows without their pictures" in flat.stderr
+    assert "rows without their images" in flat.stderr
     assert "nothing to search" in one.stderr
 
 
@@ -421,7 +421,7 @@ def test_fine_tuning_is_measured_before_and_after_and_on_the_way(tmp_path: Path)
 
     write_dataset(tmp_path / "line", train=16, test_good=2, per_defect=1, size=64)
     card = tmp_path / "page.md"
-    shutil.copy(ROOT / "docs" / "finetuning.md", card)
+    shutil.copy(ROOT / "docs" / "results" / "finetuning.md", card)
 
     found = _result(
         "finetuning",
@@ -505,7 +505,7 @@ def test_what_a_reconstruction_score_follows_from_is_measured(tmp_path: Path) ->
 
     write_dataset(tmp_path / "line", train=12, test_good=3, per_defect=1, size=64)
     card = tmp_path / "page.md"
-    shutil.copy(ROOT / "docs" / "baselines.md", card)
+    shutil.copy(ROOT / "docs" / "results" / "ae-gan.md", card)
     small = ("--image-size", "64", "--epochs", "1", "--methods", "ae,gan", "--card", card)
 
     found = _result("reconstruction", tmp_path / "line", *small)["datasets"]["line"]

@@ -14,6 +14,8 @@ import typer.main
 from pcedge.camera import DEFECT_KINDS
 from pcedge.cli import app
 from pcedge.cli import demo_line as demo
+from pcedge.datasets.recognition import LAYOUTS
+from pcedge.inspection.runtimes import RUNTIMES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -85,6 +87,23 @@ def _usage_error(line: str) -> str:
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_in_the_documents_parses(line: str) -> None:
     assert _usage_error(line) == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "names"),
+    [
+        ("fit", "layout", [layout.name for layout in LAYOUTS]),
+        ("verify", "runtime", ["auto", *(kind.name for kind in RUNTIMES)]),
+    ],
+)
+def test_the_help_of_an_option_names_every_line_of_its_table(
+    command: str, option: str, names: list[str]
+) -> None:
+    group: Any = typer.main.get_command(app)
+    (found,) = [one for one in group.commands[command].params if one.name == option]
+
+    first_sentence = re.split(r"\.\s", found.help)[0]
+    assert [name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", first_sentence)] == []
 
 
 @pytest.mark.parametrize(
@@ -207,10 +226,38 @@ def test_pages_of_the_documentation_that_are_named_are_there() -> None:
 SYMBOLS = re.findall(r"\]\(([\w/]+\.py)\): `(\w+)`", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
 
 
+def _defined(source: str) -> set[str]:
+    """What a module defines itself: classes, functions and assigned names, those of its classes too."""
+    names: set[str] = set()
+    waiting: list[ast.stmt] = list(ast.parse(source).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            waiting += node.body
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)}
+    return names
+
+
 @pytest.mark.parametrize(("path", "symbol"), SYMBOLS)
-def test_what_the_architecture_says_is_in_a_file_is_there(path: str, symbol: str) -> None:
+def test_what_the_architecture_says_is_in_a_file_is_defined_there(path: str, symbol: str) -> None:
     assert len(SYMBOLS) > 20
-    assert re.search(rf"\b{symbol}\b", (ROOT / path).read_text(encoding="utf-8"))
+    assert symbol in _defined((ROOT / path).read_text(encoding="utf-8"))
+
+
+def test_a_name_that_a_module_only_imports_or_uses_is_not_its_own() -> None:
+    source = (
+        "from far import Away\n"
+        "PLAIN, _PAIR = 1, 2\n"
+        "TYPED: int = 3\n"
+        "class Kept:\n    field: int\n    def method(self) -> Away:\n        inner = Away()\n"
+        "def function() -> None: ...\n"
+    )
+
+    assert _defined(source) == {"PLAIN", "_PAIR", "TYPED", "Kept", "field", "method", "function"}
 
 
 def _declared_extras() -> set[str]:

@@ -1,1 +1,1 @@
-"""Sinks on this machine: JSON lines, SQLite, images, clips."""
+"""Sinks that write local files: JSON lines, SQLite, images and clips."""

@@ -1,4 +1,4 @@
-"""Short films of what was before and after an event."""
+"""Clip sink: short videos of the time before and after an event."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _FEWEST_FPS, _MOST_FPS = 1.0, 60.0
 
 @dataclass(frozen=True)
 class ClipLength:
-    """How much a clip shows.
+    """Length and size of a clip.
 
     Attributes:
-        before_s: Before the event.
-        after_s: After the last event that does not pass.
-        longest_s: In all, from the event on; then a new clip begins.
-        memory_bytes: The most that the frames of one camera before an event may take in memory; where that
-            is not enough for ``before_s``, less is shown.
-        width_px: Wider frames are made this wide.
+        before_s: Seconds before the event.
+        after_s: Seconds after the last event that does not pass.
+        longest_s: Maximum length from the event on; then a new clip starts.
+        memory_bytes: Maximum memory for the buffered frames of one camera; if it is not enough for
+            ``before_s``, the clip starts later.
+        width_px: Wider frames are scaled to this width.
     """
 
     before_s: float = 3.0
@@ -53,16 +53,16 @@ class _Shot:
 
 
 class Clips:
-    """A folder of films, one for each time that parts do not pass: motion JPEG in AVI.
+    """Saves clips of the events whose decision does not pass, as motion JPEG in AVI.
 
-    Takes every frame, keeps the last few seconds of each camera in memory, as JPEG, and writes a clip when
-    an event's decision does not pass. A clip appears under its name when it is finished:
-    ``20261122T101530.123456-cam0-clip.avi``, after the time of the event and its camera.
+    It receives every frame and keeps the last seconds of each camera in memory as JPEG. When a decision does
+    not pass, it writes a clip. A finished clip is named after the time and the camera of the event:
+    ``20261122T101530.123456-cam0-clip.avi``.
 
     Args:
-        folder: Made if it is missing.
-        length: How much a clip shows.
-        retention: When the oldest go.
+        folder: Folder of the clips; created if it is missing.
+        length: Length and size of a clip.
+        retention: When to delete the oldest clips.
     """
 
     def __init__(
@@ -77,16 +77,16 @@ class Clips:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Finish the clips that are being written."""
+        """Close the clips that are being written."""
         for camera in self._cameras.values():
             camera.finish()
 
     def wants(self, event: Event) -> bool:
-        """Every frame may be one before an event."""
+        """Always True, since every frame may precede an event."""
         return True
 
     def write_frame(self, event: Event, frame: Frame, inspection: Inspection) -> None:
-        """Take a frame.
+        """Buffer a frame, and write it if a clip is being recorded.
 
         Raises:
             OutputError: A clip cannot be written.
@@ -98,7 +98,7 @@ class Clips:
 
 
 class _Camera:
-    """The last seconds of one camera, and the clip that is being written of it."""
+    """The buffered frames of one camera, and its current clip."""
 
     def __init__(self, folder: Path, length: ClipLength) -> None:
         self._folder = folder
@@ -114,7 +114,7 @@ class _Camera:
         return self._clip is not None
 
     def take(self, event: Event, frame: Frame) -> None:
-        """Take a frame, which may have no image."""
+        """Add a frame, which may have no image."""
         now = frame.captured_at
         if self._clip is not None and self._is_over(now):
             self.finish()
@@ -157,11 +157,11 @@ class _Camera:
 
 
 class _Clip:
-    """An AVI file under a hidden name until it is finished."""
+    """An AVI file, which has a hidden name until it is finished."""
 
     def __init__(self, path: Path, fps: float, shape: tuple[int, ...]) -> None:
         self._path = path
-        # OpenCV chooses the format by the end of the name.
+        # OpenCV chooses the format by the suffix.
         self._hidden = path.with_name(f".{path.stem}.{os.getpid()}.tmp.avi")
         self._size_wh = (shape[1], shape[0])
         self._writer = cv2.VideoWriter(
@@ -169,11 +169,11 @@ class _Clip:
         )
         if not self._writer.isOpened():
             raise OutputError(
-                f"{path}: cannot be written.", "Check that the folder has room and may be written."
+                f"{path}: cannot be written.", "Check that the folder is writable and not full."
             )
 
     def add(self, shot: _Shot) -> None:
-        """Append a frame, in the size of the first."""
+        """Append a frame, scaled to the size of the first."""
         picture = _decode(shot)
         if (picture.shape[1], picture.shape[0]) != self._size_wh:
             picture = np.asarray(cv2.resize(picture, self._size_wh, interpolation=cv2.INTER_AREA), np.uint8)
@@ -207,7 +207,7 @@ def _decode(shot: _Shot) -> NDArray[np.uint8]:
 
 
 def _fps(shots: deque[_Shot]) -> float:
-    """The rate of the frames before the event, which the whole clip is played at."""
+    """Frame rate before the event, which is used for the whole clip."""
     lasted_s = shots[-1].captured_at - shots[0].captured_at
     return float(np.clip((len(shots) - 1) / lasted_s, _FEWEST_FPS, _MOST_FPS)) if lasted_s > 0 else 10.0
 
@@ -216,11 +216,11 @@ class ClipTable(KeptFilesTable, frozen=True):
     """``[sinks.clip]``: clips around events.
 
     Attributes:
-        folder: Where they go, below the output directory.
+        folder: Folder of the clips, below the output directory.
         before_s: Seconds to show before an event whose decision does not pass.
         after_s: Seconds to show after the last such event.
-        longest_s: A clip does not show more than this after its event.
-        memory_mb: The most that the frames of one camera before an event may take; beyond, less is shown.
+        longest_s: Maximum seconds that a clip shows after its event.
+        memory_mb: Maximum memory for the buffered frames of one camera; if it is too small, less is shown.
         width_px: Wider frames are scaled to this width.
     """
 

@@ -1,7 +1,7 @@
-"""Pictures drawn and written in a process of their own, so that the inspection shares no interpreter with it.
+"""Drawing and writing of images in a separate process, so that it does not slow down the inspection.
 
-Drawing a heatmap holds the interpreter's lock for milliseconds at a time, as long as a small network takes
-for an image, and a thread's priority does not change that.
+Drawing a heatmap holds the global interpreter lock (GIL) for milliseconds at a time, as long as a small
+network needs for an image. The priority of the thread does not change that.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ENDS_WITHIN_S = 2.0
 def write_pictures(
     picture: Path, heatmap: Path | None, image_rgb: NDArray[np.uint8], inspection: Inspection
 ) -> None:
-    """Write an image and, if it has a place, what was found in it.
+    """Write an image and, if ``heatmap`` is given, its heatmap.
 
     Raises:
         OutputError: One cannot be written.
@@ -49,10 +49,10 @@ def write_pictures(
 
 
 class ImageProcess:
-    """Does :func:`write_pictures` in another process, for one thread; closed by :meth:`close`.
+    """Runs :func:`write_pictures` in another process, for use by one thread; ended by :meth:`close`.
 
-    The process starts with the first images, which are written here, as are all others while there is no
-    such process: it is not ready yet, or it was killed. It ends when this one does, whatever that is by.
+    The process is started with the first images. While it is not ready yet, or after it was killed, images
+    are written in this process. It ends when this process ends for any reason.
     """
 
     def __init__(self) -> None:
@@ -63,26 +63,26 @@ class ImageProcess:
     def write(
         self, picture: Path, heatmap: Path | None, image_rgb: NDArray[np.uint8], inspection: Inspection
     ) -> None:
-        """Write images; returns when they are there.
+        """Write images; returns when they are written.
 
         Raises:
             OutputError: One cannot be written.
         """
-        process = self._there()
+        process = self._ready_process()
         if process is None:
             write_pictures(picture, heatmap, image_rgb, inspection)
             return
         explained = replace(inspection, explain=_FoundExplanations(inspection.explain()))
         try:
             _ask(process, (picture, heatmap, image_rgb, explained))
-        except (OSError, EOFError):  # it has ended: whatever is missing is written here
+        except (OSError, EOFError):  # it has ended: write the images in this process
             self.close()
             write_pictures(picture, heatmap, image_rgb, inspection)
 
     @property
     def process_id(self) -> int | None:
-        """Of the process that writes the next images; None while that is this one."""
-        process = self._there()
+        """Id of the process that writes the next images; None if that is this process."""
+        process = self._ready_process()
         return None if process is None else process.pid
 
     def close(self) -> None:
@@ -104,8 +104,8 @@ class ImageProcess:
             process.wait()
         process.stdout.close()
 
-    def _there(self) -> subprocess.Popen[bytes] | None:
-        """The process, if it is ready; it is started if there is none."""
+    def _ready_process(self) -> subprocess.Popen[bytes] | None:
+        """Return the process if it is ready; start it if there is none."""
         if self._process is None and self._starts < _MOST_STARTS:
             self._starts += 1
             self._start()
@@ -122,12 +122,12 @@ class ImageProcess:
         return self._process
 
     def _start(self) -> None:
-        # Whoever started it ends it: Ctrl-C and systemd's SIGTERM reach it too, while images still come.
-        deaf = (
+        # Ctrl-C and systemd's SIGTERM reach the process too. It ignores them, since this process ends it.
+        ignore = (
             "import signal; [signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)]"
         )
-        # The path as it is, however this process came by it; -c alone would put the working directory first.
-        code = f"{deaf}; import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
+        # The same sys.path as in this process; -c alone would put the working directory first.
+        code = f"{ignore}; import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
         with contextlib.suppress(OSError):
             self._process = subprocess.Popen(
                 [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
@@ -136,7 +136,7 @@ class ImageProcess:
 
 @dataclass(frozen=True)
 class _FoundExplanations:
-    """Explanations that were found, in place of what finds them."""
+    """Explanations that are computed already, in place of the function that computes them."""
 
     found: tuple[Explanation, ...]
 
@@ -145,10 +145,10 @@ class _FoundExplanations:
 
 
 def serve() -> None:
-    """Write the images that come through standard input until it ends; see :class:`ImageProcess`."""
+    """Write the images received on standard input until it ends; see :class:`ImageProcess`."""
     give_way()
     source = sys.stdin.buffer
-    # Nothing that a library prints may come between the answers.
+    # Output of libraries must not be mixed with the answers.
     with os.fdopen(os.dup(1), "wb", buffering=0) as answers:
         os.dup2(2, 1)
         answers.write(_READY)
@@ -157,12 +157,12 @@ def serve() -> None:
 
 
 def _attempt(task: tuple[Any, ...]) -> tuple[str, ...]:
-    """What went wrong and what to do about it; empty if nothing did."""
+    """Write images; returns error message and hint, or an empty tuple."""
     try:
         write_pictures(*task)
     except PcedgeError as error:
         return (error.what, error.hint)
-    except Exception as error:  # a mistake in drawing is that image's, as in the sink's thread
+    except Exception as error:  # an error in drawing concerns only this image, as in the thread of the sink
         return (f"{type(error).__name__}: {error}", "")
     return ()
 
@@ -179,7 +179,7 @@ def _ask(process: subprocess.Popen[bytes], task: tuple[Any, ...]) -> None:
 
 
 def _send(target: IO[bytes], content: tuple[Any, ...]) -> None:
-    """Send a tuple; arrays go as they lie in memory, without a copy that holds the interpreter's lock."""
+    """Send a tuple; arrays are sent without a copy, which would hold the GIL."""
     arrays: list[pickle.PickleBuffer] = []
     head = pickle.dumps(content, protocol=5, buffer_callback=arrays.append)
     parts: Sequence[Any] = [head, *(array.raw() for array in arrays)]
@@ -196,7 +196,7 @@ def _write_all(target: IO[bytes], content: Any) -> None:
 
 
 def _received(source: IO[bytes]) -> tuple[Any, ...] | None:
-    """What was sent; None at the end."""
+    """Receive a tuple; None at the end."""
     count = _read_exactly(source, 8)
     if count is None:
         return None

@@ -1,4 +1,4 @@
-"""A file of events, one line each, that is whole after a kill and does not grow for ever."""
+"""JSON Lines sink: one event per line, complete lines after a kill, with rotation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _BLOCK = 1 << 16
 
 
 class JsonLines:
-    """A text file with one JSON object a line, appended to event by event.
+    """Appends events to a text file, one JSON object per line.
 
-    Whenever the file is looked at it ends with a whole line, but for the instant of a write: what a kill
-    or a full disk left of a line is cut off, when the file is opened or at once.
+    Except during a write, the file always ends with a complete line. An incomplete line is removed at once if
+    the disk is full, and when the file is opened after a kill.
 
     Args:
-        path: The file; it and its folder are made if they are missing.
-        max_bytes: A file that would become longer is put aside as ``NAME.1``, the one before as ``NAME.2``
-            and so on; None lets it grow.
-        keep: How many of those put aside are kept; older ones are deleted.
+        path: The file; it and its folder are created if they are missing.
+        max_bytes: A file that would become longer is renamed to ``NAME.1``, the previous one to ``NAME.2``
+            and so on (rotation); None for no limit.
+        keep: Number of renamed files that are kept; older ones are deleted.
     """
 
     def __init__(self, path: str | Path, *, max_bytes: int | None = None, keep: int = 10) -> None:
@@ -51,10 +51,10 @@ class JsonLines:
             self._file = None
 
     def write(self, event: Event) -> None:
-        """Append one line; after a failure the file is as it was before.
+        """Append one line; after a failure the file is unchanged.
 
         Raises:
-            OutputError: It could not be written, or not all of it.
+            OutputError: The line could not be written completely.
         """
         if self._file is None:
             raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
@@ -70,38 +70,38 @@ class JsonLines:
         written = file.write(line)
         if written != len(line):
             os.ftruncate(file.fileno(), before)
-            raise OutputError(f"{self._path}: the disk is full.", "Make room on it.")
+            raise OutputError(f"{self._path}: the disk is full.", "Free some space on it.")
 
     def _with_room_for(self, line: bytes, file: IO[bytes]) -> IO[bytes]:
         size = os.fstat(file.fileno()).st_size
         if self._max_bytes is None or not size or size + len(line) <= self._max_bytes:
             return file
         for number in range(self._keep, 0, -1):
-            older = self._aside(number - 1) if number > 1 else self._path
+            older = self._rotated(number - 1) if number > 1 else self._path
             if older.exists():
-                older.replace(self._aside(number))
+                older.replace(self._rotated(number))
         if self._keep == 0:
             self._path.unlink()
         opened = self._open()
         file.close()
         return opened
 
-    def _aside(self, number: int) -> Path:
+    def _rotated(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
 
     def _open(self) -> IO[bytes]:
-        # Unbuffered, so that a line which met a full disk is not tried again with later ones.
+        # Unbuffered, so that a line that failed on a full disk is not written together with later ones.
         return self._path.open("ab", buffering=0)
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(
             f"{self._path}: cannot be written: {error.strerror}.",
-            "Check that it may be written to and that the disk has room.",
+            "Check that it is writable and that the disk has free space.",
         )
 
 
 def _mend(file: IO[bytes], path: Path) -> None:
-    """Complete a last line that lacks only its end, and cut off one that lacks more."""
+    """Terminate a last line that lacks only its line break, and remove one that is incomplete."""
     start, tail = _last_line(path)
     if not tail:
         return
@@ -112,7 +112,7 @@ def _mend(file: IO[bytes], path: Path) -> None:
 
 
 def _last_line(path: Path) -> tuple[int, bytes]:
-    """Where the text after the last line break begins, and that text."""
+    """Return the position after the last line break, and the text that follows."""
     with path.open("rb") as file:
         start, tail = file.seek(0, os.SEEK_END), b""
         while start and b"\n" not in tail:
@@ -136,9 +136,10 @@ class JsonLinesTable(SinkTable, frozen=True):
 
     Attributes:
         enabled: ``false`` for no such file.
-        file: Its name, below the output directory.
-        max_mb: A file that would grow beyond is renamed to ``events.jsonl.1``, the one before to ``.2``, ...
-        keep: How many renamed files are kept.
+        file: File name, below the output directory.
+        max_mb: A file that would become larger is renamed to ``events.jsonl.1``, the previous one to ``.2``,
+            ...
+        keep: Number of renamed files to keep.
     """
 
     enabled: bool = True

@@ -1,4 +1,4 @@
-"""The keys of a table that say how long files are kept."""
+"""Table with the retention keys of sinks that write files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .retention import Retention
 
 
 class KeptFilesTable(SinkTable, frozen=True):
-    """A table of a sink that writes files.
+    """Retention keys of a sink that writes files.
 
     Attributes:
         max_age_days: Older files are deleted.
         max_count: Frames or clips to keep; the oldest are deleted.
-        min_free_gb: The oldest are deleted while the disk has less room than this; 0 does not look.
+        min_free_gb: The oldest are deleted while the disk has less free space than this; 0 turns this off.
     """
 
     max_age_days: Positive | None = None
@@ -25,7 +25,7 @@ class KeptFilesTable(SinkTable, frozen=True):
 
     @property
     def retention(self) -> Retention:
-        """When the oldest files go."""
+        """The retention limits."""
         return Retention(
             max_age_days=self.max_age_days,
             max_count=self.max_count,

@@ -1,4 +1,4 @@
-"""The folder of images with heatmaps, as a line's file asks for it."""
+"""Image sink of ``[sinks.pictures]``: images with heatmaps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class PicturesTable(KeptFilesTable, frozen=True):
     """``[sinks.pictures]``: images with heatmaps.
 
     Attributes:
-        folder: Where they go, below the output directory.
-        save: Of which frames: ``flagged`` is every verdict but OK.
+        folder: Folder of the images, below the output directory.
+        save: Which frames to save: ``flagged`` is every verdict but OK.
     """
 
     folder: Text = "pictures"

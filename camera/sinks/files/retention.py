@@ -1,4 +1,4 @@
-"""How long files are kept: by age, by count, and as long as the disk has room."""
+"""Retention of files: by age, by count and by free disk space."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from pcedge.errors import OutputError
 _STAMP = r"\d{8}T\d{6}\.\d{6}"
 PICTURE_NAMES = re.compile(rf"({_STAMP}-[A-Za-z0-9-]+-(?:OK|REVIEW|NG|INVALID))(?:\.png|-heatmap\.jpg)")
 CLIP_NAMES = re.compile(rf"({_STAMP}-[A-Za-z0-9-]+-clip)\.avi")
-# As images and clips are called while they are written, with the number of the process.
+# Temporary names of images and clips while they are written, with the process id.
 _UNFINISHED = re.compile(rf"\.{_STAMP}-.*\.(\d+)(?:-\d+)?\.tmp(?:\.avi)?")
 _LOOK_EVERY_S = 60.0
 _UNFINISHED_FOR_S = 60.0
-# Freeing a little more than asked for saves looking through the folder at every image.
+# Freeing a little more than required avoids listing the folder for every image.
 _HYSTERESIS = 1.02
 
 
 @dataclass(frozen=True)
 class Retention:
-    """When the oldest files go; None never.
+    """When the oldest files are deleted; None for no limit.
 
     Attributes:
-        max_age_days: Files of frames captured longer ago go.
-        max_count: More frames than this are not kept.
-        min_free_bytes: The oldest go while the disk has less room than this; where that is not enough,
-            nothing more is written.
+        max_age_days: Files of frames that were captured longer ago are deleted.
+        max_count: Maximum number of frames to keep.
+        min_free_bytes: The oldest are deleted while the disk has less free space than this. If that does not
+            free enough, nothing more is written.
     """
 
     max_age_days: float | None = None
@@ -42,15 +42,15 @@ class Retention:
 
 
 class Keeper:
-    """Keeps a folder within its :class:`Retention`.
+    """Keeps a folder within its :class:`Retention` limits.
 
-    Only plain files directly in the folder whose names this project gives are ever deleted; they begin
-    with the time of capture, which tells their age and order.
+    Only regular files directly in the folder whose names match are ever deleted. Their names begin with the
+    time of capture, which gives their age and order.
 
     Args:
-        folder: Made by :meth:`make_room` if it is missing.
-        names: Matches the whole name of a file that may go; its first group is the same for all files of
-            one frame.
+        folder: The folder; created by :meth:`make_room` if it is missing.
+        names: Matches the full name of a file that may be deleted; the first group is the same for all files
+            of a frame.
         retention: The limits.
     """
 
@@ -61,10 +61,10 @@ class Keeper:
         self._next_look = 0.0
 
     def make_room(self) -> None:
-        """Delete what is too old or too much; called before a file is written, it looks once a minute.
+        """Delete files beyond the limits; called before each write, it lists the folder once a minute.
 
         Raises:
-            OutputError: The folder cannot be made or listed, or the disk has no room even so.
+            OutputError: The folder cannot be created or listed, or too little space could be freed.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -74,8 +74,8 @@ class Keeper:
             self._free_the_disk()
         except OSError as error:
             raise OutputError(
-                f"{self._folder}: cannot be made or tidied: {error.strerror}.",
-                "Name a folder that may be written to.",
+                f"{self._folder}: cannot be created or cleaned up: {error.strerror}.",
+                "Choose a folder that is writable.",
             ) from error
 
     def _thin_out(self) -> None:
@@ -91,7 +91,7 @@ class Keeper:
                 _delete(files)
 
     def _remove_unfinished(self) -> None:
-        """Remove what a kill left half written."""
+        """Remove temporary files left by a kill."""
         before = time.time() - _UNFINISHED_FOR_S
         for path in self._folder.glob(".*.tmp*"):
             left = _UNFINISHED.fullmatch(path.name)
@@ -109,15 +109,16 @@ class Keeper:
         if self._free_bytes() >= wanted:
             return
         raise OutputError(
-            f"{self._folder}: the disk has less than {wanted / 1e9:.3g} GB left, and nothing here may go.",
-            "Make room on it, or lower min_free_gb.",
+            f"{self._folder}: the disk has less than {wanted / 1e9:.3g} GB left, "
+            "and no file here may be deleted.",
+            "Free some space on it, or lower min_free_gb.",
         )
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(self._folder).free
 
     def _oldest_first(self) -> list[list[Path]]:
-        """Files of ours, those of one frame together."""
+        """Return the matching files, oldest first, grouped by frame."""
         with os.scandir(self._folder) as entries:
             ours = [
                 (match[1], entry.name)
@@ -131,7 +132,7 @@ class Keeper:
 def _captured_at(path: Path) -> float:
     try:
         stamp = datetime.strptime(path.name[:22], "%Y%m%dT%H%M%S.%f")
-    except ValueError:  # digits that are no date: not a name of ours after all
+    except ValueError:  # digits that are not a date, so not one of our names
         return math.inf
     return stamp.replace(tzinfo=timezone.utc).timestamp()
 

@@ -1,4 +1,4 @@
-"""Events in an SQLite file, each exactly once."""
+"""SQLite sink: the event store, with each event exactly once."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _PRUNE_EVERY = 1000
 
 
 class EventStore:
-    """An SQLite file with one row an event; an event written twice is there once.
+    """An SQLite file with one row per event; an event that is written twice is stored once.
 
-    A row is on the disk when ``write`` returns: a kill or a power cut takes nothing of it away, and leaves
-    no damaged file. Others may read while it is written.
+    A row is on disk when ``write`` returns: it survives a kill and a power cut, and the file is not damaged
+    by them. Others may read the file at the same time.
 
     Args:
-        path: The file; it and its folder are made if they are missing.
-        max_events: The oldest rows go when there are about this many; None keeps all.
+        path: The file; it and its folder are created if they are missing.
+        max_events: Approximate number of events to keep; the oldest are deleted. None keeps all.
     """
 
     def __init__(self, path: str | Path, *, max_events: int | None = None) -> None:
@@ -83,7 +83,7 @@ class EventStore:
         self._prune()
 
     def holds(self, event: Event) -> bool:
-        """Whether an event is there.
+        """Whether an event is stored.
 
         Raises:
             OutputError: The file cannot be read.
@@ -101,7 +101,7 @@ class SqliteTable(SinkTable, frozen=True):
     """``[sinks.sqlite]``: the event store.
 
     Attributes:
-        file: Its name, below the output directory.
+        file: File name, below the output directory.
         max_events: Events to keep; the oldest are deleted.
     """
 

@@ -1,1 +1,1 @@
-"""Sinks on other machines: MQTT, webhooks, Modbus."""
+"""Sinks that send to other machines: MQTT, webhook and Modbus."""

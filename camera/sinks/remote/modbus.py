@@ -1,8 +1,8 @@
-"""Modbus TCP coils for a reject gate, and the heartbeat by which the remote endpoint knows that they hold.
+"""Modbus TCP sink: coils of a reject gate, with a heartbeat.
 
-A coil is True for reject. True is also its rest state: at the start, at the end, and whenever no passing
-decision is fresh. The heartbeat coil changes with every cycle; a controller that sees it unchanged for
-longer than its watchdog time must reject, whatever the coils say.
+A coil is True for reject. That is also its default state: at the start, at the end, and when there is no
+recent passing decision. The heartbeat coil toggles in every cycle. If a controller does not see it change
+within its watchdog time, it must reject, whatever the state of the other coils.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _LONGEST_PAUSE_S = 5.0
 
 
 class GateState:
-    """Which coils pass at this moment.
+    """State of the coils, computed from the decisions.
 
     Args:
-        coils: Coil address of each camera, or of every other camera under ``*``. Those that share a coil must
-            all pass; of those under ``*`` that means all that have had an event.
-        pass_s: For how long a passing decision holds.
-        passing: Decisions that pass, once they are final.
+        coils: Coil address of each camera; ``*`` for all other cameras. Cameras that share a coil must all
+            pass; for ``*`` these are the cameras that have had an event.
+        pass_s: How long a passing decision is valid, in seconds.
+        passing: Final decisions that pass.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class GateState:
         self._pass_until = {camera: 0.0 for camera in self._coils if camera != "*"}
 
     def judge(self, event: Event, now: float) -> bool:
-        """Take note of an event at monotonic time ``now``; False if its camera has no coil."""
+        """Apply an event at monotonic time ``now``; False if its camera has no coil."""
         camera = event.camera or event.source
         if self._coil(camera) is None:
             return False
@@ -59,7 +59,7 @@ class GateState:
         return True
 
     def rejects(self, now: float) -> dict[int, bool]:
-        """Coil addresses and whether each rejects."""
+        """Return the coil addresses and whether each rejects."""
         passing: dict[int, bool] = {}
         for camera, until in self._pass_until.items():
             coil = self._coil(camera)
@@ -68,7 +68,7 @@ class GateState:
         return {coil: not passing.get(coil, False) for coil in sorted(set(self._coils.values()))}
 
     def next_change(self, now: float) -> float | None:
-        """When a passing decision that holds now ends to do so, the soonest; None if there is none."""
+        """Return when the next valid passing decision expires; None if there is none."""
         return min((until for until in self._pass_until.values() if until > now), default=None)
 
     def _coil(self, camera: str) -> int | None:
@@ -76,20 +76,21 @@ class GateState:
 
 
 class RejectGate:
-    """Sets coils of a Modbus TCP server, from a thread of its own.
+    """Sets coils of a Modbus TCP server, on its own thread.
 
-    A decision is set at once and only the newest counts: what could not be set is never set later.
+    A decision is set at once, and only the newest counts: a decision that could not be set is never set
+    later.
 
     Args:
-        host: The controller.
-        state: Which coils, and when they pass.
-        port: Its port.
-        unit: Its unit number.
-        heartbeat_coil: Address of the coil that changes with every cycle.
-        heartbeat_s: How often it changes, and all coils are set anew.
+        host: Address of the controller.
+        state: The state of the coils.
+        port: Port of the controller.
+        unit: Unit id of the controller.
+        heartbeat_coil: Address of the coil that toggles in every cycle.
+        heartbeat_s: Interval in seconds at which it toggles and all coils are written.
 
     Attributes:
-        retries: False, so that no decision comes twice and late.
+        retries: False, so that a decision is not set again later.
     """
 
     retries = False
@@ -126,18 +127,18 @@ class RejectGate:
             from pymodbus.client import ModbusTcpClient
         except ImportError as error:
             raise MissingExtraError("pymodbus", "line", "A reject gate") from error
-        # What goes wrong is reported by `write`; without a handler Python would print it as well.
+        # Errors are reported by `write`; without a handler Python would print them as well.
         logging.getLogger("pymodbus").addHandler(logging.NullHandler())
         self._client = ModbusTcpClient(self._host, port=self._port, timeout=_TIMEOUT_S, retries=0)
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="reject gate", daemon=True)
         self._thread.start()
-        with self._changed:  # so that the first part does not find a gate that is not there yet
+        with self._changed:  # so that the gate is connected before the first part
             self._changed.wait_for(lambda: self._fault is not None, _TIMEOUT_S)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Set every coil to reject and hang up."""
+        """Set every coil to reject and disconnect."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -145,11 +146,11 @@ class RejectGate:
             self._thread.join(2 * _TIMEOUT_S)
 
     def write(self, event: Event) -> None:
-        """Let the decision of an event set its camera's coil.
+        """Set the coil of a camera from the decision of an event.
 
         Raises:
-            OutputError: The camera has no coil, or the controller does not answer, so that the gate stays
-                at reject there.
+            OutputError: The camera has no coil, or the controller does not answer, so that the gate stays in
+                its reject state.
         """
         with self._changed:
             known = self._state.judge(event, time.monotonic())
@@ -161,7 +162,7 @@ class RejectGate:
         if not known:
             raise OutputError(
                 f"sinks.modbus: {event.camera or event.source} has no coil.",
-                "Name one in coils, or one for '*'.",
+                "Add it to coils, or add '*' for all other cameras.",
             )
         if fault:
             raise OutputError(f"{fault}.", "The controller's watchdog must reject until it answers.")
@@ -192,7 +193,7 @@ class RejectGate:
         self._changed.wait_for(lambda: self._news or self._stopped, max(0.0, until - now))
 
     def _cycle(self, *, beat: bool) -> str:
-        """Set the coils, and with them the heartbeat if it is due; returns what went wrong."""
+        """Set the coils, and the heartbeat if it is due; returns an error message, or an empty string."""
         with self._changed:
             self._news = False
             coils = self._state.rejects(time.monotonic())
@@ -230,14 +231,14 @@ class ModbusTable(SinkTable, frozen=True):
     """``[sinks.modbus]``: coils of a reject gate.
 
     Attributes:
-        host: The controller, a Modbus TCP server.
-        coils: Camera to coil address, ``{ left = 1 }``; ``"*"`` stands for all cameras that are not named.
-        heartbeat_coil: Address of a coil that changes all the time.
-        port: Of the controller.
-        unit: Its unit number.
-        heartbeat_s: How often the heartbeat changes and all coils are written again, in seconds.
-        pass_s: For how long a passing decision holds, in seconds.
-        passes: Decisions that pass; ``INVALID`` cannot.
+        host: Address of the controller, a Modbus TCP server.
+        coils: Camera to coil address, ``{ left = 1 }``; ``"*"`` stands for all other cameras.
+        heartbeat_coil: Address of the heartbeat coil, which toggles in every cycle.
+        port: Port of the controller.
+        unit: Unit id of the controller.
+        heartbeat_s: Interval in seconds at which the heartbeat toggles and all coils are written.
+        pass_s: How long a passing decision is valid, in seconds.
+        passes: Decisions that pass; ``INVALID`` is not allowed.
     """
 
     host: Text
@@ -253,7 +254,7 @@ class ModbusTable(SinkTable, frozen=True):
         if self.heartbeat_coil in self.coils.values():
             raise ValueError("modbus.heartbeat_coil is also one of modbus.coils")
         if "INVALID" in self.passes:
-            raise ValueError("modbus.passes has INVALID, and what could not be judged never passes")
+            raise ValueError("modbus.passes contains INVALID, which must never pass")
 
 
 def _make(table: ModbusTable, _output: Path) -> RejectGate:

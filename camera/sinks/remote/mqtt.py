@@ -1,4 +1,4 @@
-"""MQTT: events at quality of service 1, a retained status, and a last will."""
+"""MQTT sink: events with quality of service 1, a retained status, and a last will."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _RECENT, _RECENT_S = 10_000, 5.0
 
 
 class MqttTransport:
-    """The way to an MQTT broker.
+    """Transport to an MQTT broker.
 
     Events go to ``TOPIC/events/CAMERA``. ``TOPIC/status`` is retained: ``{"state": "online"}`` while
-    connected, ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks. While
-    something has moved at a camera, by its last event, the status says that too:
+    connected, ``{"state": "offline"}`` after closing and, as the last will, when the connection breaks. The
+    status includes the drift of each camera according to its last event:
     ``{"state": "online", "drift": {"CAMERA": ["light"]}}``.
 
-    A broker that is killed may lose what it has acknowledged: Mosquitto saves what it holds every
-    ``autosave_interval``. So after every break the events acknowledged within the last 5 s before it are sent
-    again, at most 10,000; subscribers tell them by their ids.
+    A broker that is killed may lose messages that it has acknowledged: Mosquitto saves its state only every
+    ``autosave_interval``. So after every lost connection, the events acknowledged in the 5 s before are sent
+    again, at most 10,000; subscribers can detect duplicates by their ids.
 
     Args:
-        broker: Where it is.
-        topic: What all topics begin with.
+        broker: The MQTT broker.
+        topic: Prefix of all topics.
     """
 
     def __init__(self, broker: Broker, topic: str = "pcedge") -> None:
@@ -53,18 +53,19 @@ class MqttTransport:
         self._client: Client | None = None
         self._hurry: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
-        # All but the packets is shared with the thread of the client, under the condition's lock.
+        # All except the packets is shared with the thread of the client, under the lock of the condition.
         self._connected = False
         self._closing = False
         self._why_not = "not connected yet"
         self._acknowledged: set[int] = set()
-        self._of_no_interest: set[int] = set()  # packets whose numbers will be used again for others
-        # What the client has, and goes on sending over reconnects by itself: message number to packet number.
+        self._ignored: set[int] = set()  # packets whose acknowledgement is ignored; their numbers are reused
+        # Messages handed to the client, which resends them after a reconnect: message number to packet
+        # number.
         self._packets: dict[int, int] = {}
-        # What was acknowledged of late, with the time, and of that what is to be sent again.
+        # Messages acknowledged recently, with the time, and those of them to send again.
         self._recent: deque[tuple[float, Message]] = deque(maxlen=_RECENT)
         self._again: list[Message] = []
-        # Replaced whole, as the client's thread reads it: camera to what has moved there.
+        # Drifted quantities by camera. Replaced, not changed, since the thread of the client reads it.
         self._drift: dict[str, list[str]] = {}
 
     def open(self, hurry: Callable[[], None]) -> None:
@@ -90,7 +91,7 @@ class MqttTransport:
         self._require_connection()
         for message in (*self._again, *messages):
             self._publish(message)
-        while self._again:  # which grows if the connection breaks and comes back meanwhile
+        while self._again:  # grows if the connection is lost and restored meanwhile
             self._wait_for(self._again[0])
             self._again.pop(0)
         for message in messages:
@@ -98,7 +99,7 @@ class MqttTransport:
             yield Receipt(message.number)
 
     def close(self) -> None:
-        """Say good-bye and hang up."""
+        """Publish the offline status and disconnect."""
         client = self._client
         if client is None:
             return
@@ -125,7 +126,7 @@ class MqttTransport:
         return client
 
     def _publish(self, message: Message) -> int:
-        """Give a message to the client, unless it has it; returns its packet number."""
+        """Hand a message to the client, unless it already has it; returns its packet number."""
         assert self._client is not None
         if message.number not in self._packets:
             self._note_drift(message)
@@ -134,20 +135,20 @@ class MqttTransport:
         return self._packets[message.number]
 
     def _note_drift(self, message: Message) -> None:
-        """Tell in the status what the event says has moved, where the one before said otherwise."""
+        """Publish the status again if the drift in the event differs from the previous one."""
         assert self._client is not None
         moved = list(json.loads(message.body).get("drift", {}))
         if moved == self._drift.get(message.topic, []):
             return
         others = {camera: names for camera, names in self._drift.items() if camera != message.topic}
         self._drift = {**others, message.topic: moved} if moved else others
-        self._tell_online(self._client)
+        self._publish_status(self._client)
 
-    def _tell_online(self, client: Client) -> None:
+    def _publish_status(self, client: Client) -> None:
         status = _state("online", self._drift)
         packet = client.publish(f"{self._topic}/status", status, _AT_LEAST_ONCE, retain=True).mid
         with self._changed:
-            self._of_no_interest.add(packet)
+            self._ignored.add(packet)
 
     def _wait_for(self, message: Message) -> None:
         packet = self._publish(message)
@@ -162,8 +163,8 @@ class MqttTransport:
                 self._remember(message)
                 return
         self._require_connection()
-        with self._changed:  # a broker that is there and silent gets everything anew
-            self._of_no_interest.update(self._packets.values())
+        with self._changed:  # a connected broker that does not answer gets everything again
+            self._ignored.update(self._packets.values())
             self._packets.clear()
         raise self._failed(f"no acknowledgement within {_ACKNOWLEDGED_WITHIN_S:.0f} s")
 
@@ -179,14 +180,14 @@ class MqttTransport:
 
     def _failed(self, why: str) -> OutputError:
         return OutputError(
-            f"MQTT broker {self._broker.host}:{self._broker.port}: {why}.", "Events wait on disk until it is."
+            f"MQTT broker {self._broker.host}:{self._broker.port}: {why}.", "Events wait on disk."
         )
 
     def _on_connect(self, client: Client, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             self._lost(f"refused the connection: {reason}")
             return
-        self._tell_online(client)
+        self._publish_status(client)
         with self._changed:
             self._again += [message for _, message in self._recent]
             self._recent.clear()
@@ -194,7 +195,7 @@ class MqttTransport:
         self._hurry()
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
-        # The client does not say which of the two it was.
+        # The client does not say which of the two was the reason.
         untrusted = ", or its certificate is not trusted" if self._broker.tls is not None else ""
         self._lost(f"cannot be reached{untrusted}")
 
@@ -204,8 +205,8 @@ class MqttTransport:
 
     def _on_publish(self, _client: Client, _data: Any, packet: int, _reason: Any, _properties: Any) -> None:
         with self._changed:
-            if packet in self._of_no_interest:
-                self._of_no_interest.discard(packet)
+            if packet in self._ignored:
+                self._ignored.discard(packet)
             else:
                 self._acknowledged.add(packet)
             self._changed.notify_all()
@@ -222,7 +223,7 @@ def _state(state: str, drift: Mapping[str, Sequence[str]] | None = None) -> str:
 
 
 def _level(name: str) -> str:
-    """A camera's name as one level of a topic."""
+    """Convert the name of a camera to one level of a topic."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-") or "camera"
 
 
@@ -230,20 +231,20 @@ class MqttTable(SinkTable, frozen=True):
     """``[sinks.mqtt]``: an MQTT broker.
 
     Attributes:
-        host: Of the broker.
-        port: Without it, 1883, with TLS 8883.
-        topic: What all topics begin with.
-        client_id: Name of this client, which must be unique at the broker; without it, machine and topic.
-        username: For the broker.
+        host: Address of the broker.
+        port: Port of the broker; by default 1883, or 8883 with TLS.
+        topic: Prefix of all topics.
+        client_id: Id of this client, which must be unique at the broker; by default machine and topic.
+        username: User name at the broker.
         password_env: The environment variable that holds the password.
         password_file: A file whose first line is the password.
         tls: ``true`` for an encrypted connection.
         ca_file: Certificates to trust instead of the system's; turns TLS on.
-        cert_file: A certificate of our own; turns TLS on.
-        key_file: Its key.
-        keepalive_s: After one and a half times this without a sign of life, the broker publishes the last
-            will.
-        max_waiting: Events that may wait on disk.
+        cert_file: A client certificate; turns TLS on.
+        key_file: Key of the client certificate.
+        keepalive_s: Keep-alive interval in seconds. After one and a half times this without contact, the
+            broker publishes the last will.
+        max_waiting: Maximum number of events that wait on disk.
     """
 
     host: Text
@@ -262,10 +263,10 @@ class MqttTable(SinkTable, frozen=True):
 
 
 def mqtt_broker(table: MqttTable) -> Broker:
-    """The broker that a table describes.
+    """Return the broker that a table describes.
 
     Raises:
-        OptionError: The password is not where it should be.
+        OptionError: The password cannot be read.
     """
     encrypted = table.tls or bool(table.ca_file or table.cert_file)
     return Broker(

@@ -1,4 +1,4 @@
-"""Messages that wait on disk until the remote endpoint has them."""
+"""Outbox: a queue on disk of messages that the remote endpoint has not received yet."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CREATE TABLE message (
 
 @dataclass(frozen=True)
 class Message:
-    """Something to send.
+    """A message to send.
 
     Attributes:
-        number: Its place in the order.
-        key: The same however often it is sent, and no other message's.
-        topic: What it is about, for those who sort by it.
+        number: Sequence number.
+        key: Unique key, the same each time the message is sent.
+        topic: Topic, such as the name of the camera.
         body: One JSON object.
     """
 
@@ -40,13 +40,13 @@ class Message:
 
 
 class Outbox:
-    """A file of messages in the order they came; safe to use from several threads, survives a kill.
+    """A queue of messages in a file; thread-safe, survives a kill.
 
-    A power cut may cost the last seconds: what must survive that goes to the event store too.
+    A power cut may lose the last seconds; use the event store for events that must survive one.
 
     Args:
-        path: The SQLite file; it and its folder are made if they are missing.
-        max_messages: More are not taken.
+        path: The SQLite file; it and its folder are created if they are missing.
+        max_messages: Maximum number of messages; further ones are refused.
     """
 
     def __init__(self, path: Path, *, max_messages: int) -> None:
@@ -60,20 +60,20 @@ class Outbox:
         """Open the file.
 
         Raises:
-            OutputError: It cannot be opened, or another version made it.
+            OutputError: It cannot be opened, or was written by another version.
         """
         self._database.open()
         ((self._count,),) = self._database.read("SELECT count(*) FROM message")
 
     def close(self) -> None:
-        """Close it; what waits stays in the file."""
+        """Close the file; the messages stay in it."""
         self._database.close()
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, key: str, topic: str, body: str) -> None:
-        """Put a message at the end; one whose key is there already is not added again.
+        """Append a message, unless one with the same key is already in the queue.
 
         Raises:
             OutputError: The outbox is full, or the disk is.
@@ -81,7 +81,7 @@ class Outbox:
         if self._count >= self._max_messages:
             raise OutputError(
                 f"{self._path}: {self._count:,} messages wait already, and no more are kept.",
-                "Check that the remote endpoint is there, or raise max_waiting.",
+                "Check that the remote endpoint is reachable, or raise max_waiting.",
             )
         with self._lock:
             self._count += self._database.change(
@@ -89,7 +89,7 @@ class Outbox:
             )
 
     def first(self, count: int) -> list[Message]:
-        """The oldest messages, at most so many.
+        """Return the oldest messages, at most ``count``.
 
         Raises:
             OutputError: The file cannot be read.
@@ -98,7 +98,7 @@ class Outbox:
         return [Message(*row) for row in self._database.read(query, (count,))]
 
     def remove(self, numbers: Collection[int]) -> None:
-        """Forget messages that have arrived.
+        """Remove messages that were received.
 
         Raises:
             OutputError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""Events sent to another machine, from an outbox on disk that waits until it answers."""
+"""Sender of events to a remote endpoint, with an outbox on disk and retries."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from ...util.backoff import Backoff
 from .outbox import Message, Outbox
 
 _BATCH = 100
+# Between attempts while the remote endpoint does not answer; there is no last attempt.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _DRAIN_S = 2.0
 _LAST_ATTEMPT_S = 1.0
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """News of a message that need not be sent again.
+    """Receipt for a message that need not be sent again.
 
     Attributes:
-        number: The message's.
-        refused: Empty if the remote endpoint has it, or why it will never take it.
+        number: Number of the message.
+        refused: Empty if the remote endpoint has received it, or why it refuses it.
     """
 
     number: int
@@ -39,10 +41,10 @@ class Backlog:
     """Status of the remote endpoint.
 
     Attributes:
-        waiting: Messages on disk that it does not have yet.
-        failures: Attempts that failed.
-        refused: Messages that it would not take.
-        last_fault: What went wrong last; empty if nothing did.
+        waiting: Messages on disk that it has not received yet.
+        failures: Failed attempts.
+        refused: Messages that it refused.
+        last_fault: The last error; empty if there was none.
         faulty: Whether the last attempt failed.
     """
 
@@ -62,41 +64,41 @@ class Sending(Protocol):
 
 
 class Transport(Protocol):
-    """The way to the remote endpoint; used from one thread at a time."""
+    """Transport to a remote endpoint; used by one thread at a time."""
 
     def open(self, hurry: Callable[[], None]) -> None:
-        """Get ready; does not wait for the remote endpoint.
+        """Start; does not wait for the remote endpoint.
 
         Args:
-            hurry: To be called when the remote endpoint is there again.
+            hurry: Called by the transport when the remote endpoint is reachable again.
 
         Raises:
-            PcedgeError: It is set up wrongly.
+            PcedgeError: The configuration is wrong.
         """
 
     def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
         """Send messages in this order and yield a receipt for each that need not be sent again.
 
-        Called with no messages too, once the remote endpoint is there again.
+        Also called without messages when the remote endpoint is reachable again.
 
         Raises:
-            OutputError: The remote endpoint does not answer; what had no receipt is to be sent again.
+            OutputError: The remote endpoint does not answer; messages without a receipt are sent again.
         """
 
     def close(self) -> None:
-        """Hang up, within a second or two."""
+        """Disconnect within a second or two."""
 
 
 class Posted:
     """A sink that writes events to an outbox on disk and sends them from there.
 
-    No event is lost while the remote endpoint is away, nor over restarts on either side; it may arrive
-    twice, with the same key. When the outbox is full, events wait in memory as for any sink that fails.
+    No event is lost while the remote endpoint is not reachable, or by a restart on either side. An event may
+    arrive twice, with the same key. When the outbox is full, events wait in memory as for any failing sink.
 
     Args:
-        transport: The way to the remote endpoint.
-        outbox: Where events wait.
-        verdicts: Send only events with these.
+        transport: Transport to the remote endpoint.
+        outbox: Queue of the events.
+        verdicts: Only events with these verdicts are sent.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class Posted:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Send for 2 s more what waits, hang up, and leave the rest on disk for the next time."""
+        """Keep sending for up to 2 s, disconnect, and leave the rest on disk for the next run."""
         with self._wake:
             self._closing_at = time.monotonic() + _DRAIN_S
             self._wake.notify_all()
@@ -136,10 +138,10 @@ class Posted:
         self._outbox.close()
 
     def write(self, event: Event) -> None:
-        """Put an event into the outbox.
+        """Add an event to the outbox.
 
         Raises:
-            OutputError: It is full, or the disk is.
+            OutputError: The outbox or the disk is full.
         """
         if event.verdict not in self._verdicts:
             return
@@ -149,7 +151,7 @@ class Posted:
             self._wake.notify_all()
 
     def hurry(self) -> None:
-        """Try to send now, without waiting for the end of a pause."""
+        """Send now, without waiting for the end of a pause."""
         with self._wake:
             self._news = self._hurry = True
             self._wake.notify_all()
@@ -159,12 +161,12 @@ class Posted:
         return Backlog(len(self._outbox), self._failures, self._refused, self._last_fault, self._faulty)
 
     def _run(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         while not self._over():
             self._news = self._hurry = False
             try:
                 sent = self._send_some()
-            except Exception as error:  # whatever it is, the events are on disk and can be sent again
+            except Exception as error:  # the events are on disk and can be sent again
                 self._note(
                     error.what if isinstance(error, PcedgeError) else f"{type(error).__name__}: {error}"
                 )
@@ -177,7 +179,7 @@ class Posted:
                 self._idle()
 
     def _send_some(self) -> int:
-        """Send the oldest messages; returns how many there were."""
+        """Send the oldest messages; returns their number."""
         messages = self._outbox.first(_BATCH)
         done: list[int] = []
         try:
@@ -191,7 +193,7 @@ class Posted:
         return len(messages)
 
     def _over(self) -> bool:
-        """Whether to end: asked to, and all is sent, or time is up, or the remote endpoint is not there."""
+        """Whether to end: closing, and all is sent, the time is over, or the endpoint is not reachable."""
         at = self._closing_at
         return at is not None and (self._faulty or not len(self._outbox) or time.monotonic() >= at)
 

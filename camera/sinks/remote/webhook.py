@@ -1,4 +1,4 @@
-"""A webhook: events sent to an address by HTTP POST."""
+"""Webhook sink: sends events to a URL by HTTP POST."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from ..settings import Count, SinkKind, SinkTable, VerdictName
 from .outbox import Message, Outbox
 from .sender import Posted, Receipt
 
-# What only this very event can cause; any other answer may change once the remote endpoint is repaired.
+# Status codes caused by the event itself. Any other error may go away when the endpoint is repaired.
 _NEVER = {400, 409, 413, 415, 422}
 _ENOUGH_OF_AN_ANSWER = 1 << 16
 
 
 class WebhookTransport:
-    """Sends each event as a POST with a JSON body; any answer from 200 to 299 takes it.
+    """Sends each event as a POST with a JSON body; any status from 200 to 299 means success.
 
-    ``Idempotency-Key`` is the event's key: the same when it is sent again. Redirects are not followed. A
-    login in the address is sent as ``Authorization: Basic``.
+    ``Idempotency-Key`` is the key of the event, the same when it is sent again. Redirects are not followed. A
+    login in the URL is sent as ``Authorization: Basic``.
 
     Args:
-        url: ``http://`` or ``https://``; messages show it without passwords and tokens.
+        url: ``http://`` or ``https://`` URL; messages show it without passwords and tokens.
         token: Sent as ``Authorization: Bearer ...`` if given.
-        timeout_s: How long to wait for the connection, and for each part of the answer.
+        timeout_s: Time-out in seconds for the connection and for each read.
 
     Raises:
-        OptionError: ``url`` is no such address.
+        OptionError: ``url`` is not an HTTP URL.
     """
 
     def __init__(self, url: str, *, token: Secret | None = None, timeout_s: float = 5.0) -> None:
         self._shown = redact(url)
         if not url.lower().startswith(("http://", "https://")):
-            raise OptionError(f"sinks.webhook: {self._shown} is no address.", "Use http:// or https://.")
+            raise OptionError(f"sinks.webhook: {self._shown} is not an HTTP URL.", "Use http:// or https://.")
         self._url, self._authorization = _without_login(url)
         if token is not None:
             self._authorization = f"Bearer {token.value}"
@@ -53,22 +53,22 @@ class WebhookTransport:
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def open(self, hurry: Callable[[], None]) -> None:
-        """Nothing is held open between events."""
+        """Do nothing, since there is no connection between events."""
 
     def close(self) -> None:
-        """Nothing is held open between events."""
+        """Do nothing, since there is no connection between events."""
 
     def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
-        """Send one after the other.
+        """Send the messages one after the other.
 
         Raises:
-            OutputError: There is no answer, or one that may become another.
+            OutputError: There is no answer, or an error that may be temporary.
         """
         for message in messages:
             yield Receipt(message.number, refused=self._post(message))
 
     def _post(self, message: Message) -> str:
-        """Empty, or why the event will never be taken."""
+        """Send a message; returns why it was refused for good, or an empty string."""
         try:
             with self._opener.open(self._request(message), timeout=self._timeout_s) as answer:
                 answer.read(_ENOUGH_OF_AN_ANSWER)
@@ -79,7 +79,7 @@ class WebhookTransport:
                     return f"{self._shown}: refused an event: {error.code} {error.reason}"
             raise self._failed(f"answered {error.code} {error.reason}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            # The cause is left out: its text may have the whole address in it.
+            # The cause is left out, since its text may contain the full URL.
             raise self._failed(_reason(error)) from None
 
     def _request(self, message: Message) -> urllib.request.Request:
@@ -93,14 +93,14 @@ class WebhookTransport:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would arrive as a GET without its event."""
+    """Refuses redirects: a redirected POST would become a GET without the event."""
 
     def redirect_request(self, *_: object) -> None:
-        """Follow none."""
+        """Do not follow a redirect."""
 
 
 def _without_login(url: str) -> tuple[str, str]:
-    """An address without ``user:password@``, and the header that says the same."""
+    """Return the URL without ``user:password@``, and the matching ``Authorization`` header."""
     parts = urlsplit(url)
     login, at, host = parts.netloc.rpartition("@")
     if not at:
@@ -117,17 +117,17 @@ def _reason(error: Exception) -> str:
 
 
 class WebhookTable(SinkTable, frozen=True):
-    """``[sinks.webhook]``: an address that takes events by POST.
+    """``[sinks.webhook]``: a URL that receives events by POST.
 
     Attributes:
-        url: Where to POST; one of ``url``, ``url_env`` and ``url_file`` is needed.
-        url_env: The environment variable that holds it, if there is a secret in it.
-        url_file: A file whose first line it is.
+        url: The URL; one of ``url``, ``url_env`` and ``url_file`` is needed.
+        url_env: The environment variable that holds the URL, for a URL with a secret.
+        url_file: A file whose first line is the URL.
         token_env: The environment variable with the token that is sent as ``Authorization: Bearer ...``.
         token_file: A file whose first line is the token.
         timeout_s: Seconds to wait for an answer.
         verdicts: Which events are sent.
-        max_waiting: Events that may wait on disk.
+        max_waiting: Maximum number of events that wait on disk.
     """
 
     url: str = ""

@@ -1,1 +1,1 @@
-"""The production line that ships with the product: rendered parts, good and defective."""
+"""Synthetic camera: a production line with rendered good and defective parts."""

@@ -1,4 +1,4 @@
-"""``synthetic:``, the address of the made-up camera."""
+"""The ``synthetic:`` address of the synthetic camera."""
 
 from __future__ import annotations
 

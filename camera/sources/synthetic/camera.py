@@ -1,7 +1,7 @@
-"""A production line that ships with the product: images of machined parts, good and defective.
+"""Synthetic camera and dataset: rendered images of machined parts, good and defective.
 
-It feeds ``pcedge demo``, the tests and the ``synthetic:`` camera. Everything follows from a seed,
-and every defect comes with the exact mask of what it changed.
+Used by ``pcedge demo``, the tests and the ``synthetic:`` address. Everything is determined by a seed, and
+every defect has the exact mask of the pixels that it changes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SEEDS_PER_LINE = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class RenderedPart:
-    """An image of one part and the truth about it.
+    """An image of one part with its ground truth.
 
     Attributes:
         image_rgb: uint8 [height, width, 3].
@@ -59,7 +59,7 @@ class RenderedPart:
 
 
 def render_part(seed: int, kind: str = GOOD, size: int = 384) -> RenderedPart:
-    """Photograph one part of the synthetic line.
+    """Render one part of the synthetic line.
 
     The same seed with another kind is the same part, light and sensor noise with the defect added.
 
@@ -137,12 +137,12 @@ def write_dataset(
 
 
 class SyntheticCamera:
-    """A source of frames that films the synthetic line.
+    """A source with frames of the synthetic line.
 
-    Frames are named for the truth: ``part-000012-scratch``, ``part-000013-good``.
+    The names of the frames contain the ground truth: ``part-000012-scratch``, ``part-000013-good``.
 
     Args:
-        fps: Frames a second of a live camera; None delivers as fast as asked and is not live.
+        fps: Frames per second of a live camera; None delivers frames on demand and is not live.
         frames: Number of frames after which the line ends; None never ends.
         seed: Which line; the same seed shows the same parts in the same order.
         defect_rate: Probability that a part is defective.
@@ -165,7 +165,7 @@ class SyntheticCamera:
         if fps is not None and not 0 < fps < float("inf"):
             raise OptionError(f"A camera cannot give {fps} frames a second.", "Use more than 0.")
         if not 0 <= defect_rate <= 1:
-            raise OptionError(f"The defect rate {defect_rate} is no probability.", "Use 0 to 1.")
+            raise OptionError(f"The defect rate {defect_rate} is not a probability.", "Use 0 to 1.")
         self._period_s = 0.0 if fps is None else 1 / fps
         self._frames = frames
         self._seed = seed
@@ -176,12 +176,12 @@ class SyntheticCamera:
 
     @property
     def name(self) -> str:
-        """What a person calls this source."""
+        """Display name of the source."""
         return "synthetic"
 
     @property
     def live(self) -> bool:
-        """Whether frames come at their own pace."""
+        """Whether frames arrive in real time."""
         return self._period_s > 0
 
     def __enter__(self) -> SyntheticCamera:
@@ -191,7 +191,7 @@ class SyntheticCamera:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop the line; there is no device to let go of."""
+        """Stop the line; there is no device to release."""
 
     def renewed(self) -> SyntheticCamera:
         """Return the same line, from its first part."""
@@ -221,7 +221,7 @@ class SyntheticCamera:
             time.sleep(min(ahead_s, max(timeout_s, 0.0)))
         if ahead_s > timeout_s:
             return False
-        # After a late read the line goes on from now: a camera does not hurry to catch up.
+        # After a late read the schedule continues from now: a camera does not catch up.
         self._due = max(self._due, time.monotonic() - self._period_s) + self._period_s
         return True
 

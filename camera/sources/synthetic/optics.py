@@ -50,15 +50,15 @@ def photograph(surface: Surface, pose: Pose) -> F32:
     )
 
 
-def expose(picture_hwc: F32, pose: Pose) -> NDArray[np.uint8]:
+def expose(image_hwc: F32, pose: Pose) -> NDArray[np.uint8]:
     """Add the sensor's noise; the same noise for every image of a pose."""
-    size = picture_hwc.shape[0]
+    size = image_hwc.shape[0]
     tile = _noise_tile(size)
     span = tile.shape[0] - size + 1
     row, column = pose.noise_seed % span, (pose.noise_seed // span) % span
     noise = tile[row : row + size, column : column + size]
     # Rounds and saturates.
-    return np.asarray(cv2.add(picture_hwc, noise, dtype=cv2.CV_8U), np.uint8)
+    return np.asarray(cv2.add(image_hwc, noise, dtype=cv2.CV_8U), np.uint8)
 
 
 def _lobe(surface: Surface, half_xy: NDArray[np.float64], nearness: float) -> F32:

@@ -1,4 +1,4 @@
-"""What the images of the synthetic line are made of: a part's pose and its surface.
+"""Pose and surface of a synthetic part.
 
 Lengths are in *units*: the image spans -1..1 in both directions, y pointing down.
 """

@@ -5,8 +5,6 @@ from typing import Any
 
 from .given import Unused
 
-# Methods whose networks are trained from scratch on the good images.
-WITHOUT_BACKBONE = ("ae", "gan")
 _HOW_TO_FINETUNE = ("finetune_epochs", "finetune_lr", "finetune_stages", "finetune_minutes")
 _PATCHCORE_ONLY = (
     *("embedding", "like", "coreset", "neighbours", "calibration", "groups", "pictures_mb"),
@@ -20,6 +18,13 @@ def _is_other_method(given: Mapping[str, Any]) -> bool:
     return not find_method(given["method"]).has_bank
 
 
+def has_backbone(method: str) -> bool:
+    """Whether a method uses a pretrained network; others train one of their own on the good images."""
+    from pcedge.methods import find_method
+
+    return find_method(method).has_backbone
+
+
 FIT_UNUSED = (
     Unused(
         _is_other_method,
@@ -28,7 +33,7 @@ FIT_UNUSED = (
         "Leave it out. Settings of this method: --set NAME=VALUE",
     ),
     Unused(
-        lambda given: given["method"] in WITHOUT_BACKBONE,
+        lambda given: not has_backbone(given["method"]),
         ("backbone", "weights", "layers", "cache_gb"),
         "with --method {method}, which trains a network of its own",
         "Leave it out. Settings of this method: --set NAME=VALUE",

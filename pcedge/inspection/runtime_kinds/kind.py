@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
-from pcedge.bundles.product_bundle import ProductBundle
-from pcedge.errors import BundleError
+from pcedge.bundles.product_bundle import not_exported
 from pcedge.export import Runtime
 
 
@@ -40,11 +38,3 @@ def exported_file(bundle: Bundle) -> Path:
     if not bundle.is_exported:
         raise not_exported(bundle)
     return bundle.file(EMBEDDER_FILE)
-
-
-def not_exported(bundle: ProductBundle[Any]) -> BundleError:
-    """The error for a bundle, of any method, without a network for this machine."""
-    return BundleError(
-        f"The bundle {bundle.directory} has not been exported.",
-        f"Run: pcedge export --model {bundle.directory}",
-    )

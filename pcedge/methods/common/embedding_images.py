@@ -11,10 +11,11 @@ from pcedge.core.progress import Progress
 from pcedge.fitting.build_bundle import embed_with, open_cache
 from pcedge.fitting.features import BATCH
 from pcedge.fitting.fit_in_memory import check_enough, without_words
-from pcedge.methods.common.fitter import FitTask
 from pcedge.networks.embedding_network import EmbeddingNetwork
 
-# Images whose features are in memory at once; a multiple of the batch size.
+from .fitter import FitTask
+
+# Images whose features are in memory at once; full batches.
 _CHUNK = 4 * BATCH
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from pcedge.core.scoring import anomaly_map
 from pcedge.export import Runtime
 from pcedge.inspection.detector import Detector
-from pcedge.methods.common.fitter import Scorer
 from pcedge.thresholds.limits import map_thresholds, p_values_of
 
+from .fitter import Scorer
 from .manifest import BaselineManifest
 
 

@@ -1,14 +1,17 @@
 """Opening a baseline's bundle: choose a runtime, load the network, make the inspector."""
 
+from pcedge.bundles.product_bundle import not_exported
 from pcedge.errors import OptionError
 from pcedge.export import OnnxRuntime, Runtime, onnx_devices, torch_device
-from pcedge.inspection.runtime_kinds.kind import not_exported
-from pcedge.inspection.runtimes import Candidate, RuntimeKind
+from pcedge.inspection.runtimes import Candidate, RuntimeKind, runtime_kind
 
 from .bundle import DETECTOR_FILE, BaselineBundle
 from .fitter import NetworkParts
 from .golden import require_parity
 from .inspector import BaselineInspector
+
+# What runs the network of such a method, beside ``auto``; the others of ``RUNTIMES`` are PatchCore's alone.
+NETWORK_RUNTIMES = ("onnx", "torch")
 
 
 def open_network_of(
@@ -24,19 +27,24 @@ def open_network_of(
 
     Raises:
         BundleError: A file is missing or changed, or the bundle was not exported.
+        OptionError: There is no such runtime, or it runs no network of this method.
         PcedgeError: The runtime is not installed or cannot load the file.
     """
+    _check_runtime(method, bundle, kind)
     bundle.check()
     if kind == "torch":
         return method.reference(bundle, device)
-    if kind == "tensorrt":
-        raise OptionError(
-            f"There are TensorRT engines for PatchCore alone, and {bundle.directory} is of {method.name}.",
-            "Use --runtime onnx.",
-        )
     if not bundle.is_exported:
         raise not_exported(bundle)
     return OnnxRuntime(bundle.file(DETECTOR_FILE), device)
+
+
+def _check_runtime(method: NetworkParts, bundle: BaselineBundle, kind: RuntimeKind) -> None:
+    if runtime_kind(kind) not in ("auto", *NETWORK_RUNTIMES):
+        raise OptionError(
+            f"The runtime {kind} runs only bundles of PatchCore, and {bundle.directory} is of {method.name}.",
+            f"Choose one of: auto, {', '.join(NETWORK_RUNTIMES)}.",
+        )
 
 
 def inspect_with(

@@ -30,6 +30,7 @@ class ReconstructionMethod(NetworkMethod):
     ``shrink`` is the factor between the sides of the network's input and the reconstructed image.
     """
 
+    has_backbone = False
     shrink: int
     settings: type[ReconstructionSettings]
 

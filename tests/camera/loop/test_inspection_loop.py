@@ -341,4 +341,4 @@ def test_news_of_drift_that_cannot_be_told_stop_nothing() -> None:
 
     assert summary.frames == 60
     assert summary.drift["frames"].keys() == {"rejects"}
-    assert "the news of drift failed" in summary.last_fault
+    assert "the drift callback failed" in summary.last_fault

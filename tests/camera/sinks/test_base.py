@@ -153,6 +153,6 @@ def test_pictures_that_cannot_be_kept_are_an_output_error(
 
     with no_room(), pytest.raises(OutputError, match="File too large"):
         ImageSink(tmp_path).write(FRAME, NG)
-    with pytest.raises(OutputError, match="cannot be made"):
+    with pytest.raises(OutputError, match="cannot be created or cleaned up"):
         ImageSink(tmp_path / "file").write(FRAME, NG)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

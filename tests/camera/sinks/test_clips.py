@@ -118,5 +118,5 @@ def test_the_oldest_clips_go(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with Clips(tmp_path / "file", LENGTH) as clips, pytest.raises(OutputError, match="cannot be made"):
+    with Clips(tmp_path / "file", LENGTH) as clips, pytest.raises(OutputError, match="cannot be created"):
         _watch(clips, 1, {0})

@@ -150,7 +150,7 @@ def test_a_sink_that_hangs_is_reported_while_it_does(
     with Delivery({"bad": Told(lambda event: hung.wait())}, close_within_s=0.1) as delivery:
         _put(delivery, 1)
         _until(lambda: _report(delivery, "bad").faulty)
-        assert "has not come back" in _report(delivery, "bad").last_fault
+        assert "has not returned for" in _report(delivery, "bad").last_fault
         hung.set()
         _until(lambda: not _report(delivery, "bad").faulty)
 

@@ -76,7 +76,7 @@ def test_a_disk_that_stays_full_is_an_error_and_nothing_of_others_is_deleted(tmp
     (tmp_path / "20261122T101530.123456-cam0-000013-OK.png").mkdir()
     _write(tmp_path, [1])
 
-    with pytest.raises(OutputError, match="nothing here may go"):
+    with pytest.raises(OutputError, match="no file here may be deleted"):
         _write(tmp_path, [0], Retention(min_free_bytes=1 << 60, max_count=0))
 
     assert len(list(tmp_path.iterdir())) == len(others) + 2

@@ -83,7 +83,8 @@ def test_events_wait_on_disk_over_a_restart_while_nobody_answers(tmp_path: Path)
 def test_attempts_are_paced_and_the_far_side_s_return_ends_the_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pcedge.camera.util.backoff.Backoff.__init__.__defaults__", (600.0, 600.0))
+    monkeypatch.setattr("pcedge.camera.sinks.remote.sender._FIRST_PAUSE_S", 600.0)
+    monkeypatch.setattr("pcedge.camera.sinks.remote.sender._LONGEST_PAUSE_S", 600.0)
     far = FarSide(there=False)
     with Posted(far, _outbox(tmp_path)) as sink:
         for event in _numbered(30):

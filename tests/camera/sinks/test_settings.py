@@ -86,7 +86,7 @@ def test_without_settings_there_are_json_lines_and_pictures(tmp_path: Path) -> N
         ({"modbus": {"host": "p", "heartbeat_coil": 1, "coils": {}}}, r"sinks\.modbus\.coils"),
         (
             {"modbus": {"host": "p", "heartbeat_coil": 0, "coils": {"a": 1}, "passes": ["INVALID"]}},
-            "never passes",
+            "passes contains INVALID, which must never pass",
         ),
     ],
 )

@@ -140,6 +140,6 @@ def test_a_folder_without_runs_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="is not a run and holds none") as caught:
         find_runs([tmp_path])
 
-    assert "pcedge evaluate" in caught.value.hint
+    assert "pcedge suite" in caught.value.hint
     with pytest.raises(ResultError, match=CURVES_FILE):
         read_curves(tmp_path)

@@ -57,7 +57,7 @@ def test_libraries_are_in_the_key(monkeypatch: pytest.MonkeyPatch, library: str)
     assert embedder_key(**STATED) != before
 
 
-@pytest.mark.parametrize("module", ["compact.py", "features.py", "gate.py", "images.py", "torch_runtime.py"])
+@pytest.mark.parametrize("module", ["pcedge_s.py", "features.py", "gate.py", "images.py", "torch_runtime.py"])
 def test_the_code_is_in_the_key(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     before = embedder_key(**STATED)
     read = Path.read_text

@@ -33,7 +33,7 @@ def test_a_trigger_by_mqtt_needs_a_broker(tmp_path: Path) -> None:
     tables = {"left": camera.trigger}
 
     with (
-        pytest.raises(OptionError, match="left: a trigger by MQTT needs a broker"),
+        pytest.raises(OptionError, match="left: an MQTT trigger needs a broker"),
         listen_for_triggers(tables, make_triggers(tables), Listening()),
     ):
         pytest.fail("opened")

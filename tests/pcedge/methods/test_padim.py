@@ -130,6 +130,22 @@ def test_a_fitted_detector_is_the_plain_implementation(folder: Path, bundle: Bas
         np.testing.assert_allclose(together[:, :, 0], expected, rtol=2e-5, err_msg=kind)
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "hint"),
+    [
+        ("openvino", "There is no runtime 'openvino'", "auto, onnx, tensorrt, torch"),
+        ("tensorrt", "tensorrt runs only bundles of PatchCore, and .* is of padim", "auto, onnx, torch"),
+    ],
+)
+def test_a_runtime_that_cannot_run_it_is_refused(
+    bundle: BaselineBundle, name: str, words: str, hint: str
+) -> None:
+    with pytest.raises(OptionError, match=words) as caught, open_detector(bundle, runtime=name):
+        pass
+
+    assert caught.value.hint == f"Choose one of: {hint}."
+
+
 def test_held_out_scores_come_from_gaussians_without_the_image(folder: Path, bundle: BaselineBundle) -> None:
     held_out = bundle.manifest.threshold.held_out
     with open_detector(bundle, runtime="torch") as detector:

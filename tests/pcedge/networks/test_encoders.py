@@ -333,7 +333,9 @@ def test_a_bundle_is_fitted_exported_and_restored_without_any_hub(
     )
     fitted = fit(good_images(tmp_path / "good"), options)
     (tmp_path / "w.safetensors").unlink()
-    monkeypatch.setattr("pcedge.networks.backbones.encoder_file", lambda *_: pytest.fail("asked the hub"))
+    monkeypatch.setattr(
+        "pcedge.networks.backbone_kinds.encoder_kind.encoder_file", lambda *_: pytest.fail("asked the hub")
+    )
 
     exported = export_bundle(fitted.bundle)
 

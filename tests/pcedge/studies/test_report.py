@@ -316,7 +316,7 @@ def test_an_output_that_cannot_be_is_an_error(real_run: Path, tmp_path: Path) ->
             write_report([real_run], tmp_path / name)
         assert isinstance(raised.value, PcedgeError)
         assert raised.value.hint
-    with pytest.raises(OptionError, match="0 pictures"):
+    with pytest.raises(OptionError, match="0 images"):
         write_report([real_run], tmp_path / "r.html", ReportOptions(pictures=0))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.html"]
 

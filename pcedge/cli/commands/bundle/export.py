@@ -114,7 +114,7 @@ def export(
     bundle = find_any_bundle(model, models)
     further = FURTHER.get(bundle.manifest.method)
     if further is None:
-        from .export_baseline import export_one
+        from .export_other_method import export_one
 
         refuse(
             ctx,

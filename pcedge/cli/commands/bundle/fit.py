@@ -111,7 +111,7 @@ def fit(
     from pcedge.cli.console import progress_bars
     from pcedge.methods import find_method
 
-    from . import fit_baseline
+    from . import fit_other_method
 
     refuse_unused(ctx, FIT_UNUSED)
     _refuse_ensemble(preset)
@@ -149,11 +149,11 @@ def fit(
         # A preset's layers and embedding are meant for a memory bank.
         own_embedding = chosen.embedding if embedding else None
         chosen = replace(chosen, layers=fit_options.split_layers(layers), embedding=own_embedding)
-    own_settings = fit_baseline.settings_of(settings or [])
+    own_settings = fit_other_method.settings_of(settings or [])
     with progress_bars() as progress:
         result = asked.fit(dataset, chosen, own_settings, progress)
     if not asked.has_bank:
-        fit_baseline.print_fit(result, chosen, json=json)
+        fit_other_method.print_fit(result, chosen, json=json)
     elif json:
         _print_json(result)
     else:

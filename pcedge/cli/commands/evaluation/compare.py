@@ -7,7 +7,7 @@ import typer
 
 from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
 from pcedge.cli.options import common, fit_options, panels
-from pcedge.cli.options.fit_rules import WITHOUT_BACKBONE
+from pcedge.cli.options.fit_rules import has_backbone
 from pcedge.cli.options.given import refuse
 from pcedge.cli.options.weights_files import check_all_used, weights_by_backbone
 from pcedge.cli.typed_command import command_line
@@ -162,11 +162,11 @@ def compare(
 
 def _refuse_unused(ctx: typer.Context, methods: "Sequence[MethodSpec]") -> None:
     """Refuse options that no method of this comparison uses."""
-    from pcedge.bundles.manifest import PATCHCORE
+    from pcedge.methods import find_method
 
     told = [one.told for one in methods]
-    with_backbone = [one for one in told if one.method not in WITHOUT_BACKBONE]
-    banks = [one for one in told if one.method == PATCHCORE]
+    with_backbone = [one for one in told if has_backbone(one.method)]
+    banks = [one for one in told if find_method(one.method).has_bank]
     why = "on any of the methods compared"
     if not with_backbone:
         refuse(
@@ -182,7 +182,7 @@ def _refuse_unused(ctx: typer.Context, methods: "Sequence[MethodSpec]") -> None:
 
 def _backbones(methods: "Sequence[MethodSpec]", default: str | None) -> tuple[str, ...]:
     """The named pretrained networks of a comparison."""
-    named = (one.told.backbone or default for one in methods if one.told.method not in WITHOUT_BACKBONE)
+    named = (one.told.backbone or default for one in methods if has_backbone(one.told.method))
     return tuple(dict.fromkeys(name for name in named if name))
 
 

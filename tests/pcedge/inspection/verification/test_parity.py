@@ -20,6 +20,7 @@ from pcedge.export import Runtime
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.verification.golden import GoldenFrame, read_golden
 from pcedge.inspection.verification.parity import STAGES, Parity, StageError, measure_frame_ms, measure_parity
+from pcedge.thresholds.verdict import Thresholds
 
 MakeRuntime = Callable[..., Runtime]
 Change = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -151,7 +152,7 @@ def test_a_changed_verdict_breaks_parity_however_small_the_difference(
 ) -> None:
     highest = max(frame.stages.score for frame in frames)
     bundle = make_bundle(tmp_path / "edge")
-    inspector = _inspector(bundle, make_runtime(_shifted(1e-5)), threshold=highest)
+    inspector = _inspector(bundle, make_runtime(_shifted(1e-5)), thresholds=Thresholds(highest))
 
     parity = measure_parity(inspector, frames)
 
