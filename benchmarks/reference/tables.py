@@ -10,7 +10,7 @@ import msgspec
 from msgspec import inspect as kinds
 
 from pcedge.bundles.manifest import Manifest
-from pcedge.camera import SINKS, Event, MetricsTable, TriggerTable
+from pcedge.camera import SINKS, TRIGGERS, Event, MetricsTable, TriggerTable
 from pcedge.deployment.bench.result import Bench
 from pcedge.evaluation.runs.schema import Curves, Run
 from pcedge.inspection.verification.certificate import Certificate
@@ -47,7 +47,11 @@ def line_page() -> Iterator[str]:
     tables: dict[str, type] = {
         "[[camera]]": CameraTable,
         "trigger of a [[camera]]": TriggerTable,
-        **{f"trigger, {_summary(one).partition(':')[0]}": one for one in TriggerTable.__subclasses__()},
+        **{
+            f"trigger, {_summary(one.table).partition(':')[0]}": one.table
+            for one in TRIGGERS
+            if one.table is not TriggerTable
+        },
         "[watch]": WatchTable,
         **{f"[sinks.{one.name}]": one.table for one in SINKS},
         "[metrics]": MetricsTable,
