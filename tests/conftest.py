@@ -13,15 +13,16 @@ from typing import Any
 
 import pytest
 
+from .forked_python import run_forked
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 COMMAND = Path(sys.executable).with_name("pcedge")
-# Runs the command as on a device: the libraries that only `fit` installs cannot be imported.
+COMMAND_CODE = "from pcedge.cli import main\nmain()\n"
+# Before the command, makes it run as on a device: the libraries that only `fit` installs cannot be imported.
 WITHOUT_TORCH = (
     "import sys\n"
     "for name in ('torch', 'torchvision', 'onnx', 'onnxscript', 'safetensors'):\n"
     "    sys.modules[name] = None\n"
-    "from pcedge.cli import main\n"
-    "main()\n"
 )
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,14 +44,11 @@ def _run(
     timeout_s: float = 240,
     env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    start = [str(COMMAND)] if torch else [sys.executable, "-c", WITHOUT_TORCH]
-    return subprocess.run(
-        [*start, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
+    return run_forked(
+        COMMAND_CODE if torch else WITHOUT_TORCH + COMMAND_CODE,
+        list(map(str, arguments)),
         cwd=cwd,
-        timeout=timeout_s,
+        timeout_s=timeout_s,
         env={**os.environ, "COLUMNS": "200"} | (env or {}),
     )
 
