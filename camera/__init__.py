@@ -62,14 +62,17 @@ from .sources.kind import SourceKind, SourceOptions
 from .sources.registry import SOURCES, may_be_path, open_source
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .sources.video import VideoSource
+from .status.changes import Change, Changes
 from .status.drift_metrics import drift_readings
 from .status.health import Health, HealthServer
+from .status.line_health import LineHealth, Trouble
 from .status.metrics import EventCounts, Reading, prometheus_text, sink_readings
 from .stream.state import CameraState, CameraStatus
 from .stream.stream import Stream
 from .util.addresses import redact
 from .util.credentials import Secret, read_secret
 from .util.mqtt_broker import Broker, Tls
+from .util.supervisor import Repeating, Supervised, ThreadStatus, in_words, thread_states
 
 __all__ = [
     "DEFECT_KINDS",
@@ -87,6 +90,8 @@ __all__ = [
     "CameraSource",
     "CameraState",
     "CameraStatus",
+    "Change",
+    "Changes",
     "ClipLength",
     "Clips",
     "Debounced",
@@ -121,6 +126,7 @@ __all__ = [
     "Journal",
     "Journaled",
     "JsonLines",
+    "LineHealth",
     "Listening",
     "Martingale",
     "Message",
@@ -150,6 +156,7 @@ __all__ = [
     "RejectGate",
     "RenderedPart",
     "RenewableSource",
+    "Repeating",
     "Retention",
     "Save",
     "Secret",
@@ -166,8 +173,10 @@ __all__ = [
     "Station",
     "Stream",
     "Summary",
+    "Supervised",
     "SyntheticCamera",
     "Tally",
+    "ThreadStatus",
     "TimeTrigger",
     "Tls",
     "Transport",
@@ -175,6 +184,7 @@ __all__ = [
     "TriggerKind",
     "TriggerTable",
     "Triggered",
+    "Trouble",
     "Verdict",
     "VideoSource",
     "WebhookTransport",
@@ -188,6 +198,7 @@ __all__ = [
     "glance",
     "heat_legend",
     "heatmap_overlay",
+    "in_words",
     "inspect_stream",
     "invalid",
     "learn_limits",
@@ -217,6 +228,7 @@ __all__ = [
     "result_picture",
     "score_values",
     "sink_readings",
+    "thread_states",
     "unexplained",
     "without_content",
     "worst",

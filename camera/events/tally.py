@@ -57,6 +57,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.dropped = 0
+        self._judged_s: dict[str, float] = {}
         self._verdicts: dict[str, dict[Verdict, int]] = {}
         self._latencies_ms: deque[float] = deque(maxlen=_LATENCIES_KEPT)
         self._drift: Mapping[str, Mapping[str, str]] = {}
@@ -78,6 +79,7 @@ class Tally:
         self._verdicts[camera][verdict] += 1
         if latency_ms is not None:
             self._latencies_ms.append(latency_ms)
+            self._judged_s[camera] = time.monotonic()
 
     def add_fault(self, message: str, count: int = 1) -> None:
         """Count a failure outside of judging."""
@@ -89,6 +91,11 @@ class Tally:
         # Replaced, not changed, as above.
         others = {name: one for name, one in self._drift.items() if name != camera}
         self._drift = {**others, camera: dict(moved)} if moved else others
+
+    @property
+    def judged_s(self) -> Mapping[str, float]:
+        """When a frame of each camera was last judged, by ``time.monotonic()``."""
+        return self._judged_s.copy()
 
     def summary(self) -> Summary:
         """Return the counts so far."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
 from pcedge.errors import OutputError
 
+from ..util.supervisor import Supervised
 from .triggers import Listening, MessageTrigger, TriggerKind, TriggerTable
 
 _PATH = "/trigger/"
+_END_S = 1.0
 
 
 class HttpTriggers:
@@ -29,6 +31,7 @@ class HttpTriggers:
         self._address = (host, port)
         self._triggers = dict(triggers)
         self._server: ThreadingHTTPServer | None = None
+        self._thread: Supervised | None = None
 
     @property
     def port(self) -> int:
@@ -55,7 +58,7 @@ class HttpTriggers:
                 "Choose another watch.trigger_port.",
             ) from error
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="triggers", daemon=True).start()
+        self._thread = Supervised("triggers", partial(self._server.serve_forever, 0.1)).start()
         return self
 
     def __exit__(
@@ -68,6 +71,8 @@ class HttpTriggers:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        if self._thread is not None:
+            self._thread.end(_END_S)
 
 
 class _TriggerHandler(BaseHTTPRequestHandler):

@@ -13,10 +13,12 @@ from pcedge.errors import PcedgeError
 
 from ..util.backoff import Backoff
 from ..util.priority import give_way
+from ..util.supervisor import Supervised, in_words
 
-_HANGS_AFTER_S = 10.0
+_HANGS_AFTER_S = 2.0
 # Between attempts of a sink that fails.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_HANGS = f"has not returned for {_HANGS_AFTER_S:g} s"
 
 Item = TypeVar("Item")
 
@@ -34,6 +36,8 @@ class SinkStatus:
         last_fault: The last error; empty if there was none.
         faulty: Whether its last attempt failed or it hangs.
         abandoned: Whether it did not close in time, so that its thread was abandoned.
+        note: What it has mended by itself, such as a file that was removed; empty for nothing.
+        notes: How often it has.
     """
 
     name: str
@@ -44,6 +48,8 @@ class SinkStatus:
     last_fault: str
     faulty: bool
     abandoned: bool
+    note: str = ""
+    notes: int = 0
 
 
 class Lane(Generic[Item]):
@@ -85,8 +91,7 @@ class Lane(Generic[Item]):
         self._faulty = self._abandoned = False
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._not_before = 0.0
-        self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
-        self._thread.start()
+        self._thread = Supervised(f"sink {name}", self._run).start()
 
     @property
     def name(self) -> str:
@@ -116,7 +121,7 @@ class Lane(Generic[Item]):
                 waiting=len(self._items),
                 failures=self._failures,
                 lost=self._lost,
-                last_fault=f"has not returned for {busy_s:.0f} s" if hangs else self._last_fault,
+                last_fault=_HANGS if hangs else self._last_fault,
                 faulty=self._faulty or hangs or self._abandoned,
                 abandoned=self._abandoned,
             )
@@ -169,6 +174,7 @@ class Lane(Generic[Item]):
                 self._abandoned = True
                 self._lose(len(self._items) + (self._busy_since is not None), "it did not end in time")
                 self._items.clear()
+        self._thread.end()
 
     def _left_s(self) -> float:
         with self._changed:
@@ -212,10 +218,8 @@ class Lane(Generic[Item]):
         """Write an item; returns the error, or an empty string, and whether it may be retried."""
         try:
             self._write(item)
-        except PcedgeError as error:
-            return error.what, self._retries
-        except Exception as error:  # a bug in the sink: the next event may still succeed
-            return f"{type(error).__name__}: {error}", False
+        except Exception as error:  # after a bug in the sink the next event may still succeed
+            return in_words(error), self._retries and isinstance(error, PcedgeError)
         return "", False
 
     def _settle(self, item: Item, fault: str, again: bool) -> None:
@@ -244,7 +248,7 @@ class Lane(Generic[Item]):
             with self._changed:
                 self._failures += 1
                 self._faulty = True
-                self._last_fault = getattr(error, "what", str(error))
+                self._last_fault = in_words(error)
 
     def _lose(self, count: int, why: str) -> None:
         if count:

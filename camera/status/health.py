@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from pcedge.errors import OutputError
 
+from ..util.supervisor import Supervised
 from .metrics import Reading, prometheus_text, require_prometheus
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_END_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class HealthServer:
         self._readings = readings
         self._health = health
         self._server: ThreadingHTTPServer | None = None
+        self._thread: Supervised | None = None
 
     @property
     def port(self) -> int:
@@ -84,7 +87,7 @@ class HealthServer:
                 f"metrics: cannot listen on {host}:{port}: {error.strerror}.", "Choose another port."
             ) from error
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
+        self._thread = Supervised("metrics", partial(self._server.serve_forever, 0.1)).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,6 +95,8 @@ class HealthServer:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        if self._thread is not None:
+            self._thread.end(_END_S)
 
     def _page(self, path: str) -> tuple[int, str, bytes]:
         if path == "/metrics":

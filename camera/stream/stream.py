@@ -11,6 +11,7 @@ from pcedge.errors import CameraError
 
 from ..frames import Frame
 from ..sources.base import Source
+from ..util.supervisor import Supervised
 from .reader import Reader
 from .state import CameraStatus
 
@@ -57,7 +58,7 @@ class Stream:
         self._deadline: float | None = None
         self._turn = 0
         self._closed = threading.Event()
-        self._watchdog = threading.Thread(target=self._watch_over, name="watchdog", daemon=True)
+        self._watchdog = Supervised("watchdog", self._watch_over)
 
     @property
     def name(self) -> str:
@@ -225,5 +226,4 @@ class Stream:
         until = time.monotonic() + _JOIN_S
         for reader in self._readers:
             reader.join(until - time.monotonic())
-        if self._watchdog.is_alive():
-            self._watchdog.join(_JOIN_S)
+        self._watchdog.end(_JOIN_S)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.banks import INDEX_FILE
+from pcedge.camera import Repeating
 from pcedge.core.files import alone_with
 from pcedge.core.npz import open_arrays, replace_arrays
-from pcedge.core.repeating import Repeating
 from pcedge.errors import BundleError, PcedgeError
 
 from .bundle import ROW_USAGE_FILE, Bundle

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pcedge.bundles.manifest import MANIFEST_FILE
-from pcedge.core.repeating import Repeating
+from pcedge.camera import Repeating
 from pcedge.errors import PcedgeError
 from pcedge.methods import AnyBundle, open_any_bundle
 

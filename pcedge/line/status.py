@@ -1,29 +1,34 @@
 """Status of a running watch: camera states, health, metrics, systemd notifications."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import TracebackType
 
 from pcedge.camera import (
     CameraState,
     CameraStatus,
+    Change,
+    Changes,
     Delivery,
     DriftMonitor,
     EventCounts,
     Health,
     HealthServer,
+    LineHealth,
     MetricsTable,
     Reading,
+    Repeating,
     Stream,
     Tally,
     drift_readings,
     sink_readings,
+    thread_states,
 )
-from pcedge.core.repeating import Repeating
 
 from .systemd_notify import SystemdNotifier
 
 OnState = Callable[[CameraStatus], None]
+OnChange = Callable[[Change], None]
 _LOOK_S = 0.5
 
 
@@ -35,42 +40,67 @@ class Watched:
         stream: The stream, with the status of every camera; its ``stop`` ends the watch.
         delivery: The delivery, with the status of every sink.
         tally: Counts so far.
+        health: Health of all of them.
         drift: Drift monitors by camera name.
     """
 
     stream: Stream
     delivery: Delivery
     tally: Tally
+    health: LineHealth
     drift: Mapping[str, DriftMonitor] = field(default_factory=dict)
 
 
 def notify(notifier: SystemdNotifier, watched: Watched) -> None:
-    """Send systemd's watchdog message; called by the inspecting thread, so that a hang is detected."""
+    """Say that judging goes on, also to systemd; called by the inspecting thread, so that a hang shows."""
+    watched.health.turned()
     notifier.alive()
     if notifier.listened_to:
         states = (f"{one.name} {one.state.value}" for one in watched.stream.cameras)
         notifier.status(", ".join(states))
 
 
-@contextmanager
-def told_of_states(stream: Stream, on_state: OnState | None) -> Iterator[None]:
-    """Report every change of a camera's state from a background thread, until the block ends."""
-    if on_state is None:
-        yield
-        return
-    known: dict[str, CameraState] = {}
+class Teller:
+    """Reports every change of a camera's state and of the health from a background thread, within a block.
 
-    def look() -> None:
-        for status in stream.cameras:
-            if known.get(status.name, CameraState.STARTING) is not status.state:
-                known[status.name] = status.state
-                on_state(status)
+    Args:
+        watched: What is watched.
+        on_state: Called with the new state of a camera.
+        on_change: Called with any other change.
+    """
 
-    try:
-        with Repeating(look, _LOOK_S, name="states", ends_within_s=_LOOK_S):
-            yield
-    finally:
-        look()
+    def __init__(self, watched: Watched, on_state: OnState | None, on_change: OnChange | None) -> None:
+        self._watched = watched
+        self._on_state = on_state
+        self._on_change = on_change
+        self._states: dict[str, CameraState] = {}
+        self._changes = Changes()
+        self._looking = Repeating(self.look, _LOOK_S, name="changes", ends_within_s=_LOOK_S)
+
+    def __enter__(self) -> "Teller":
+        self._looking.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._looking.__exit__(kind, error, trace)
+
+    def look(self) -> None:
+        """Report what has changed since the last look; also called once more at the end."""
+        if self._on_state is not None:
+            for status in self._watched.stream.cameras:
+                if self._states.get(status.name, CameraState.STARTING) is not status.state:
+                    self._states[status.name] = status.state
+                    self._on_state(status)
+        if self._on_change is not None:
+            troubles = self._watched.health.troubles()
+            sinks = self._watched.delivery.faults()
+            for change in self._changes.since_last(troubles, sinks, thread_states()):
+                self._on_change(change)
 
 
 def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) -> HealthServer:
@@ -89,17 +119,10 @@ def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) ->
 
 
 def health(watched: Watched) -> Health:
-    """Alive while any camera may still deliver images, ready while all of them do."""
-    cameras = watched.stream.cameras
-    over = {CameraState.FAILED, CameraState.ENDED}
-    return Health(
-        alive=not all(one.state in over for one in cameras),
-        ready=all(one.state is CameraState.RUNNING for one in cameras),
-        detail={
-            "cameras": [one.to_dict() for one in cameras],
-            "drift": {name: dict(one.moved) for name, one in watched.drift.items()},
-        },
-    )
+    """The health of the inspection, with what has drifted."""
+    found = watched.health.health()
+    drift = {name: dict(one.moved) for name, one in watched.drift.items()}
+    return replace(found, detail={**found.detail, "drift": drift})
 
 
 def _readings(watched: Watched) -> list[Reading]:

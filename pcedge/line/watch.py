@@ -17,6 +17,7 @@ from pcedge.camera import (
     Inspection,
     Journal,
     Journaled,
+    LineHealth,
     MetricsTable,
     OnDrift,
     PicturesTable,
@@ -39,7 +40,7 @@ from pcedge.methods import AnyBundle
 from .open_line import Line
 from .runtime_choice import RuntimeOptions, proved
 from .shared_networks import SharedNetworks, warm_up
-from .status import OnState, Watched, health_server, notify, told_of_states
+from .status import OnChange, OnState, Teller, Watched, health_server, notify
 from .systemd_notify import SystemdNotifier
 
 EVENTS_FILE = "events.jsonl"
@@ -153,6 +154,7 @@ def watch_line(
     on_event: OnEvent | None = None,
     on_state: OnState | None = None,
     on_drift: OnDrift | None = None,
+    on_change: OnChange | None = None,
     tally: Tally | None = None,
 ) -> Summary:
     """Judge the frames of all cameras of a line until they end, are stopped, or reach a limit.
@@ -164,12 +166,14 @@ def watch_line(
         on_event: Called for every frame, after its event was delivered.
         on_state: Called from another thread whenever a camera's state changes.
         on_drift: Called whenever a camera drifts or recovers.
+        on_change: Called from another thread when a sink or a thread is in trouble or has recovered, and when
+            the clock has jumped.
         tally: Counts; pass one to read it while the watch runs.
 
     Raises:
         PcedgeError: No source can be opened, or all have ended and one has failed permanently.
     """
-    watchers = _Watchers(on_ready, on_event, on_state, on_drift)
+    watchers = _Watchers(on_ready, on_event, on_state, on_drift, on_change)
     if not line.inspector.gains_from_batches:
         options = replace(options, batch=1)
     inspect = line.inspector.inspect
@@ -184,6 +188,7 @@ class _Watchers:
     on_event: OnEvent | None = None
     on_state: OnState | None = None
     on_drift: OnDrift | None = None
+    on_change: OnChange | None = None
 
 
 def _watch(
@@ -200,8 +205,8 @@ def _watch(
     with _delivery(options, journal, counts) as delivery, ExitStack() as stack:
         stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
         monitors = {name: one.drift for name, one in stations.items() if one.drift is not None}
-        watched = Watched(stream, delivery, tally, monitors)
-        stack.enter_context(told_of_states(stream, watchers.on_state))
+        watched = Watched(stream, delivery, tally, LineHealth(stream, delivery, tally), monitors)
+        teller = stack.enter_context(Teller(watched, watchers.on_state, watchers.on_change))
         if options.metrics is not None:
             stack.enter_context(health_server(options.metrics, watched, counts))
         notifier = stack.enter_context(SystemdNotifier.from_environment())
@@ -222,6 +227,8 @@ def _watch(
             max_frames=options.max_frames,
             max_seconds=options.max_seconds,
         )
+        _count_troubles(watched, tally)
+    teller.look()
     _count_faults(delivery, tally)
     return tally.summary()
 
@@ -253,10 +260,22 @@ def _delivery(options: WatchOptions, journal: Journal | None, counts: EventCount
     return delivery
 
 
+def _count_troubles(watched: Watched, tally: Tally) -> None:
+    """Count the cameras and threads that are in trouble when the loop ends."""
+    watched.health.ended()
+    for one in watched.health.troubles():
+        if one.part != "sink":
+            tally.add_fault(f"{one.part} {one.name}: {one.reason}")
+
+
 def _count_faults(delivery: Delivery, tally: Tally) -> None:
+    """Count what the sinks have lost, or have not delivered when they are closed."""
     for report in delivery.faults():
         if report.lost or report.abandoned:
             tally.add_fault(f"{report.name}: {report.last_fault}", max(report.lost, 1))
+        if report.waiting:
+            why = report.last_fault or "it was too slow"
+            tally.add_fault(f"{report.name}: {report.waiting} wait for the next start: {why}", report.waiting)
 
 
 def _inspect(inspector: AnyDetector, frame: Frame) -> Inspection:

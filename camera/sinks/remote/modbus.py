@@ -21,6 +21,7 @@ from pcedge.errors import MissingExtraError, OutputError
 from ...events.event import Event, Phase
 from ...frames import Verdict
 from ...util.backoff import Backoff
+from ...util.supervisor import Supervised
 from ..settings import Port, Positive, SinkKind, SinkTable, Text, VerdictName
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class RejectGate:
         self._news = False
         self._fault: str | None = None  # before the first attempt
         self._client: ModbusTcpClient | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Supervised | None = None
 
     def __enter__(self) -> RejectGate:
         """Start connecting; waits up to a second for the controller to answer.
@@ -131,8 +132,7 @@ class RejectGate:
         logging.getLogger("pymodbus").addHandler(logging.NullHandler())
         self._client = ModbusTcpClient(self._host, port=self._port, timeout=_TIMEOUT_S, retries=0)
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="reject gate", daemon=True)
-        self._thread.start()
+        self._thread = Supervised("reject gate", self._run).start()
         with self._changed:  # so that the gate is connected before the first part
             self._changed.wait_for(lambda: self._fault is not None, _TIMEOUT_S)
         return self
@@ -143,7 +143,7 @@ class RejectGate:
             self._stopped = True
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join(2 * _TIMEOUT_S)
+            self._thread.end(2 * _TIMEOUT_S)
 
     def write(self, event: Event) -> None:
         """Set the coil of a camera from the decision of an event.

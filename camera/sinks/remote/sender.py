@@ -14,6 +14,7 @@ from ...events.event import Event
 from ...events.key import record_key
 from ...frames import Verdict
 from ...util.backoff import Backoff
+from ...util.supervisor import Supervised
 from .outbox import Message, Outbox
 
 _BATCH = 100
@@ -109,7 +110,7 @@ class Posted:
         self._verdicts = frozenset(verdicts)
         self._wake = threading.Condition()
         self._closing_at: float | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Supervised | None = None
         self._news = self._hurry = False
         self._failures = self._refused = 0
         self._last_fault = ""
@@ -123,8 +124,7 @@ class Posted:
             self._outbox.close()
             raise
         self._closing_at = None
-        self._thread = threading.Thread(target=self._run, name="post events", daemon=True)
-        self._thread.start()
+        self._thread = Supervised("post events", self._run).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,7 +133,7 @@ class Posted:
             self._closing_at = time.monotonic() + _DRAIN_S
             self._wake.notify_all()
         if self._thread is not None:
-            self._thread.join(_DRAIN_S + _LAST_ATTEMPT_S)
+            self._thread.end(_DRAIN_S + _LAST_ATTEMPT_S)
         self._transport.close()
         self._outbox.close()
 
