@@ -55,8 +55,9 @@ def _run(
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep tests out of the user's cache, and each run out of the one before."""
+    """Keep tests out of the user's cache and state, and each run out of the one before."""
     os.environ["PCEDGE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["PCEDGE_STATE"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -139,5 +139,5 @@ def _unidentified(path: Path) -> ImageError:
             "pip install pillow-heif, or save it as PNG.",
         )
     return ImageError(
-        f"{path}: is not an image of a known format, or is damaged.", f"Known: {', '.join(FORMATS)}."
+        f"{path}: is not an image, or is damaged.", f"Formats that are read: {', '.join(FORMATS)}."
     )
