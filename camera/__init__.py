@@ -53,6 +53,7 @@ from .sinks.remote.sender import Backlog, Posted, Receipt, Sending, Transport
 from .sinks.remote.webhook import WebhookTransport
 from .sinks.settings import AnySink, MetricsTable, SinkKind, SinkTable, read_table
 from .sinks.sink_queue import SinkStatus
+from .sinks.text_output import QueuedText, TextOutput, has_descriptor
 from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
 from .sources.drivers import CameraSettings
@@ -72,6 +73,7 @@ from .stream.stream import Stream
 from .util.addresses import redact
 from .util.credentials import Secret, read_secret
 from .util.mqtt_broker import Broker, Tls
+from .util.output_lock import OutputLock
 from .util.supervisor import Repeating, Supervised, ThreadStatus, in_words, thread_states
 
 __all__ = [
@@ -140,12 +142,14 @@ __all__ = [
     "OnDrift",
     "Outbox",
     "Outlet",
+    "OutputLock",
     "Part",
     "PartRule",
     "Phase",
     "PicturesTable",
     "Posted",
     "QualityResult",
+    "QueuedText",
     "RankTest",
     "RateTest",
     "Reading",
@@ -176,6 +180,7 @@ __all__ = [
     "Supervised",
     "SyntheticCamera",
     "Tally",
+    "TextOutput",
     "ThreadStatus",
     "TimeTrigger",
     "Tls",
@@ -196,6 +201,7 @@ __all__ = [
     "find_regions",
     "frame_name",
     "glance",
+    "has_descriptor",
     "heat_legend",
     "heatmap_overlay",
     "in_words",

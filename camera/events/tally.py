@@ -12,6 +12,7 @@ import numpy as np
 from ..frames import Verdict
 
 _LATENCIES_KEPT = 10_000
+_FAULTS_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Summary:
         by_camera: Count of each verdict by camera.
         faults: Events or images that could not be written, and other failures outside of judging.
         last_fault: The last of these; empty if there was none.
+        fault_texts: The different ones, at most 20.
         drift: Current drift: camera to quantity to a sentence; cameras without drift are left out.
     """
 
@@ -40,6 +42,7 @@ class Summary:
     by_camera: Mapping[str, Mapping[Verdict, int]]
     faults: int = 0
     last_fault: str = ""
+    fault_texts: tuple[str, ...] = ()
     drift: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
@@ -63,6 +66,7 @@ class Tally:
         self._drift: Mapping[str, Mapping[str, str]] = {}
         self._faults = 0
         self._last_fault = ""
+        self._fault_texts: tuple[str, ...] = ()
         self._began = time.monotonic()
 
     def add(self, camera: str, verdict: Verdict, latency_ms: float | None = None) -> None:
@@ -85,6 +89,8 @@ class Tally:
         """Count a failure outside of judging."""
         self._faults += count
         self._last_fault = message
+        if message not in self._fault_texts and len(self._fault_texts) < _FAULTS_KEPT:
+            self._fault_texts = (*self._fault_texts, message)
 
     def note_drift(self, camera: str, moved: Mapping[str, str]) -> None:
         """Set the current drift of a camera: quantity to a sentence; empty for no drift."""
@@ -113,6 +119,7 @@ class Tally:
             by_camera=by_camera,
             faults=self._faults,
             last_fault=self._last_fault,
+            fault_texts=self._fault_texts,
             drift=self._drift,
         )
 

@@ -71,6 +71,27 @@ class FrameSink(Opened, Protocol):
         """
 
 
+@runtime_checkable
+class Troubled(Protocol):
+    """A sink that knows by itself whether it can do its work."""
+
+    def trouble(self) -> str:
+        """Return why it cannot now; empty if it can. Called from any thread."""
+
+
+@runtime_checkable
+class Mending(Protocol):
+    """A sink that mends something by itself, such as a file that was removed.
+
+    Attributes:
+        note: What it has mended last; empty for nothing.
+        notes: How often it has mended something.
+    """
+
+    note: str
+    notes: int
+
+
 class ImageSink:
     """Saves images in a folder: the original as PNG and its heatmap as JPEG.
 

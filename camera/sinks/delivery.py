@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from ..events.event import Event
 from ..frames import Frame, Inspection
-from .base import FrameSink, ImageSink
+from .base import FrameSink, ImageSink, Mending, Troubled
 from .remote.sender import Sending
 from .settings import AnySink
 from .sink_queue import Lane, SinkStatus
@@ -41,6 +41,7 @@ class Delivery:
     =================  ====================================  ========================================
 
     For a sink whose attribute ``retries`` is False there are no retries: a failed event is counted as lost.
+    A sink that is busy with one event for more than 2 s is in trouble until it returns.
 
     Leaving the block lets the sinks write the queued events, as long as each writes at least one per
     ``patience_s``, and for at most ``close_within_s``. The rest is counted as lost, and a thread that still
@@ -50,6 +51,7 @@ class Delivery:
         sinks: Sinks by the names used in status reports; not yet opened.
         patience_s: How long leaving the block waits for a sink that writes nothing.
         close_within_s: The maximum time that leaving the block takes.
+        beside: Returns the status of sinks that get no events, such as a log.
     """
 
     def __init__(
@@ -58,12 +60,20 @@ class Delivery:
         *,
         patience_s: float = _PATIENCE_S,
         close_within_s: float = _CLOSE_WITHIN_S,
+        beside: Callable[[], Iterable[SinkStatus]] = tuple,
     ) -> None:
         self._sinks = dict(sinks)
         self._patience_s = patience_s
         self._close_within_s = close_within_s
+        self._closing = False
+        self._beside = beside
         self._verdict_lanes: list[Lane[Event]] = []
         self._frame_lanes: list[tuple[FrameSink, Lane[tuple[Event, Frame, Inspection]]]] = []
+
+    @property
+    def sinks(self) -> frozenset[str]:
+        """Names of the sinks that get events."""
+        return frozenset(self._sinks)
 
     def __enter__(self) -> Delivery:
         """Open the sinks.
@@ -120,15 +130,24 @@ class Delivery:
         """Status of every sink, in the given order; also after closing."""
         reports = [lane.report() for lane in self._lanes()]
         order = {name: number for number, name in enumerate(self._sinks)}
-        return tuple(sorted((self._with_backlog(one) for one in reports), key=lambda one: order[one.name]))
+        own = sorted((self._with_backlog(one) for one in reports), key=lambda one: order[one.name])
+        return (*own, *self._beside())
 
     def flush(self, within_s: float) -> bool:
         """Wait until every sink has written its queue; False if that took too long."""
         until = time.monotonic() + within_s
         return all(lane.wait_empty(until - time.monotonic()) for lane in self._lanes())
 
+    def hurry(self, within_s: float) -> None:
+        """Shorten the time that leaving the block takes, also while it is being left."""
+        self._patience_s = min(self._patience_s, within_s)
+        self._close_within_s = min(self._close_within_s, within_s)
+        if self._closing:
+            self.close()
+
     def close(self) -> None:
         """Close, as leaving the block does; further calls have no effect."""
+        self._closing = True
         until = time.monotonic() + self._close_within_s
         lanes = self._lanes()
         for lane in lanes:
@@ -138,6 +157,7 @@ class Delivery:
 
     def _open(self, name: str, sink: AnySink) -> None:
         sink.__enter__()
+        trouble = sink.trouble if isinstance(sink, Troubled) else str
         if isinstance(sink, FrameSink):
             frames: Lane[tuple[Event, Frame, Inspection]] = Lane(
                 name,
@@ -146,13 +166,13 @@ class Delivery:
                 _FRAMES_WAITING,
                 retries=False,
                 gives_way=True,  # drawing and encoding take longer than judging, and are not urgent
+                trouble=trouble,
             )
             self._frame_lanes.append((sink, frames))
         else:
             retries = getattr(sink, "retries", True)
-            self._verdict_lanes.append(
-                Lane(name, sink.write, sink.__exit__, _VERDICTS_WAITING, retries=retries)
-            )
+            lane = Lane(name, sink.write, sink.__exit__, _VERDICTS_WAITING, retries=retries, trouble=trouble)
+            self._verdict_lanes.append(lane)
 
     def _lanes(self) -> list[Lane[Any]]:
         return [*self._verdict_lanes, *(lane for _, lane in self._frame_lanes)]
@@ -160,6 +180,8 @@ class Delivery:
     def _with_backlog(self, report: SinkStatus) -> SinkStatus:
         """Add the backlog on disk and the faults of the remote endpoint, if the sink has one."""
         sink = self._sinks[report.name]
+        if isinstance(sink, Mending):
+            report = replace(report, note=sink.note, notes=sink.notes)
         if not isinstance(sink, Sending):
             return report
         backlog = sink.backlog()

@@ -18,6 +18,7 @@ from ..util.supervisor import Supervised, in_words
 _HANGS_AFTER_S = 2.0
 # Between attempts of a sink that fails.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_STEP_S = 0.2
 _HANGS = f"has not returned for {_HANGS_AFTER_S:g} s"
 
 Item = TypeVar("Item")
@@ -62,6 +63,7 @@ class Lane(Generic[Item]):
         capacity: Maximum number of queued items.
         retries: Whether a failed item is retried, with growing pauses, before the next one.
         gives_way: Whether the thread has a lower priority than the inspection.
+        trouble: Returns why the sink does not do its work now; empty if it does.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Lane(Generic[Item]):
         *,
         retries: bool,
         gives_way: bool = False,
+        trouble: Callable[[], str] = str,
     ) -> None:
         self._name = name
         self._write = write
@@ -80,6 +83,7 @@ class Lane(Generic[Item]):
         self._capacity = capacity
         self._retries = retries
         self._gives_way = gives_way
+        self._trouble = trouble
         self._changed = threading.Condition()
         # Everything below is shared with the thread, under the lock of the condition.
         self._items: deque[Item] = deque()
@@ -113,16 +117,15 @@ class Lane(Generic[Item]):
     def report(self) -> SinkStatus:
         """Return the status."""
         with self._changed:
-            busy_s = self._busy_s()
-            hangs = busy_s > _HANGS_AFTER_S
+            trouble = self._trouble() or (_HANGS if self._hangs() else "")
             return SinkStatus(
                 name=self._name,
                 written=self._written,
                 waiting=len(self._items),
                 failures=self._failures,
                 lost=self._lost,
-                last_fault=_HANGS if hangs else self._last_fault,
-                faulty=self._faulty or hangs or self._abandoned,
+                last_fault=trouble or self._last_fault,
+                faulty=bool(trouble) or self._faulty or self._abandoned,
                 abandoned=self._abandoned,
             )
 
@@ -142,7 +145,7 @@ class Lane(Generic[Item]):
             self._changed.wait_for(lambda: self._taken(mark), max(0.0, within_s))
 
     def _taken(self, mark: int) -> bool:
-        return self._written + self._lost >= mark or self._faulty or self._busy_s() > _HANGS_AFTER_S
+        return self._written + self._lost >= mark or self._faulty or self._hangs()
 
     def wait_for_room(self, within_s: float) -> None:
         """Wait until there is room in the queue; not for a faulty sink."""
@@ -150,7 +153,7 @@ class Lane(Generic[Item]):
             self._changed.wait_for(self._has_room, max(0.0, within_s))
 
     def _has_room(self) -> bool:
-        return len(self._items) < self._capacity or self._faulty or self._busy_s() > _HANGS_AFTER_S
+        return len(self._items) < self._capacity or self._faulty or self._hangs()
 
     def stop(self, patience_s: float, until: float) -> None:
         """Refuse further items, and write the queued ones while at least one is written per ``patience_s``.
@@ -160,19 +163,26 @@ class Lane(Generic[Item]):
             until: Monotonic time at which the rest is given up in any case.
         """
         with self._changed:
-            if self._give_up_at is None:
-                self._give_up_at = min(time.monotonic() + patience_s, until)
+            give_up_at = min(time.monotonic() + patience_s, until)
+            if self._give_up_at is None or give_up_at < self._give_up_at:
+                self._give_up_at = give_up_at
                 self._patience_s, self._until = patience_s, until
             self._changed.notify_all()
+
+    def end_within(self, seconds: float) -> None:
+        """Stop and wait for the end, for at most so long."""
+        self.stop(seconds, time.monotonic() + seconds)
+        self.join()
 
     def join(self) -> None:
         """Wait for the end of the thread after :meth:`stop`; a thread that hangs is abandoned."""
         while self._thread.is_alive() and (left_s := self._left_s()) > 0:
-            self._thread.join(left_s)
+            self._thread.join(min(left_s, _STEP_S))  # the time may be cut short meanwhile
         with self._changed:
             if self._thread.is_alive() and not self._abandoned:
                 self._abandoned = True
-                self._lose(len(self._items) + (self._busy_since is not None), "it did not end in time")
+                why = self._trouble() or "it did not end in time"
+                self._lose(len(self._items) + (self._busy_since is not None), why)
                 self._items.clear()
         self._thread.end()
 
@@ -180,9 +190,9 @@ class Lane(Generic[Item]):
         with self._changed:
             return 0.0 if self._give_up_at is None else self._give_up_at - time.monotonic()
 
-    def _busy_s(self) -> float:
-        """Return for how long the current item has been in progress, in seconds."""
-        return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+    def _hangs(self) -> bool:
+        """Whether the current item has been in progress for too long."""
+        return self._busy_since is not None and time.monotonic() - self._busy_since > _HANGS_AFTER_S
 
     def _idle(self) -> bool:
         return not self._items and self._busy_since is None

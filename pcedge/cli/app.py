@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .closed_pipe import ends_with_its_reader
+from .closed_pipe import ends_with_its_reader, open_missing_streams
 from .command_group import Command, CommandGroup
 from .commands.bundle.calibrate import calibrate
 from .commands.bundle.distill import distill
@@ -88,5 +88,6 @@ for _panel, _commands in _COMMANDS.items():
 def main() -> None:
     """Run the command line; SIGTERM ends it like Ctrl-C, with cleanup."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    open_missing_streams()
     with ends_with_its_reader():
         app()

@@ -10,6 +10,17 @@ from typing import TextIO
 from .exit_codes import READER_GONE
 
 
+def open_missing_streams() -> None:
+    """Open standard streams that were closed (``>&-``): otherwise the next file would get their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
 @contextmanager
 def ends_with_its_reader() -> Iterator[None]:
     """Turn a broken pipe of standard output or error into an exit code; nothing is printed."""

@@ -23,6 +23,7 @@ from pcedge.camera import (
     Journal,
     Listening,
     MessageTrigger,
+    OutputLock,
     PartRule,
     Source,
     Station,
@@ -32,6 +33,7 @@ from pcedge.camera import (
     make_triggers,
     may_be_path,
     mqtt_broker,
+    open_sinks,
     open_source,
     read_mask,
 )
@@ -57,6 +59,7 @@ class Line:
         inspector: Judges frames of all cameras.
         journal: Journal of judged files in watched folders; None if it is not kept.
         messages: Triggers fired by messages, by camera name.
+        output: The directory for results, which nobody else writes to meanwhile; None if it is not held.
     """
 
     sources: Mapping[str, Source]
@@ -64,6 +67,7 @@ class Line:
     inspector: InspectorPool
     journal: Journal | None
     messages: Mapping[str, MessageTrigger] = field(default_factory=dict)
+    output: Path | None = None
 
 
 @contextmanager
@@ -97,10 +101,12 @@ def open_line(
 
     Raises:
         ExportError: A bundle does not score like its reference on this machine.
+        OutputError: Somebody else writes to the output directory.
         PcedgeError: A bundle, a source or a setting cannot be used.
     """
     choose = choose or proved(RuntimeOptions(unverified=unverified).over(line))
     with ExitStack() as stack:
+        stack.enter_context(OutputLock(output, "pcedge watch"))
         journal = None
         if line.sinks.jsonl.enabled and not again and any(_is_folder(one, base) for one in line.cameras):
             journal = stack.enter_context(Journal(output / JOURNAL_FILE, output / line.sinks.jsonl.file))
@@ -124,7 +130,26 @@ def open_line(
         stack.enter_context(listen_for_triggers(asked, triggers, _listening(line)))
         if line.watch.reload:
             stack.enter_context(_reloader(inspector, assignments, stations, on_problem, index))
-        yield Line(sources, stations, inspector, journal, messages)
+        yield Line(sources, stations, inspector, journal, messages, output)
+
+
+def check_line(line: LineFile, models: Path, *, base: Path = Path(), index: str | None = None) -> None:
+    """Check what a line names, without opening a camera or a network.
+
+    Args:
+        line: The line's configuration.
+        models: Directory of bundles.
+        base: Directory that relative paths of the configuration refer to.
+        index: Index to search banks with.
+
+    Raises:
+        PcedgeError: A bundle, a mask, an address, a secret or a setting cannot be used.
+    """
+    sources = _sources(line, base, follow=True, journal=None)
+    for (name, source), table in zip(sources.items(), line.cameras, strict=True):
+        trigger = make_triggers({} if table.trigger is None else {name: table.trigger}).get(name)
+        _station(name, table, source, _assignment(table, models, base, index).bundle, trigger)
+    open_sinks(line.sinks, Path())
 
 
 def _sources(line: LineFile, base: Path, follow: bool, journal: Journal | None) -> dict[str, Source]:

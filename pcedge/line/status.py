@@ -50,6 +50,11 @@ class Watched:
     health: LineHealth
     drift: Mapping[str, DriftMonitor] = field(default_factory=dict)
 
+    def end(self, sinks_within_s: float) -> None:
+        """End the watch soon, from any thread: the sinks get so long for what waits."""
+        self.stream.stop()
+        self.delivery.hurry(sinks_within_s)
+
 
 def notify(notifier: SystemdNotifier, watched: Watched) -> None:
     """Say that judging goes on, also to systemd; called by the inspecting thread, so that a hang shows."""

@@ -1,13 +1,14 @@
 """Watching: judge frames of one or several cameras or folders and deliver the verdicts to sinks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import cast
 
 from pcedge.camera import (
+    AnySink,
     Delivery,
     Event,
     EventCounts,
@@ -20,10 +21,12 @@ from pcedge.camera import (
     LineHealth,
     MetricsTable,
     OnDrift,
+    OutputLock,
     PicturesTable,
     Save,
     Sink,
     SinksTable,
+    SinkStatus,
     Source,
     Station,
     Stream,
@@ -48,6 +51,7 @@ PICTURES_FOLDER = "pictures"
 
 OnEvent = Callable[[Event, Frame, Inspection], None]
 _PATIENCE_S = 10.0
+_LIVE_END_S, _FILES_END_S = 15.0, 120.0
 
 
 @dataclass(frozen=True)
@@ -117,12 +121,12 @@ def watch(
         PcedgeError: The bundle cannot be run, or the source cannot be opened or has failed permanently.
     """
     gate = FrameGate(frozen_after=options.frozen_after if source.live else 0)
-    with _ready_to_judge(product, unverified) as inspector:
+    with _only_writer(options.output, None), _ready_to_judge(product, unverified) as inspector:
         return _watch(
             source,
             one_by_one(lambda frame: _inspect(inspector, frame)),
             {source.name: Station(gate=gate)},
-            options,
+            _Sinks(options),
             _Watchers(on_ready, on_event),
             tally or Tally(),
         )
@@ -156,6 +160,8 @@ def watch_line(
     on_drift: OnDrift | None = None,
     on_change: OnChange | None = None,
     tally: Tally | None = None,
+    outputs: Mapping[str, AnySink] | None = None,
+    beside: Callable[[], Iterable[SinkStatus]] = tuple,
 ) -> Summary:
     """Judge the frames of all cameras of a line until they end, are stopped, or reach a limit.
 
@@ -169,15 +175,20 @@ def watch_line(
         on_change: Called from another thread when a sink or a thread is in trouble or has recovered, and when
             the clock has jumped.
         tally: Counts; pass one to read it while the watch runs.
+        outputs: Sinks besides those of the options, by name.
+        beside: Returns the status of sinks that get no events, such as a log.
 
     Raises:
+        OutputError: Somebody else writes to the output directory.
         PcedgeError: No source can be opened, or all have ended and one has failed permanently.
     """
     watchers = _Watchers(on_ready, on_event, on_state, on_drift, on_change)
     if not line.inspector.gains_from_batches:
         options = replace(options, batch=1)
     inspect = line.inspector.inspect
-    return _watch(line.sources, inspect, line.stations, options, watchers, tally or Tally(), line.journal)
+    sinks = _Sinks(options, line.journal, outputs or {}, beside)
+    with _only_writer(options.output, line.output):
+        return _watch(line.sources, inspect, line.stations, sinks, watchers, tally or Tally())
 
 
 @dataclass(frozen=True)
@@ -195,14 +206,14 @@ def _watch(
     sources: Source | Mapping[str, Source],
     inspect: Inspect,
     stations: Mapping[str, Station],
-    options: WatchOptions,
+    sinks: "_Sinks",
     watchers: _Watchers,
     tally: Tally,
-    journal: Journal | None = None,
 ) -> Summary:
-    counts = EventCounts()
+    options, counts = sinks.options, EventCounts()
+    named = sources.values() if isinstance(sources, Mapping) else (sources,)
     # The stream is closed before the sinks, so that they get all results.
-    with _delivery(options, journal, counts) as delivery, ExitStack() as stack:
+    with sinks.delivery(counts, live=any(one.live for one in named)) as delivery, ExitStack() as stack:
         stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
         monitors = {name: one.drift for name, one in stations.items() if one.drift is not None}
         watched = Watched(stream, delivery, tally, LineHealth(stream, delivery, tally), monitors)
@@ -249,23 +260,56 @@ class _Patient:
         self._delivery.put(event, frame, inspection)
 
 
-def _delivery(options: WatchOptions, journal: Journal | None, counts: EventCounts) -> Delivery:
-    table = options.sinks or SinksTable({"pictures": PicturesTable(save=options.save)})
-    sinks = open_sinks(table, options.output)
-    delivery: Delivery
-    if journal is not None and table.jsonl.enabled:
-        events = cast(Sink, sinks["jsonl"])
-        sinks["jsonl"] = Journaled(events, journal, lambda: delivery.wait_for_others("jsonl", _PATIENCE_S))
-    delivery = Delivery({**sinks, "counts": counts})
-    return delivery
+@dataclass(frozen=True)
+class _Sinks:
+    """The sinks of a watch.
+
+    Attributes:
+        options: Options, with the configured sinks.
+        journal: Journal of judged files.
+        outputs: Further sinks.
+        beside: Status of sinks that get no events.
+    """
+
+    options: WatchOptions
+    journal: Journal | None = None
+    outputs: Mapping[str, AnySink] = field(default_factory=dict)
+    beside: Callable[[], Iterable[SinkStatus]] = tuple
+
+    def delivery(self, counts: EventCounts, *, live: bool) -> Delivery:
+        """Create the delivery; for a line without cameras it waits longer for slow sinks at the end."""
+        table = self.options.sinks or SinksTable({"pictures": PicturesTable(save=self.options.save)})
+        sinks = open_sinks(table, self.options.output)
+        delivery: Delivery
+        if self.journal is not None and table.jsonl.enabled:
+            events = cast(Sink, sinks["jsonl"])
+            sinks["jsonl"] = Journaled(
+                events, self.journal, lambda: delivery.wait_for_others("jsonl", _PATIENCE_S)
+            )
+        delivery = Delivery(
+            {**sinks, **self.outputs, "counts": counts},
+            close_within_s=_LIVE_END_S if live else _FILES_END_S,
+            beside=self.beside,
+        )
+        return delivery
+
+
+@contextmanager
+def _only_writer(output: Path, held: Path | None) -> Iterator[None]:
+    """Lock the output directory, unless the line holds it."""
+    if held is not None and held.resolve() == output.resolve():
+        yield
+        return
+    with OutputLock(output, "pcedge watch"):
+        yield
 
 
 def _count_troubles(watched: Watched, tally: Tally) -> None:
-    """Count the cameras and threads that are in trouble when the loop ends."""
+    """Note cameras and threads that are in trouble when the loop ends; those that come back do not count."""
     watched.health.ended()
     for one in watched.health.troubles():
         if one.part != "sink":
-            tally.add_fault(f"{one.part} {one.name}: {one.reason}")
+            tally.add_fault(f"{one.part} {one.name}: {one.reason}", int(one.deadly))
 
 
 def _count_faults(delivery: Delivery, tally: Tally) -> None:
@@ -273,7 +317,9 @@ def _count_faults(delivery: Delivery, tally: Tally) -> None:
     for report in delivery.faults():
         if report.lost or report.abandoned:
             tally.add_fault(f"{report.name}: {report.last_fault}", max(report.lost, 1))
-        if report.waiting:
+        elif report.faulty:
+            tally.add_fault(f"{report.name}: {report.last_fault}")
+        if report.waiting and report.name in delivery.sinks:
             why = report.last_fault or "it was too slow"
             tally.add_fault(f"{report.name}: {report.waiting} wait for the next start: {why}", report.waiting)
 

@@ -27,9 +27,9 @@ from ..settings import Port, Positive, SinkKind, SinkTable, Text, VerdictName
 if TYPE_CHECKING:
     from pymodbus.client import ModbusTcpClient
 
-_TIMEOUT_S = 1.0
+_SHORTEST_TIMEOUT_S, _TIMEOUT_S = 0.2, 1.0
 Coil = Annotated[int, Meta(ge=0, le=65535)]
-_LONGEST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S, _RETRY_S = 5.0, 0.1
 
 
 class GateState:
@@ -80,7 +80,9 @@ class RejectGate:
     """Sets coils of a Modbus TCP server, on its own thread.
 
     A decision is set at once, and only the newest counts: a decision that could not be set is never set
-    later.
+    later. A coil counts as set once the controller has confirmed it: an answer of another unit or to another
+    question, with another value, or later than the heartbeat is none. All coils are written again in every
+    cycle until they are confirmed.
 
     Args:
         host: Address of the controller.
@@ -109,6 +111,7 @@ class RejectGate:
         self._host, self._port, self._unit = host, port, unit
         self._heartbeat_coil = heartbeat_coil
         self._heartbeat_s = heartbeat_s
+        self._timeout_s = min(max(heartbeat_s, _SHORTEST_TIMEOUT_S), _TIMEOUT_S)
         self._state = state
         self._beat = False
         self._changed = threading.Condition()
@@ -130,7 +133,7 @@ class RejectGate:
             raise MissingExtraError("pymodbus", "line", "A reject gate") from error
         # Errors are reported by `write`; without a handler Python would print them as well.
         logging.getLogger("pymodbus").addHandler(logging.NullHandler())
-        self._client = ModbusTcpClient(self._host, port=self._port, timeout=_TIMEOUT_S, retries=0)
+        self._client = ModbusTcpClient(self._host, port=self._port, timeout=self._timeout_s, retries=0)
         self._stopped = False
         self._thread = Supervised("reject gate", self._run).start()
         with self._changed:  # so that the gate is connected before the first part
@@ -144,6 +147,10 @@ class RejectGate:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.end(2 * _TIMEOUT_S)
+
+    def trouble(self) -> str:
+        """Return why the controller cannot be believed; empty if it has confirmed what was set last."""
+        return self._fault or ""
 
     def write(self, event: Event) -> None:
         """Set the coil of a camera from the decision of an event.
@@ -212,19 +219,36 @@ class RejectGate:
             if not self._client.connected and not self._client.connect():
                 return f"{where}: cannot be reached"
             for address, value in coils.items():
-                answer = self._client.write_coil(address, value, device_id=self._unit)
-                if answer.isError():
-                    return f"{where}: refused to set coil {address}: {answer}"
+                if why := self._confirmed(self._client, address, value):
+                    return f"{where}: {why}"
         except (ModbusException, OSError) as error:
             self._client.close()
-            return f"{where}: {error}"
+            return f"{where}: no answer to coil {address}: {error}" if coils else f"{where}: {error}"
+        return ""
+
+    def _confirmed(self, client: ModbusTcpClient, address: int, value: bool) -> str:
+        """Set a coil; returns why it does not count as set, or an empty string."""
+        asked_s = time.monotonic()
+        answer = client.write_coil(address, value, device_id=self._unit)
+        took_s = time.monotonic() - asked_s
+        if answer.isError():
+            return f"refused to set coil {address}: {answer}"
+        if (answer.address, list(answer.bits[:1])) != (address, [value]):
+            client.close()
+            return f"confirmed another coil than {address}, or another value"
+        if took_s > self._timeout_s:
+            client.close()  # so that no late answer is taken for one to the next question
+            return f"answered only after {took_s:.1f} s, later than the heartbeat"
         return ""
 
     def _end(self) -> None:
-        if self._client is not None:
-            if self._client.connected:
-                self._set(dict.fromkeys(self._state.rejects(float("inf")), True))
-            self._client.close()
+        assert self._client is not None
+        coils = dict.fromkeys(self._state.rejects(float("inf")), True)
+        until = time.monotonic() + _TIMEOUT_S
+        # Written again until confirmed: nobody sets the gate to reject after this.
+        while self._set(coils) and time.monotonic() < until:
+            time.sleep(_RETRY_S)
+        self._client.close()
 
 
 class ModbusTable(SinkTable, frozen=True):

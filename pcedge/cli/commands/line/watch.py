@@ -1,11 +1,7 @@
 """``pcedge watch``."""
 
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from json import dumps as encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +13,9 @@ from pcedge.cli.options.given import Unused, is_given, refuse, refuse_unused
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pcedge.camera import CameraStatus, Event, Frame, Inspection, Stream, Summary
+    from pcedge.camera import Summary
+    from pcedge.line.config import LineFile
     from pcedge.line.open_line import Line
-    from pcedge.line.status import Watched
 
 
 _UNUSED = (
@@ -182,62 +176,32 @@ def watch(
     # cores that the network needs.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-    from pcedge.camera import Tally
-    from pcedge.cli.console import show_error
-    from pcedge.line.open_line import open_line
     from pcedge.line.runtime_choice import RuntimeOptions
-    from pcedge.line.watch import WatchOptions, watch_line
 
-    from .live_view import live_view
-    from .watched_line import chooser, described_line, results_place
+    from .end_signals import EndSignals
+    from .line_run import LineRun, RunOptions
+    from .outputs import outputs
+    from .watched_line import described_line
 
     refuse_unused(ctx, _UNUSED)
-    line, base = described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
-    place = output or results_place(line, base, models)
-    asked = RuntimeOptions(runtime, device, precision, unverified).over(
-        line, [name for name in ("runtime", "device", "precision") if is_given(ctx, name)]
-    )
-    tally = Tally()
-    machine = json or not sys.stdout.isatty()
-    watch_options = WatchOptions(
-        place,
-        max_frames=max_frames,
-        max_seconds=max_seconds,
-        sinks=line.sinks,
-        metrics=line.metrics,
-        batch=line.watch.batch,
-        stall_s=line.watch.stall_s,
-    )
-    with open_line(
-        line,
-        place,
-        models=models,
-        choose=chooser(asked),
-        on_problem=show_error,
-        base=base,
-        follow=not once,
-        again=again,
-        index=index,
-    ) as opened:
-        _refuse_what_no_source_uses(ctx, opened)
-        _say_what_is_watched(opened)
-        with live_view(tally, shown=not machine) as view, _stops_on_signals() as arm:
 
-            def ready(watched: "Watched") -> None:
-                arm(watched.stream)
-                view.watch(watched)
-                _say_what_is_passed_over(opened)
+    def described() -> "tuple[LineFile, Path]":
+        return described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
 
-            summary = watch_line(
-                opened,
-                watch_options,
-                on_ready=ready,
-                on_event=_print_line if machine else view.show,
-                on_state=_print_state if machine else None,
-                on_drift=_print_drift if machine else None,
-                tally=tally,
-            )
-    _print_summary(summary, place)
+    def asked(line: "LineFile") -> RuntimeOptions:
+        given = [name for name in ("runtime", "device", "precision") if is_given(ctx, name)]
+        return RuntimeOptions(runtime, device, precision, unverified).over(line, given)
+
+    def opened(line: "Line") -> None:
+        _refuse_what_no_source_uses(ctx, line)
+        _say_what_is_watched(line)
+
+    options = RunOptions(models, output, asked, not once, again, index, max_frames, max_seconds)
+    with outputs(events=json or not sys.stdout.isatty()) as printed:
+        run = LineRun(described, options, printed, on_open=opened, on_ready=_say_what_is_passed_over)
+        with EndSignals(None if config is None else run.read_again) as signals:
+            summary = run.run(signals)
+            _print_summary(summary, run.place)
     if fail_on_ng and not _all_ok(summary):
         raise typer.Exit(NOT_ALL_OK)
     if summary.faults:
@@ -289,42 +253,6 @@ def _say_what_is_passed_over(line: "Line") -> None:
             )
 
 
-@contextmanager
-def _stops_on_signals() -> "Iterator[Callable[[Stream], None]]":
-    """Until the block ends, SIGINT and SIGTERM stop the stream instead of the process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def arm(stream: "Stream") -> None:
-        for number in before:
-            signal.signal(number, lambda *_: stream.stop())
-
-    try:
-        yield arm
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _print_line(event: "Event", _frame: "Frame", _inspection: "Inspection") -> None:
-    try:
-        print(event.to_json(), flush=True)
-    except OSError as error:  # the reader is gone; the inspection and its files go on
-        from pcedge.cli.console import say
-
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
-        say("[yellow]Standard output is gone ({reason}); events go to the file only.[/]", reason=error)
-
-
-def _print_state(status: "CameraStatus") -> None:
-    """Print a camera's state to standard error, so that it does not mix with events."""
-    print(encode(status.to_dict()), file=sys.stderr, flush=True)
-
-
-def _print_drift(camera: str, moved: "Mapping[str, str]") -> None:
-    """Print drift to standard error, so that it does not mix with events."""
-    print(encode({"camera": camera, "drift": dict(moved)}), file=sys.stderr, flush=True)
-
-
 def _print_summary(summary: "Summary", place: Path) -> None:
     from pcedge.cli.console import err, say
 
@@ -335,12 +263,10 @@ def _print_summary(summary: "Summary", place: Path) -> None:
         err.print(drift_table(summary.drift))
     if not summary.frames:
         say("[yellow]Nothing was judged: no image came.[/]")
+    for fault in summary.fault_texts:
+        say("[bold red]In trouble:[/] {fault}.", fault=fault.removesuffix("."))
     if summary.faults:
-        say(
-            "[bold red]{count} results could not be written;[/] the last: {fault}",
-            count=summary.faults,
-            fault=summary.last_fault,
-        )
+        say("[bold red]{count} results could not be written or delivered.[/]", count=summary.faults)
 
 
 def _all_ok(summary: "Summary") -> bool:
