@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from .forked_python import run_forked
 
@@ -27,6 +28,10 @@ WITHOUT_TORCH = (
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Once = Callable[[str, Callable[[Path], None]], Path]
+
+# The same examples in every run, however busy the machine is.
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.load_profile("steady")
 
 # A console takes its width once, when it is made, which is before most tests.
 os.environ["COLUMNS"] = "200"
