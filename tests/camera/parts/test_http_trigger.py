@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pcedge.camera.parts.http_trigger import HttpTriggers
-from pcedge.camera.parts.triggers import MessageTrigger
-from pcedge.camera.util.credentials import Secret
+from pcedge.camera import HttpTriggers, MessageTrigger, Secret
 
 
 @pytest.fixture
