@@ -12,20 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from .forked_python import run_forked
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 COMMAND = Path(sys.executable).with_name("pcedge")
-# Runs the command as on a device: the libraries that only `fit` installs cannot be imported.
+COMMAND_CODE = "from pcedge.cli import main\nmain()\n"
+# Before the command, makes it run as on a device: the libraries that only `fit` installs cannot be imported.
 WITHOUT_TORCH = (
     "import sys\n"
     "for name in ('torch', 'torchvision', 'onnx', 'onnxscript', 'safetensors'):\n"
     "    sys.modules[name] = None\n"
-    "from pcedge.cli import main\n"
-    "main()\n"
 )
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Once = Callable[[str, Callable[[Path], None]], Path]
+
+# The same examples in every run, however busy the machine is.
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.load_profile("steady")
 
 # A console takes its width once, when it is made, which is before most tests.
 os.environ["COLUMNS"] = "200"
@@ -43,22 +49,20 @@ def _run(
     timeout_s: float = 240,
     env: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    start = [str(COMMAND)] if torch else [sys.executable, "-c", WITHOUT_TORCH]
-    return subprocess.run(
-        [*start, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
+    return run_forked(
+        COMMAND_CODE if torch else WITHOUT_TORCH + COMMAND_CODE,
+        list(map(str, arguments)),
         cwd=cwd,
-        timeout=timeout_s,
+        timeout_s=timeout_s,
         env={**os.environ, "COLUMNS": "200"} | (env or {}),
     )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep tests out of the user's cache, and each run out of the one before."""
+    """Keep tests out of the user's cache and state, and each run out of the one before."""
     os.environ["PCEDGE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["PCEDGE_STATE"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,9 +23,9 @@ from .commands import NOTE, cell
 
 FILES = {
     "manifest.json": (Manifest, "in every [bundle](../concepts/bundle.md) of PatchCore"),
-    "certificate.json": (
+    "verify --json": (
         Certificate,
-        "a list `certificates` of these, in a bundle that was [verified](../guide/verify.md)",
+        "a list `certificates` of these, of a bundle that was [verified](../guide/verify.md)",
     ),
     "run.json": (Run, "in every [run](runs.md)"),
     "curves.json": (Curves, "beside it"),

@@ -10,8 +10,8 @@ from .event import Event, Phase
 def record_key(event: Event) -> str:
     """Return the UUID of an event; it is the same if a file is judged again after a kill.
 
-    A part has one ``new`` and one ``end`` event, whatever their frame numbers; ``update`` events are told
-    apart by frame number and time.
+    A part has one ``new`` and one ``end`` event, whatever their frame numbers; ``update`` events differ
+    by frame number and time.
     """
     which = f"{event.source}/{event.frame}/{event.time}"
     if event.id:

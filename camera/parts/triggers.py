@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ..frames import Frame
+from ..util.credentials import Secret
 from ..util.mqtt_broker import Broker
 
 _MOST_WAITING = 64
@@ -77,12 +78,14 @@ class Listening:
     Attributes:
         host: Address that the HTTP server listens on.
         port: Port of the HTTP server.
+        token: Token that a client must bring; None for none.
         broker: Returns the MQTT broker; None if there is none.
         topic: Prefix of the MQTT topics.
     """
 
     host: str = "127.0.0.1"
     port: int = 9109
+    token: Secret | None = None
     broker: Callable[[], Broker] | None = None
     topic: str = "pcedge"
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from pcedge.errors import OutputError
 
+from ..util.http_server import BoundedServer, Handler
 from ..util.supervisor import Supervised
 from .metrics import Reading, prometheus_text, require_prometheus
 
@@ -58,7 +58,7 @@ class HealthServer:
         self._address = (host, port)
         self._readings = readings
         self._health = health
-        self._server: ThreadingHTTPServer | None = None
+        self._server: BoundedServer | None = None
         self._thread: Supervised | None = None
 
     @property
@@ -80,13 +80,12 @@ class HealthServer:
             answer = staticmethod(page)
 
         try:
-            self._server = ThreadingHTTPServer(self._address, BoundHealthHandler)
+            self._server = BoundedServer(*self._address, BoundHealthHandler)
         except OSError as error:
             host, port = self._address
             raise OutputError(
                 f"metrics: cannot listen on {host}:{port}: {error.strerror}.", "Choose another port."
             ) from error
-        self._server.daemon_threads = True
         self._thread = Supervised("metrics", partial(self._server.serve_forever, 0.1)).start()
         return self
 
@@ -109,12 +108,8 @@ class HealthServer:
         return 404, "text/plain", b"There are /metrics, /healthz and /readyz.\n"
 
 
-class _HealthHandler(BaseHTTPRequestHandler):
-    """Handler of GET requests; a client that sends nothing for 5 s is disconnected."""
-
-    timeout = 5
-    server_version = "pcedge"
-    sys_version = ""
+class _HealthHandler(Handler):
+    """Handler of GET and HEAD requests."""
 
     @staticmethod
     def answer(path: str) -> tuple[int, str, bytes]:
@@ -127,11 +122,6 @@ class _HealthHandler(BaseHTTPRequestHandler):
             status, kind, body = self.answer(self.path.partition("?")[0])
         except Exception as error:  # reported in the answer, so that the server keeps running
             status, kind, body = 500, "text/plain", f"{type(error).__name__}\n".encode()
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.reply(status, body, kind)
 
-    def log_message(self, *_: object) -> None:
-        """Log nothing, since the endpoints are polled."""
+    do_HEAD = do_GET

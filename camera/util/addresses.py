@@ -1,46 +1,49 @@
-"""Redaction of secrets in addresses, before they are printed or stored."""
+"""Addresses as they may be printed or stored: what is known to be harmless is kept, all else is hidden.
+
+Secrets are anywhere in an address: in the login, in the path (webhooks), in the query, and anywhere at all
+where somebody mistyped it. So this does not look for secrets; it keeps scheme, host and port.
+"""
 
 from __future__ import annotations
 
 import re
 
 _HIDDEN = "***"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
-_WHOLE_ADDRESS = re.compile(rf"\s*{_SCHEME.pattern}")
-_EMBEDDED_ADDRESS = re.compile(rf"({_SCHEME.pattern})([^\s\"']*)")
-_BARE_LOGIN = re.compile(r"^[^/\s@]*:.*@")
-# A host that cannot be the start of "user:password@", so that an "@" after it belongs to the path.
-_PLAIN_HOST = re.compile(r"(?:(?:\d+\.){3}\d+|\[[0-9A-Fa-f:.%]+\]|localhost)(?::\d+)?|[^:@]*")
-_SECRET_FIELD = re.compile(
-    r"([\w.%\-]*(?:pas|pwd|pw|psw|token|secret|auth|key|credential|signature|sig|sid|session|user|usr|login)"
-    r"[\w.%\-]*=)([^&;\s\"']+)",
-    re.IGNORECASE,
-)
-_LOCAL = ("folder:", "synthetic:", "v4l2:", "file:", "/", ".", "~")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://(.*)", re.DOTALL)
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9][A-Za-z0-9._\-]*)(?::\d{1,5})?")
+# A host that cannot be the start of "user:password/...@host".
+_CERTAIN_HOST = re.compile(r"(?:(?:\d+\.){3}\d+|\[[0-9A-Fa-f:.%]+\]|localhost)(?::\d{1,5})?|[^:]+")
+_PIPELINE = re.compile(r"(gst:)\s*([A-Za-z0-9_]*)")
+# What begins like an address and is none, such as "rtsp//user:password@host".
+_NEARLY = re.compile(r"(rtsps?|https?|rtmps?|udp|tcp|mqtts?)(?![A-Za-z0-9])", re.IGNORECASE)
+_LOCAL = ("folder:", "synthetic:", "v4l2:", "csi:", "file:", "/", ".", "~")
+_IN_AN_ADDRESS = re.compile(r"[@:?=&;#]")
 
 
 def redact(uri: str) -> str:
-    """Return ``uri`` with login names, passwords and tokens replaced by ``***``; never raises.
+    """Return scheme, host and port of an address, with ``***`` for what else is in it; never raises.
 
-    Replaces ``user:password`` in addresses, even if the password contains ``@``, ``/`` or ``?``, and the
-    value of every ``name=value`` whose name suggests a login, a password or a token. In doubt it hides too
-    much: a malformed address may lose its host.
+    The sources of this machine (folders, devices, files) are shown whole. In doubt too much is hidden: an
+    address of which it is not certain where the host begins loses its host.
     """
-    text = str(uri)
-    if text.startswith(_LOCAL):
+    text = str(uri).strip()
+    if text.startswith(_LOCAL) and not text.startswith("//"):
         return text
-    if match := _WHOLE_ADDRESS.match(text):
-        text = match.group() + _without_login(text[match.end() :])
-    elif _SCHEME.search(text):
-        text = _EMBEDDED_ADDRESS.sub(lambda m: m.group(1) + _without_login(m.group(2)), text)
-    else:
-        text = _BARE_LOGIN.sub(f"{_HIDDEN}@", text)
-    return _SECRET_FIELD.sub(rf"\1{_HIDDEN}", text)
+    if match := _PIPELINE.match(text):
+        return f"{match[1]}{match[2]} {_HIDDEN}"
+    if match := _ADDRESS.fullmatch(text):
+        return f"{match[1]}://{_harmless(match[2])}"
+    if match := _NEARLY.match(text):
+        return f"{match[1]}{_HIDDEN}"
+    return _HIDDEN if _IN_AN_ADDRESS.search(text) or text.startswith("//") else text
 
 
-def _without_login(rest: str) -> str:
-    """``rest`` is an address after ``scheme://``."""
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" not in rest or _PLAIN_HOST.fullmatch(host):
-        return rest
-    return f"{_HIDDEN}@{rest[rest.rindex('@') + 1 :]}"
+def _harmless(rest: str) -> str:
+    """What may be shown of an address after ``scheme://``."""
+    place, after = re.match(r"([^/?#]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]  # always matches
+    login, at, host = place.rpartition("@")
+    uncertain = "@" in after and (at or not _CERTAIN_HOST.fullmatch(place))
+    if uncertain or not _HOST.fullmatch(host):
+        return _HIDDEN if rest else ""
+    hidden = f"/{_HIDDEN}" if after.strip("/") else after
+    return f"{_HIDDEN}@{host}{hidden}" if login else f"{host}{hidden}"

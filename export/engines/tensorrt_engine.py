@@ -42,7 +42,7 @@ def build_engine(
     """Build an engine from an ONNX file; takes minutes.
 
     The precision is the file's: float32 (never TF32), float16 or int8. From TensorRT 10 on the network is
-    strongly typed; TensorRT 8.6 is told which types it may use, and chooses for itself where.
+    strongly typed; TensorRT 8.6 is given the types it may use, and chooses for itself where.
 
     Args:
         onnx_path: An embedder, or the fused network, in any precision.
@@ -126,7 +126,7 @@ def _build(
 
 
 def _types_allowed(network: "tensorrt.INetworkDefinition") -> dict[str, bool]:
-    """What the parsed ONNX file uses, as TensorRT 8.6 must be told."""
+    """The types that the parsed ONNX file uses; TensorRT 8.6 must be given them."""
     import tensorrt
 
     layers = [network.get_layer(i) for i in range(network.num_layers)]

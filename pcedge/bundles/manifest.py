@@ -10,6 +10,7 @@ from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import BundleError, OptionError
 
 from .finetune_record import FinetuneRecord
+from .origin import check_origin
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
@@ -345,12 +346,14 @@ def _check_indexes(path: Path, manifest: Manifest, inside: Inside) -> None:
 def _content(directory: Path) -> bytes:
     path = inside_bundle(directory).path(MANIFEST_FILE, str(directory))
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise BundleError(
             f"{directory} is not a bundle: {path} cannot be read ({error.strerror}).",
             "Make one with: pcedge fit DATASET",
         ) from error
+    check_origin(directory, content)
+    return content
 
 
 def _head(path: Path, content: bytes) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class KeptPictures:
         if content is None:
             return None
         try:
-            return np.asarray(Image.open(BytesIO(content)).convert("RGB"), np.uint8)
+            return np.asarray(Image.open(BytesIO(content), formats=["JPEG"]).convert("RGB"), np.uint8)
         except OSError as error:  # includes Pillow's UnidentifiedImageError
             raise _damaged(self._path, error) from error
 

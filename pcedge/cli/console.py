@@ -1,11 +1,12 @@
 """Terminal output: consoles, notes, errors, progress bars, tables of facts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
-from rich.console import Console
+from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -17,11 +18,23 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from pcedge.core.progress import Progress as OnProgress
+from pcedge.core.text import shown
 from pcedge.errors import PcedgeError
+
+
+class Console(RichConsole):
+    """A console on which texts from elsewhere cannot do anything: control characters are escaped."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as Rich does; its own movements of the cursor are segments of control and stay."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(shown(segment.text), segment.style)
+
 
 # Results go to standard output; progress, notes and errors to standard error.
 out = Console(highlight=False)

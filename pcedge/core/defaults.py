@@ -16,10 +16,26 @@ def default_cache_directory() -> Path:
     """``$PCEDGE_CACHE``, or ``pcedge`` in the user's cache directory."""
     if chosen := os.environ.get("PCEDGE_CACHE"):
         return Path(chosen)
-    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if caches.is_absolute():  # the XDG specification says to ignore relative paths
-        return caches / "pcedge"
+    return _of_this_user("XDG_CACHE_HOME", ".cache")
+
+
+def state_directory() -> Path:
+    """Where this machine keeps what it found out itself.
+
+    ``$PCEDGE_STATE``; of a systemd service ``$STATE_DIRECTORY``; otherwise ``pcedge`` in the user's state
+    directory.
+    """
+    service = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if chosen := os.environ.get("PCEDGE_STATE") or service:
+        return Path(chosen)
+    return _of_this_user("XDG_STATE_HOME", ".local/state")
+
+
+def _of_this_user(variable: str, below_home: str) -> Path:
+    directory = Path(os.environ.get(variable, ""))
+    if directory.is_absolute():  # the XDG specification says to ignore relative paths
+        return directory / "pcedge"
     try:
-        return Path.home() / ".cache" / "pcedge"
+        return Path.home() / below_home / "pcedge"
     except RuntimeError:  # a user without a home directory, as in some containers
-        return Path(".cache", "pcedge")
+        return Path(below_home, "pcedge")

@@ -1,4 +1,4 @@
-"""From a folder to a dataset: the layout recognised, or as told."""
+"""From a folder to a dataset: the layout recognised, or as named by the caller."""
 
 from pathlib import Path
 

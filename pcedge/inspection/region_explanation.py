@@ -146,7 +146,7 @@ class Explainer:
         except BundleError as error:  # a missing image must not cost the verdict
             return None, error.what
         if picture is None:
-            return None, "no image of it was kept, for want of room"
+            return None, "no image of it was kept: the bundle had no room for it"
         left, top, width, height = map(int, window)
         return picture[top : top + height, left : left + width], ""
 

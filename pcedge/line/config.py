@@ -109,6 +109,9 @@ class WatchTable(_LineTable, frozen=True):
         drift_alarm_rate: Probability of any false alarm of drift at a camera in the whole run.
         trigger_host: Address at which HTTP triggers are received.
         trigger_port: Its port.
+        trigger_token_env: The environment variable with a token that whoever announces parts over HTTP must
+            send as ``Authorization: Bearer ...``; without it, only requests that no web page can make are
+            taken.
     """
 
     output: str = ""
@@ -121,6 +124,7 @@ class WatchTable(_LineTable, frozen=True):
     drift_alarm_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.01
     trigger_host: str = "127.0.0.1"
     trigger_port: Annotated[int, Meta(ge=0, le=65535)] = 9109
+    trigger_token_env: str = ""
 
 
 class LineFile(msgspec.Struct, frozen=True, kw_only=True):

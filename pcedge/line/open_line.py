@@ -36,6 +36,7 @@ from pcedge.camera import (
     open_sinks,
     open_source,
     read_mask,
+    read_secret,
 )
 from pcedge.errors import OptionError
 from pcedge.methods import AnyBundle, find_any_bundle
@@ -242,9 +243,9 @@ def _rule(name: str, camera: CameraTable, trigger: Trigger | None) -> PartRule:
 
 def _listening(line: LineFile) -> Listening:
     watch, mqtt = line.watch, line.sinks.mqtt
-    if mqtt is None:
-        return Listening(watch.trigger_host, watch.trigger_port)
-    return Listening(watch.trigger_host, watch.trigger_port, partial(mqtt_broker, mqtt), mqtt.topic)
+    token = read_secret("watch: trigger_token", env=watch.trigger_token_env)
+    here = Listening(watch.trigger_host, watch.trigger_port, token)
+    return here if mqtt is None else replace(here, broker=partial(mqtt_broker, mqtt), topic=mqtt.topic)
 
 
 def _reloader(

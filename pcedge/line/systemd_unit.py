@@ -1,5 +1,6 @@
 """The systemd unit that runs ``pcedge watch`` as a service."""
 
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,10 @@ from pcedge.core.files import replace_file
 from pcedge.errors import OptionError, OutputError
 
 UNITS = Path("/etc/systemd/system")
+# What systemd would not read as part of a path: control characters begin a line of their own, a backslash at
+# the end takes in the next line, blanks at the ends are cut off, surrogates are no UTF-8.
+_UNSAFE_PATH = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\\\ud800-\udfff]|^\s|\s$")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?|\d{1,10}")
 _UNIT = """\
 # Written by `pcedge service`. Changes of your own belong into a drop-in: systemctl edit {name}
 [Unit]
@@ -30,6 +35,9 @@ SupplementaryGroups=video
 EnvironmentFile=-/etc/pcedge/{name}.env
 Environment=PYTHONUNBUFFERED=1 XDG_CACHE_HOME=/var/cache/pcedge NUMBA_CACHE_DIR=/var/cache/pcedge/numba
 CacheDirectory=pcedge
+# What this machine proved, and the key that seals it.
+StateDirectory=pcedge
+StateDirectoryMode=0700
 
 # The first start may prove the runtime, or build an engine.
 TimeoutStartSec=30min
@@ -40,25 +48,49 @@ RestartSec=2
 TimeoutStopSec=20
 KillMode=mixed
 
-# It reads the system, writes below its folder, its cache and /tmp, and may do nothing else. Not set on
-# purpose: PrivateDevices and ProtectClock (both close the devices that cameras and the GPU are), PrivateTmp
-# (a Jetson's CSI cameras are reached by a socket in /tmp), MemoryDenyWriteExecute (it compiles as it runs).
+# It reads the system, writes below its folder, its state, its cache and /tmp, and may do nothing else. Not
+# set on purpose: PrivateDevices (it closes the devices that cameras and the GPU are), PrivateTmp (a Jetson's
+# CSI cameras are reached by a socket in /tmp), MemoryDenyWriteExecute (it compiles as it runs),
+# ProcSubset (the numeric libraries choose their code by /proc/cpuinfo).
+# Where cameras, brokers and controllers are in one network, a drop-in can close all others:
+#   IPAddressDeny=any
+#   IPAddressAllow=localhost 192.168.1.0/24
 ReadWritePaths={writable} /tmp
 ProtectSystem=strict
 ProtectHome=read-only
 NoNewPrivileges=yes
 CapabilityBoundingSet=
+AmbientCapabilities=
+DevicePolicy=closed
+# Cameras by V4L2, media controller and USB; GPUs of NVIDIA, of a Jetson too.
+DeviceAllow=char-video4linux rw
+DeviceAllow=char-media rw
+DeviceAllow=char-usb_device rw
+DeviceAllow=char-drm rw
+DeviceAllow=char-nvidia* rw
+DeviceAllow=char-nvhost* rw
+DeviceAllow=char-nvgpu* rw
+DeviceAllow=/dev/nvmap rw
+PrivateMounts=yes
+ProtectClock=yes
 ProtectControlGroups=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectHostname=yes
+ProtectProc=invisible
+RemoveIPC=yes
+KeyringMode=private
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+# A thread's priority may be refused: it goes on with the usual one.
+SystemCallErrorNumber=EPERM
 UMask=0027
 
 [Install]
@@ -83,8 +115,16 @@ class Service:
     name: str = "pcedge-watch"
 
     def unit(self) -> str:
-        """The text of the unit."""
+        """The text of the unit.
+
+        Raises:
+            OptionError: systemd would read the user's name or a path in another way.
+        """
         config = self.config.resolve()
+        for path in (config, config.parent, self.program):
+            _check_path(path)
+        if not _USER.fullmatch(self.user):
+            raise OptionError(f"{self.user!r} cannot be a user.", "Use the name or the number of a user.")
         words = [str(self.program.absolute()), "watch", "--config", str(config)]
         return _UNIT.format(
             name=self.name,
@@ -133,6 +173,15 @@ def install_service(service: Service, units: Path = UNITS) -> Path:
             f"Run it as root: sudo {shlex.join([str(service.program), 'service', '--install'])} ...",
         ) from error
     return path
+
+
+def _check_path(path: Path) -> None:
+    if _UNSAFE_PATH.search(str(path)):
+        raise OptionError(
+            f"{str(path)!r} cannot stand in a unit: it has a backslash, a control character or a blank at "
+            "its end.",
+            "Rename the folder or the file: letters, digits, blanks inside, '-', '_' and '.' are safe.",
+        )
 
 
 def _quoted(word: str) -> str:

@@ -126,6 +126,24 @@ def preprocessing_for(name: str, preprocessing: Preprocessing) -> Preprocessing:
     return _kind(name).prepare(name, preprocessing)
 
 
+def pyramid_layers(name: str) -> tuple[str, ...]:
+    """The layers of a backbone that a method takes which compares features at several scales.
+
+    Raises:
+        OptionError: There is no such backbone.
+    """
+    return _kind(name).pyramid(name)
+
+
+def can_teach(name: str) -> bool:
+    """Whether ``distill`` may imitate this backbone.
+
+    Raises:
+        OptionError: There is no such backbone.
+    """
+    return _kind(name).can_teach
+
+
 def restore_backbone(name: str, layers: Sequence[str], state: dict[str, Tensor]) -> nn.Module:
     """Rebuild the truncated network that a bundle stores; ``state`` holds its tensors exactly."""
     kind = _kind(name)

@@ -1,4 +1,6 @@
+import os
 import random
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcedge.camera import list_images, read_image, read_mask, write_image
-from pcedge.errors import ImageError, OutputError
+from pcedge.errors import ImageError, OptionError, OutputError
 
 RED, GREY = (200, 10, 20), (77, 77, 77)
 
@@ -117,7 +119,7 @@ def test_what_is_no_image_is_refused_with_the_reason(tmp_path: Path, content: by
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"none\.png: does not exist"):
         read_image(tmp_path / "none.png")
-    with pytest.raises(ImageError, match="cannot be decoded"):
+    with pytest.raises(ImageError, match="is a folder"):
         read_image(tmp_path)
     with pytest.raises(ImageError, match="cannot be listed"):
         list_images(tmp_path / "none")
@@ -137,15 +139,113 @@ def test_damaged_bytes_give_a_picture_or_an_image_error(tmp_path: Path, suffix: 
             assert read_image(path).ndim == 3
 
 
-@pytest.mark.parametrize("times", [1.5, 3])
-def test_decompression_bombs_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float
+def test_large_images_are_refused_before_they_are_decoded_and_the_limit_is_a_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _flat("L", 7).save(tmp_path / "bomb.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", int(24 / times))
+    wide = Image.new("1", (40_000, 4_000))
+    wide.save(tmp_path / "wide.png")
+    before = Image.MAX_IMAGE_PIXELS
 
-    with pytest.raises(ImageError, match=r"bomb\.png: .*decompression bomb"):
-        read_image(tmp_path / "bomb.png")
+    with pytest.raises(ImageError, match=r"40000 x 4000 pixels, 160 million; at most 120") as caught:
+        read_image(tmp_path / "wide.png")
+    assert "PCEDGE_MAX_MEGAPIXELS=161" in caught.value.hint
+    monkeypatch.setenv("PCEDGE_MAX_MEGAPIXELS", "161")
+    assert read_image(tmp_path / "wide.png").shape == (4_000, 40_000, 3)
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "nan"])
+def test_a_limit_that_is_no_number_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    _flat("L", 7).save(tmp_path / "a.png")
+    monkeypatch.setenv("PCEDGE_MAX_MEGAPIXELS", value)
+
+    with pytest.raises(OptionError, match="PCEDGE_MAX_MEGAPIXELS"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_large_image_is_converted_in_strips_to_the_same_pixels(tmp_path: Path) -> None:
+    random = np.random.default_rng(1).integers(0, 256, (3_000, 2_000, 4), np.uint8)
+    image = Image.fromarray(random, "CMYK")
+    image.save(tmp_path / "large.tif")
+
+    assert np.array_equal(read_image(tmp_path / "large.tif"), np.asarray(image.convert("RGB")))
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.png"))
+        (tmp_path / "device.png").symlink_to("/dev/zero")
+        for name in ("pipe.png", "socket.png", "device.png"):
+            with pytest.raises(ImageError, match="not an image file"):
+                read_image(tmp_path / name)
+
+
+def test_only_named_formats_are_opened_whatever_the_suffix(tmp_path: Path) -> None:
+    _flat("RGB", RED).save(tmp_path / "page.eps")
+    (tmp_path / "page.eps").rename(tmp_path / "part.png")
+    _flat("RGB", RED).save(tmp_path / "icon.ico")
+    (tmp_path / "icon.ico").rename(tmp_path / "part.jpg")
+
+    for name in ("part.png", "part.jpg"):
+        with pytest.raises(ImageError, match="is not an image, or is damaged"):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "tolerance"),
+    [
+        ("a.jfif", "JPEG", 3),
+        ("a.jpe", "JPEG", 3),
+        ("a.JP2", "JPEG2000", 0),
+        ("a.gif", "GIF", 0),
+        ("a.avif", "AVIF", 4),
+        ("a.heic", "AVIF", 4),
+        ("a.pnm", "PPM", 0),
+        ("a.png", "JPEG", 3),
+    ],
+)
+def test_more_file_forms_are_read(tmp_path: Path, name: str, kind: str, tolerance: int) -> None:
+    Image.new("RGB", (64, 48), GREY).save(tmp_path / name, kind)
+
+    assert list_images(tmp_path) == [tmp_path / name]
+    assert np.abs(read_image(tmp_path / name).astype(int) - 77).max() <= tolerance
+
+
+def test_a_file_that_would_need_a_decoder_that_is_not_here_names_it(tmp_path: Path) -> None:
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+
+    with pytest.raises(ImageError, match="HEIC") as caught:
+        read_image(tmp_path / "phone.heic")
+    assert "pip install pillow-heif" in caught.value.hint
+
+
+def test_sixteen_bits_of_a_pgm_keep_their_upper_eight(tmp_path: Path) -> None:
+    values = np.array([[0, 255], [256, 65535]], ">u2")
+    (tmp_path / "deep.pgm").write_bytes(b"P5 2 2 65535\n" + values.tobytes())
+
+    assert read_image(tmp_path / "deep.pgm")[:, :, 0].tolist() == [[0, 0], [1, 255]]
+
+
+@pytest.mark.parametrize("name", ["pages.tif", "frames.gif", "frames.png", "frames.webp"])
+def test_a_file_of_several_pages_is_refused_since_the_others_would_not_be_looked_at(
+    tmp_path: Path, name: str
+) -> None:
+    pages = [_flat("RGB", colour) for colour in (RED, GREY)]
+    pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+
+    with pytest.raises(ImageError, match="several pages"):
+        read_image(tmp_path / name)
+
+
+def test_a_thumbnail_is_no_page(tmp_path: Path) -> None:
+    thumbnail = _flat("RGB", GREY)
+    thumbnail.encoderinfo = {"tiffinfo": {254: 1}}
+    _flat("RGB", RED).save(tmp_path / "one.tif", save_all=True, append_images=[thumbnail])
+
+    assert (read_image(tmp_path / "one.tif") == RED).all()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +276,7 @@ def test_masks_are_255_where_the_file_is_not_black(tmp_path: Path, mode: str, ma
 def test_images_are_listed_in_natural_order_without_hidden_and_unfinished_ones(
     tmp_path: Path,
 ) -> None:
-    names = ["10.png", "9.PNG", "a2.jpg", "a10.jpg", "B1.tiff"]
+    names = ["10.png", "9.PNG", "a2.jpg", "a10.jpg", "B1.tiff", "lid.part.0001.png"]
     others = [".hidden.png", "a.png.part", "b.tmp.png", "notes.txt", "png", "7.png.tmp"]
     for name in names + others:
         (tmp_path / name).touch()
@@ -188,6 +288,7 @@ def test_images_are_listed_in_natural_order_without_hidden_and_unfinished_ones(
         "a2.jpg",
         "a10.jpg",
         "B1.tiff",
+        "lid.part.0001.png",
     ]
 
 

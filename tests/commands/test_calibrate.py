@@ -17,7 +17,7 @@ from pcedge.camera import Frame, FrameGate, read_image, render_part, write_image
 from pcedge.deployment.exporting.precisions import find_images
 from pcedge.errors import DatasetError, OptionError, PcedgeError
 from pcedge.inspection.runtimes import Candidate, open_inspector
-from pcedge.inspection.verification.certificate import CERTIFICATE_FILE
+from pcedge.inspection.verification.certificate import valid_certificate
 from pcedge.inspection.verification.golden import with_fault
 from pcedge.inspection.verification.verify import verify
 from pcedge.line.config import read_line_file
@@ -91,7 +91,7 @@ def test_thresholds_are_those_of_the_new_images_and_what_runs_proves_itself_agai
     drift = drift_reference(bundle, threshold=None, masked=False)
     assert len(drift.values["light"]) == len(drift.values["score"]) == NEW
 
-    assert not (bundle.directory / CERTIFICATE_FILE).exists()
+    assert valid_certificate(bundle, "onnx", "cpu") is None
     assert verify(bundle, Candidate("onnx", "cpu")).parity.holds
     evidence = read_evidence(bundle)
     assert evidence is not None

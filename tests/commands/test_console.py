@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import typer.main
 from rich.console import Console
+from rich.text import Text
 from typer.testing import CliRunner
 
 from pcedge.bundles.bundle import set_current
@@ -163,3 +164,19 @@ def test_ways_to_search_are_compared_without_cutting_a_number() -> None:
 
     row = ["HNSW32", "83.1", "64.7", "12.5", "123.4", "100.00%", "100.00%", "0.00%", "0.9444", "12", "(3)"]
     assert row in [line.split() for line in shown.getvalue().splitlines()]
+
+
+def test_control_characters_in_a_name_reach_no_terminal() -> None:
+    written = StringIO()
+    terminal = console.Console(file=written, force_terminal=True, width=60)
+
+    terminal.print(Text("\x1b]0;owned\x07 part\x9b31m"), style="bold")
+    facts = console.Facts("\x1b[2Jtitle")
+    facts.add_row("bundle", "a\x1b[31mb")
+    terminal.print(facts)
+
+    assert "\x1b]0" not in written.getvalue()
+    assert "\x9b" not in written.getvalue()
+    assert "\x1b[2J" not in written.getvalue()
+    assert r"\x1b]0;owned part\x9b31m" in written.getvalue()
+    assert "\x1b[1m" in written.getvalue(), "colours of one's own stay"

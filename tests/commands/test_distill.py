@@ -17,6 +17,8 @@ from torchvision import models
 
 from pcedge.camera import render_part, write_image
 
+from ..forked_python import run_forked
+
 # The command with batches so small that a step takes a moment.
 SMALL = """
 import functools
@@ -41,9 +43,9 @@ def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _command(teacher_file: Path, *arguments: str | Path, worker: bool = False) -> list[str]:
+def _arguments(teacher_file: Path, *arguments: str | Path) -> list[str]:
     given = ["resnet18", "--weights", teacher_file, "--precision", "float32", "--device", "cpu", *arguments]
-    return [sys.executable, "-c", SMALL.format(worker=worker), "distill", *map(str, given)]
+    return ["distill", *map(str, given)]
 
 
 @pytest.fixture
@@ -51,13 +53,11 @@ def distill(teacher_file: Path, tmp_path: Path) -> Distill:
     """Run the command with a random teacher in an empty directory."""
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            _command(teacher_file, *arguments),
-            capture_output=True,
-            text=True,
-            check=False,
+        return run_forked(
+            SMALL.format(worker=False),
+            _arguments(teacher_file, *arguments),
             cwd=tmp_path,
-            timeout=240,
+            timeout_s=240,
             env={**os.environ, "COLUMNS": "200"},
         )
 
@@ -159,7 +159,12 @@ def _stopped(command: list[str], directory: Path, checkpoint: Path) -> tuple[int
 
 def test_ctrl_c_loses_nothing(distill: Distill, teacher_file: Path, tmp_path: Path) -> None:
     code, said = _stopped(
-        _command(teacher_file, "--steps", "60", "--out", "broken", worker=True),
+        [
+            sys.executable,
+            "-c",
+            SMALL.format(worker=True),
+            *_arguments(teacher_file, "--steps", "60", "--out", "broken"),
+        ],
         tmp_path,
         tmp_path / "broken" / "checkpoint.pt",
     )

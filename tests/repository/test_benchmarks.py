@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ..conftest import Line
+from ..forked_python import run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 CORESET_KEYS = {
@@ -27,13 +27,11 @@ CORESET_KEYS = {
 
 
 def _benchmark(name: str, *arguments: str | Path, returns: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
+    done = run_forked(
+        f"import runpy\nrunpy.run_module('benchmarks.{name}', run_name='__main__', alter_sys=True)",
+        list(map(str, arguments)),
         cwd=ROOT,
-        timeout=240,
+        timeout_s=240,
         env={**os.environ, "COLUMNS": "200"},
     )
     assert done.returncode == returns, done.stderr

@@ -49,7 +49,7 @@ def check_clock(synchronised: bool | None) -> CheckResult:
         synchronised: From :func:`clock_synchronised`.
     """
     if synchronised is None:
-        return ok("Clock", "whether it is synchronised cannot be told here")
+        return ok("Clock", "whether it is synchronised cannot be seen here")
     if synchronised:
         return ok("Clock", "synchronised")
     advice = "Events would have wrong times: sudo timedatectl set-ntp true, or set up chrony."
@@ -72,7 +72,7 @@ def check_power(mode: str | None) -> CheckResult:
         mode: From :func:`pcedge.core.machine.power_mode`: a Jetson's mode, otherwise the governor.
     """
     if mode is None:
-        return ok("Power", "how the clock is governed cannot be told here")
+        return ok("Power", "how the clock is governed cannot be seen here")
     if mode in _SLOW_GOVERNORS:
         advice = "Let it run faster: sudo cpupower frequency-set -g performance"
         return warn("Power", f"the processor is governed by {mode!r}", advice)
@@ -88,7 +88,7 @@ def check_memory(memory: Path = MEMORY) -> CheckResult:
         lines = dict(line.split(":", 1) for line in memory.read_text(encoding="utf-8").splitlines())
         free_gb = int(lines["MemAvailable"].split()[0]) / 1e6
     except (OSError, KeyError, ValueError):
-        return ok("Memory", "how much is available cannot be told here")
+        return ok("Memory", "how much is available cannot be seen here")
     if free_gb < 1:
         return warn("Memory", f"{free_gb:.1f} GB available", "End other programs, or add swap (zram).")
     return ok("Memory", f"{free_gb:.1f} GB available")

@@ -1,4 +1,4 @@
-"""One measurement in a process of its own, with its progress and its errors told to the one that asked."""
+"""One measurement in a process of its own, which reports progress and errors to the caller."""
 
 import multiprocessing
 from multiprocessing.connection import Connection
@@ -21,7 +21,7 @@ def measure_apart(
     """Measure one runtime in a new process; see :func:`pcedge.deployment.bench.bench.measure`.
 
     Raises:
-        RuntimeUnavailableError: The process ended without a result, killed for want of memory perhaps.
+        RuntimeUnavailableError: The process ended without a result, killed perhaps because memory ran out.
         PcedgeError: As raised there.
     """
     context = multiprocessing.get_context("spawn")

@@ -87,7 +87,7 @@ def main() -> None:
     options = parser.parse_args()
     client = InferenceServerClient(options.url)
     for path in options.pictures:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]) as image:
             found = inspect(client, options.model, ImageOps.exif_transpose(image))
         del found["squared_distances"]
         print(json.dumps({"picture": str(path), **found}))

@@ -12,6 +12,7 @@ import msgspec
 
 from pcedge.core.files import recover, replace_directory
 from pcedge.core.inside import Inside
+from pcedge.core.text import csv_row
 from pcedge.errors import OptionError, PcedgeError, ResultError
 
 from .schema import SCHEMA_VERSION, Curves, ImageRow, Run
@@ -159,5 +160,5 @@ def _scores(images: Iterable[ImageRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(ImageRow.__struct_fields__)
-    writer.writerows(msgspec.structs.astuple(row) for row in images)
+    writer.writerows(csv_row(msgspec.structs.astuple(row)) for row in images)
     return text.getvalue()

@@ -1,4 +1,8 @@
-"""The parity certificate of a bundle: create, write, read and check it."""
+"""The parity certificate of a bundle: create, write, read and check it.
+
+Certificates lie in the state directory of the machine that measured, sealed with its key, and never in the
+bundle: one that came with a copied bundle could claim anything.
+"""
 
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -7,13 +11,17 @@ from pathlib import Path
 import msgspec
 
 from pcedge.bundles.bundle import Bundle
+from pcedge.core.defaults import state_directory
 from pcedge.core.files import replace_file
 from pcedge.core.machine import Machine, describe_machine, library_versions, power_mode
+from pcedge.core.machine_key import is_sealed, seal
 from pcedge.errors import BundleError
 
 from .parity import Parity
 
-CERTIFICATE_FILE = "certificate.json"
+_FOLDER = "certificates"
+_LARGEST_BYTES = 1_000_000
+_MOST_FILES = 500  # a bundle that is taught every day for more than a year
 SCHEME = 2  # increase it when search, preprocessing or parity change what is proved
 
 
@@ -56,10 +64,11 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.parity.runtime}{precision}"
 
 
-class _Certificates(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of ``certificate.json``: one entry per runtime and device."""
+class _Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of a file: an entry for each runtime and device, and this machine's code of them."""
 
-    certificates: tuple[Certificate, ...] = ()
+    code: str
+    certificates: msgspec.Raw
 
 
 def certify(bundle: Bundle, runtime: str, device: str, parity: Parity, frame_ms: float | None) -> Certificate:
@@ -80,24 +89,33 @@ def certify(bundle: Bundle, runtime: str, device: str, parity: Parity, frame_ms:
     )
 
 
+def certificate_path(bundle: Bundle) -> Path:
+    """The file of this machine with the certificates of this bundle: of its content, wherever it lies."""
+    return state_directory() / _FOLDER / f"{_manifest_digest(bundle)}.json"
+
+
 def write_certificate(bundle: Bundle, certificate: Certificate) -> Path:
-    """Add a certificate to the bundle's ``certificate.json``, replacing an earlier one of that runtime.
+    """Keep a certificate on this machine, in the place of an earlier one of that runtime and device.
 
     Raises:
-        BundleError: The bundle cannot be written to.
+        BundleError: This machine's state directory cannot be written to.
     """
-    path = bundle.directory / CERTIFICATE_FILE
+    path = certificate_path(bundle)
     others = [
         one for one in _read(path) if (one.runtime, one.device) != (certificate.runtime, certificate.device)
     ]
-    content = msgspec.json.encode(_Certificates(certificates=(*others, certificate)))
+    content = msgspec.json.format(msgspec.json.encode((*others, certificate)), indent=2)
     try:
-        replace_file(path, msgspec.json.format(content, indent=2) + b"\n")
+        sealed = _Sealed(code=seal(content), certificates=msgspec.Raw(content))
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(path, msgspec.json.encode(sealed) + b"\n")
     except OSError as error:
         raise BundleError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            "Parity is then measured again at every start; let this user write to the bundle to keep it.",
+            f"The certificate {path} cannot be written: {error.strerror or error}.",
+            "Parity is then measured again at every start. To keep it, let the environment variable "
+            "PCEDGE_STATE name a directory that this user can write to.",
         ) from error
+    _remove_oldest(path.parent)
     return path
 
 
@@ -113,7 +131,7 @@ def keep_certificates(bundle: Bundle, *certificates: Certificate) -> BundleError
 
 def valid_certificate(bundle: Bundle, runtime: str, device: str) -> Certificate | None:
     """The certificate of a runtime that is still valid for this bundle, machine and libraries."""
-    for certificate in _read(bundle.directory / CERTIFICATE_FILE):
+    for certificate in _read(certificate_path(bundle)):
         if (certificate.runtime, certificate.device) != (runtime, device):
             continue
         same = (
@@ -129,11 +147,26 @@ def valid_certificate(bundle: Bundle, runtime: str, device: str) -> Certificate 
 
 
 def _read(path: Path) -> tuple[Certificate, ...]:
-    """The stored certificates; an unreadable file counts as none and is replaced."""
+    """The stored certificates; a file that this machine did not write so counts as none and is replaced."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Certificates).certificates
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        if path.stat().st_size > _LARGEST_BYTES:
+            return ()
+        stored = msgspec.json.decode(path.read_bytes(), type=_Sealed)
+        if not is_sealed(bytes(stored.certificates), stored.code):
+            return ()
+        return msgspec.json.decode(stored.certificates, type=tuple[Certificate, ...])
+    except (OSError, msgspec.MsgspecError, UnicodeError, RecursionError):
         return ()
+
+
+def _remove_oldest(folder: Path) -> None:
+    """Keep the newest files: each change of a bundle begins another."""
+    try:
+        files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        for path in files[:-_MOST_FILES]:
+            path.unlink(missing_ok=True)
+    except OSError:
+        return  # another process removes them at this moment
 
 
 def _manifest_digest(bundle: Bundle) -> str:

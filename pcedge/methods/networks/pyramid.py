@@ -11,12 +11,8 @@ from pcedge.core.defaults import COMPACT
 from pcedge.core.progress import Progress
 from pcedge.errors import WeightsUnavailableError
 from pcedge.fitting.options import FitOptions
-from pcedge.networks.backbones import DEFAULT_BACKBONE, Backbone, load_backbone, read_state
-from pcedge.networks.encoders import ENCODERS
-
-# The papers' layers: the ends of a ResNet's first three blocks, strides 4, 8 and 16.
-RESNET_PYRAMID = ("layer1", "layer2", "layer3")
-_COMPACT_PYRAMID = ("stage1", "stage2", "stage3")
+from pcedge.networks.backbone_kinds.kind import RESNET_PYRAMID
+from pcedge.networks.backbones import DEFAULT_BACKBONE, Backbone, load_backbone, pyramid_layers, read_state
 
 
 class Pyramid(nn.Module):
@@ -87,14 +83,14 @@ def load_pyramid_backbone(
         OptionError: The backbone does not exist, or has no such layers.
     """
     named = options.backbone or DEFAULT_BACKBONE
-    layers, size = options.layers or _pyramid_of(named), options.preprocessing.input_size
+    layers, size = options.layers or pyramid_layers(named), options.preprocessing.input_size
     if last and layers == RESNET_PYRAMID and not options.layers and _go_so_far(options.weights, last):
         layers = (*layers, last)
     try:
         return load_backbone(named, layers, options.weights, progress, size=size), None
     except WeightsUnavailableError as error:
         if options.backbone is None and not options.layers:
-            return load_backbone(COMPACT, _COMPACT_PYRAMID), error
+            return load_backbone(COMPACT, pyramid_layers(COMPACT)), error
         raise WeightsUnavailableError(
             error.what, f"{error.hint} Without a download: --backbone {COMPACT}"
         ) from error
@@ -103,11 +99,3 @@ def load_pyramid_backbone(
 def _go_so_far(weights: Path | None, layer: str) -> bool:
     """Whether the weights include a layer: a file may have been truncated before it."""
     return weights is None or any(f".{layer}." in f".{name}" for name in read_state(weights))
-
-
-def _pyramid_of(name: str) -> tuple[str, ...]:
-    if name == COMPACT:
-        return _COMPACT_PYRAMID
-    encoder = ENCODERS.get(name)
-    # A transformer has the same grid in all layers: no pyramid, but its layers serve as one.
-    return RESNET_PYRAMID if encoder is None or encoder.patch == 1 else encoder.default_layers

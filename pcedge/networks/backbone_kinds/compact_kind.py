@@ -16,6 +16,8 @@ from pcedge.networks.pcedge_s import COMPACT_LAYERS, CompactExtractor, CompactNe
 from .cut_off import cut_off
 from .kind import BackboneKind, FeatureExtractor, State
 
+COMPACT_PYRAMID = ("stage1", "stage2", "stage3")
+
 
 def _cut_off(name: str, layers: Sequence[str], _size: int) -> tuple[FeatureExtractor, tuple[str, ...]]:
     chosen = tuple(layers) or COMPACT_LAYERS
@@ -40,4 +42,10 @@ def _shipped_state() -> dict[str, Tensor]:
         ) from error
 
 
-KIND = BackboneKind(f"{COMPACT} (shipped with pcedge)", lambda name: name == COMPACT, _cut_off, _weights)
+KIND = BackboneKind(
+    f"{COMPACT} (shipped with pcedge)",
+    lambda name: name == COMPACT,
+    _cut_off,
+    _weights,
+    pyramid=lambda _name: COMPACT_PYRAMID,
+)

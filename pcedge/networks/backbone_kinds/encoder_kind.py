@@ -11,7 +11,7 @@ from pcedge.networks.encoders import ENCODERS
 from pcedge.networks.encoders.hub_weights import encoder_file
 from pcedge.networks.encoders.networks import build_encoder, own_state, size_of
 
-from .kind import BackboneKind, FeatureExtractor, State
+from .kind import RESNET_PYRAMID, BackboneKind, FeatureExtractor, State
 from .state_file import read_state
 
 
@@ -37,6 +37,12 @@ def _prepare(name: str, preprocessing: Preprocessing) -> Preprocessing:
     return ENCODERS[name].prepare(preprocessing)
 
 
+def _pyramid(name: str) -> tuple[str, ...]:
+    # A transformer has the same grid in all layers: no pyramid, but its layers serve as one.
+    encoder = ENCODERS[name]
+    return RESNET_PYRAMID if encoder.patch == 1 else encoder.default_layers
+
+
 KIND = BackboneKind(
     f"one of {', '.join(ENCODERS)}",
     lambda name: name in ENCODERS,
@@ -45,4 +51,6 @@ KIND = BackboneKind(
     _own_state,
     _size_of,
     _prepare,
+    _pyramid,
+    can_teach=False,
 )

@@ -11,6 +11,9 @@ from pcedge.core.progress import Progress
 # Side of the images where nobody says it: that of the preset ``whole``.
 DEFAULT_SIZE = 224
 
+# The papers' layers of a pyramid: the ends of a ResNet's first three blocks, strides 4, 8 and 16.
+RESNET_PYRAMID = ("layer1", "layer2", "layer3")
+
 State = dict[str, Tensor]
 
 
@@ -42,6 +45,10 @@ def _any_size(_name: str, _state: State) -> int:
     return DEFAULT_SIZE
 
 
+def _resnet_pyramid(_name: str) -> tuple[str, ...]:
+    return RESNET_PYRAMID
+
+
 def _as_asked(_name: str, preprocessing: Preprocessing) -> Preprocessing:
     return preprocessing
 
@@ -60,6 +67,9 @@ class BackboneKind:
         size_of: Side of the images that a stored network was built for.
         prepare: How images are made ready for a network, from what was asked for: its own mean and deviation
             in the place of ImageNet's, which are the default; sizes that it does not take are refused.
+        pyramid: The layers that a method takes which compares features at several scales (PaDiM, SPADE).
+        can_teach: Whether ``distill`` may imitate it: its images are normalised as ImageNet's networks want
+            them, and it has a layer of eight pixels a patch.
     """
 
     expected: str
@@ -69,3 +79,5 @@ class BackboneKind:
     own_state: Callable[[str, nn.Module, State], State] = _as_they_are
     size_of: Callable[[str, State], int] = _any_size
     prepare: Callable[[str, Preprocessing], Preprocessing] = _as_asked
+    pyramid: Callable[[str], tuple[str, ...]] = _resnet_pyramid
+    can_teach: bool = True

@@ -35,7 +35,7 @@ def _weights(name: str, progress: Progress) -> tuple[State, str]:
 
 
 def _constructor_options(name: str) -> dict[str, bool]:
-    # These two warn or build training-only heads unless told otherwise.
+    # These two warn or build training-only heads unless switched off.
     return {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
 
 

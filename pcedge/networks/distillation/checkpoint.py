@@ -19,7 +19,7 @@ class Checkpoint:
     """A training between two steps.
 
     Attributes:
-        settings: What the training was told, as plain values; a resumed one must be told the same.
+        settings: The options of the training as plain values; a resumed training must have the same.
         step: Steps done.
         seconds: Time spent on them.
         student: State of the network.

@@ -1,4 +1,4 @@
-"""What the student is told to do: the loss, and the measurements on held-out images."""
+"""The student's objective: the loss, and the measurements on held-out images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a training is told, and what of it must stay the same when it is resumed."""
+"""The options of a training, and those that must stay the same when it is resumed."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

@@ -9,9 +9,8 @@ from torch.nn import functional
 
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.errors import OptionError
-from pcedge.networks.backbones import load_backbone
+from pcedge.networks.backbones import can_teach, load_backbone
 from pcedge.networks.embedder import build_embedder
-from pcedge.networks.encoders import ENCODERS
 from pcedge.networks.patch_embedding import MeanPooling
 
 STRIDE = 8
@@ -46,7 +45,7 @@ class Teacher(nn.Module):
         self, name: str, layers: tuple[str, ...], weights: Path | None, *, size: int, dims: int
     ) -> None:
         super().__init__()
-        if name in ENCODERS:
+        if not can_teach(name):
             raise OptionError(
                 f"{name} cannot be a teacher: a student's images are normalised as ImageNet's networks "
                 "want them, and are eight pixels a patch.",

@@ -71,7 +71,7 @@ def _download(encoder: Encoder, progress: Progress) -> Path:
 
 
 def _reporter(progress: Progress) -> Any:
-    """The client's progress bar, which tells a callable and shows nothing."""
+    """The client's progress bar, which calls a progress callback and shows nothing."""
     from tqdm import tqdm
 
     class Reporter(tqdm):  # type: ignore[misc] # it ships no types

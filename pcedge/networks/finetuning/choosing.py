@@ -72,12 +72,13 @@ class EpochChoice:
         if first.accuracy >= _SOLVED:
             notes.append(
                 f"The task is trivial for these images: from the features as they were, a linear or small "
-                f"head tells {self._task} in {first.accuracy:.0%} of cases. There is little to learn from it."
+                f"head recognises {self._task} in {first.accuracy:.0%} of cases. "
+                "There is little to learn from it."
             )
         elif last.accuracy <= self._guessing:
             alike = " Parts that look the same however they are turned have no turn to recognise."
             notes.append(
-                f"The task cannot be learned from these images: {self._task} is told in "
+                f"The task cannot be learned from these images: {self._task} is recognised in "
                 f"{last.accuracy:.0%} of cases, and guessing gives {self._chance:.0%}."
                 + (alike if self._turns else "")
             )

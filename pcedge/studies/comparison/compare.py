@@ -16,7 +16,7 @@ from .methods import MethodSpec
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What a comparison is told.
+    """The options of a comparison.
 
     Attributes:
         fit: What all methods have in common; a method's own file may say otherwise.
@@ -55,7 +55,7 @@ def compare_methods(
     trials = [_trial(method, options) for method in options.methods]
     total = len(folders) * len(options.methods)
     comparison = Comparison(
-        command=options.command, about={method.name: method.told.about for method in options.methods}
+        command=options.command, about={method.name: method.own.about for method in options.methods}
     )
     outcomes: list[Outcome] = []
     entries: list[ComparisonEntry] = []
@@ -84,15 +84,15 @@ def compare_methods(
 
 def _trial(method: MethodSpec, options: CompareOptions) -> TrialOptions:
     try:
-        told = method.options(options.fit, options.weights)
+        chosen = method.options(options.fit, options.weights)
     except OptionError as error:
         raise OptionError(f"The method {method.name} cannot be run. {error.what}", error.hint) from error
     return TrialOptions(
-        fit=told,
+        fit=chosen,
         preset=options.preset,
         runtimes=options.runtimes,
         command=options.command,
         label=method.name,
-        method=method.told.method,
-        settings=tuple(sorted(method.told.settings.items())),
+        method=method.own.method,
+        settings=tuple(sorted(method.own.settings.items())),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from pcedge.core.files import replace_file
+from pcedge.core.text import csv_row
 from pcedge.evaluation.runs import RecordedMetric, Run
 
 COMPARISON_JSON, COMPARISON_CSV = "comparison.json", "comparison.csv"
@@ -118,13 +119,6 @@ def _table(entries: Iterable[ComparisonEntry]) -> str:
     writer.writerow(["dataset", "method", "backbone", *COMPARED, *costs])
     for entry in entries:
         metrics = [entry.value(name) for name in COMPARED]
-        writer.writerow(
-            [
-                entry.dataset,
-                entry.method,
-                entry.backbone,
-                *metrics,
-                *(getattr(entry, name) for name in costs),
-            ]
-        )
+        named = (entry.dataset, entry.method, entry.backbone)
+        writer.writerow(csv_row([*named, *metrics, *(getattr(entry, name) for name in costs)]))
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""The methods of a comparison: names, and what each is told, from a file."""
+"""The methods of a comparison: their names and their settings, from a file."""
 
 import re
 import sys
@@ -49,14 +49,14 @@ class MethodSpec:
 
     Attributes:
         name: As ``--methods`` names it.
-        told: What makes it different from the others.
+        own: The settings in which it differs from the others.
     """
 
     name: str
-    told: MethodSettings
+    own: MethodSettings
 
     def options(self, base: FitOptions, weights: dict[str, Path]) -> FitOptions:
-        """What its fit is told.
+        """Options of its fit.
 
         Args:
             base: What all methods have in common.
@@ -65,27 +65,27 @@ class MethodSpec:
         Raises:
             OptionError: A value makes no sense.
         """
-        told = self.told
-        backbone = told.backbone or base.backbone
-        own_network = told.backbone is not None and told.backbone != base.backbone
+        own = self.own
+        backbone = own.backbone or base.backbone
+        own_network = own.backbone is not None and own.backbone != base.backbone
         # A preset's layers and embedding are those of its own network, for a memory bank.
-        has_bank = find_method(told.method).has_bank
+        has_bank = find_method(own.method).has_bank
         keep = not own_network and has_bank
         chosen = replace(
             base,
             backbone=backbone,
             weights=weights.get(backbone) if backbone else None,
-            layers=told.layers or (base.layers if keep else ()),
-            embedding=told.embedding or (base.embedding if keep else None),
+            layers=own.layers or (base.layers if keep else ()),
+            embedding=own.embedding or (base.embedding if keep else None),
         )
-        if told.image_size is not None:
-            chosen = replace(chosen, preprocessing=Preprocessing(image_size=told.image_size))
-        if told.coreset is not None:
-            chosen = replace(chosen, coreset=CoresetSize.parse(told.coreset))
-        if told.neighbours is not None:
-            chosen = replace(chosen, neighbours=check_neighbours(told.neighbours))
-        if told.finetune is not None:
-            chosen = replace(chosen, finetune=FinetuneOptions(told.finetune))
+        if own.image_size is not None:
+            chosen = replace(chosen, preprocessing=Preprocessing(image_size=own.image_size))
+        if own.coreset is not None:
+            chosen = replace(chosen, coreset=CoresetSize.parse(own.coreset))
+        if own.neighbours is not None:
+            chosen = replace(chosen, neighbours=check_neighbours(own.neighbours))
+        if own.finetune is not None:
+            chosen = replace(chosen, finetune=FinetuneOptions(own.finetune))
         return chosen if has_bank else replace(chosen, neighbours=1)
 
 

@@ -1,8 +1,8 @@
-"""Faults put on good images, for want of real ones: what is there, in the wrong place or shade.
+"""Synthetic faults on good images, where there are no real ones: parts of the product in a wrong place.
 
 After CutPaste (Li et al., CVPR 2021): a piece of another good part, as a patch or as a thin scar, and, with
 it, a smudge. Pieces of the product itself are as sharp, as noisy and as lit as the rest of the image, so
-what gives them away is that they do not belong there. They come in all strengths, down to what can hardly be
+only their place shows that they do not belong there. They come in all strengths, down to what can hardly be
 seen, so that no choice of settings finds all of them.
 """
 

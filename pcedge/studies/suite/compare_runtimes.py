@@ -141,5 +141,5 @@ def _apart(first: Sequence[Judged], other: Sequence[Judged], threshold: float) -
 
 
 def part_of(progress: Progress, number: int, parts: int) -> Progress:
-    """Progress of one of several equal parts, told as progress of the whole."""
+    """Progress of one of several equal parts, reported as progress of the whole."""
     return lambda stage, done, total: progress(stage, number * total + done, parts * total)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pcedge.evaluation.evaluate import LeakPolicy
     from pcedge.fitting.options import FitOptions
 
+# Names that people type for a runtime because its library has them.
 _ALIASES = {"onnxruntime": "onnx", "pytorch": "torch", "trt": "tensorrt"}
 
 
@@ -24,7 +25,7 @@ class TrialOptions:
     """How categories are fitted and evaluated.
 
     Attributes:
-        fit: What each fit is told; its ``models`` and ``name`` are not used.
+        fit: Options of each fit; its ``models`` and ``name`` are not used.
         preset: Name of the preset that these came from; empty for none.
         members: Networks of an ensemble, each fitted in place of the fit's own backbone; empty for none.
         runtimes: What runs the network, the first of them for the metrics of the run.

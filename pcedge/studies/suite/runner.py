@@ -91,7 +91,7 @@ def run_campaign(
 
 
 def _overall(name: str, progress: Progress) -> Progress:
-    """Progress of a category's stages, told as one, in per cent."""
+    """Progress of a category's stages as one number, in per cent."""
 
     def report(stage: str, done: int, total: int) -> None:
         if stage in _STAGES:

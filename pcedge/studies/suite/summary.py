@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pcedge.core.files import replace_file
+from pcedge.core.text import csv_row
 from pcedge.evaluation.reference.published import Published, differences, means, paper_means
 from pcedge.evaluation.runs import METRICS
 
@@ -76,6 +77,6 @@ def _table(summary: dict[str, Any]) -> str:
     writer.writerow(["category", *METRICS, "error"])
     for category in summary["categories"]:
         values = [category["metrics"].get(metric, {}).get("value") for metric in METRICS]
-        writer.writerow([category["name"], *values, category["error"]])
+        writer.writerow(csv_row([category["name"], *values, category["error"]]))
     writer.writerow(["mean", *(summary["mean"][metric] for metric in METRICS), None])
     return text.getvalue()

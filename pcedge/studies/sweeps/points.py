@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from pcedge.core.files import replace_file
+from pcedge.core.text import csv_row
 from pcedge.errors import ResultError
 
 SWEEP_JSON, SWEEP_CSV = "sweep.json", "sweep.csv"
@@ -115,5 +116,5 @@ def _table(points: Iterable[Point]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Point.__struct_fields__)
-    writer.writerows(msgspec.structs.astuple(point) for point in points)
+    writer.writerows(csv_row(msgspec.structs.astuple(point)) for point in points)
     return text.getvalue()

@@ -389,7 +389,6 @@ def _add_precision(bundle: Bundle) -> None:
     """The bundle itself once more, called another precision: its bank and network are its own."""
     with edit_bundle(bundle) as staging:
         shutil.copytree(bundle.directory, staging / "fp16")
-        (staging / "fp16" / "certificate.json").unlink(missing_ok=True)
         seal(staging / "fp16", msgspec.structs.replace(bundle.manifest, precision="fp16"))
         seal(staging, bundle.manifest)
 

@@ -92,7 +92,7 @@ def test_what_is_finished_is_not_done_again_until_its_settings_change(
     root, options = compared
     shutil.copytree(root / "runs", tmp_path / "runs")
     near, gauss = options.methods[0], options.methods[2]
-    other = replace(gauss, told=msgspec.structs.replace(gauss.told, settings={"dims": 10}))
+    other = replace(gauss, own=msgspec.structs.replace(gauss.own, settings={"dims": 10}))
 
     _, outcomes = compare_methods(
         {"bolt": root / "bolt"}, replace(options, methods=[near, other]), tmp_path / "runs"

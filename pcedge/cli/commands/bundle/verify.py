@@ -36,7 +36,9 @@ def verify(
 
     The golden frames in the bundle pass every stage: preprocessing, embedding, search, map, score, verdict.
     Each stage is compared with the reference's result for the same input, so that a difference shows in the
-    stage that causes it. The result is stored in the bundle as certificate.json, which watch requires.
+    stage that causes it. The proof is kept on this machine, in its state directory, and sealed with its key.
+    watch requires it, and makes it where it is missing; a proof that came with a copied bundle counts for
+    nothing.
 
     A runtime that cannot be used here is reported and skipped if there is another.
 

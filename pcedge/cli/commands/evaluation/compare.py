@@ -164,9 +164,9 @@ def _refuse_unused(ctx: typer.Context, methods: "Sequence[MethodSpec]") -> None:
     """Refuse options that no method of this comparison uses."""
     from pcedge.methods import find_method
 
-    told = [one.told for one in methods]
-    with_backbone = [one for one in told if has_backbone(one.method)]
-    banks = [one for one in told if find_method(one.method).has_bank]
+    own = [one.own for one in methods]
+    with_backbone = [one for one in own if has_backbone(one.method)]
+    banks = [one for one in own if find_method(one.method).has_bank]
     why = "on any of the methods compared"
     if not with_backbone:
         refuse(
@@ -176,13 +176,13 @@ def _refuse_unused(ctx: typer.Context, methods: "Sequence[MethodSpec]") -> None:
         refuse(ctx, ("backbone",), why, "Leave it out, or compare a method that does not name its own.")
     if all(one.coreset is not None for one in banks):
         refuse(ctx, ("coreset",), why, "Leave it out, or compare patchcore.")
-    if all(one.image_size is not None for one in told):
+    if all(one.image_size is not None for one in own):
         refuse(ctx, ("image_size",), why, "Leave it out, or compare a method that does not name its own.")
 
 
 def _backbones(methods: "Sequence[MethodSpec]", default: str | None) -> tuple[str, ...]:
     """The named pretrained networks of a comparison."""
-    named = (one.told.backbone or default for one in methods if has_backbone(one.told.method))
+    named = (one.own.backbone or default for one in methods if has_backbone(one.own.method))
     return tuple(dict.fromkeys(name for name in named if name))
 
 

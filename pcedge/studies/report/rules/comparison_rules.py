@@ -42,7 +42,7 @@ def comparison_findings(study: Study) -> Iterator[DiscussionPoint]:
         if ranked[0].run.value("image_auroc") is None:
             continue
         gaps = {other.label: gap(ranked[0].run.images, other.run.images) for other in ranked[1:]}
-        same = [ranked[0], *(other for other in ranked[1:] if not _told(gaps[other.label]))]
+        same = [ranked[0], *(other for other in ranked[1:] if not _differ(gaps[other.label]))]
         yield _best(ranked, same)
         yield _order(subjects)
         yield from _chance(ranked)
@@ -50,8 +50,8 @@ def comparison_findings(study: Study) -> Iterator[DiscussionPoint]:
         yield from _places(ranked)
 
 
-def _told(found: Gap | None) -> bool:
-    return found is not None and found.is_told
+def _differ(found: Gap | None) -> bool:
+    return found is not None and found.is_certain
 
 
 def _best(ranked: Sequence[Subject], same: Sequence[Subject]) -> DiscussionPoint:
@@ -87,7 +87,7 @@ def _order(subjects: Sequence[Subject]) -> DiscussionPoint:
         for first, second in product(tier, later):
             found = gap(first.run.images, second.run.images)
             pairs += found is not None
-            told += _told(found)
+            told += _differ(found)
             if found is not None and found.value < 0:
                 wrong.append(_above(second, first, found))
     if wrong:
@@ -111,7 +111,7 @@ def _guesses(subject: Subject) -> bool:
 
 
 def _above(higher: Subject, lower: Subject, found: Gap) -> str:
-    chance = "more than chance" if found.is_told else "no more than chance may bring"
+    chance = "more than chance" if found.is_certain else "no more than chance may bring"
     between = f"{points(-100 * found.high)} to {points(-100 * found.low)}"
     return f"{_name(higher)} is above {_name(lower)} by {points(-100 * found.value)} ({between}: {chance})"
 

@@ -1,4 +1,4 @@
-"""Whether two methods can be told apart on the same test images: a paired bootstrap of their image AUROC."""
+"""Whether two methods differ on the same test images: a paired bootstrap of their image AUROC."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Gap:
     high: float
 
     @property
-    def is_told(self) -> bool:
+    def is_certain(self) -> bool:
         """Whether more than chance lies between them: the interval excludes 0."""
         return not self.low <= 0 <= self.high
 

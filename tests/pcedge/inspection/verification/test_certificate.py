@@ -1,6 +1,5 @@
 """Certificates: each speaks of one bundle, one machine, one set of libraries, and no other."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from pcedge.core.machine import describe_machine, library_versions
 from pcedge.errors import BundleError
 from pcedge.inspection.verification import certificate as module
 from pcedge.inspection.verification.certificate import (
-    CERTIFICATE_FILE,
     SCHEME,
     Certificate,
+    certificate_path,
     certify,
     valid_certificate,
     write_certificate,
@@ -25,7 +24,8 @@ from pcedge.inspection.verification.parity import STAGES, Parity, StageError
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Bundle:
+def bundle(tmp_path: Path, make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    monkeypatch.setenv("PCEDGE_STATE", str(tmp_path / "state"))
     return make_bundle(tmp_path / "part")
 
 
@@ -110,13 +110,64 @@ def test_an_updated_library_or_another_power_mode_makes_a_certificate_stale(
     assert valid_certificate(bundle, "onnx", "cpu") is not None
 
 
-def test_a_certificate_without_a_scheme_proves_nothing(bundle: Bundle) -> None:
+def test_a_certificate_is_not_part_of_the_bundle_and_none_in_it_counts(bundle: Bundle) -> None:
+    before = {path.name for path in bundle.directory.rglob("*")}
     path = write_certificate(bundle, _certified(bundle))
-    stored = json.loads(path.read_text())
-    del stored["certificates"][0]["scheme"]
-    path.write_text(json.dumps(stored))
+    assert {path.name for path in bundle.directory.rglob("*")} == before
+    assert path == certificate_path(bundle)
+
+    (bundle.directory / "certificate.json").write_bytes(path.read_bytes())
+    path.unlink()
 
     assert valid_certificate(bundle, "onnx", "cpu") is None
+
+
+def test_a_certificate_that_was_changed_or_sealed_by_another_machine_proves_nothing(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = write_certificate(bundle, _certified(bundle)).read_bytes()
+    path = certificate_path(bundle)
+
+    path.write_bytes(honest.replace(b"12.5", b"12.4"))
+    assert valid_certificate(bundle, "onnx", "cpu") is None
+    path.write_bytes(honest)
+    assert valid_certificate(bundle, "onnx", "cpu") is not None
+
+    monkeypatch.setenv("PCEDGE_STATE", str(tmp_path / "other machine"))
+    write_certificate(bundle, _certified(bundle))
+    certificate_path(bundle).write_bytes(honest)
+    assert valid_certificate(bundle, "onnx", "cpu") is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"certificates": 3}', b'{"code": "", "certificates": []}', b"\xff\xfe", b"[" * 10**5],
+)
+def test_what_is_no_certificate_proves_nothing_and_is_replaced(bundle: Bundle, content: bytes) -> None:
+    path = write_certificate(bundle, _certified(bundle))
+    path.write_bytes(content)
+    assert valid_certificate(bundle, "onnx", "cpu") is None
+
+    write_certificate(bundle, _certified(bundle))
+
+    assert valid_certificate(bundle, "onnx", "cpu") is not None
+
+
+def test_only_this_user_can_read_the_key(bundle: Bundle, tmp_path: Path) -> None:
+    write_certificate(bundle, _certified(bundle))
+
+    assert (tmp_path / "state" / "machine.key").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_certificates_do_not_pile_up(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_FILES", 3)
+    for score in range(6):
+        last = _with_threshold(bundle, float(score))
+        write_certificate(last, _certified(last))
+
+    assert len(list(certificate_path(bundle).parent.iterdir())) == 3
+    assert valid_certificate(last, "onnx", "cpu") is not None
 
 
 def test_what_was_not_timed_can_be_read_again(bundle: Bundle) -> None:
@@ -127,10 +178,12 @@ def test_what_was_not_timed_can_be_read_again(bundle: Bundle) -> None:
 
 
 def test_a_certificate_that_cannot_be_written_is_an_error_with_the_path(bundle: Bundle) -> None:
-    (bundle.directory / CERTIFICATE_FILE).mkdir()
+    certificate_path(bundle).mkdir(parents=True)
 
-    with pytest.raises(BundleError, match=CERTIFICATE_FILE):
+    with pytest.raises(BundleError, match=r"cannot be written") as caught:
         write_certificate(bundle, _certified(bundle))
+    assert str(certificate_path(bundle)) in caught.value.what
+    assert "PCEDGE_STATE" in caught.value.hint
 
 
 def test_a_proof_for_another_precision_says_nothing_of_this_network(bundle: Bundle) -> None:

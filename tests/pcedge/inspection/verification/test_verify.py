@@ -25,8 +25,8 @@ from pcedge.inspection.runtime_kinds import onnx_kind, tensorrt_kind
 from pcedge.inspection.runtimes import Candidate, candidates, open_runtime
 from pcedge.inspection.verification import verify as verifying
 from pcedge.inspection.verification.certificate import (
-    CERTIFICATE_FILE,
     Certificate,
+    certificate_path,
     certify,
     valid_certificate,
     write_certificate,
@@ -40,7 +40,8 @@ Measures = Callable[[dict[Candidate, Outcome]], list[Candidate]]
 
 
 @pytest.fixture
-def bundle(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Bundle:
+def bundle(tmp_path: Path, make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    monkeypatch.setenv("PCEDGE_STATE", str(tmp_path / "state"))
     return make_bundle(tmp_path / "part")
 
 
@@ -166,7 +167,7 @@ def test_a_damaged_engine_does_not_stop_a_proved_onnx_file(
 
 
 def test_a_proof_that_cannot_be_kept_still_counts(bundle: Bundle, measures: Measures) -> None:
-    (bundle.directory / CERTIFICATE_FILE).mkdir()
+    certificate_path(bundle).mkdir(parents=True)
     measures({CPU: 20.0})
 
     choice = choose_runtime(bundle)

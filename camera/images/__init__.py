@@ -1,0 +1,22 @@
+"""Image files: one decoder for the whole project, its formats and limits, and atomic writes.
+
+Everything that learns from, measures or judges an image file reads it here, so that the pixels are the same
+everywhere.
+"""
+
+from .formats import IMAGE_SUFFIXES, is_image_name
+from .limits import ImageLimits
+from .listing import list_images, natural_key
+from .reading import read_image, read_mask
+from .writing import write_image
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "ImageLimits",
+    "is_image_name",
+    "list_images",
+    "natural_key",
+    "read_image",
+    "read_mask",
+    "write_image",
+]
