@@ -68,7 +68,10 @@ class MqttTriggers:
             client.subscribe([(topic, _AT_LEAST_ONCE) for topic in self._triggers])
 
     def _on_message(self, _client: Client, _data: Any, message: Any) -> None:
-        trigger = self._triggers.get(message.topic)
+        try:
+            trigger = self._triggers.get(message.topic)
+        except UnicodeDecodeError:  # a topic that is not UTF-8 is none of ours
+            return
         if trigger is not None and not message.retain:
             trigger.fire()
 

@@ -81,15 +81,15 @@ class Troubled(Protocol):
 
 @runtime_checkable
 class Mending(Protocol):
-    """A sink that mends something by itself, such as a file that was removed.
+    """A sink that mends something by itself, such as a file that was removed."""
 
-    Attributes:
-        note: What it has mended last; empty for nothing.
-        notes: How often it has mended something.
-    """
+    @property
+    def note(self) -> str:
+        """What it has mended last; empty for nothing."""
 
-    note: str
-    notes: int
+    @property
+    def notes(self) -> int:
+        """How often it has mended something."""
 
 
 class ImageSink:

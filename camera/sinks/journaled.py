@@ -7,7 +7,7 @@ from types import TracebackType
 
 from ..events.event import Event
 from ..sources.journal import Journal, is_file_key
-from .base import Sink
+from .base import Mending, Sink
 
 
 class Journaled:
@@ -28,6 +28,16 @@ class Journaled:
         self._sink = sink
         self._journal = journal
         self._wait_for_others = wait_for_others
+
+    @property
+    def notes(self) -> int:
+        """As the sink has it."""
+        return self._sink.notes if isinstance(self._sink, Mending) else 0
+
+    @property
+    def note(self) -> str:
+        """As the sink has it."""
+        return self._sink.note if isinstance(self._sink, Mending) else ""
 
     def __enter__(self) -> Journaled:
         self._sink.__enter__()

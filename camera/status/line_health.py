@@ -102,7 +102,7 @@ class LineHealth:
 
     def _of_sinks(self) -> list[Trouble]:
         return [
-            Trouble("sink", one.name, one.last_fault, deadly=False)
+            Trouble("sink", one.name, one.last_fault.removesuffix("."), deadly=False)
             for one in self._delivery.faults()
             if one.faulty
         ]

@@ -11,14 +11,18 @@ from typing import Any
 
 from pcedge.errors import OutputError
 
+from .file_identity import identity_of
+
 _BUSY_TIMEOUT_S = 5.0
+_Identity = tuple[tuple[int, int] | None, ...]
 _HINT = "Check that the disk is writable and has free space."
 
 
 class Database:
     """A thread-safe SQLite file.
 
-    It uses write-ahead logging: changes survive a kill, and readers do not block the writer.
+    It uses write-ahead logging: changes survive a kill, and readers do not block the writer. A file that was
+    moved or removed is made anew.
 
     Args:
         path: The file; it and its folder are created if they are missing.
@@ -26,6 +30,9 @@ class Database:
         version: Version of the schema, stored in the file.
         power_safe: Whether every change waits for the disk, which takes milliseconds. Without it, a power cut
             loses the changes that the system has not written yet, but does not damage the file.
+
+    Attributes:
+        renewed: How often the file was made anew, since it was moved or removed.
     """
 
     def __init__(self, path: Path, schema: str, version: int, *, power_safe: bool) -> None:
@@ -35,6 +42,8 @@ class Database:
         self._synchronous = "FULL" if power_safe else "NORMAL"
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._identity: _Identity = ()
+        self.renewed = 0
 
     def open(self) -> None:
         """Open the file.
@@ -42,15 +51,20 @@ class Database:
         Raises:
             OutputError: It cannot be opened, is damaged, or was made with another version of the schema.
         """
+        with self._lock:
+            self._open()
+
+    def _open(self) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
             found = self._prepare(self._connection)
+            self._identity = self._identity_now()
         except (OSError, sqlite3.Error) as error:
-            self.close()
+            self._close()
             raise OutputError(f"{self._path}: cannot be opened: {error}.", _HINT) from error
         if found not in (0, self._version):
-            self.close()
+            self._close()
             raise OutputError(
                 f"{self._path}: has schema version {found}, and this pcedge knows {self._version}.",
                 "Move the file away, or use the version of pcedge that wrote it.",
@@ -59,9 +73,23 @@ class Database:
     def close(self) -> None:
         """Close the file; further calls have no effect."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._close()
+            self._identity = ()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def check(self) -> bool:
+        """Make the file anew if it was moved or removed, as every access does; returns whether it was.
+
+        Raises:
+            OutputError: It cannot be made.
+        """
+        before = self.renewed
+        with self._opened():
+            return self.renewed > before
 
     def read(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query.
@@ -84,12 +112,30 @@ class Database:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            if self._connection is None:
+            if not self._identity:
                 raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
+            self._renew_if_gone()
+            assert self._connection is not None
             try:
                 yield self._connection
             except sqlite3.Error as error:
                 raise OutputError(f"{self._path}: {error}.", _HINT) from error
+            self._identity = self._identity_now()
+
+    def _renew_if_gone(self) -> None:
+        """Open the file that is now at the path; the log beside it counts too, once there was one."""
+        now = self._identity_now()
+        same = all(before in (None, after) for before, after in zip(self._identity, now, strict=True))
+        if same and self._connection is not None:
+            return
+        if not same:
+            self.renewed += 1
+            self._identity = (None, None)
+        self._close()
+        self._open()
+
+    def _identity_now(self) -> _Identity:
+        return tuple(identity_of(path) for path in (self._path, Path(f"{self._path}-wal")))
 
     def _prepare(self, connection: sqlite3.Connection) -> int:
         """Create the tables if the file is new; returns its schema version, 0 for a new file."""

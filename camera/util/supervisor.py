@@ -125,6 +125,36 @@ class Supervised:
         self._over = True
 
 
+class Reported:
+    """A thread that a library runs, listed by :func:`thread_states` until :meth:`end`.
+
+    Args:
+        name: Name of the thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._faults = 0
+        self._last_fault = ""
+        with _LOCK:
+            _THREADS.append(self)
+
+    def end(self) -> None:
+        """No longer list it."""
+        with _LOCK:
+            if self in _THREADS:
+                _THREADS.remove(self)
+
+    def failed(self, error: BaseException) -> None:
+        """Report what the thread could not handle, though it goes on."""
+        self._faults += 1
+        self._last_fault = in_words(error)
+
+    def status(self) -> ThreadStatus:
+        """Return the status."""
+        return ThreadStatus(self._name, True, self._faults, self._last_fault, "")
+
+
 class Repeating:
     """Calls a function periodically in a supervised thread until the block ends.
 
@@ -176,4 +206,4 @@ def in_words(error: BaseException) -> str:
 
 
 _LOCK = threading.Lock()
-_THREADS: list[Supervised] = []
+_THREADS: list[Supervised | Reported] = []

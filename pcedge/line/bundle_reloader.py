@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pcedge.bundles.manifest import MANIFEST_FILE
-from pcedge.camera import Repeating
+from pcedge.camera import Repeating, in_words
 from pcedge.errors import PcedgeError
 from pcedge.methods import AnyBundle, open_any_bundle
 
@@ -86,6 +86,8 @@ class Reloader:
             self._on_problem(error)
         except OSError as error:
             self._on_problem(PcedgeError(f"{directory} cannot be read: {error.strerror or error}."))
+        except Exception as error:  # whatever is damaged in it, the next one may be good
+            self._on_problem(PcedgeError(f"{directory} cannot be used: {in_words(error)}."))
 
 
 def _state(directory: Path) -> tuple[int, int, int] | None:

@@ -12,6 +12,7 @@ from msgspec import Meta
 from pcedge.errors import OutputError
 
 from ...events.event import Event
+from ...util.file_identity import identity_of
 from ..settings import Positive, SinkKind, SinkTable, Text
 
 _BLOCK = 1 << 16
@@ -21,13 +22,17 @@ class JsonLines:
     """Appends events to a text file, one JSON object per line.
 
     Except during a write, the file always ends with a complete line. An incomplete line is removed at once if
-    the disk is full, and when the file is opened after a kill.
+    the disk is full, and when the file is opened after a kill. A file that was moved or removed, as by
+    logrotate, is made anew.
 
     Args:
         path: The file; it and its folder are created if they are missing.
         max_bytes: A file that would become longer is renamed to ``NAME.1``, the previous one to ``NAME.2``
             and so on (rotation); None for no limit.
         keep: Number of renamed files that are kept; older ones are deleted.
+
+    Attributes:
+        notes: How often the file was moved or removed, and made anew.
     """
 
     def __init__(self, path: str | Path, *, max_bytes: int | None = None, keep: int = 10) -> None:
@@ -35,12 +40,16 @@ class JsonLines:
         self._max_bytes = max_bytes
         self._keep = keep
         self._file: IO[bytes] | None = None
+        self.notes = 0
+
+    @property
+    def note(self) -> str:
+        """What was made anew; empty for nothing."""
+        return f"{self._path} was moved or removed, and is made anew" if self.notes else ""
 
     def __enter__(self) -> JsonLines:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._open()
-            _mend(self._file, self._path)
         except OSError as error:
             raise self._failed(error) from error
         return self
@@ -60,10 +69,20 @@ class JsonLines:
             raise OutputError(f"{self._path}: is not open.", "Use it in a with block.")
         line = event.to_json().encode() + b"\n"
         try:
-            self._file = self._with_room_for(line, self._file)
+            self._file = self._with_room_for(line, self._still_there(self._file))
             self._append(line, self._file)
         except OSError as error:
             raise self._failed(error) from error
+
+    def _still_there(self, file: IO[bytes]) -> IO[bytes]:
+        """Return the file that is at the path, which may have been moved or removed."""
+        status = os.fstat(file.fileno())
+        if identity_of(self._path) == (status.st_dev, status.st_ino):
+            return file
+        opened = self._open()
+        file.close()
+        self.notes += 1
+        return opened
 
     def _append(self, line: bytes, file: IO[bytes]) -> None:
         before = os.fstat(file.fileno()).st_size
@@ -90,8 +109,11 @@ class JsonLines:
         return self._path.with_name(f"{self._path.name}.{number}")
 
     def _open(self) -> IO[bytes]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         # Unbuffered, so that a line that failed on a full disk is not written together with later ones.
-        return self._path.open("ab", buffering=0)
+        file = self._path.open("ab", buffering=0)
+        _mend(file, self._path)
+        return file
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(

@@ -31,7 +31,8 @@ CREATE INDEX event_by_id ON event (id);
 CREATE INDEX event_by_decision ON event (decision, time);
 """
 _INSERT = "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_PRUNE = "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event ORDER BY time DESC LIMIT -1 OFFSET ?)"
+# By order of arrival: the clock may have been set.
+_PRUNE = "DELETE FROM event WHERE rowid IN (SELECT rowid FROM event ORDER BY rowid DESC LIMIT -1 OFFSET ?)"
 _PRUNE_EVERY = 1000
 
 
@@ -39,14 +40,15 @@ class EventStore:
     """An SQLite file with one row per event; an event that is written twice is stored once.
 
     A row is on disk when ``write`` returns: it survives a kill and a power cut, and the file is not damaged
-    by them. Others may read the file at the same time.
+    by them. Others may read the file at the same time. A file that was moved or removed is made anew.
 
     Args:
         path: The file; it and its folder are created if they are missing.
-        max_events: Approximate number of events to keep; the oldest are deleted. None keeps all.
+        max_events: Approximate number of events to keep; those that came first are deleted. None keeps all.
     """
 
     def __init__(self, path: str | Path, *, max_events: int | None = None) -> None:
+        self._path = Path(path)
         self._database = Database(Path(path), _SCHEMA, _SCHEMA_VERSION, power_safe=True)
         self._max_events = max_events
         self._since_pruned = 0
@@ -57,6 +59,16 @@ class EventStore:
 
     def __exit__(self, *_: object) -> None:
         self._database.close()
+
+    @property
+    def notes(self) -> int:
+        """How often the file was moved or removed, and made anew."""
+        return self._database.renewed
+
+    @property
+    def note(self) -> str:
+        """What was made anew; empty for nothing."""
+        return f"{self._path} was moved or removed, and is made anew" if self.notes else ""
 
     def write(self, event: Event) -> None:
         """Store one event.

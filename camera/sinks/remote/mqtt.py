@@ -19,7 +19,7 @@ from ...util.credentials import read_secret
 from ...util.mqtt_broker import Broker, Tls, new_client
 from ..settings import Count, Port, SinkKind, SinkTable, Text
 from .outbox import Message, Outbox
-from .sender import Posted, Receipt
+from .sender import MessageError, Posted, Receipt
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _AT_LEAST_ONCE = 1
 _ACKNOWLEDGED_WITHIN_S = 10.0
 _FAREWELL_S = 1.0
+_CONNECTED_WITHIN_S = 2.0
+_BREAKS, _CAREFUL_S = 2, 30.0
+_NOT_YET = "not connected yet"
 _RECENT, _RECENT_S = 10_000, 5.0
 
 
@@ -42,6 +45,9 @@ class MqttTransport:
     ``autosave_interval``. So after every lost connection, the events acknowledged in the 5 s before are sent
     again, at most 10,000; subscribers can detect duplicates by their ids.
 
+    A broker that closes the connection, as for a message that is too large, does not say which one it was.
+    When that happens twice in a row, messages are sent one by one for half a minute.
+
     Args:
         broker: The MQTT broker.
         topic: Prefix of all topics.
@@ -52,11 +58,13 @@ class MqttTransport:
         self._topic = topic.strip("/")
         self._client: Client | None = None
         self._hurry: Callable[[], None] = lambda: None
+        self._breaks = 0  # without a message that got through in between
+        self._opened_s = self._broke_s = 0.0
         self._changed = threading.Condition()
         # All except the packets is shared with the thread of the client, under the lock of the condition.
         self._connected = False
         self._closing = False
-        self._why_not = "not connected yet"
+        self._why_not = _NOT_YET
         self._acknowledged: set[int] = set()
         self._ignored: set[int] = set()  # packets whose acknowledgement is ignored; their numbers are reused
         # Messages handed to the client, which resends them after a reconnect: message number to packet
@@ -76,27 +84,64 @@ class MqttTransport:
             OptionError: A certificate cannot be used.
         """
         self._hurry, self._closing = hurry, False
+        self._opened_s = time.monotonic()
+        self._connect()
+
+    def trouble(self) -> str:
+        """Return why there is no connection; empty if there is one."""
+        fresh = time.monotonic() - self._opened_s < _CONNECTED_WITHIN_S
+        if self._connected or self._closing or fresh:
+            return ""
+        return f"MQTT broker {self._broker.host}:{self._broker.port}: {self._why_not}"
+
+    @property
+    def starting(self) -> bool:
+        """Whether the first attempt to connect has not ended yet."""
+        return not self._connected and self._why_not == _NOT_YET
+
+    def _connect(self) -> None:
         self._client = client = self._new_client()
         client.connect_async(self._broker.host, self._broker.port, self._broker.keepalive_s)
         client.loop_start()
+
+    def _renew(self) -> None:
+        """Connect with a new client, which has no message that it would send again."""
+        if self._client is not None:
+            self._client.on_disconnect = None
+            self._client.disconnect()
+            self._client.loop_stop()
+        with self._changed:
+            self._connected, self._why_not = False, _NOT_YET
+            self._packets.clear()
+            self._acknowledged.clear()
+            self._ignored.clear()
+            self._recent.clear()  # was sent again after the breaks before
+        self._connect()
 
     def send(self, messages: Sequence[Message]) -> Iterator[Receipt]:
         """Publish messages and yield a receipt for each as the broker acknowledges it.
 
         Raises:
+            MessageError: Sent by itself, a message did not get through.
             OutputError: There is no connection, it breaks, or no acknowledgement comes.
         """
         if not messages and not self._again:
             return
         self._require_connection()
-        for message in (*self._again, *messages):
+        one_by_one = self._breaks >= _BREAKS
+        for message in self._again if one_by_one else (*self._again, *messages):
             self._publish(message)
         while self._again:  # grows if the connection is lost and restored meanwhile
             self._wait_for(self._again[0])
             self._again.pop(0)
         for message in messages:
-            self._wait_for(message)
+            if one_by_one:
+                self._wait_for_this(message)
+            else:
+                self._wait_for(message)
             yield Receipt(message.number)
+        if not one_by_one or time.monotonic() - self._broke_s > _CAREFUL_S:
+            self._breaks = 0
 
     def close(self) -> None:
         """Publish the offline status and disconnect."""
@@ -150,6 +195,14 @@ class MqttTransport:
         with self._changed:
             self._ignored.add(packet)
 
+    def _wait_for_this(self, message: Message) -> None:
+        self._require_connection()
+        try:
+            self._wait_for(message)
+        except OutputError as error:
+            self._renew()
+            raise MessageError(error.what, error.hint) from error
+
     def _wait_for(self, message: Message) -> None:
         packet = self._publish(message)
         with self._changed:
@@ -162,6 +215,11 @@ class MqttTransport:
                 del self._packets[message.number]
                 self._remember(message)
                 return
+        self._breaks += 1
+        self._broke_s = time.monotonic()
+        if self._breaks == _BREAKS and not self._closing:
+            self._renew()
+            raise self._failed("the connection breaks again and again; messages are sent one by one")
         self._require_connection()
         with self._changed:  # a connected broker that does not answer gets everything again
             self._ignored.update(self._packets.values())
@@ -175,6 +233,8 @@ class MqttTransport:
             self._recent.popleft()
 
     def _require_connection(self) -> None:
+        with self._changed:  # a first connection takes a moment
+            self._changed.wait_for(lambda: not self.starting or self._closing, _CONNECTED_WITHIN_S)
         if not self._connected or self._closing:
             raise self._failed(self._why_not)
 
@@ -192,6 +252,7 @@ class MqttTransport:
             self._again += [message for _, message in self._recent]
             self._recent.clear()
             self._connected = True
+            self._changed.notify_all()
         self._hurry()
 
     def _on_connect_fail(self, _client: Client, _data: Any) -> None:
@@ -233,7 +294,7 @@ class MqttTable(SinkTable, frozen=True):
     Attributes:
         host: Address of the broker.
         port: Port of the broker; by default 1883, or 8883 with TLS.
-        topic: Prefix of all topics.
+        topic: Prefix of all topics; without wildcards.
         client_id: Id of this client, which must be unique at the broker; by default machine and topic.
         username: User name at the broker.
         password_env: The environment variable that holds the password.
@@ -260,6 +321,12 @@ class MqttTable(SinkTable, frozen=True):
     key_file: str = ""
     keepalive_s: Annotated[int, Meta(ge=2, le=3600)] = 15
     max_waiting: Count = 1_000_000
+
+    def __post_init__(self) -> None:
+        if set(self.topic) & set("#+\0"):
+            raise ValueError(
+                f"mqtt.topic = {self.topic!r} holds a wildcard, which nothing can be published to"
+            )
 
 
 def mqtt_broker(table: MqttTable) -> Broker:

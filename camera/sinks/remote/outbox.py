@@ -42,11 +42,16 @@ class Message:
 class Outbox:
     """A queue of messages in a file; thread-safe, survives a kill.
 
+    If the file is removed by somebody, the messages in it are lost: they are counted.
+
     A power cut may lose the last seconds; use the event store for events that must survive one.
 
     Args:
         path: The SQLite file; it and its folder are created if they are missing.
         max_messages: Maximum number of messages; further ones are refused.
+
+    Attributes:
+        removed: Messages that were lost because somebody has removed the file.
     """
 
     def __init__(self, path: Path, *, max_messages: int) -> None:
@@ -54,7 +59,13 @@ class Outbox:
         self._max_messages = max_messages
         self._database = Database(path, _SCHEMA, _SCHEMA_VERSION, power_safe=False)
         self._lock = threading.Lock()
-        self._count = 0
+        self._count = self._last_number = 0
+        self.removed = 0
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
 
     def open(self) -> None:
         """Open the file.
@@ -78,12 +89,13 @@ class Outbox:
         Raises:
             OutputError: The outbox is full, or the disk is.
         """
-        if self._count >= self._max_messages:
-            raise OutputError(
-                f"{self._path}: {self._count:,} messages wait already, and no more are kept.",
-                "Check that the remote endpoint is reachable, or raise max_waiting.",
-            )
         with self._lock:
+            self._begin_anew_if_gone()
+            if self._count >= self._max_messages:
+                raise OutputError(
+                    f"{self._path}: {self._count:,} messages wait already, and no more are kept.",
+                    "Check that the remote endpoint is reachable, or raise max_waiting.",
+                )
             self._count += self._database.change(
                 "INSERT OR IGNORE INTO message (key, topic, body) VALUES (?, ?, ?)", [(key, topic, body)]
             )
@@ -95,7 +107,11 @@ class Outbox:
             OutputError: The file cannot be read.
         """
         query = "SELECT number, key, topic, body FROM message ORDER BY number LIMIT ?"
-        return [Message(*row) for row in self._database.read(query, (count,))]
+        with self._lock:
+            self._begin_anew_if_gone()
+            found = [Message(*row) for row in self._database.read(query, (count,))]
+        self._last_number = max([self._last_number, *(one.number for one in found)])
+        return found
 
     def remove(self, numbers: Collection[int]) -> None:
         """Remove messages that were received.
@@ -105,5 +121,14 @@ class Outbox:
         """
         if numbers:
             with self._lock:
+                self._begin_anew_if_gone()
                 rows = [(number,) for number in numbers]
                 self._count -= self._database.change("DELETE FROM message WHERE number = ?", rows)
+
+    def _begin_anew_if_gone(self) -> None:
+        """Count what was in a file that somebody has removed, and use none of its numbers again."""
+        if not self._database.check():
+            return
+        self.removed += self._count
+        self._database.change("INSERT INTO sqlite_sequence VALUES ('message', ?)", [(self._last_number,)])
+        ((self._count,),) = self._database.read("SELECT count(*) FROM message")

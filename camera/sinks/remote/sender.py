@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from pcedge.errors import PcedgeError
+from pcedge.errors import OutputError
 
 from ...events.event import Event
 from ...events.key import record_key
 from ...frames import Verdict
 from ...util.backoff import Backoff
-from ...util.supervisor import Supervised
+from ...util.supervisor import Supervised, in_words
+from ..base import Troubled
+from .dead_letters import DeadLetters
 from .outbox import Message, Outbox
 
 _BATCH = 100
@@ -22,6 +25,10 @@ _BATCH = 100
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _DRAIN_S = 2.0
 _LAST_ATTEMPT_S = 1.0
+_CLOSING_PAUSE_S = 0.2
+_ANSWERS_WITHIN_S = 2.0
+# Of the first message, before others are tried.
+_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,10 @@ class Receipt:
     refused: str = ""
 
 
+class MessageError(OutputError):
+    """The remote endpoint was reached, and a message did not get through; the next one may."""
+
+
 @dataclass(frozen=True)
 class Backlog:
     """Status of the remote endpoint.
@@ -44,7 +55,7 @@ class Backlog:
     Attributes:
         waiting: Messages on disk that it has not received yet.
         failures: Failed attempts.
-        refused: Messages that it refused.
+        refused: Messages that it does not take, which were set aside, and messages of a removed outbox.
         last_fault: The last error; empty if there was none.
         faulty: Whether the last attempt failed.
     """
@@ -83,6 +94,7 @@ class Transport(Protocol):
         Also called without messages when the remote endpoint is reachable again.
 
         Raises:
+            MessageError: The first message without a receipt did not get through.
             OutputError: The remote endpoint does not answer; messages without a receipt are sent again.
         """
 
@@ -96,6 +108,10 @@ class Posted:
     No event is lost while the remote endpoint is not reachable, or by a restart on either side. An event may
     arrive twice, with the same key. When the outbox is full, events wait in memory as for any failing sink.
 
+    One bad message does not hold up the rest: when it has not got through four times, and another message
+    has, it is tried once more and then set aside in ``NAME.dead.jsonl`` beside the outbox. The others keep
+    their order. A message that the remote endpoint refuses for good is set aside at once.
+
     Args:
         transport: Transport to the remote endpoint.
         outbox: Queue of the events.
@@ -107,6 +123,7 @@ class Posted:
     ) -> None:
         self._transport = transport
         self._outbox = outbox
+        self._dead = DeadLetters(outbox.path.with_name(f"{outbox.path.stem}.dead.jsonl"))
         self._verdicts = frozenset(verdicts)
         self._wake = threading.Condition()
         self._closing_at: float | None = None
@@ -115,6 +132,9 @@ class Posted:
         self._failures = self._refused = 0
         self._last_fault = ""
         self._faulty = False
+        self._head, self._tries = -1, 0  # of the first message, if it does not get through
+        self._waiting_since: float | None = None  # for an answer
+        self.note, self.notes = "", 0
 
     def __enter__(self) -> Posted:
         self._outbox.open()
@@ -158,7 +178,18 @@ class Posted:
 
     def backlog(self) -> Backlog:
         """Status of the remote endpoint."""
-        return Backlog(len(self._outbox), self._failures, self._refused, self._last_fault, self._faulty)
+        lost = self._refused + self._outbox.removed
+        fault = self._last_fault
+        if self._outbox.removed and not fault:
+            fault = f"{self._outbox.path} was removed with {self._outbox.removed} messages in it"
+        return Backlog(len(self._outbox), self._failures, lost, fault, self._faulty)
+
+    def trouble(self) -> str:
+        """Return why nothing gets through now, before an attempt has failed; empty if it does."""
+        since = self._waiting_since
+        if since is not None and time.monotonic() - since > _ANSWERS_WITHIN_S:
+            return f"no answer for {_ANSWERS_WITHIN_S:g} s"
+        return self._transport.trouble() if isinstance(self._transport, Troubled) else ""
 
     def _run(self) -> None:
         backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
@@ -167,9 +198,7 @@ class Posted:
             try:
                 sent = self._send_some()
             except Exception as error:  # the events are on disk and can be sent again
-                self._note(
-                    error.what if isinstance(error, PcedgeError) else f"{type(error).__name__}: {error}"
-                )
+                self._note(in_words(error))
                 self._faulty = True
                 self._pause(backoff.next_s())
                 continue
@@ -181,25 +210,66 @@ class Posted:
     def _send_some(self) -> int:
         """Send the oldest messages; returns their number."""
         messages = self._outbox.first(_BATCH)
+        try:
+            self._send(messages)
+        except MessageError as error:
+            self._did_not_get_through(error.what)
+            raise
+        return len(messages)
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        """Send messages; those that were received or refused leave the outbox, also if it fails then."""
+        named = {one.number: one for one in messages}
         done: list[int] = []
+        self._waiting_since = time.monotonic()
         try:
             for receipt in self._transport.send(messages):
-                done.append(receipt.number)
+                self._waiting_since = time.monotonic()
                 if receipt.refused:
-                    self._refused += 1
-                    self._note(receipt.refused)
+                    self._set_aside(named[receipt.number], receipt.refused)
+                done.append(receipt.number)
         finally:
+            self._waiting_since = None
             self._outbox.remove(done)
-        return len(messages)
+
+    def _did_not_get_through(self, reason: str) -> None:
+        """Count a failure of the first message, and find out whether it or the remote endpoint is bad."""
+        messages = self._outbox.first(_BATCH)
+        if not messages:
+            return
+        head = messages[0]
+        self._tries = self._tries + 1 if head.number == self._head else 1
+        self._head = head.number
+        others = messages[1:]
+        if self._tries < _TRIES or not others:
+            return
+        # Another one in each attempt, since there may be several bad messages.
+        self._send([others[(self._tries - _TRIES) % len(others)]])
+        with suppress(MessageError):
+            self._send([head])
+            return
+        self._set_aside(head, reason)
+        self._outbox.remove([head.number])
+
+    def _set_aside(self, message: Message, reason: str) -> None:
+        self._dead.add(message, reason, time.time())
+        self._refused += 1
+        self._note(reason)
+        self.note = f"an event was set aside in {self._dead.path}: {reason}"
+        self.notes += 1
 
     def _over(self) -> bool:
         """Whether to end: closing, and all is sent, the time is over, or the endpoint is not reachable."""
         at = self._closing_at
-        return at is not None and (self._faulty or not len(self._outbox) or time.monotonic() >= at)
+        if at is None:
+            return False
+        away = self._faulty and not getattr(self._transport, "starting", False)
+        return away or not len(self._outbox) or time.monotonic() >= at
 
     def _pause(self, pause_s: float) -> None:
         with self._wake:
-            self._wake.wait_for(lambda: self._hurry or self._closing_at is not None, pause_s)
+            if self._wake.wait_for(lambda: self._hurry or self._closing_at is not None, pause_s):
+                self._wake.wait_for(lambda: self._hurry, _CLOSING_PAUSE_S)
 
     def _idle(self) -> None:
         with self._wake:

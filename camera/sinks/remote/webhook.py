@@ -20,7 +20,7 @@ from ...util.addresses import redact
 from ...util.credentials import Secret, read_secret
 from ..settings import Count, SinkKind, SinkTable, VerdictName
 from .outbox import Message, Outbox
-from .sender import Posted, Receipt
+from .sender import MessageError, Posted, Receipt
 
 # Status codes caused by the event itself. Any other error may go away when the endpoint is repaired.
 _NEVER = {400, 409, 413, 415, 422}
@@ -62,7 +62,8 @@ class WebhookTransport:
         """Send the messages one after the other.
 
         Raises:
-            OutputError: There is no answer, or an error that may be temporary.
+            MessageError: It does not take a message, which may be temporary.
+            OutputError: It cannot be reached.
         """
         for message in messages:
             yield Receipt(message.number, refused=self._post(message))
@@ -77,16 +78,20 @@ class WebhookTransport:
             with error:
                 if error.code in _NEVER:
                     return f"{self._shown}: refused an event: {error.code} {error.reason}"
-            raise self._failed(f"answered {error.code} {error.reason}") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            # The cause is left out, since its text may contain the full URL.
+            raise self._not_taken(f"answered {error.code} {error.reason}") from None
+        except urllib.error.URLError as error:  # not reached; the text may contain the full URL
             raise self._failed(_reason(error)) from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise self._not_taken(_reason(error)) from None
 
     def _request(self, message: Message) -> urllib.request.Request:
         headers = {"Content-Type": "application/json", "Idempotency-Key": message.key, "User-Agent": "pcedge"}
         if self._authorization:
             headers["Authorization"] = self._authorization
         return urllib.request.Request(self._url, message.body.encode(), headers, method="POST")
+
+    def _not_taken(self, why: str) -> MessageError:
+        return MessageError(f"{self._shown}: {why}.", "Events wait on disk until it takes them.")
 
     def _failed(self, why: str) -> OutputError:
         return OutputError(f"{self._shown}: {why}.", "Events wait on disk until it answers.")
