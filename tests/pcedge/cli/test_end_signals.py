@@ -1,7 +1,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,7 +29,7 @@ class Watched:
 
 
 @pytest.fixture
-def exits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def exits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
     """Notes the codes that the process would end with at once."""
     codes: list[int] = []
     came = threading.Event()
@@ -41,7 +41,7 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(end_signals.os, "_exit", leave)
     monkeypatch.setattr(end_signals.faulthandler, "dump_traceback_later", lambda *_, **__: None)
     monkeypatch.setattr(end_signals.faulthandler, "cancel_dump_traceback_later", lambda: None)
-    yield lambda: (came.wait(60), codes)[1]
+    return lambda: (came.wait(60), codes)[1]
 
 
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP]
