@@ -13,15 +13,20 @@ from .coreset.staged import CANDIDATES_PER_ROW, StagedCoreset, StagedSelection
 from .search.cores import usable_cores
 from .search.exact import ExactSearch, search_bytes
 from .search.reranked import DEFAULT_CANDIDATES, RerankedSearch
+from .stored_arrays import FLOAT, TEXT, TRUTH, WHOLE, StoredArrays, open_stored
 
 __all__ = [
     "CANDIDATES_PER_ROW",
     "DEFAULT_CANDIDATES",
+    "FLOAT",
     "INDEX_FILE",
     "MILVUS_VARIABLE",
     "PROJECTION_DIMS",
     "ROWS_FILE",
+    "TEXT",
     "TOKEN_VARIABLE",
+    "TRUTH",
+    "WHOLE",
     "ApproximateIndex",
     "Bank",
     "Coreset",
@@ -34,10 +39,12 @@ __all__ = [
     "RowSources",
     "StagedCoreset",
     "StagedSelection",
+    "StoredArrays",
     "continue_coreset",
     "default_parameters",
     "greedy_coreset",
     "greedy_coreset_torch",
+    "open_stored",
     "project",
     "search_bytes",
     "usable_cores",

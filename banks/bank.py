@@ -3,21 +3,23 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pcedge.errors import BundleError, RuntimeUnavailableError
 
+from .faiss_file import FLAT, read_faiss
 from .search.exact import ExactSearch
 from .search.reranked import DEFAULT_CANDIDATES, CandidateIndex, RerankedSearch, RowSearch
+from .stored_arrays import WHOLE, open_stored
 
 if TYPE_CHECKING:
     import faiss
 
 INDEX_FILE = "bank.faiss"
 ROWS_FILE = "bank_rows.npz"
+_LARGEST_GRID = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +89,8 @@ class Bank:
         import faiss
 
         path = directory / INDEX_FILE
-        try:
-            index = faiss.read_index(str(path), _map_flag() if on_disk else 0)
-        except RuntimeError as error:
-            raise BundleError(
-                f"{path} cannot be read as a FAISS index.", "Fit again, or restore the file."
-            ) from error
+        flags = _map_flag() if on_disk else 0
+        index = read_faiss(path, frozenset({FLAT}), "Fit again, or restore the file.", flags=flags)
         if not isinstance(index, faiss.IndexFlatL2):
             raise BundleError(
                 f"{path} holds a FAISS {type(index).__name__}, not the IndexFlatL2 that a bank is.",
@@ -190,9 +188,8 @@ def _map_flag() -> int:
 
 
 def _read_sources(path: Path) -> RowSources:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return RowSources(tuple(stored["images"].tolist()), stored["image"], stored["y"], stored["x"])
-    # A TypeError is a lone array, which is no context manager.
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
-        raise BundleError(f"{path} cannot be read ({error}).", "Fit again, or restore the file.") from error
+    with open_stored(path, "Fit again, or restore the file.") as stored:
+        images = stored.texts("images", "images")
+        image = stored.array("image", WHOLE, "rows", low=0, high=len(images) - 1)
+        y, x = (stored.array(name, WHOLE, "rows", low=0, high=_LARGEST_GRID) for name in ("y", "x"))
+        return RowSources(tuple(images), *(values.astype(np.int32) for values in (image, y, x)))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from pcedge.errors import BundleError, OptionError
 
+from ..faiss_file import KINDS, read_faiss
+
 if TYPE_CHECKING:
     import faiss
 
@@ -71,13 +73,8 @@ class ApproximateIndex:
         Raises:
             BundleError: The file is not an index, or has another number of rows or dims.
         """
-        import faiss
-
         hint = f"Build it again with: pcedge index {factory} --keep"
-        try:
-            index = faiss.read_index(str(path))
-        except RuntimeError as error:
-            raise BundleError(f"{path} cannot be read as a FAISS index.", hint) from error
+        index = read_faiss(path, KINDS, hint, rows=rows)
         if (index.ntotal, index.d) != (rows, dims):
             raise BundleError(
                 f"{path} has {index.ntotal} rows of {index.d}, its bank {rows} of {dims}.", hint

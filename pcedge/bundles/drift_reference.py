@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.banks import INDEX_FILE, Bank
-from pcedge.core.npz import read_arrays, replace_arrays
+from pcedge.banks import FLOAT, INDEX_FILE, TEXT, TRUTH, Bank
+from pcedge.core.npz import open_arrays, read_arrays, replace_arrays
 from pcedge.core.progress import Progress, silent
 
 from .bundle import Bundle
 from .files import BundleFiles, describe_file
-from .manifest import ProductManifest
+from .manifest import Manifest, ProductManifest
 from .row_usage import rare_rows
 
 RARE_ROWS_FILE = "rare_rows.npz"
 # Number of images whose nearest bank rows are recorded; each search adds time to the fit.
 _USAGE_IMAGES = 100
+_LARGEST = 1e12
 
 
 def write_rare_rows(staging: Path, used: NDArray[np.int64], rows: int) -> None:
@@ -50,7 +51,7 @@ def forget_shares(staging: Path, bundle: Bundle) -> None:
     if not bundle.has(RARE_ROWS_FILE):
         return
     replace_arrays(
-        staging / RARE_ROWS_FILE, {**read_drift_file(bundle, RARE_ROWS_FILE), "shares": np.empty(0)}
+        staging / RARE_ROWS_FILE, {**read_arrays(bundle.file(RARE_ROWS_FILE)), "shares": np.empty(0)}
     )
 
 
@@ -76,11 +77,23 @@ def rare_rows_of(bundle: Bundle) -> NDArray[np.bool_] | None:
 
 
 def rare_rows_file(bundle: BundleFiles[ProductManifest]) -> dict[str, NDArray[Any]]:
-    """The stored arrays of rare rows; empty if they belong to another bank, as after teaching."""
-    stored = read_drift_file(bundle, RARE_ROWS_FILE)
-    if stored and str(stored["bank_sha256"]) != bundle.manifest.files[INDEX_FILE].sha256:
+    """The stored arrays of rare rows; empty if they belong to another bank, as after teaching.
+
+    Raises:
+        BundleError: The file is missing, changed or damaged.
+    """
+    if not bundle.has(RARE_ROWS_FILE):
         return {}
-    return stored
+    rows = bundle.manifest.bank.rows if isinstance(bundle.manifest, Manifest) else "rows"
+    with open_arrays(bundle.file(RARE_ROWS_FILE)) as stored:
+        bank = str(stored.array("bank_sha256", TEXT))
+        if bank != bundle.manifest.files[INDEX_FILE].sha256:
+            return {}
+        rare, shares = (
+            stored.array("rare", TRUTH, rows),
+            stored.array("shares", FLOAT, "images", low=0, high=1),
+        )
+        return {"bank_sha256": np.array(bank), "rare": rare, "shares": shares}
 
 
 def rows_used(
@@ -126,7 +139,14 @@ def _left_out_shares(used: NDArray[np.int64], rows: int) -> NDArray[np.float64]:
 
 
 def read_drift_file(bundle: BundleFiles[ProductManifest], name: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a file; empty if there is no such file, as in bundles of earlier versions."""
+    """The quantities of a file, each float [images]; empty if there is no file, as in earlier versions.
+
+    Raises:
+        BundleError: The file is missing, changed or damaged.
+    """
     if not bundle.has(name):
         return {}
-    return read_arrays(bundle.file(name))
+    with open_arrays(bundle.file(name)) as stored:
+        return {
+            one: stored.array(one, FLOAT, f"values of {one}", low=-_LARGEST, high=_LARGEST) for one in stored
+        }

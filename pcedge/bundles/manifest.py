@@ -1,7 +1,7 @@
 """The bundle's manifest as typed, immutable values: schema, reading, checks."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -20,6 +20,11 @@ PATCHCORE = "patchcore"
 EXACT, INT8 = "exact", "int8"
 # The factory name of an index that is stored in a Milvus server, not in the bundle.
 MILVUS = "milvus"
+
+# What a bundle says it holds, within what can be: memory is taken by these numbers.
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Rows = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Side = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 EmbeddingKind = Literal["reference", "mean"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -45,8 +50,8 @@ class EmbeddingInfo(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: str
-    dims: int
-    grid_hw: tuple[int, int]
+    dims: Positive
+    grid_hw: tuple[Side, Side]
     int8_for: Literal["cpu", "tensorrt"] | None = None
 
 
@@ -57,7 +62,7 @@ class BankInfo(msgspec.Struct, frozen=True, kw_only=True):
     has a row; ``guarantee`` says whether it is exact or a bound.
     """
 
-    rows: int
+    rows: Rows
     patches: int
     coreset: str
     projection_dims: int
@@ -127,7 +132,7 @@ class GateInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     images: int
     margin: float
-    size_wh: tuple[int, int] | None
+    size_wh: tuple[Side, Side] | None
     brightness: tuple[float, float]
     saturated: float
     sharpness: float
@@ -198,7 +203,7 @@ class IndexInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     factory: str
     parameters: str
-    candidates: int
+    candidates: Positive
     file: str
     golden: str
     bank_sha256: str
@@ -212,7 +217,7 @@ class ScoreInfo(msgspec.Struct, frozen=True, kw_only=True):
     official implementation.
     """
 
-    neighbours: int = 1
+    neighbours: Positive = 1
 
 
 class FileInfo(msgspec.Struct, frozen=True, kw_only=True):

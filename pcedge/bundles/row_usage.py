@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.banks import INDEX_FILE
+from pcedge.banks import FLOAT, INDEX_FILE, TEXT, WHOLE
 from pcedge.camera import Repeating
 from pcedge.core.files import alone_with
 from pcedge.core.npz import open_arrays, replace_arrays
@@ -23,6 +23,7 @@ from .manifest import read_manifest
 RARE_SHARE = 0.1
 _LEARNED_FRAMES = 200
 _SAVE_S = 60.0
+_LATEST = 1e11  # Unix seconds, in the year 5138
 _ENDS_WITHIN_S = 10.0
 
 
@@ -170,10 +171,12 @@ def read_usage(
     """
     try:
         with open_arrays(directory / ROW_USAGE_FILE) as stored:
-            bank, counts, last_used = (stored[name] for name in ("bank_sha256", "counts", "last_used"))
+            bank = str(stored.array("bank_sha256", TEXT))
+            counts = stored.array("counts", WHOLE, rows, low=0)
+            last_used = stored.array("last_used", FLOAT, rows, low=0, high=_LATEST)
     except BundleError:
         return None
-    if str(bank) != bank_sha256 or not counts.shape == last_used.shape == (rows,):
+    if bank != bank_sha256:
         return None
     return counts.astype(np.int64), last_used.astype(np.float64)
 

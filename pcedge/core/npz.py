@@ -1,27 +1,23 @@
 """Reading and atomic writing of ``.npz`` files."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.errors import BundleError
+from pcedge.banks import StoredArrays, open_stored
 
 from .files import replace_file
 
-# TypeError: the file holds a single array, which is no context manager. KeyError: an array is missing.
-_FAULTS = (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile)
 _HINT = "Fit again, or restore the file."
 
 
-@contextmanager
-def open_arrays(path: Path, hint: str = _HINT) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """Open an ``.npz`` file whose arrays are read on access; parse them inside the block.
+def open_arrays(path: Path, hint: str = _HINT) -> AbstractContextManager[StoredArrays]:
+    """Open an ``.npz`` file of a bundle; parse its arrays inside the block.
 
     Args:
         path: The file.
@@ -30,11 +26,7 @@ def open_arrays(path: Path, hint: str = _HINT) -> Iterator[Mapping[str, NDArray[
     Raises:
         BundleError: The file is missing, damaged or not what the block expects; the message names it.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            yield stored
-    except _FAULTS as error:
-        raise BundleError(f"{path} cannot be read ({error}).", hint) from error
+    return open_stored(path, hint)
 
 
 def read_arrays(path: Path, hint: str = _HINT) -> dict[str, NDArray[Any]]:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import FLOAT, WHOLE
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import ThresholdInfo
 from pcedge.core.npz import open_arrays
@@ -24,6 +25,7 @@ from .cross_validation import HeldOut, ImageScores, nameless_bank
 from .limits import find_limits, without_proof
 
 CALIBRATION_FILE = "calibration.npz"
+_LARGEST_GRID = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,19 +186,21 @@ def read_evidence_file(path: Path) -> HeldOutEvidence:
         BundleError: The file is missing or invalid.
     """
     with open_arrays(path) as stored:
-        height, width = stored["grid_hw"].tolist()
+        height, width = stored.array("grid_hw", WHOLE, 2, low=1, high=_LARGEST_GRID).tolist()
         scored = ImageScores(
-            stored["scores"],
-            stored["map_peaks"],
-            stored["squared_distances"],
-            stored["farthest"],
-            stored["embeddings"],
+            stored.array("scores", FLOAT, "images"),
+            stored.array("map_peaks", FLOAT, "images"),
+            stored.array("squared_distances", FLOAT, "images", height * width),
+            stored.array("farthest", WHOLE, "images", "kept", low=0, high=height * width - 1),
+            stored.array("embeddings", FLOAT, "images", "kept", "dims"),
         )
         return HeldOutEvidence(
-            tuple(stored["names"].tolist()),
-            tuple(stored["groups"].tolist()),
-            HeldOut(scored, int(stored["folds"])),
+            tuple(stored.texts("names", "images")),
+            tuple(stored.texts("groups", "images")),
+            HeldOut(scored, stored.whole("folds", low=0, high=1_000_000)),
             (height, width),
-            int(stored["map_size"]),
-            dict(zip(stored["learned"].tolist(), stored["learned_digests"].tolist(), strict=True)),
+            stored.whole("map_size", low=1, high=_LARGEST_GRID),
+            dict(
+                zip(*(stored.texts(name, "learned") for name in ("learned", "learned_digests")), strict=True)
+            ),
         )

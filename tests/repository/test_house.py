@@ -29,7 +29,7 @@ ARROWS = {
         *("loop", "status", "sinks", "parts", "drift", "drawing", "stream", "sources", "events"),
         *("frames", "quality", "images", "util"),
     ),
-    "banks": ("bank", "search", "approximate", "coreset"),
+    "banks": ("bank", "search", "approximate", "coreset", "faiss_file", "stored_arrays"),
     "export": ("engines", "runtimes", "precisions", "graphs", "triton_config"),
 }
 # Entries a level, at most: more is searched, not read.

@@ -3,13 +3,15 @@
 import re
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import Precision, inside_bundle
 from pcedge.errors import BundleError, OptionError
+
+from .bank.row_ranges import read_ranges
 
 FOLDER = "teaching"
 LOG_FILE = f"{FOLDER}/lessons.jsonl"
@@ -44,6 +46,13 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
 
 
+_Hexadecimal = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2}){0,4096}$")]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
+_Number = Annotated[str, msgspec.Meta(pattern="^[0-9]{1,9}$")]
+_Span = "[0-9]{1,9}(-[0-9]{1,9})?"
+_Ranges = dict[_Number, Annotated[str, msgspec.Meta(pattern=f"^{_Span}(,{_Span})*$")]]
+
+
 class BankState(msgspec.Struct, frozen=True, kw_only=True):
     """A bank and its thresholds as they were after an entry, enough to have them back byte for byte.
 
@@ -62,12 +71,12 @@ class BankState(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     bank_sha256: str
-    head: str
-    fitted_rows: int
-    fitted_images: int
-    taught: dict[str, str]
+    head: _Hexadecimal
+    fitted_rows: _Count
+    fitted_images: _Count
+    taught: _Ranges
     evidence: str
-    evidence_taught: dict[str, str]
+    evidence_taught: _Ranges
     calibration_sha256: str
     score: float
     map: float
@@ -130,6 +139,7 @@ def read_log(bundle: Bundle) -> tuple[LogEntry, ...]:
         if (entry.number, entry.previous, entry.digest) != (number, previous, _digest(entry)):
             raise _broken(path, number, "it is not the entry that was written")
         _check_evidence(bundle, path, entry)
+        _check_ranges(path, number, entry)
         entries.append(entry)
     return tuple(entries)
 
@@ -177,6 +187,15 @@ def _check_evidence(bundle: Bundle, path: Path, entry: LogEntry) -> None:
                 f"{said_by} {name!r} is not the name of such a file: {FOLDER}/evidence-....npz.",
                 "Nothing was changed. Restore the file, or the bundle from a copy.",
             )
+
+
+def _check_ranges(path: Path, number: int, entry: LogEntry) -> None:
+    try:
+        for state in entry.states.values():
+            read_ranges(state.taught)
+            read_ranges(state.evidence_taught)
+    except ValueError as error:
+        raise _broken(path, number, str(error)) from error
 
 
 def _broken(path: Path, number: int, why: str) -> BundleError:

@@ -1,7 +1,6 @@
 """Golden frames: a few images with the float32 reference's results of every stage."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.banks import Bank
+from pcedge.banks import FLOAT, WHOLE, Bank
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import Manifest
 from pcedge.camera import read_image, write_image
@@ -132,30 +131,35 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
     paths = {path.name: path for path in bundle.files_in(FOLDER)}
     if _STAGES_FILE not in paths:
         raise _no_frames(bundle)
-    index = bundle.manifest.indexes.get(bundle.manifest.index)
-    with ExitStack() as files:
-        stored = files.enter_context(open_arrays(paths[_STAGES_FILE]))
-        searched = stored
-        if index is not None:
-            searched = files.enter_context(open_arrays(bundle.file(index.golden)))
-        names: list[str] = stored["names"].tolist()
-        if not names or not {f"{name}.png" for name in names} <= paths.keys():
-            raise _no_frames(bundle)
-        return [
-            GoldenFrame(
-                name,
-                read_image(paths[f"{name}.png"]),
-                Stages(
-                    stored["network_input"][i],
-                    stored["embeddings"][i],
-                    searched["squared_distances"][i],
-                    searched["rows"][i],
-                    float(searched["score"][i]),
-                ),
-                searched["score_map"][i],
-            )
-            for i, name in enumerate(names)
-        ]
+    manifest = bundle.manifest
+    size, embedding = manifest.preprocessing.input_size, manifest.embedding
+    patches = embedding.grid_hw[0] * embedding.grid_hw[1]
+    with open_arrays(paths[_STAGES_FILE]) as stored:
+        names = stored.texts("names", "frames")
+        inputs = stored.array("network_input", FLOAT, len(names), 3, size, size)
+        embeddings = stored.array("embeddings", FLOAT, len(names), patches, embedding.dims)
+    index = manifest.indexes.get(manifest.index)
+    searched = paths[_STAGES_FILE] if index is None else bundle.file(index.golden)
+    with open_arrays(searched) as stored:
+        distances = stored.array("squared_distances", FLOAT, len(names), patches)
+        rows = stored.array("rows", WHOLE, len(names), patches, low=0, high=manifest.bank.rows - 1)
+        maps = stored.array("score_map", FLOAT, len(names), size, size)
+        scores = stored.array("score", FLOAT, len(names)).tolist()
+    if not names or not {f"{name}.png" for name in names} <= paths.keys():
+        raise _no_frames(bundle)
+    images = [_read_image(paths[f"{name}.png"]) for name in names]
+    results = zip(inputs, embeddings, distances, rows, scores, strict=True)
+    return [
+        GoldenFrame(name, image, Stages(*stages), score_map)
+        for name, image, stages, score_map in zip(names, images, results, maps, strict=True)
+    ]
+
+
+def _read_image(path: Path) -> NDArray[np.uint8]:
+    try:
+        return read_image(path)
+    except ImageError as error:
+        raise BundleError(error.what, "Fit again, or restore the file.") from error
 
 
 def _first_readable(paths: Sequence[Path], order: NDArray[np.int64]) -> NDArray[np.uint8]:

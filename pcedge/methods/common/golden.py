@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import FLOAT
 from pcedge.camera import read_image, write_image
 from pcedge.core.npz import open_arrays
 from pcedge.errors import BundleError, ExportError
@@ -81,6 +82,10 @@ def _read(bundle: BaselineBundle) -> dict[str, dict[str, NDArray[np.float32]]]:
             "Fit it again, or get it whole from its source.",
         )
     with open_arrays(bundle.file(f"{FOLDER}/{_SCORES_FILE}")) as stored:
-        names: list[str] = stored["names"].tolist()
-        arrays = {key: stored[key] for key in ("cells", "score_map", "score")}
+        names = stored.texts("names", "frames")
+        arrays = {
+            "cells": stored.array("cells", FLOAT, "frames", "cells"),
+            "score_map": stored.array("score_map", FLOAT, "frames", "map height", "map width"),
+            "score": stored.array("score", FLOAT, "frames"),
+        }
     return {name: {key: values[i] for key, values in arrays.items()} for i, name in enumerate(names)}

@@ -8,6 +8,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import FLOAT, WHOLE
 from pcedge.core.npz import open_arrays
 from pcedge.core.progress import Progress
 from pcedge.core.scoring import anomaly_map
@@ -27,6 +28,7 @@ GAUSSIANS_FILE = "gaussians.npz"
 WHITENING_FILE = "whitening.npy"
 # Bytes for a block of positions, a chunk of images, and the network's buffers.
 _FIXED = 600_000_000
+_MOST_DIMS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,4 +123,5 @@ def _matrix_bytes(positions: int, dims: int) -> int:
 def read_gaussians(bundle: BaselineBundle) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Means, float32 [positions, dims], and the indices of the selected dims, int64 [dims]."""
     with open_arrays(bundle.file(GAUSSIANS_FILE)) as stored:
-        return stored["mean"], stored["dims"]
+        mean = stored.array("mean", FLOAT, "positions", "dims")
+        return mean, stored.array("dims", WHOLE, "dims", low=0, high=_MOST_DIMS)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.banks import INDEX_FILE, ROWS_FILE, Bank, RowSources
+from pcedge.banks import FLOAT, INDEX_FILE, ROWS_FILE, WHOLE, Bank, RowSources
 from pcedge.core.npz import open_arrays
 from pcedge.errors import BundleError
 
 from ..lesson_log import FOLDER, BankState
 from .row_ranges import TaughtRow, read_ranges
+
+_LARGEST_GRID = 100_000
 
 _ROWS_FILE = "rows.npz"
 
@@ -145,4 +147,6 @@ def restore_head(path: Path, state: BankState) -> None:
 
 def _read_lesson(path: Path) -> TaughtRows:
     with open_arrays(path, "Restore the file, or the bundle from a copy.") as stored:
-        return TaughtRows(stored["rows"], tuple(stored["images"].tolist()), stored["y"], stored["x"])
+        rows = stored.array("rows", FLOAT, "rows", "dims")
+        y, x = (stored.array(name, WHOLE, "rows", low=0, high=_LARGEST_GRID) for name in ("y", "x"))
+        return TaughtRows(rows, tuple(stored.texts("images", "rows")), y, x)
