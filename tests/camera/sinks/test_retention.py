@@ -3,16 +3,19 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pcedge.camera import Frame, ImageSink, Inspection, Retention, Verdict
-from pcedge.camera.sinks.files.retention import PICTURE_NAMES, Keeper
 from pcedge.errors import OutputError
 
+_RETENTION: Any = import_module("pcedge.camera.sinks.files.retention")
+Keeper, PICTURE_NAMES = _RETENTION.Keeper, _RETENTION.PICTURE_NAMES
 NOW = datetime.now(timezone.utc).timestamp()
 FRAME = Frame("cam0", 0, "frame-000000", NOW, np.zeros((8, 8, 3), np.uint8))
 NG = Inspection(

@@ -38,9 +38,9 @@ def exits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
         codes.append(code)
         came.set()
 
-    monkeypatch.setattr(end_signals.os, "_exit", leave)
-    monkeypatch.setattr(end_signals.faulthandler, "dump_traceback_later", lambda *_, **__: None)
-    monkeypatch.setattr(end_signals.faulthandler, "cancel_dump_traceback_later", lambda: None)
+    monkeypatch.setattr("os._exit", leave)
+    monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *_, **__: None)
+    monkeypatch.setattr("faulthandler.cancel_dump_traceback_later", lambda: None)
     return lambda: (came.wait(60), codes)[1]
 
 
