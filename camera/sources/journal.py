@@ -13,6 +13,8 @@ from typing import IO
 
 from pcedge.errors import OutputError
 
+from ..util.output_files import make_folder, open_to_append, replace_output
+
 _KEY = re.compile(r"file-[0-9a-f]{8}-[0-9a-f]{16}")
 _KEY_BYTES = re.compile(_KEY.pattern.encode())
 # Far more than the one event that a kill can leave without an entry in the journal.
@@ -45,7 +47,7 @@ class Journal:
             OutputError: It cannot be read or written.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._keys = _noted(self._path) | _written(self._events)
             self._replace()
         except OSError as error:
@@ -99,12 +101,10 @@ class Journal:
 
     def _replace(self) -> None:
         """Replace the journal atomically by a new file."""
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        temporary.write_text("".join(f"\n{key}" for key in sorted(self._keys)), "utf-8")
-        temporary.replace(self._path)
+        replace_output(self._path, "".join(f"\n{key}" for key in sorted(self._keys)).encode())
         if self._file is not None:
             self._file.close()
-        self._file = self._path.open("ab", buffering=0)
+        self._file = open_to_append(self._path)
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(

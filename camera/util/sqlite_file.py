@@ -13,6 +13,7 @@ from typing import Any
 from pcedge.errors import OutputError
 
 from .file_identity import identity_of
+from .output_files import make_folder, make_if_missing
 
 _BUSY_TIMEOUT_S = 5.0
 _Identity = tuple[tuple[int, int] | None, ...]
@@ -72,7 +73,8 @@ class Database:
 
     def _connect(self) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
+            make_if_missing(self._path)
             self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
             found = self._prepare(self._connection)
             self._identity = self._identity_now()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+
+from ...util.output_files import replace_output
 
 ARRIVALS_FILE = ".arrivals"
 # Nobody sets a clock by more while an inspection runs, unless it was wrong.
@@ -75,7 +76,5 @@ class Arrivals:
 
     def _store(self, order: Iterable[str]) -> None:
         """Without room on the disk, the order is kept in memory."""
-        temporary = self._path.with_name(f"{ARRIVALS_FILE}.{os.getpid()}.tmp")
         with suppress(OSError):
-            temporary.write_text("\n".join(order), encoding="ascii")
-            temporary.replace(self._path)
+            replace_output(self._path, "\n".join(order).encode("ascii"))

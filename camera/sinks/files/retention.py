@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pcedge.errors import OutputError
 
+from ...util.output_files import make_folder
 from .arrivals import Arrivals
 
 _STAMP = r"\d{8}T\d{6}\.\d{6}"
@@ -71,7 +72,7 @@ class Keeper:
             OutputError: The folder cannot be created or listed, or too little space could be freed.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             if time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + _LOOK_EVERY_S
                 self._thin_out()
