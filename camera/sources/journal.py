@@ -14,6 +14,7 @@ from typing import IO
 from pcedge.errors import OutputError
 
 _KEY = re.compile(r"file-[0-9a-f]{8}-[0-9a-f]{16}")
+_KEY_BYTES = re.compile(_KEY.pattern.encode())
 # Far more than the one event that a kill can leave without an entry in the journal.
 _TAIL_BYTES = 1 << 18
 
@@ -45,8 +46,7 @@ class Journal:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            noted = set(_KEY.findall(self._path.read_text("utf-8"))) if self._path.exists() else set()
-            self._keys = noted | _written(self._events)
+            self._keys = _noted(self._path) | _written(self._events)
             self._replace()
         except OSError as error:
             raise self._failed(error) from error
@@ -118,6 +118,12 @@ def is_file_key(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
+def _noted(journal: Path) -> set[str]:
+    """The keys in a journal; what else is in it, after a fault of the disk perhaps, is passed over."""
+    content = journal.read_bytes() if journal.exists() else b""
+    return {key.decode() for key in _KEY_BYTES.findall(content)}
+
+
 def _written(events: Path) -> set[str]:
     """Return the keys of the last events in the events file."""
     newest = [events, events.with_name(f"{events.name}.1")]
@@ -136,6 +142,6 @@ def _tail_keys(path: Path) -> set[str]:
 def _key_of(line: bytes) -> str:
     try:
         found = json.loads(line)
-    except ValueError:  # cut off, by the kill or by where reading began
+    except (ValueError, RecursionError):  # cut off, by the kill or by where reading began; or damaged
         return ""
     return str(found.get("id", "")) if isinstance(found, dict) else ""

@@ -148,7 +148,7 @@ def _last_line(path: Path) -> tuple[int, bytes]:
 def _is_json(text: bytes) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
