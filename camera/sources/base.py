@@ -20,12 +20,24 @@ from typing import Protocol, runtime_checkable
 
 from ..frames import Frame
 
+# Seconds that a network camera may take to answer: some wake up first.
+DEFAULT_OPEN_S = 15.0
+
 
 class NoFrame(Enum):
     """Why ``read`` returned no frame. A time-out is not an end."""
 
     YET = "nothing within the time-out; ask again"
     END = "the source has nothing more to give, now or later"
+
+
+@runtime_checkable
+class LeavingSource(Protocol):
+    """A source that may be away for a while, and says so itself: it may have no image for hours."""
+
+    @property
+    def away(self) -> str:
+        """Why it cannot be read now; empty while it can."""
 
 
 class Source(Protocol):

@@ -15,11 +15,12 @@ from pcedge.errors import CameraError, ImageError
 
 from ..frames import Frame
 from ..images import is_image_name, natural_key, read_image
-from .base import NoFrame
+from .base import NoFrame, frame_name
 from .journal import Journal
 from .kind import SourceKind, SourceOptions, scheme_of
 
 _POLL_S = 0.2
+_AWAY_POLL_S = 0.5
 # Number of keys of removed files in the journal before they are dropped.
 _GONE_FILES_KEPT = 10_000
 _State = tuple[int, int]
@@ -40,7 +41,8 @@ class FolderSource:
     and it can be decoded. A file that stays unchanged for ``settle_s`` and still cannot be decoded is
     delivered as a frame with ``fault`` set. A file that is written again later counts as new; one that
     disappears before it is delivered (renamed, removed) is skipped. Hidden files,
-    names with ``.tmp`` or ``.part`` in their suffixes and other kinds of file are ignored.
+    names that end like temporary ones and other kinds of file are ignored. A folder that cannot be read for a
+    while, a share perhaps, is a frame with ``fault`` set, once, and is looked for until it is back.
 
     Args:
         path: The folder; subfolders are ignored.
@@ -50,6 +52,7 @@ class FolderSource:
 
     Attributes:
         passed_over: Number of skipped files.
+        away: Why the folder cannot be read now; empty while it can.
     """
 
     live = False
@@ -63,6 +66,7 @@ class FolderSource:
         done: Journal | None = None,
     ) -> None:
         self.passed_over = 0
+        self.away = ""
         self._done = done
         self.name = f"folder:{path}"
         self._path = Path(path)
@@ -87,10 +91,10 @@ class FolderSource:
         self._ready.clear()
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """Return the next complete image, waiting about ``timeout_s`` for one.
+        """Return the next complete image, waiting about ``timeout_s``; a fault when the folder is lost.
 
         Raises:
-            CameraError: The folder has disappeared or cannot be read any more.
+            CameraError: The folder cannot be read any more, and new files are not waited for.
         """
         give_up_at = time.monotonic() + timeout_s
         while True:
@@ -101,11 +105,29 @@ class FolderSource:
                 return NoFrame.END
             now = time.monotonic()
             if now >= self._next_look:
-                self._look()
+                if fault := self._looked():
+                    return fault
             elif now >= give_up_at:
                 return NoFrame.YET
             else:
                 time.sleep(min(self._next_look, give_up_at) - now)
+
+    def _looked(self) -> Frame | None:
+        """Scan the folder; a fault if it cannot be read, and could be before."""
+        try:
+            self._look()
+        except CameraError as error:
+            if not self._follow:
+                raise
+            self._next_look = time.monotonic() + _AWAY_POLL_S
+            known, self.away = self.away, error.what
+            return None if known else self._fault(error.what)
+        self.away = ""
+        return None
+
+    def _fault(self, text: str) -> Frame:
+        index = next(self._indices)
+        return Frame(self.name, index, frame_name(index), time.time(), None, text)
 
     def _look(self) -> None:
         """Scan the folder for new, changed, removed and unchanged files."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .base import Source
+from .base import DEFAULT_OPEN_S, Source
 from .drivers import CameraSettings
 from .journal import Journal
 
@@ -19,6 +19,7 @@ class SourceOptions:
         max_reconnects: For a live camera: give up after this many attempts; None for no limit.
         settings: For a live camera: camera settings.
         done: For a folder: journal of the judged files, which are skipped.
+        open_s: For a network camera: seconds that it may take to answer.
         expected: All supported kinds of addresses, for messages.
     """
 
@@ -26,6 +27,7 @@ class SourceOptions:
     max_reconnects: int | None = None
     settings: CameraSettings | None = None
     done: Journal | None = None
+    open_s: float = DEFAULT_OPEN_S
     expected: str = ""
 
 

@@ -11,15 +11,15 @@ from .capture import CameraSource
 from .drivers import open_capture
 from .kind import SourceKind, SourceOptions, scheme_of
 
-_TIMEOUT_MS = 5000
+_READ_TIMEOUT_MS = 5000
 
 
 def _open(uri: str, asked: SourceOptions) -> CameraSource:
     timeouts = (
         cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-        _TIMEOUT_MS,
+        int(asked.open_s * 1000),
         cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-        _TIMEOUT_MS,
+        _READ_TIMEOUT_MS,
     )
     return CameraSource(
         redact(uri),

@@ -11,7 +11,7 @@ from pcedge.errors import CameraError
 
 from ..util.addresses import redact
 from . import devices, folder, gstreamer, network, video
-from .base import Source
+from .base import DEFAULT_OPEN_S, Source
 from .drivers import CameraSettings
 from .journal import Journal
 from .kind import SourceKind, SourceOptions
@@ -36,6 +36,7 @@ def open_source(
     max_reconnects: int | None = None,
     settings: CameraSettings | None = None,
     done: Journal | None = None,
+    open_s: float = DEFAULT_OPEN_S,
 ) -> Source:
     """Return the source for an address; ``with`` opens it.
 
@@ -56,6 +57,7 @@ def open_source(
         max_reconnects: For live cameras: give up after this many attempts; None for no limit.
         settings: For live cameras: camera settings.
         done: For a folder: journal of the judged files, which are skipped.
+        open_s: For a network camera: seconds that it may take to answer when it is opened.
 
     Raises:
         CameraError: No kind of source matches ``uri``, or its file or device does not exist. A network
@@ -71,7 +73,7 @@ def open_source(
         )
     if kind is None:
         raise _no_source(uri)
-    return kind.open(uri, SourceOptions(follow, max_reconnects, settings, done, _expected()))
+    return kind.open(uri, SourceOptions(follow, max_reconnects, settings, done, open_s, _expected()))
 
 
 def may_be_path(uri: str) -> bool:

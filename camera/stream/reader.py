@@ -10,7 +10,16 @@ from dataclasses import dataclass, field, replace
 from pcedge.errors import CameraError, PcedgeError
 
 from ..frames import Frame
-from ..sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
+from ..sources.base import (
+    DEFAULT_OPEN_S,
+    Grabbed,
+    GrabbingSource,
+    LeavingSource,
+    NoFrame,
+    RenewableSource,
+    Source,
+    frame_name,
+)
 from ..util.backoff import Backoff
 from .latest_frame import Slot
 from .state import CameraState, CameraStatus
@@ -18,6 +27,8 @@ from .state import CameraState, CameraStatus
 # Between openings of a source that stalled, or could not be opened at the start.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _STEP_S = 0.1
+# A driver that is told to open within open_s is a little late.
+_OPEN_MARGIN_S = 2.0
 # A thread that hangs in a driver cannot be ended, only abandoned; this is the maximum number.
 _MOST_HANGING = 4
 
@@ -55,9 +66,17 @@ class Reader:
         changed: Condition that guards all state here; notified of every change that a consumer may wait for.
         camera: Name of the camera for the frames; empty for the name of the source.
         stall_s: A live source without an image for this long is restarted, if possible; 0 turns this off.
+        open_s: Seconds that its driver may take to open it.
     """
 
-    def __init__(self, source: Source, changed: threading.Condition, camera: str, stall_s: float) -> None:
+    def __init__(
+        self,
+        source: Source,
+        changed: threading.Condition,
+        camera: str,
+        stall_s: float,
+        open_s: float = DEFAULT_OPEN_S,
+    ) -> None:
         self.camera = camera
         self.name = camera or source.name
         self.live = source.live
@@ -66,6 +85,7 @@ class Reader:
         self.ended = False
         self.opened = False
         self._stall_s = stall_s if source.live else 0.0
+        self._open_s = open_s + _OPEN_MARGIN_S
         self._changed = changed
         self._source = source
         self._stopped = False
@@ -132,6 +152,8 @@ class Reader:
         return isinstance(self._source, RenewableSource)
 
     def _stalls(self, run: _ReaderThread, now: float) -> bool:
+        if not run.opened:  # the driver has a limit of its own for that
+            return now - run.returned_s > max(self._stall_s, self._open_s)
         if now - run.returned_s > self._stall_s:
             return True
         return not run.reopens and now - run.image_s > self._stall_s
@@ -202,6 +224,8 @@ class Reader:
         )
         while self._is_current(run) and (got := read(_STEP_S)) is not NoFrame.END:
             run.returned_s = time.monotonic()
+            if isinstance(source, LeavingSource):
+                self._note_whether_there(run, source.away)
             if got is NoFrame.YET:
                 continue
             with self._changed:
@@ -214,6 +238,12 @@ class Reader:
             if wanted:
                 frame = got.decode() if isinstance(got, Grabbed) else got
                 self._deliver(run, replace(frame, camera=self.camera) if self.camera else frame)
+
+    def _note_whether_there(self, run: _ReaderThread, away: str) -> None:
+        with self._changed:
+            if self._run is run:
+                there = CameraState.STARTING if self._size_wh is None else CameraState.RUNNING
+                self._state, self._reason = (CameraState.RECONNECTING, away) if away else (there, "")
 
     def _is_current(self, run: _ReaderThread) -> bool:
         return not self._stopped and self._run is run

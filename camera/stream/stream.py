@@ -10,7 +10,7 @@ from types import TracebackType
 from pcedge.errors import CameraError
 
 from ..frames import Frame
-from ..sources.base import Source
+from ..sources.base import DEFAULT_OPEN_S, Source
 from ..util.supervisor import Supervised
 from .reader import Reader
 from .state import CameraStatus
@@ -48,12 +48,21 @@ class Stream:
         sources: One source, or several by camera name; not yet opened.
         stall_s: Seconds without an image after which a live source is restarted, and after which a frame is
             too old to be judged; 0 for never.
+        open_s: Seconds that the driver of a network camera may take to open it.
     """
 
-    def __init__(self, sources: Source | Mapping[str, Source], *, stall_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        sources: Source | Mapping[str, Source],
+        *,
+        stall_s: float = 10.0,
+        open_s: float = DEFAULT_OPEN_S,
+    ) -> None:
         self._changed = threading.Condition()
         named = sources if isinstance(sources, Mapping) else {"": sources}
-        self._readers = [Reader(source, self._changed, name, stall_s) for name, source in named.items()]
+        self._readers = [
+            Reader(source, self._changed, name, stall_s, open_s) for name, source in named.items()
+        ]
         self._stopped = False
         self._deadline: float | None = None
         self._turn = 0

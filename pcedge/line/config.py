@@ -105,6 +105,7 @@ class WatchTable(_LineTable, frozen=True):
         precision: Precision of the network, as ``--precision``.
         batch: Maximum number of frames of several cameras judged together on a GPU.
         stall_s: Seconds without an image after which a camera is restarted; 0 for never.
+        open_s: Seconds that a network camera may take to answer when it is opened.
         reload: Whether a bundle that is replaced on disk is reloaded.
         drift_alarm_rate: Probability of any false alarm of drift at a camera in the whole run.
         trigger_host: Address at which HTTP triggers are received.
@@ -120,6 +121,7 @@ class WatchTable(_LineTable, frozen=True):
     precision: str = "auto"
     batch: Annotated[int, Meta(ge=1, le=64)] = 8
     stall_s: Annotated[float, Meta(ge=0)] = 10.0
+    open_s: Annotated[float, Meta(gt=0, le=600)] = 15.0
     reload: bool = True
     drift_alarm_rate: Annotated[float, Meta(gt=0, lt=1)] = 0.01
     trigger_host: str = "127.0.0.1"

@@ -157,7 +157,13 @@ def _sources(line: LineFile, base: Path, follow: bool, journal: Journal | None) 
     found: dict[str, Source] = {}
     for camera in line.cameras:
         settings = CameraSettings(camera.size, camera.fps, camera.exposure, camera.focus)
-        source = open_source(_address(camera, base), follow=follow, settings=settings, done=journal)
+        source = open_source(
+            _address(camera, base),
+            follow=follow,
+            settings=settings,
+            done=journal,
+            open_s=line.watch.open_s,
+        )
         found[_free_name(camera.name or source.name, found)] = source
     return found
 

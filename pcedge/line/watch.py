@@ -71,6 +71,7 @@ class WatchOptions:
         batch: Maximum number of frames of several cameras judged together, if that is faster than one after
             the other.
         stall_s: Seconds without an image after which a camera is restarted; 0 for never.
+        open_s: Seconds that a network camera may take to answer when it is opened.
     """
 
     output: Path
@@ -82,6 +83,7 @@ class WatchOptions:
     metrics: MetricsTable | None = None
     batch: int = 8
     stall_s: float = 10.0
+    open_s: float = 15.0
 
     def __post_init__(self) -> None:
         if self.max_seconds is not None and not isfinite(self.max_seconds):
@@ -214,7 +216,7 @@ def _watch(
     named = sources.values() if isinstance(sources, Mapping) else (sources,)
     # The stream is closed before the sinks, so that they get all results.
     with sinks.delivery(counts, live=any(one.live for one in named)) as delivery, ExitStack() as stack:
-        stream = stack.enter_context(Stream(sources, stall_s=options.stall_s))
+        stream = stack.enter_context(Stream(sources, stall_s=options.stall_s, open_s=options.open_s))
         monitors = {name: one.drift for name, one in stations.items() if one.drift is not None}
         watched = Watched(stream, delivery, tally, LineHealth(stream, delivery, tally), monitors)
         teller = stack.enter_context(Teller(watched, watchers.on_state, watchers.on_change))

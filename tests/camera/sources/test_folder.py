@@ -1,4 +1,5 @@
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -161,10 +162,15 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_vanishes_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_vanishes_is_a_fault_and_an_error_where_nothing_is_waited_for(tmp_path: Path) -> None:
     folder = tmp_path / "incoming"
-    folder.mkdir()
-    with FolderSource(folder) as source:
-        folder.rmdir()
-        with pytest.raises(CameraError, match=r"incoming: .*No such file"):
-            _collect(source, 1)
+    for follow in (True, False):
+        folder.mkdir()
+        (folder / "1.png").write_bytes(b"not complete yet")
+        with FolderSource(folder, follow=follow) as source:
+            shutil.rmtree(folder)
+            if follow:
+                assert "No such file" in _collect(source, 1)[0].fault
+                continue
+            with pytest.raises(CameraError, match=r"incoming: .*No such file"):
+                _collect(source, 1)

@@ -178,6 +178,7 @@ class LineRun:
             metrics=line.metrics,
             batch=line.watch.batch,
             stall_s=line.watch.stall_s,
+            open_s=line.watch.open_s,
         )
 
 
