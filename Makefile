@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := $(VENV)/.peers
 DOCS := $(VENV)/.docs
+AUDIT := $(VENV)/.audit
 # Where every core has a process, threads of the numeric libraries only get in each other's way.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 SOURCES := pcedge export banks camera benchmarks
 CODE := $(SOURCES) tests
 
-.PHONY: help demo test check format lint types docs bench wheel clean
+.PHONY: help demo test check format lint types audit docs bench wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +23,7 @@ test: $(READY) $(PEERS) ## Run all tests, on every core; those on real images sa
 	$(BIN)/python -m compileall -q $(SOURCES) # once, not in each of the hundreds of processes that tests start
 	$(ONE_THREAD) $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-check: format lint types test ## Everything a change must pass
+check: format lint types test audit ## Everything a change must pass
 
 format: $(READY) ## Check the formatting (ruff format . puts it right)
 	$(BIN)/ruff format --check $(CODE)
@@ -33,6 +34,9 @@ lint: $(READY) ## Check the rules of pyproject.toml
 types: $(READY) ## Check the types, strictly
 	$(BIN)/mypy
 
+audit: $(AUDIT) ## Look for known holes in the installed packages; says so where nobody can be asked
+	$(BIN)/python -m benchmarks.audit
+
 docs: $(DOCS) ## Build the documentation into site/, with search; a link that leads nowhere ends it
 	$(BIN)/zensical build --strict --clean
 	@echo "To read it: $(BIN)/python -m http.server --directory site"
@@ -41,8 +45,9 @@ bench: $(READY) ## Measure the coreset and the patch embedding against plain and
 	$(BIN)/python -m benchmarks.coreset
 	$(BIN)/python -m benchmarks.embedding
 
-wheel: $(READY) ## Build the wheel and the source distribution into dist/
+wheel: $(AUDIT) ## Build the wheel, the source distribution and the list of components (CycloneDX) into dist/
 	$(BIN)/python -m build
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/components.cdx.json constraints.txt
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache
@@ -54,6 +59,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,report,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs tritonclient
 	touch $(READY)
+
+# The tools of a release, which tests do not need.
+$(AUDIT): $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[release]'
+	touch $(AUDIT)
 
 # The documentation needs neither PyTorch nor the tools of a developer.
 $(DOCS): pyproject.toml constraints.txt

@@ -111,6 +111,11 @@ class Mosquitto:
         while not saved.exists() and time.monotonic() < end:
             time.sleep(0.01)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, such as SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """Kill it with SIGKILL."""
         if self._process is not None:

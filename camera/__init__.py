@@ -36,7 +36,7 @@ from .quality.gate import FrameGate, without_content
 from .quality.learning import MARGIN as GATE_MARGIN
 from .quality.learning import NominalImages, learn_limits, learn_usual_limits
 from .quality.limits import GateLimits, ImageMeasures, ImageStatistics, QualityResult, glance
-from .sinks.base import FrameSink, ImageSink, Save, Sink
+from .sinks.base import FrameSink, ImageSink, Mending, Save, Sink
 from .sinks.delivery import Delivery
 from .sinks.files.clips import ClipLength, Clips
 from .sinks.files.image_process import ImageProcess, write_pictures
@@ -131,6 +131,7 @@ __all__ = [
     "LineHealth",
     "Listening",
     "Martingale",
+    "Mending",
     "Message",
     "MessageTrigger",
     "MetricsTable",

@@ -1,7 +1,5 @@
 """Writing of image files, atomically."""
 
-import os
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ from PIL import Image
 
 from pcedge.errors import OutputError
 
+from ..util.output_files import create, unfinished_path
 from .decoding import reason
 
 _SAVE_OPTIONS: dict[str, dict[str, int]] = {
@@ -18,7 +17,6 @@ _SAVE_OPTIONS: dict[str, dict[str, int]] = {
     # Level 1 is several times faster than the default and hardly larger on camera images.
     ".png": {"compress_level": 1},
 }
-_temporary_number = count()
 
 
 def write_image(path: str | Path, image_rgb: NDArray[np.uint8]) -> None:
@@ -35,10 +33,11 @@ def write_image(path: str | Path, image_rgb: NDArray[np.uint8]) -> None:
         raise OutputError(f"{path}: this file format cannot be written.", "Use .png or .jpg.")
     if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
         raise OutputError(f"{path}: {image_rgb.dtype} {image_rgb.shape} is not an RGB image.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_temporary_number)}.tmp")
+    temporary = unfinished_path(path)
     kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
     try:
-        Image.fromarray(np.ascontiguousarray(image_rgb)).save(temporary, kind, **options)
+        with create(temporary) as file:
+            Image.fromarray(np.ascontiguousarray(image_rgb)).save(file, kind, **options)
         temporary.replace(path)
     except (OSError, ValueError) as error:
         _discard(temporary)

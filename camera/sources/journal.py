@@ -13,7 +13,10 @@ from typing import IO
 
 from pcedge.errors import OutputError
 
+from ..util.output_files import make_folder, open_to_append, replace_output
+
 _KEY = re.compile(r"file-[0-9a-f]{8}-[0-9a-f]{16}")
+_KEY_BYTES = re.compile(_KEY.pattern.encode())
 # Far more than the one event that a kill can leave without an entry in the journal.
 _TAIL_BYTES = 1 << 18
 
@@ -44,9 +47,8 @@ class Journal:
             OutputError: It cannot be read or written.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            noted = set(_KEY.findall(self._path.read_text("utf-8"))) if self._path.exists() else set()
-            self._keys = noted | _written(self._events)
+            make_folder(self._path.parent)
+            self._keys = _noted(self._path) | _written(self._events)
             self._replace()
         except OSError as error:
             raise self._failed(error) from error
@@ -99,12 +101,10 @@ class Journal:
 
     def _replace(self) -> None:
         """Replace the journal atomically by a new file."""
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        temporary.write_text("".join(f"\n{key}" for key in sorted(self._keys)), "utf-8")
-        temporary.replace(self._path)
+        replace_output(self._path, "".join(f"\n{key}" for key in sorted(self._keys)).encode())
         if self._file is not None:
             self._file.close()
-        self._file = self._path.open("ab", buffering=0)
+        self._file = open_to_append(self._path)
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(
@@ -116,6 +116,12 @@ class Journal:
 def is_file_key(key: str) -> bool:
     """Whether a key is the key of a file in a watched folder."""
     return _KEY.fullmatch(key) is not None
+
+
+def _noted(journal: Path) -> set[str]:
+    """The keys in a journal; what else is in it, after a fault of the disk perhaps, is passed over."""
+    content = journal.read_bytes() if journal.exists() else b""
+    return {key.decode() for key in _KEY_BYTES.findall(content)}
 
 
 def _written(events: Path) -> set[str]:
@@ -136,6 +142,6 @@ def _tail_keys(path: Path) -> set[str]:
 def _key_of(line: bytes) -> str:
     try:
         found = json.loads(line)
-    except ValueError:  # cut off, by the kill or by where reading began
+    except (ValueError, RecursionError):  # cut off, by the kill or by where reading began; or damaged
         return ""
     return str(found.get("id", "")) if isinstance(found, dict) else ""

@@ -40,7 +40,7 @@ class DescriptorWriter:
                 with suppress(BlockingIOError):  # another program has taken the room
                     left = left[os.write(self._descriptor, left[:_AT_ONCE]) :]
                     self._torn = True
-            self._torn = not line.endswith(b"\n")
+            self._torn = False
         finally:
             self._waiting_since = None
 

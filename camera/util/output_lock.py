@@ -12,6 +12,8 @@ from types import TracebackType
 
 from pcedge.errors import OutputError
 
+from .output_files import make_folder
+
 LOCK_FILE = ".pcedge.lock"
 _HELD = {errno.EACCES, errno.EAGAIN}
 
@@ -36,7 +38,7 @@ class OutputLock:
             OutputError: Somebody else has it, who is named, or the directory cannot be written.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
         except OSError as error:
             raise OutputError(

@@ -5,24 +5,32 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pcedge.errors import OutputError
 
 from .file_identity import identity_of
+from .output_files import make_folder, make_if_missing
 
 _BUSY_TIMEOUT_S = 5.0
 _Identity = tuple[tuple[int, int] | None, ...]
+# SQLite's codes of errors (sqlite.org/rescode.html); Python has no names for them before 3.11.
+_CORRUPT, _NOT_A_DATABASE = 11, 26
 _HINT = "Check that the disk is writable and has free space."
+
+
+class _DamagedError(OutputError):
+    """The file is not what SQLite wrote."""
 
 
 class Database:
     """A thread-safe SQLite file.
 
     It uses write-ahead logging: changes survive a kill, and readers do not block the writer. A file that was
-    moved or removed is made anew.
+    moved or removed is made anew; a damaged one is set aside, under a name of its own, and made anew.
 
     Args:
         path: The file; it and its folder are created if they are missing.
@@ -32,7 +40,8 @@ class Database:
             loses the changes that the system has not written yet, but does not damage the file.
 
     Attributes:
-        renewed: How often the file was made anew, since it was moved or removed.
+        renewed: How often the file was made anew, since it was moved, removed or damaged.
+        set_aside: Where the last damaged file lies; None if none was.
     """
 
     def __init__(self, path: Path, schema: str, version: int, *, power_safe: bool) -> None:
@@ -44,25 +53,35 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity = ()
         self.renewed = 0
+        self.set_aside: Path | None = None
 
     def open(self) -> None:
         """Open the file.
 
         Raises:
-            OutputError: It cannot be opened, is damaged, or was made with another version of the schema.
+            OutputError: It cannot be opened, or was made with another version of the schema.
         """
         with self._lock:
             self._open()
 
     def _open(self) -> None:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connect()
+        except _DamagedError:
+            self._set_aside()
+            self._connect()
+
+    def _connect(self) -> None:
+        try:
+            make_folder(self._path.parent)
+            make_if_missing(self._path)
             self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
             found = self._prepare(self._connection)
             self._identity = self._identity_now()
         except (OSError, sqlite3.Error) as error:
             self._close()
-            raise OutputError(f"{self._path}: cannot be opened: {error}.", _HINT) from error
+            kind = _DamagedError if _is_damage(error) else OutputError
+            raise kind(f"{self._path}: cannot be opened: {error}.", _HINT) from error
         if found not in (0, self._version):
             self._close()
             raise OutputError(
@@ -119,6 +138,9 @@ class Database:
             try:
                 yield self._connection
             except sqlite3.Error as error:
+                if _is_damage(error):  # what is written next finds a new file
+                    self._close()
+                    self._set_aside()
                 raise OutputError(f"{self._path}: {error}.", _HINT) from error
             self._identity = self._identity_now()
 
@@ -134,6 +156,20 @@ class Database:
         self._close()
         self._open()
 
+    def _set_aside(self) -> None:
+        """Rename a damaged file, and what belongs to it."""
+        aside = next(path for path in _names_aside(self._path) if not path.exists())
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
+        except OSError as error:
+            raise OutputError(
+                f"{self._path}: is damaged, and cannot be moved away: {error}.", _HINT
+            ) from error
+        self.set_aside = aside
+        self.renewed += 1
+
     def _identity_now(self) -> _Identity:
         return tuple(identity_of(path) for path in (self._path, Path(f"{self._path}-wal")))
 
@@ -148,3 +184,17 @@ class Database:
                 f"BEGIN IMMEDIATE; {self._schema} PRAGMA user_version = {self._version}; COMMIT;"
             )
         return int(found)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the content of the file is at fault; not the disk, a lock or a statement."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # Python 3.10 does not tell
+        return isinstance(error, sqlite3.DatabaseError) and str(error).startswith(
+            ("database disk image is malformed", "file is not a database")
+        )
+    return code & 0xFF in (_CORRUPT, _NOT_A_DATABASE)
+
+
+def _names_aside(path: Path) -> Iterator[Path]:
+    return (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))

@@ -72,7 +72,9 @@ def open_session(
     # weights are made unsigned there, and nothing does. Elsewhere it changes nothing.
     options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        session = onnxruntime.InferenceSession(network, options, providers=providers)
+        # It would print that it tries again with the provider that has just failed.
+        again = int(providers != ["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(network, options, providers=providers, enable_fallback=again)
     except Exception as error:  # ONNX Runtime raises a class of its own per error code
         raise ExportError(
             f"{name} cannot be loaded by ONNX Runtime ({first_line(error)}).",

@@ -515,3 +515,12 @@ def test_what_a_reconstruction_score_follows_from_is_measured(tmp_path: Path) ->
         assert all(-1 <= value <= 1 for value in one["follows"].values())
         assert 0 <= one["marks"]["rises"] <= 1
         assert f"| `{method}` on line | 1, 1 | {one['drawn']:.0%} | " in page
+
+
+def test_mutated_inputs_are_read_or_refused_in_words(exported_line: Line) -> None:
+    done = _benchmark("fuzz", "--cases", "250", "--bundle", exported_line.models / "line", "--json")
+
+    found = json.loads(done.stdout)
+    assert found["cases"] == sum(found["ended"].values()) == 250
+    assert set(found["ended"]) == {"read", "refused"}
+    assert (found["outside"], found["over_1_gb"], found["wrong"]) == (0, 0, [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pcedge.errors import OutputError
 
 from ...events.event import Event
 from ...frames import Frame, Inspection
+from ...util.output_files import unfinished_path
 from ..base import moment, plain_name
 from ..settings import Positive, SinkKind, Text
 from .kept_files import KeptFilesTable
@@ -162,7 +162,7 @@ class _Clip:
     def __init__(self, path: Path, fps: float, shape: tuple[int, ...]) -> None:
         self._path = path
         # OpenCV chooses the format by the suffix.
-        self._hidden = path.with_name(f".{path.stem}.{os.getpid()}.tmp.avi")
+        self._hidden = unfinished_path(path, ".avi")
         self._size_wh = (shape[1], shape[0])
         self._writer = cv2.VideoWriter(
             str(self._hidden), cv2.CAP_OPENCV_MJPEG, cv2.VideoWriter.fourcc(*"MJPG"), fps, self._size_wh

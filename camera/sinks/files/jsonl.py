@@ -13,6 +13,7 @@ from pcedge.errors import OutputError
 
 from ...events.event import Event
 from ...util.file_identity import identity_of
+from ...util.output_files import make_folder, open_to_append
 from ..settings import Positive, SinkKind, SinkTable, Text
 
 _BLOCK = 1 << 16
@@ -109,9 +110,9 @@ class JsonLines:
         return self._path.with_name(f"{self._path.name}.{number}")
 
     def _open(self) -> IO[bytes]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         # Unbuffered, so that a line that failed on a full disk is not written together with later ones.
-        file = self._path.open("ab", buffering=0)
+        file = open_to_append(self._path)
         _mend(file, self._path)
         return file
 
@@ -148,7 +149,7 @@ def _last_line(path: Path) -> tuple[int, bytes]:
 def _is_json(text: bytes) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from pcedge.errors import OutputError
 
+from ...util.output_files import make_folder
+from .arrivals import Arrivals
+
 _STAMP = r"\d{8}T\d{6}\.\d{6}"
 PICTURE_NAMES = re.compile(rf"({_STAMP}-[A-Za-z0-9-]+-(?:OK|REVIEW|NG|INVALID))(?:\.png|-heatmap\.jpg)")
 CLIP_NAMES = re.compile(rf"({_STAMP}-[A-Za-z0-9-]+-clip)\.avi")
@@ -45,7 +48,8 @@ class Keeper:
     """Keeps a folder within its :class:`Retention` limits.
 
     Only regular files directly in the folder whose names match are ever deleted. Their names begin with the
-    time of capture, which gives their age and order.
+    time of capture, which gives their age. What is oldest is what came first: the clock may have been wrong.
+    For a day after it has jumped ahead nothing is deleted by age.
 
     Args:
         folder: The folder; created by :meth:`make_room` if it is missing.
@@ -59,6 +63,7 @@ class Keeper:
         self._names = names
         self._retention = retention
         self._next_look = 0.0
+        self._arrivals = Arrivals(folder, _captured_at)
 
     def make_room(self) -> None:
         """Delete files beyond the limits; called before each write, it lists the folder once a minute.
@@ -67,7 +72,7 @@ class Keeper:
             OutputError: The folder cannot be created or listed, or too little space could be freed.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             if time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + _LOOK_EVERY_S
                 self._thin_out()
@@ -85,10 +90,17 @@ class Keeper:
             return
         frames = self._oldest_first()
         surplus = len(frames) - limits.max_count if limits.max_count is not None else 0
-        too_old = time.time() - (limits.max_age_days or 0) * 86400
+        too_old = self._too_old()
         for number, files in enumerate(frames):
-            if number < surplus or (limits.max_age_days is not None and _captured_at(files[0]) < too_old):
+            if number < surplus or _captured_at(files[0].name) < too_old:
                 _delete(files)
+
+    def _too_old(self) -> float:
+        """Unix time before which files are too old; none are while the clock may be wrong."""
+        days = self._retention.max_age_days
+        if days is None or not self._arrivals.clock_is_right(days * 86400):
+            return -math.inf
+        return time.time() - days * 86400
 
     def _remove_unfinished(self) -> None:
         """Remove temporary files left by a kill."""
@@ -118,7 +130,7 @@ class Keeper:
         return shutil.disk_usage(self._folder).free
 
     def _oldest_first(self) -> list[list[Path]]:
-        """Return the matching files, oldest first, grouped by frame."""
+        """Return the matching files, those that came first at the head, grouped by frame."""
         with os.scandir(self._folder) as entries:
             ours = [
                 (match[1], entry.name)
@@ -126,12 +138,13 @@ class Keeper:
                 if (match := self._names.fullmatch(entry.name)) and entry.is_file(follow_symlinks=False)
             ]
         together = groupby(sorted(ours), key=lambda one: one[0])
-        return [[self._folder / name for _, name in files] for _, files in together]
+        frames = {stem: [self._folder / name for _, name in files] for stem, files in together}
+        return [frames[stem] for stem in self._arrivals.ordered(frames)]
 
 
-def _captured_at(path: Path) -> float:
+def _captured_at(name: str) -> float:
     try:
-        stamp = datetime.strptime(path.name[:22], "%Y%m%dT%H%M%S.%f")
+        stamp = datetime.strptime(name[:22], "%Y%m%dT%H%M%S.%f")
     except ValueError:  # digits that are not a date, so not one of our names
         return math.inf
     return stamp.replace(tzinfo=timezone.utc).timestamp()

@@ -68,6 +68,8 @@ class EventStore:
     @property
     def note(self) -> str:
         """What was made anew; empty for nothing."""
+        if (aside := self._database.set_aside) is not None:
+            return f"{self._path} was damaged: it lies in {aside.name}, and is made anew"
         return f"{self._path} was moved or removed, and is made anew" if self.notes else ""
 
     def write(self, event: Event) -> None:

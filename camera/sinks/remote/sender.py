@@ -108,8 +108,8 @@ class Posted:
     No event is lost while the remote endpoint is not reachable, or by a restart on either side. An event may
     arrive twice, with the same key. When the outbox is full, events wait in memory as for any failing sink.
 
-    One bad message does not hold up the rest: when it has not got through four times, and another message
-    has, it is tried once more and then set aside in ``NAME.dead.jsonl`` beside the outbox. The others keep
+    One bad message does not hold up the rest: when it has not got through four times, and another message has
+    since, it is tried once more and then set aside in ``NAME.dead.jsonl`` beside the outbox. The others keep
     their order. A message that the remote endpoint refuses for good is set aside at once.
 
     Args:
@@ -132,7 +132,10 @@ class Posted:
         self._failures = self._refused = 0
         self._last_fault = ""
         self._faulty = False
-        self._head, self._tries = -1, 0  # of the first message, if it does not get through
+        self._failed: dict[
+            int, tuple[int, float]
+        ] = {}  # messages that have not got through: tries, since when
+        self._through_s = 0.0  # when the last message got through
         self._waiting_since: float | None = None  # for an answer
         self.note, self.notes = "", 0
 
@@ -225,8 +228,11 @@ class Posted:
         try:
             for receipt in self._transport.send(messages):
                 self._waiting_since = time.monotonic()
+                self._failed.pop(receipt.number, None)
                 if receipt.refused:
                     self._set_aside(named[receipt.number], receipt.refused)
+                else:
+                    self._through_s = time.monotonic()
                 done.append(receipt.number)
         finally:
             self._waiting_since = None
@@ -237,19 +243,32 @@ class Posted:
         messages = self._outbox.first(_BATCH)
         if not messages:
             return
-        head = messages[0]
-        self._tries = self._tries + 1 if head.number == self._head else 1
-        self._head = head.number
-        others = messages[1:]
-        if self._tries < _TRIES or not others:
+        head, others = messages[0], messages[1:]
+        tries, since_s = self._count_failure(head)
+        if tries < _TRIES:
             return
-        # Another one in each attempt, since there may be several bad messages.
-        self._send([others[(self._tries - _TRIES) % len(others)]])
-        with suppress(MessageError):
-            self._send([head])
-            return
+        if self._through_s < since_s:
+            if not others:
+                return
+            # Another one in each attempt, since there may be several bad messages.
+            other = others[(tries - _TRIES) % len(others)]
+            try:
+                self._send([other])
+            except MessageError:
+                self._count_failure(other)
+                return
+            with suppress(MessageError):
+                self._send([head])
+                return
         self._set_aside(head, reason)
+        self._failed.pop(head.number, None)
         self._outbox.remove([head.number])
+
+    def _count_failure(self, message: Message) -> tuple[int, float]:
+        """Return how often a message has not got through, and since when."""
+        tries, since_s = self._failed.get(message.number, (0, time.monotonic()))
+        self._failed[message.number] = (tries + 1, since_s)
+        return tries + 1, since_s
 
     def _set_aside(self, message: Message, reason: str) -> None:
         self._dead.add(message, reason, time.time())

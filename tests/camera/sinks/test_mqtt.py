@@ -23,6 +23,7 @@ from pcedge.camera import (
     Posted,
     Secret,
     Tls,
+    read_sinks,
 )
 from pcedge.errors import OptionError, RuntimeUnavailableError
 
@@ -254,3 +255,41 @@ def test_certificates_that_cannot_be_used_fail_at_the_start(tmp_path: Path) -> N
         _sink(tmp_path, 1, tls=Tls(ca_file=str(tmp_path / "missing.pem"))),
     ):
         pytest.fail("opened")
+
+
+def test_a_topic_that_is_not_utf_8_does_not_end_the_triggers() -> None:
+    pytest.importorskip("paho.mqtt")
+    from paho.mqtt.client import MQTTMessage
+
+    trigger = MessageTrigger()
+    triggers = MqttTriggers(Broker("127.0.0.1"), "pcedge", {"left": trigger})
+    odd, good = MQTTMessage(topic=b"pcedge/\xff"), MQTTMessage(topic=b"pcedge/trigger/left")
+
+    for message in (odd, good):
+        triggers._on_message(None, None, message)  # type: ignore[arg-type]
+
+    assert trigger.fired_before(time.monotonic()) is not None
+
+
+def test_an_exception_in_a_callback_does_not_end_the_client_and_is_reported(
+    mosquitto: "Mosquitto", until: Until
+) -> None:
+    from pcedge.camera import thread_states
+
+    trigger = MessageTrigger()
+    triggers = MqttTriggers(Broker("127.0.0.1", mosquitto.port), "pcedge", {"left": trigger})
+    with triggers, _listener(mosquitto.port):
+        client = triggers._client
+        assert client is not None
+        until(client.is_connected)
+        works, client.on_message = client.on_message, lambda *_: 1 / 0  # type: ignore[assignment]
+        client.publish("pcedge/trigger/left", "", 1)
+        until(lambda: any("ZeroDivisionError" in one.last_fault for one in thread_states()))
+        client.on_message = works
+        until(lambda: client.publish("pcedge/trigger/left", "", 1) and trigger.fired_before(time.monotonic()))
+
+
+@pytest.mark.parametrize("topic", ["line/#", "+", "a/+/b", "a\0b"])
+def test_a_topic_with_a_wildcard_is_refused(topic: str) -> None:
+    with pytest.raises(OptionError, match="holds a wildcard"):
+        read_sinks({"mqtt": {"host": "h", "topic": topic}})

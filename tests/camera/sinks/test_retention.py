@@ -3,8 +3,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from pcedge.camera import Frame, ImageSink, Inspection, Retention, Verdict
 from pcedge.errors import OutputError
 
+_RETENTION: Any = import_module("pcedge.camera.sinks.files.retention")
+Keeper, PICTURE_NAMES = _RETENTION.Keeper, _RETENTION.PICTURE_NAMES
 NOW = datetime.now(timezone.utc).timestamp()
 FRAME = Frame("cam0", 0, "frame-000000", NOW, np.zeros((8, 8, 3), np.uint8))
 NG = Inspection(
@@ -135,3 +139,36 @@ def test_what_this_process_is_writing_stays(tmp_path: Path) -> None:
     _write(tmp_path, [0])
 
     assert (being_written.exists(), left.exists()) == (True, False)
+
+
+def _picture(folder: Path, stamp: str) -> Path:
+    path = folder / f"{stamp}T000000.000000-cam0-000000-NG.png"
+    path.touch()
+    return path
+
+
+def test_what_came_first_goes_first_though_the_clock_was_ahead(tmp_path: Path) -> None:
+    ahead = [_picture(tmp_path, f"203601{day:02}") for day in (1, 2, 3)]
+    Keeper(tmp_path, PICTURE_NAMES, Retention(max_count=5)).make_room()
+    later = [_picture(tmp_path, f"202611{day:02}") for day in (1, 2, 3)]
+
+    for most, there in ((4, [*ahead[2:], *later]), (2, later[1:])):
+        Keeper(tmp_path, PICTURE_NAMES, Retention(max_count=most)).make_room()
+        assert sorted(tmp_path.glob("*.png")) == sorted(there)
+
+
+def test_a_clock_that_jumps_ahead_deletes_nothing_by_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pcedge.camera.sinks.files.retention._LOOK_EVERY_S", 0.0)
+    now = time.time()
+    stamp = time.strftime("%Y%m%d", time.gmtime(now))
+    picture = _picture(tmp_path, stamp)
+    keeper = Keeper(tmp_path, PICTURE_NAMES, Retention(max_age_days=30))
+    keeper.make_room()
+
+    monkeypatch.setattr(time, "time", lambda: now + 3e8)
+    keeper.make_room()
+    Keeper(tmp_path, PICTURE_NAMES, Retention(max_age_days=30)).make_room()
+
+    assert picture.exists()

@@ -120,12 +120,14 @@ def test_a_file_of_another_version_is_left_alone(tmp_path: Path) -> None:
         pytest.fail("opened")
 
 
-def test_a_file_that_is_no_database_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_kept_aside(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     path.write_text("not a database, but long enough to be looked at " * 40)
 
-    with pytest.raises(OutputError, match="cannot be opened: file is not a database"), EventStore(path):
-        pytest.fail("opened")
+    with EventStore(path) as store:
+        assert "events.sqlite.damaged-1" in store.note
+
+    assert (tmp_path / "events.sqlite.damaged-1").read_text().startswith("not a database")
 
 
 def test_a_disk_without_room_is_an_error_and_the_store_goes_on_after_it(

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ class EndSignals:
         self._over = threading.Event()
         self._had_terminal = _has_terminal()
         self._before: dict[signal.Signals, object] = {}
-        self._reader, self._writer, self._wakeup = -1, -1, -1
+        self._reader, self._writer, self._wakeup, self._nowhere = -1, -1, -1, -1
 
     @property
     def ending(self) -> bool:
@@ -50,6 +49,7 @@ class EndSignals:
 
     def __enter__(self) -> "EndSignals":
         self._reader, self._writer = os.pipe()
+        self._nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.set_blocking(self._writer, False)
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for number in (*_END, signal.SIGHUP):
@@ -72,6 +72,7 @@ class EndSignals:
             signal.signal(number, handler)  # type: ignore[arg-type] # as signal.signal returned it
         signal.set_wakeup_fd(self._wakeup)
         os.close(self._writer)  # which ends the thread
+        os.close(self._nowhere)
 
     def arm(self, watched: "Watched | None") -> None:
         """Let signals end this watch; None between two."""
@@ -110,7 +111,7 @@ class EndSignals:
             os._exit(128 + number)
         watched = self._watched
         if watched is not None and self._asked == 1:
-            faulthandler.dump_traceback_later(_BACKSTOP_S, exit=True, file=Path(os.devnull).open("w"))  # noqa: SIM115 (open to the end)
+            faulthandler.dump_traceback_later(_BACKSTOP_S, exit=True, file=self._nowhere)
             watched.end(_SINKS_WITHIN_S)
             threading.Thread(target=self._force, args=(watched,), name="end", daemon=True).start()
 
