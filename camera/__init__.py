@@ -73,6 +73,7 @@ from .stream.stream import Stream
 from .util.addresses import redact
 from .util.credentials import Secret, read_secret
 from .util.mqtt_broker import Broker, Tls
+from .util.output_files import is_writable_by_others
 from .util.output_lock import OutputLock
 from .util.supervisor import Repeating, Supervised, ThreadStatus, in_words, thread_states
 
@@ -208,6 +209,7 @@ __all__ = [
     "in_words",
     "inspect_stream",
     "invalid",
+    "is_writable_by_others",
     "learn_limits",
     "learn_usual_limits",
     "list_images",

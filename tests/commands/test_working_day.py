@@ -156,11 +156,14 @@ def test_watch_judges_a_folder_without_torch(pcedge: Any, exported_line: Any, tm
     write_image(folder_file(folder, 1), render_part(901, "missing_hole", size=300).image_rgb)
     write_image(folder_file(folder, 2), read_image(learned[1]))
     (folder / "9.png").write_bytes(b"not a picture")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out").chmod(0o777)
 
     done = pcedge(
         "watch", "--folder", folder, "--once", "--models", exported_line.models,
         "--output", tmp_path / "out", "--fail-on-ng", torch=False,
     )  # fmt: skip
+    assert "Every user of this machine can write into" in done.stderr
     events = _events(done.stdout)
 
     assert done.returncode == 4, done.stderr

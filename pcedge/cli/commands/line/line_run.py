@@ -8,7 +8,7 @@ from json import dumps as encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pcedge.camera import Tally
+from pcedge.camera import Tally, is_writable_by_others
 from pcedge.cli.console import say, show_error
 from pcedge.errors import PcedgeError
 from pcedge.line.open_line import check_line, open_line
@@ -125,6 +125,9 @@ class LineRun:
     def _watch(self, line: "LineFile", base: Path, signals: EndSignals) -> "Summary":
         options = self._options
         self.place = options.output or results_place(line, base, options.models)
+        if is_writable_by_others(self.place):
+            what = "[yellow]Every user of this machine can write into {place}[/] and change results."
+            say(f"{what} Close it: chmod o-w {{place}}", place=self.place)
         self._watched = None
         with open_line(
             line,
