@@ -78,7 +78,7 @@ class Database:
             self._connection = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
             found = self._prepare(self._connection)
             self._identity = self._identity_now()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeError) as error:
             self._close()
             kind = _DamagedError if _is_damage(error) else OutputError
             raise kind(f"{self._path}: cannot be opened: {error}.", _HINT) from error
@@ -137,7 +137,7 @@ class Database:
             assert self._connection is not None
             try:
                 yield self._connection
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeError) as error:
                 if _is_damage(error):  # what is written next finds a new file
                     self._close()
                     self._set_aside()
@@ -188,6 +188,8 @@ class Database:
 
 def _is_damage(error: Exception) -> bool:
     """Whether the content of the file is at fault; not the disk, a lock or a statement."""
+    if isinstance(error, UnicodeError):  # of SQLite's message, which quotes a damaged schema
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # Python 3.10 does not tell
         return isinstance(error, sqlite3.DatabaseError) and str(error).startswith(
