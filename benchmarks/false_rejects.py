@@ -23,12 +23,13 @@ from pcedge.thresholds.conformal import Rates, smallest_rate, threshold_at
 from pcedge.thresholds.coverage_guarantee import Guarantee
 from pcedge.thresholds.cross_validation import bank_of, held_out, score_images
 from pcedge.thresholds.folds import choose_held, held_count
+from pcedge.thresholds.leave_one_out import left_out
 
 from .command import Json, Seed, environment, print_environment, print_json, run
 from .false_rejects_plot import draw
 
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
-METHODS = ("folds", "split")
+METHODS = ("folds", "split", "leave-one-out")
 # Of the good images, those that a split keeps unseen.
 _UNSEEN = 1 / 3
 _SPLIT_FOR = Rates(0.02)
@@ -51,7 +52,7 @@ class Row:
     """What one way of calibrating did at one rate, over all splits.
 
     Attributes:
-        method: ``folds`` or ``split``.
+        method: One of ``METHODS``.
         asked: The false-reject rate asked for.
         proven: What is proven of it.
         observed: The share of unseen good images that were NG, mean over splits.
@@ -104,7 +105,7 @@ def observe(
     held = choose_held([str(image) for image in known], held_count(len(known), _SPLIT_FOR), seed)
     kept = known[np.setdiff1d(np.arange(len(known)), held)]
     for method in METHODS:
-        bank = bank_of(known if method == "folds" else kept, pool.good, pool.projected, size)
+        bank = bank_of(kept if method == "split" else known, pool.good, pool.projected, size)
         if method == "folds":
             found = held_out(
                 pool.good[known],
@@ -116,16 +117,20 @@ def observe(
                 bank=bank,
             )
             scores, folds = found.scores, found.folds
+        elif method == "leave-one-out":
+            names = [str(image) for image in known]
+            found = left_out(pool.good[known], bank, bank.sources.image, pool.grid_hw, scale, names)
+            scores, folds = found.scores, found.folds
         else:
             scores, folds = score_images(pool.good[known[held]], bank, pool.grid_hw, scale).scores, 1
         new, bad = (
             score_images(some, bank, pool.grid_hw, scale).scores
             for some in (pool.good[unseen], pool.defective)
         )
-        guarantee = Guarantee(len(scores), False, folds)
+        guarantee = Guarantee(len(scores), False, folds) if folds else None
         for rate in (rate for rate in RATES if rate >= smallest_rate(len(scores))):
             limit = threshold_at(scores, rate)
-            yield method, rate, guarantee.proven_rate(rate), new > limit, bad > limit
+            yield method, rate, guarantee.proven_rate(rate) if guarantee else 1.0, new > limit, bad > limit
 
 
 def summarise(pool: Pool, size: CoresetSize, splits: int, seed: int, progress: Progress) -> list[Row]:
@@ -182,7 +187,7 @@ def main(
 ) -> None:
     """Ask for false-reject rates, and see on good images that were not used what comes of it.
 
-    Every split keeps a third of the good images unseen and calibrates on the others, in both ways that
+    Every split keeps a third of the good images unseen and calibrates on the others, in all ways that
     pcedge fit has. Over random splits of the same images the guarantee of --calibration split holds exactly,
     so the mean may exceed the rate asked for by chance alone.
     """

@@ -89,7 +89,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
         guarantee: The guarantee as text, with its conditions.
         images: Source of ``held_out``, if not the training images.
         index: The index the bank was searched with for these scores.
-        calibration: The fit's ``--calibration`` option: ``folds`` or ``split``.
+        calibration: The fit's ``--calibration`` option: ``folds``, ``split`` or ``leave-one-out``.
         grouped_by: The fit's ``--groups`` option: ``folder`` or a regular expression.
     """
 
@@ -108,7 +108,7 @@ class ThresholdInfo(msgspec.Struct, frozen=True, kw_only=True):
     guarantee: str = ""
     images: str = ""
     index: str = EXACT
-    calibration: Literal["folds", "split"] = "folds"
+    calibration: Literal["folds", "split", "leave-one-out"] = "folds"
     grouped_by: str = ""
 
 

@@ -34,6 +34,7 @@ def fit(
         PcedgeError: The fit failed; the message says why and what to do. Nothing was written or changed.
     """
     options = options or FitOptions()
+    _check_calibration(options)
     _check_finetune(options)
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
@@ -60,6 +61,15 @@ def fit(
         cache_problem=built.cache_problem,
         offline_default=network.offline_default,
     )
+
+
+def _check_calibration(options: FitOptions) -> None:
+    if options.calibration == "leave-one-out" and options.neighbours > 1:
+        raise OptionError(
+            "--calibration leave-one-out scores images without re-weighting, and --neighbours "
+            f"{options.neighbours} re-weights scores.",
+            "Leave out --neighbours, or use --calibration folds.",
+        )
 
 
 def _check_finetune(options: FitOptions) -> None:

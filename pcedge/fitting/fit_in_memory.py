@@ -17,6 +17,7 @@ from pcedge.errors import DatasetError
 from pcedge.thresholds.conformal import Rates
 from pcedge.thresholds.cross_validation import HeldOut, ImageScores, held_out, patches_kept, score_images
 from pcedge.thresholds.folds import CalibrationKind, check_support, choose_held, held_count
+from pcedge.thresholds.leave_one_out import left_out
 
 from .features import Features
 
@@ -122,23 +123,11 @@ def learn_exactly(task: Task, embed: Embed, watch: StageTimer, progress: Progres
         check_support(task.rates, len(set(groups)), task.calibration, grouped=grouped, without=without)
     if task.calibration == "split":
         return _learn_split(task, features, groups, watch, progress)
-    patches, dims = task.shape
     with watch.stage("coreset"):
-        projected = project(features.embeddings.reshape(-1, dims), task.seed)
+        projected = project(features.embeddings.reshape(-1, task.shape[1]), task.seed)
         bank, radius = _learn_bank(task, features, np.arange(len(groups)), projected, progress)
     with watch.stage("calibrate"):
-        results = held_out(
-            features.embeddings,
-            projected.reshape(len(groups), patches, -1),
-            task.size,
-            task.preprocessing,
-            task.grid_hw,
-            seed=task.seed,
-            neighbours=task.neighbours,
-            groups=groups,
-            bank=bank,
-            progress=progress,
-        )
+        results = _hold_out(task, features, groups, projected, bank, progress)
         used = _rows_used(task, features, bank, progress)
     over = f"{len(set(groups))} groups of training images" if grouped else "the training images"
     return FittedBank(
@@ -150,8 +139,36 @@ def learn_exactly(task: Task, embed: Embed, watch: StageTimer, progress: Progres
         features.paths,
         radius,
         _EXACT,
-        f"cross-conformal: {results.folds} folds over {over}",
+        f"cross-conformal: {results.folds} folds over {over}"
+        if results.folds
+        else f"leave one out over {over}",
         used,
+    )
+
+
+def _hold_out(
+    task: Task,
+    features: Features,
+    groups: tuple[str, ...],
+    projected: NDArray[np.float32],
+    bank: Bank,
+    progress: Progress,
+) -> HeldOut:
+    """Score every image without what was learned from it, or from its group."""
+    if task.calibration == "leave-one-out":
+        source, size = bank.sources.image, task.preprocessing.input_size
+        return left_out(features.embeddings, bank, source, task.grid_hw, size, groups, progress=progress)
+    return held_out(
+        features.embeddings,
+        projected.reshape(*features.embeddings.shape[:2], -1),
+        task.size,
+        task.preprocessing,
+        task.grid_hw,
+        seed=task.seed,
+        neighbours=task.neighbours,
+        groups=groups,
+        bank=bank,
+        progress=progress,
     )
 
 

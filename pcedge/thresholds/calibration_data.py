@@ -22,6 +22,7 @@ from pcedge.core.scoring import anomaly_map
 
 from .conformal import Rates, smallest_rate
 from .cross_validation import HeldOut, ImageScores, nameless_bank
+from .leave_one_out import unproven
 from .limits import find_limits, without_proof
 
 CALIBRATION_FILE = "calibration.npz"
@@ -79,7 +80,7 @@ class HeldOutEvidence:
         Raises:
             OptionError: There are too few images for a requested rate.
         """
-        return find_limits(
+        found = find_limits(
             self.names,
             self.scores,
             self.map_peaks,
@@ -89,6 +90,7 @@ class HeldOutEvidence:
             folds=self.held_out.folds,
             whole=whole,
         )
+        return found if self.held_out.folds else without_proof(found, unproven(found.false_reject_rate))
 
     def limits_again(self, limits: ThresholdInfo, *, whole: bool = False) -> ThresholdInfo:
         """Recompute thresholds at the same rates from scores that have changed.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pcedge.banks import Bank, CoresetSize, RowSources, greedy_coreset
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress, silent
-from pcedge.core.scoring import anomaly_map, reweighted_score
+from pcedge.core.scoring import anomaly_map, image_score, reweighted_score
 
 from .folds import deal_folds
 
@@ -66,7 +66,8 @@ class HeldOut:
 
     Attributes:
         scored: What they scored.
-        folds: Number of folds; 1 if one bank saw none of the images.
+        folds: Number of folds; 1 if one bank saw none of the images; 0 if each was left out by itself of the
+            bank that runs.
     """
 
     scored: ImageScores
@@ -180,6 +181,33 @@ def score_images(
     return scored
 
 
+def scores_of_distances(
+    rows: NDArray[np.float32],
+    squared_distances: NDArray[np.float32],
+    grid_hw: tuple[int, int],
+    map_size: int,
+    keep: int,
+) -> ImageScores:
+    """The scores of one image whose distances are known; without re-weighting.
+
+    Args:
+        rows: float32 [patches, dims], its embeddings.
+        squared_distances: float32 [patches].
+        grid_hw: Grid of patches.
+        map_size: Side of the anomaly map.
+        keep: Number of patches whose embeddings are kept.
+    """
+    farthest = np.argsort(-squared_distances, kind="stable")[:keep].astype(np.int32)
+    peak = anomaly_map(squared_distances, grid_hw, map_size).max()
+    return ImageScores(
+        np.array([image_score(squared_distances)], np.float32),
+        np.array([peak], np.float32),
+        squared_distances[np.newaxis],
+        farthest[np.newaxis],
+        rows[farthest][np.newaxis],
+    )
+
+
 def nameless_bank(rows: NDArray[np.float32]) -> Bank:
     """A bank of rows [n, dims] for searching only, without the rows' sources."""
     unnamed = np.zeros(len(rows), np.int32)
@@ -201,6 +229,8 @@ def bank_of(
 ) -> Bank:
     """The bank of a selection of images, with its rows selected as in a fit.
 
+    The image of a row is numbered within the selection.
+
     Args:
         images: Their indices.
         embeddings: float32 [images, patches, dims].
@@ -210,4 +240,6 @@ def bank_of(
     rows = projected[images].reshape(-1, projected.shape[-1])
     picks = greedy_coreset(rows, size.rows(len(rows))).picks
     image, patch = np.divmod(picks, embeddings.shape[1])
-    return nameless_bank(embeddings[images[image], patch])
+    places = np.zeros(len(picks), np.int32)
+    sources = RowSources((), image.astype(np.int32), places, places)
+    return Bank.build(embeddings[images[image], patch], sources)

@@ -11,8 +11,8 @@ from .conformal import Rates, images_needed
 # Images held out by a split: enough for false-reject rates down to 0.5 %.
 _MOST_HELD, _HELD_SHARE = 200, 1 / 3
 # ``folds``: every image is scored against a bank made without its fold. ``split``: some images are held out
-# of the bank permanently.
-CalibrationKind = Literal["folds", "split"]
+# of the bank permanently. ``leave-one-out``: every image is scored against the bank's rows of other images.
+CalibrationKind = Literal["folds", "split", "leave-one-out"]
 
 
 def deal_folds(groups: Sequence[str], folds: int, seed: int) -> list[NDArray[np.int64]]:
@@ -56,7 +56,7 @@ def check_support(
     Args:
         rates: The requested rates.
         units: Number of good images, or groups.
-        calibration: How images are held out: ``folds`` or ``split``.
+        calibration: How images are held out.
         grouped: Whether they are groups.
         without: What was left out, for the error message.
 
@@ -64,7 +64,7 @@ def check_support(
         OptionError: There are too few.
     """
     called = ("groups of good images" if grouped else "good images") + without
-    if calibration == "folds":
+    if calibration != "split":
         rates.check(units, called=called)
         return
     held = held_count(units, rates)

@@ -26,6 +26,7 @@ def _run(*arguments: str | Path, models: Path | None = None) -> Any:
         ("fit x --like other --preset whole --crop 0", "--preset, --crop have no effect beside --like"),
         ("fit x --finetune-epochs 2", f"--finetune-epochs has {_WITHOUT} --finetune"),
         ("fit x --finetune-lr 0.1 --finetune-minutes 2", f"have {_WITHOUT} --finetune"),
+        ("fit x --calibration leave-one-out --neighbours 3", "without re-weighting, and --neighbours 3"),
         ("fit x --set dims=3", "--set has no effect on patchcore"),
         ("fit x --method padim --coreset 1%", "--coreset has no effect with --method padim"),
         ("fit x --method padim --neighbours 1", "--neighbours has no effect with --method padim"),

@@ -102,7 +102,7 @@ def _refuse_other_options(method: str, options: FitOptions) -> None:
         "--embedding": options.embedding is not None,
         "--like": options.like is not None,
         "--finetune": options.finetune is not None,
-        "--calibration split": options.calibration != "folds",
+        f"--calibration {options.calibration}": options.calibration != "folds",
         "--groups": options.groups is not None,
         "--neighbours": options.neighbours != 1,
     }

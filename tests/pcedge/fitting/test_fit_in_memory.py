@@ -168,6 +168,19 @@ def test_a_split_keeps_a_third_of_the_images_from_the_bank(
     assert learned.method == "split conformal: 13 good images that the bank never saw"
 
 
+def test_leaving_one_out_scores_all_images_by_the_bank_that_runs(
+    paths: list[Path], make_runtime: Any
+) -> None:
+    learned = _learn(paths, make_runtime(), calibration="leave-one-out")
+    folds = _learn(paths, make_runtime())
+
+    np.testing.assert_array_equal(learned.bank.rows, folds.bank.rows)
+    assert learned.held_out_paths == learned.paths == tuple(paths)
+    assert learned.held_out.folds == 0
+    assert (learned.held_out.scores > 0).all()
+    assert learned.method == "leave one out over the training images"
+
+
 @pytest.mark.parametrize("chunk_images", [None, 16])
 def test_a_split_holds_out_as_many_as_the_rate_takes(
     paths: list[Path], make_runtime: Any, chunk_images: int | None
