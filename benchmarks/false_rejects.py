@@ -54,7 +54,7 @@ class Row:
     Attributes:
         method: One of ``METHODS``.
         asked: The false-reject rate asked for.
-        proven: What is proven of it.
+        proven: What is proven of it; None for nothing.
         observed: The share of unseen good images that were NG, mean over splits.
         standard_error: Of that mean: each split is a draw from the same images.
         lowest: The 5 % quantile over splits.
@@ -64,7 +64,7 @@ class Row:
 
     method: str
     asked: float
-    proven: float
+    proven: float | None
     observed: float
     standard_error: float
     lowest: float
@@ -92,8 +92,8 @@ def embed(dataset: Dataset, name: str, options: FitOptions, progress: Progress) 
 
 def observe(
     pool: Pool, size: CoresetSize, seed: int
-) -> Iterator[tuple[str, float, float, NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Split the good images once, calibrate in both ways, and judge the rest.
+) -> Iterator[tuple[str, float, float | None, NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Split the good images once, calibrate in every way, and judge the rest.
 
     Yields:
         Method, rate, what is proven of it, and which unseen and which defective images are NG.
@@ -130,7 +130,7 @@ def observe(
         guarantee = Guarantee(len(scores), False, folds) if folds else None
         for rate in (rate for rate in RATES if rate >= smallest_rate(len(scores))):
             limit = threshold_at(scores, rate)
-            yield method, rate, guarantee.proven_rate(rate) if guarantee else 1.0, new > limit, bad > limit
+            yield method, rate, guarantee.proven_rate(rate) if guarantee else None, new > limit, bad > limit
 
 
 def summarise(pool: Pool, size: CoresetSize, splits: int, seed: int, progress: Progress) -> list[Row]:
@@ -159,7 +159,7 @@ def table_of(name: str, rows: list[Row]) -> Table:
         table.add_row(
             row.method,
             f"{row.asked:.1%}",
-            f"{row.proven:.1%}",
+            "-" if row.proven is None else f"{row.proven:.1%}",
             f"{row.observed:.1%} ± {2 * row.standard_error:.1%}",
             f"{row.lowest:.1%} to {row.highest:.1%}",
             f"{row.missed:.1%}",
