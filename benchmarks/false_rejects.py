@@ -135,7 +135,7 @@ def observe(
 
 def summarise(pool: Pool, size: CoresetSize, splits: int, seed: int, progress: Progress) -> list[Row]:
     """Observe many splits, and take means."""
-    found: dict[tuple[str, float, float], list[tuple[float, float]]] = {}
+    found: dict[tuple[str, float, float | None], list[tuple[float, float]]] = {}
     for number in range(splits):
         for method, rate, proven, new, bad in observe(pool, size, seed + number):
             found.setdefault((method, rate, proven), []).append((float(new.mean()), float((~bad).mean())))
