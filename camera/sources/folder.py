@@ -15,6 +15,7 @@ from pcedge.errors import CameraError, ImageError
 
 from ..frames import Frame
 from ..images import is_image_name, natural_key, read_image
+from ..util.addresses import printable
 from .base import NoFrame, frame_name
 from .journal import Journal
 from .kind import SourceKind, SourceOptions, scheme_of
@@ -68,7 +69,7 @@ class FolderSource:
         self.passed_over = 0
         self.away = ""
         self._done = done
-        self.name = f"folder:{path}"
+        self.name = printable(f"folder:{path}")
         self._path = Path(path)
         self._follow = follow
         self._settle_s = settle_s
@@ -120,8 +121,8 @@ class FolderSource:
             if not self._follow:
                 raise
             self._next_look = time.monotonic() + _AWAY_POLL_S
-            known, self.away = self.away, error.what
-            return None if known else self._fault(error.what)
+            known, self.away = self.away, printable(error.what)
+            return None if known else self._fault(self.away)
         self.away = ""
         return None
 
@@ -186,7 +187,7 @@ class FolderSource:
         try:
             image_rgb = read_image(path)
         except ImageError as error:
-            fault = error.what
+            fault = printable(error.what)
             if time.monotonic() - waiting.since < self._settle_s:
                 return None
         if _state(path) != waiting.state:
@@ -195,7 +196,7 @@ class FolderSource:
         self._taken[name] = waiting.state
         self._initial.discard(name)
         key = self._key(name, waiting.state)
-        return Frame(self.name, next(self._indices), name, time.time(), image_rgb, fault, key)
+        return Frame(self.name, next(self._indices), printable(name), time.time(), image_rgb, fault, key)
 
 
 def _digest(text: str) -> str:

@@ -20,6 +20,11 @@ _LOCAL = ("folder:", "synthetic:", "v4l2:", "csi:", "file:", "/", ".", "~")
 _IN_AN_ADDRESS = re.compile(r"[@:?=&;#]")
 
 
+def printable(text: str) -> str:
+    r"""A file's name as text that can be stored and sent: bytes that are not UTF-8 become ``\xfc``."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def redact(uri: str) -> str:
     """Return scheme, host and port of an address, with ``***`` for what else is in it; never raises.
 

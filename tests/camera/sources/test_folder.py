@@ -174,3 +174,19 @@ def test_a_folder_that_vanishes_is_a_fault_and_an_error_where_nothing_is_waited_
                 continue
             with pytest.raises(CameraError, match=r"incoming: .*No such file"):
                 _collect(source, 1)
+
+
+def test_names_that_are_not_utf_8_can_be_stored_and_sent(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"stra\xdfe")
+    folder.mkdir()
+    for name in ("gr\udcfcn.png", "grün.png"):
+        _save(folder / name)
+    (folder / "leer\udce9.png").touch()
+
+    with FolderSource(folder, follow=False, settle_s=0.1) as source:
+        frames = _collect(source, 3)
+
+    assert {frame.name for frame in frames} == {"gr\\xfcn.png", "grün.png", "leer\\xe9.png"}
+    for frame in frames:
+        assert f"{frame.source}{frame.name}{frame.fault}".encode()
+    assert source.name.endswith("stra\\xdfe")
