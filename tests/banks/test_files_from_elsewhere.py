@@ -1,7 +1,6 @@
 """Files of a bank that a stranger wrote: sizes before memory, kinds before FAISS, arrays as they must be."""
 
 import io
-import resource
 import struct
 import subprocess
 import sys
@@ -99,6 +98,7 @@ def test_lengths_inside_an_index_that_are_longer_than_the_file_are_refused(tmp_p
     _changed(path, content.index(struct.pack("<Q", 700 * 8)), struct.pack("<Q", 2**34))
     check = (
         "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
         "from pathlib import Path\n"
         "from pcedge.banks import ApproximateIndex\n"
         "from pcedge.errors import BundleError\n"
@@ -115,7 +115,6 @@ def test_lengths_inside_an_index_that_are_longer_than_the_file_are_refused(tmp_p
         text=True,
         check=False,
         timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)),
     )
 
     assert done.returncode == 0, done.stderr

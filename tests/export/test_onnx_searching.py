@@ -246,7 +246,7 @@ def test_a_device_that_is_there_but_does_not_start_is_an_error(
     monkeypatch.setattr(
         onnxruntime,
         "InferenceSession",
-        lambda network, options, providers: real(network, options, ["CPUExecutionProvider"]),
+        lambda network, options, providers, **_: real(network, options, ["CPUExecutionProvider"]),
     )
 
     for device, words in (("tensorrt", "LD_LIBRARY_PATH"), ("cuda:1", "driver")):

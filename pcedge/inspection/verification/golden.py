@@ -132,18 +132,19 @@ def read_golden(bundle: Bundle) -> list[GoldenFrame]:
     if _STAGES_FILE not in paths:
         raise _no_frames(bundle)
     manifest = bundle.manifest
-    size, embedding = manifest.preprocessing.input_size, manifest.embedding
+    embedding = manifest.embedding
     patches = embedding.grid_hw[0] * embedding.grid_hw[1]
     with open_arrays(paths[_STAGES_FILE]) as stored:
         names = stored.texts("names", "frames")
-        inputs = stored.array("network_input", FLOAT, len(names), 3, size, size)
+        # Of another size than the manifest says: that is a finding of verification, with words of its own.
+        inputs = stored.array("network_input", FLOAT, len(names), 3, "side", "side")
         embeddings = stored.array("embeddings", FLOAT, len(names), patches, embedding.dims)
     index = manifest.indexes.get(manifest.index)
     searched = paths[_STAGES_FILE] if index is None else bundle.file(index.golden)
     with open_arrays(searched) as stored:
         distances = stored.array("squared_distances", FLOAT, len(names), patches)
         rows = stored.array("rows", WHOLE, len(names), patches, low=0, high=manifest.bank.rows - 1)
-        maps = stored.array("score_map", FLOAT, len(names), size, size)
+        maps = stored.array("score_map", FLOAT, len(names), inputs.shape[-1], inputs.shape[-1])
         scores = stored.array("score", FLOAT, len(names)).tolist()
     if not names or not {f"{name}.png" for name in names} <= paths.keys():
         raise _no_frames(bundle)

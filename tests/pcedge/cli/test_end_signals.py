@@ -1,7 +1,7 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,6 +26,14 @@ class Watched:
 
     def close(self) -> None:
         """Stands for the delivery."""
+
+
+@pytest.fixture(autouse=True)
+def _started_without_nohup() -> Iterator[None]:
+    """Under nohup SIGHUP is ignored, by the tests' process and by a watch in it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
