@@ -61,6 +61,7 @@ from .sources.folder import FolderSource
 from .sources.journal import Journal
 from .sources.kind import SourceKind, SourceOptions
 from .sources.registry import SOURCES, may_be_path, open_source
+from .sources.streams.tls import Trust
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .sources.video import VideoSource
 from .status.changes import Change, Changes
@@ -192,6 +193,7 @@ __all__ = [
     "TriggerTable",
     "Triggered",
     "Trouble",
+    "Trust",
     "Verdict",
     "VideoSource",
     "WebhookTransport",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -20,6 +20,28 @@ _SILENT = 0
 # The value 1 means manual exposure in Video4Linux.
 _MANUAL_EXPOSURE = 1
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
+
+
+class Capture(Protocol):
+    """What ``cv2.VideoCapture`` is, and so is what reads streams."""
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        """Whether it can be read."""
+
+    def grab(self) -> bool:
+        """Capture the next image; False when none comes."""
+
+    def retrieve(self) -> tuple[bool, NDArray[Any]]:
+        """Return whether the captured image could be decoded, and the image, BGR."""
+
+    def get(self, key: int) -> float:
+        """Return a setting."""
+
+    def set(self, key: int, value: float) -> bool:
+        """Change a setting; returns whether the device has it."""
+
+    def release(self) -> None:
+        """Close it."""
 
 
 def open_capture(address: str | int, backend: int, params: Sequence[int] = ()) -> cv2.VideoCapture:
@@ -56,7 +78,7 @@ class CameraSettings:
     exposure: float | None = None
     focus: float | None = None
 
-    def apply(self, capture: cv2.VideoCapture) -> tuple[str, ...]:
+    def apply(self, capture: Capture) -> tuple[str, ...]:
         """Apply the settings to an open camera; returns the ones it does not support."""
         width, height = self.size_wh or (None, None)
         wanted = {
@@ -76,7 +98,7 @@ class CameraSettings:
         )
 
 
-def _set(capture: cv2.VideoCapture, key: int, value: float | None) -> bool:
+def _set(capture: Capture, key: int, value: float | None) -> bool:
     assert value is not None
     if not capture.set(key, value):
         return False

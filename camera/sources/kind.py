@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .base import DEFAULT_OPEN_S, Source
 from .drivers import CameraSettings
 from .journal import Journal
+from .streams.tls import SYSTEM_TRUST, Trust
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class SourceOptions:
         settings: For a live camera: camera settings.
         done: For a folder: journal of the judged files, which are skipped.
         open_s: For a network camera: seconds that it may take to answer.
+        trust: For a network camera: whose certificates are accepted.
         expected: All supported kinds of addresses, for messages.
     """
 
@@ -28,6 +30,7 @@ class SourceOptions:
     settings: CameraSettings | None = None
     done: Journal | None = None
     open_s: float = DEFAULT_OPEN_S
+    trust: Trust = SYSTEM_TRUST
     expected: str = ""
 
 

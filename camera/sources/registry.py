@@ -15,6 +15,7 @@ from .base import DEFAULT_OPEN_S, Source
 from .drivers import CameraSettings
 from .journal import Journal
 from .kind import SourceKind, SourceOptions
+from .streams.tls import SYSTEM_TRUST, Trust
 from .synthetic import address
 
 # An address belongs to the first kind that it matches.
@@ -37,6 +38,7 @@ def open_source(
     settings: CameraSettings | None = None,
     done: Journal | None = None,
     open_s: float = DEFAULT_OPEN_S,
+    trust: Trust = SYSTEM_TRUST,
 ) -> Source:
     """Return the source for an address; ``with`` opens it.
 
@@ -44,7 +46,7 @@ def open_source(
     ``0``, ``1``                camera by number
     ``v4l2:///dev/video0``      camera by device (Linux)
     ``rtsp://``, ``rtsps://``   network camera
-    ``http://``, ``https://``   network camera, such as MJPEG
+    ``http://``, ``https://``   network camera: MJPEG, or one image at each request
     ``gst:PIPELINE``            GStreamer pipeline ending in ``appsink``
     ``folder:DIR`` or a folder  the images in a folder, then new ones
     ``synthetic:``              a synthetic camera; ``synthetic:?frames=50&fps=10&seed=3&defects=0.2``
@@ -58,6 +60,7 @@ def open_source(
         settings: For live cameras: camera settings.
         done: For a folder: journal of the judged files, which are skipped.
         open_s: For a network camera: seconds that it may take to answer when it is opened.
+        trust: For ``https://`` and ``rtsps://``: whose certificates are accepted; the system's by default.
 
     Raises:
         CameraError: No kind of source matches ``uri``, or its file or device does not exist. A network
@@ -73,7 +76,7 @@ def open_source(
         )
     if kind is None:
         raise _no_source(uri)
-    return kind.open(uri, SourceOptions(follow, max_reconnects, settings, done, open_s, _expected()))
+    return kind.open(uri, SourceOptions(follow, max_reconnects, settings, done, open_s, trust, _expected()))
 
 
 def may_be_path(uri: str) -> bool:

@@ -6,15 +6,16 @@ import time
 from itertools import count
 from pathlib import Path
 
-import cv2
-
 from pcedge.errors import CameraError
 
 from ..frames import Frame
 from ..images import is_image_name
 from .base import NoFrame, frame_name
-from .drivers import open_capture, rgb_of
+from .drivers import rgb_of
 from .kind import SourceKind
+from .streams.captures import StreamCapture
+from .streams.container import open_container
+from .streams.matroska import missing_bytes
 
 
 class VideoSource:
@@ -30,21 +31,20 @@ class VideoSource:
         self.name = Path(path).name
         self._path = Path(path)
         self._indices = count()
-        self._announced = 0
-        self._capture: cv2.VideoCapture | None = None
+        self._capture: StreamCapture | None = None
 
     def __enter__(self) -> VideoSource:
         if not self._path.is_file():
             raise CameraError(f"{self._path}: no such file.", "Check the path.")
-        capture = open_capture(str(self._path), cv2.CAP_FFMPEG)
-        if not capture.isOpened():
-            capture.release()
+        from av import FFmpegError
+
+        try:
+            self._capture = StreamCapture(open_container(self._path))
+        except (CameraError, FFmpegError, OSError) as error:
             raise CameraError(
                 f"{self._path}: is not a video that can be read, or is damaged.",
                 "Expected mp4, avi, mkv, mov or another format that FFmpeg knows.",
-            )
-        self._announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self._capture = capture
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,27 +53,34 @@ class VideoSource:
             self._capture = None
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """Return the next frame or the end, without waiting.
+        """Return the next frame or the end, without waiting; an image that is damaged is a fault.
 
         Raises:
-            CameraError: The file has far fewer frames than its header says.
+            CameraError: Part of the file is missing.
         """
         if self._capture is None:
             return NoFrame.END
-        index = next(self._indices)
-        arrived, image = self._capture.read()
-        if not arrived:
-            self._check_complete(index)
+        if not self._capture.grab():
+            self._check_complete(self._capture)
             return NoFrame.END
+        index = next(self._indices)
+        arrived, image = self._capture.retrieve()
+        if not arrived:
+            fault = "an image of the video cannot be decoded"
+            return Frame(self.name, index, frame_name(index), time.time(), None, fault)
         return Frame(self.name, index, frame_name(index), time.time(), rgb_of(image))
 
-    def _check_complete(self, frames: int) -> None:
-        # Some containers only estimate their length, so a small difference is not an error.
-        if frames == 0 or frames < 0.9 * self._announced - 2:
-            raise CameraError(
-                f"{self._path}: is damaged: it ends after {frames} of {self._announced} frames.",
-                "Copy or record the file again.",
-            )
+    def _check_complete(self, capture: StreamCapture) -> None:
+        """Refuse what ends too early by what the header counts; lengths in seconds are often estimates."""
+        # AVI counts images that were never stored because the recorder was too slow.
+        expected = capture.announced if capture.is_counted else 0.9 * capture.announced - 2
+        if capture.error is None and 0 < capture.packets >= expected and not missing_bytes(self._path):
+            return
+        of = f" of {capture.announced}" if capture.announced else ""
+        raise CameraError(
+            f"{self._path}: is damaged: it ends after {capture.packets}{of} frames.",
+            "Copy or record the file again.",
+        )
 
 
 def _is_video(uri: str) -> bool:

@@ -35,6 +35,10 @@ class CameraTable(_LineTable, frozen=True):
         source: ``0``, ``v4l2:///dev/video0``, ``rtsp://...``, ``http://...``, ``gst:PIPELINE``,
             ``folder:DIR``, ``FILE.mp4`` or ``synthetic:``.
         source_env: Environment variable that holds the source, for addresses with a password.
+        ca_file: For ``https://`` and ``rtsps://``: file with the certificates (PEM) that are trusted;
+            default: the system's.
+        insecure: Whether every certificate of an ``https://`` or ``rtsps://`` camera is accepted: whoever
+            answers in its place gets its password and decides what is judged.
         name: Letters, digits, ``.``, ``_``, ``-``; required with several cameras.
         product: A bundle's directory or name; default: the current bundle.
         threshold: Score above which a part is NG; default: the bundle's.
@@ -54,6 +58,8 @@ class CameraTable(_LineTable, frozen=True):
 
     source: str = ""
     source_env: str = ""
+    ca_file: str = ""
+    insecure: bool = False
     name: _Name = ""
     product: str = ""
     threshold: float | None = None
@@ -73,6 +79,8 @@ class CameraTable(_LineTable, frozen=True):
     def __post_init__(self) -> None:
         if bool(self.source) == bool(self.source_env):
             raise ValueError("one of source and source_env is needed")
+        if self.insecure and self.ca_file:
+            raise ValueError("insecure accepts every certificate: leave ca_file out, or insecure")
         if self.debounce is not None and self.trigger is not None:
             raise ValueError("debounce is for cameras without trigger")
         if self.debounce is not None and self.debounce[0] > self.debounce[1]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 _UNUSED = (
     Unused(
         lambda given: given["config"] is not None and not given["camera"] and given["folder"] is None,
-        ("model", "threshold", "review", "save", "frozen_after", "drift"),
+        ("model", "threshold", "review", "save", "frozen_after", "drift", "ca_file", "insecure"),
         "beside --config: it goes with --camera and --folder",
-        "Write product, threshold, review, frozen_after and drift into the file, for each camera, and save "
-        "into [sinks.pictures].",
+        "Write product, threshold, review, frozen_after, drift, ca_file and insecure into the file, for each "
+        "camera, and save into [sinks.pictures].",
     ),
 )
 
@@ -48,6 +48,24 @@ def watch(
             rich_help_panel=panels.LINE,
         ),
     ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="For https:// and rtsps:// cameras: file with the certificates (PEM) that are trusted, "
+            "instead of the system's.",
+            show_default=False,
+            rich_help_panel=panels.LINE,
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Accept any certificate of https:// and rtsps:// cameras: whoever answers in the camera's "
+            "place gets its password and decides what is judged.",
+            rich_help_panel=panels.LINE,
+        ),
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -186,7 +204,9 @@ def watch(
     refuse_unused(ctx, _UNUSED)
 
     def described() -> "tuple[LineFile, Path]":
-        return described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
+        return described_line(
+            config, camera, folder, model, threshold, review, save, frozen_after, drift, ca_file, insecure
+        )
 
     def asked(line: "LineFile") -> RuntimeOptions:
         given = [name for name in ("runtime", "device", "precision") if is_given(ctx, name)]

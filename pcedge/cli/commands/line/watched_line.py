@@ -25,6 +25,8 @@ def described_line(
     save: str,
     frozen_after: int,
     drift: bool,
+    ca_file: Path | None,
+    insecure: bool,
 ) -> "tuple[LineFile, Path]":
     """The line from the file or the command line, and the directory that its paths are relative to."""
     from pcedge.camera import PicturesTable, SinksTable
@@ -36,6 +38,10 @@ def described_line(
             "Name one thing to watch.",
             "Use --camera 0, --camera rtsp://..., --camera FILE.mp4, --folder DIR or --config line.toml.",
         )
+    if insecure and ca_file is not None:
+        raise OptionError(
+            "--insecure accepts every certificate, whatever --ca-file names.", "Leave one of them out."
+        )
     if config is not None:
         return read_line_file(config), config.parent
     tables = tuple(
@@ -46,6 +52,8 @@ def described_line(
             review=review,
             frozen_after=frozen_after,
             drift=drift,
+            ca_file="" if ca_file is None else str(ca_file),
+            insecure=insecure,
         )
         for one in named
     )

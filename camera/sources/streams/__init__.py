@@ -1,0 +1,1 @@
+"""Network streams, snapshots and video files through PyAV, that is FFmpeg."""

@@ -1,0 +1,291 @@
+"""Network streams, snapshots and videos as the camera gave them: sizes, reasons, ends."""
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pcedge.camera import CameraSettings, Frame, NoFrame, Source, open_source
+from pcedge.errors import CameraError
+
+WITHIN_S = 30.0
+ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+
+
+def _image(number: int, size_wh: tuple[int, int] = (64, 48)) -> NDArray[np.uint8]:
+    image = np.random.default_rng(number).integers(60, 200, (size_wh[1] // 8, size_wh[0] // 8, 3), np.uint8)
+    return np.asarray(cv2.resize(image, size_wh), np.uint8)
+
+
+def _jpeg(number: int, size_wh: tuple[int, int] = (64, 48)) -> bytes:
+    return cv2.imencode(".jpg", _image(number, size_wh))[1].tobytes()
+
+
+def _part(jpeg: bytes) -> bytes:
+    return b"--pic\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(jpeg), jpeg)
+
+
+@contextmanager
+def _server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            try:
+                answer(self)
+            except OSError:
+                return
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/cam"
+        server.shutdown()
+
+
+def _head(request: BaseHTTPRequestHandler, kind: str, status: int = 200) -> None:
+    request.send_response(status)
+    request.send_header("Content-Type", kind)
+    request.end_headers()
+
+
+def _frames(source: Source, count: int) -> list[Frame]:
+    frames: list[Frame] = []
+    until = time.monotonic() + WITHIN_S
+    while len(frames) < count and time.monotonic() < until:
+        got = source.read(0.1)
+        if got is NoFrame.END:
+            break
+        if isinstance(got, Frame):
+            frames.append(got)
+    return frames
+
+
+def _sizes(frames: list[Frame]) -> list[tuple[int, ...] | str]:
+    return [f.fault if f.image_rgb is None else f.image_rgb.shape[1::-1] for f in frames]
+
+
+@pytest.mark.parametrize("later_wh", [(64, 36), (16, 12), (128, 96)])
+def test_an_image_has_the_size_that_the_camera_gave_it_also_when_that_changes(
+    later_wh: tuple[int, int],
+) -> None:
+    def stream(request: BaseHTTPRequestHandler) -> None:
+        _head(request, "multipart/x-mixed-replace; boundary=pic")
+        for number in range(60):
+            request.wfile.write(_part(_jpeg(number, (64, 48) if number < 5 else later_wh)))
+            time.sleep(0.01)
+
+    with _server(stream) as uri, open_source(uri) as source:
+        frames = _frames(source, 12)
+
+    assert _sizes(frames) == [(64, 48)] * 5 + [later_wh] * 7
+    assert not any(frame.may_repeat for frame in frames), "every JPEG holds its own noise"
+
+
+def test_an_address_of_one_image_is_asked_again_and_again() -> None:
+    asked: list[float] = []
+
+    def snapshot(request: BaseHTTPRequestHandler) -> None:
+        asked.append(time.monotonic())
+        if len(asked) == 4:
+            return _head(request, "text/plain", 503)
+        _head(request, "image/jpeg")
+        request.wfile.write(_jpeg(len(asked)))
+        return None
+
+    with _server(snapshot) as uri, open_source(uri, settings=CameraSettings(fps=20)) as source:
+        frames = _frames(source, 6)
+
+    assert [bool(frame.fault) for frame in frames] == [False, False, False, True, False, False]
+    first = [frame.image_rgb for frame in frames[:2] if frame.image_rgb is not None]
+    assert not np.array_equal(first[0], first[1])
+    assert asked[2] - asked[1] >= 0.04, "no faster than its rate"
+
+
+def test_a_stream_has_no_rate_to_set() -> None:
+    def stream(request: BaseHTTPRequestHandler) -> None:
+        _head(request, "multipart/x-mixed-replace; boundary=pic")
+        for number in range(60):
+            request.wfile.write(_part(_jpeg(number)))
+            time.sleep(0.02)
+
+    with (
+        _server(stream) as uri,
+        pytest.raises(CameraError, match="does not support these settings: rate 5"),
+        open_source(uri, settings=CameraSettings(fps=5)),
+    ):
+        pass
+
+
+def test_a_damaged_image_in_a_stream_is_a_fault_and_the_stream_goes_on() -> None:
+    def stream(request: BaseHTTPRequestHandler) -> None:
+        _head(request, "multipart/x-mixed-replace; boundary=pic")
+        for number in range(60):
+            request.wfile.write(_part(b"\xff\xd8no image" if number == 2 else _jpeg(number)))
+            time.sleep(0.01)
+
+    with _server(stream) as uri, open_source(uri) as source:
+        frames = _frames(source, 5)
+
+    assert _sizes(frames) == [(64, 48)] * 2 + ["an image from the camera cannot be decoded"] + [(64, 48)] * 2
+
+
+def _says(kind: str, status: int, body: bytes = b"<html>") -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        _head(request, kind, status)
+        request.wfile.write(body * 50)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "reason"),
+    [
+        ("text/html", 401, r"login was refused \(401\): the address has no login"),
+        ("text/html", 403, "forbids"),
+        ("text/html", 404, "nothing at this path"),
+        ("text/html", 500, "answers with an error"),
+        ("text/html", 200, "not a video: the answer is text/html, a login page perhaps"),
+        ("application/json", 200, "not a video: the answer is application/json"),
+        ("multipart/x-mixed-replace; boundary=x", 200, "not a video: its multipart stream is malformed"),
+    ],
+)
+def test_a_camera_that_cannot_be_opened_says_why(kind: str, status: int, reason: str) -> None:
+    with (
+        _server(_says(kind, status)) as uri,
+        pytest.raises(CameraError, match=f"cannot be opened: .*{reason}"),
+        open_source(uri),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("rtsp://nosuch.invalid/cam", "there is no host of this name"),
+        ("http://nosuch.invalid/", "there is no host of this name"),
+        ("rtsp://me:p#hunter2@127.0.0.1/cam", "write %23 for '#'"),
+        ("http://me:p/hunter2@127.0.0.1/cam", "%2F for '/'"),
+        ("http://me:p?hunter2@127.0.0.1/cam", "%3F for '\\?'"),
+    ],
+)
+def test_an_address_that_cannot_be_reached_says_why(uri: str, reason: str) -> None:
+    with pytest.raises(CameraError, match=f"cannot be opened: .*{reason}") as caught, open_source(uri):
+        pass
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_wrong_login_and_a_closed_port_and_silence_are_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        for scheme in ("http", "rtsp"):
+            with pytest.raises(CameraError, match=r"no answer within 0\.5 s"):
+                open_source(f"{scheme}://127.0.0.1:{port}/", open_s=0.5).__enter__()
+    with pytest.raises(CameraError, match="connection refused: nothing listens at this port"):
+        open_source(f"rtsp://127.0.0.1:{port}/").__enter__()
+    with _server(_says("text/html", 401)) as uri:
+        with pytest.raises(CameraError, match="wrong user or password") as caught:
+            open_source(uri.replace("://", "://me:hunter2@")).__enter__()
+        assert "hunter2" not in str(caught.value)
+
+
+def _film(path: Path, *arguments: str, frames: int = 20, before: tuple[str, ...] = ()) -> Path:
+    images = path.parent / "images"
+    images.mkdir(exist_ok=True)
+    for number in range(frames):
+        cv2.imwrite(str(images / f"{number:03d}.png"), _image(number))
+    source = ("-framerate", "10", "-i", str(images / "%03d.png"))
+    _ffmpeg(*before, *source, *arguments, str(path))
+    return path
+
+
+def _ffmpeg(*arguments: str) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True)
+
+
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+
+
+def _all(path: Path) -> list[Frame]:
+    with open_source(str(path)) as source:
+        return _frames(source, 1000)
+
+
+@ffmpeg
+def test_a_flawless_video_is_judged_to_its_end_whatever_its_header_estimates(tmp_path: Path) -> None:
+    variable = ("-vf", "select='lt(n,4)+not(mod(n,5))'", "-fps_mode", "vfr")
+    sound = ("-f", "lavfi", "-i", "sine=d=12")
+    whole = _film(tmp_path / "whole.mp4", *X264, "-g", "250", "-bf", "0")
+    trimmed = tmp_path / "trimmed.mp4"
+    _ffmpeg("-ss", "1.5", "-i", str(whole), "-c", "copy", str(trimmed))
+    expected = {
+        _film(tmp_path / "variable.mkv", *variable, *X264): 7,
+        _film(tmp_path / "sound.mkv", *sound, *X264, "-c:a", "aac"): 20,
+        _film(tmp_path / "sound.mp4", *sound, *X264, "-c:a", "aac"): 20,
+        _film(tmp_path / "pieces.mp4", *X264, "-movflags", "frag_keyframe+empty_moov"): 20,
+        _film(tmp_path / "stream.ts", *X264): 20,
+        trimmed: 5,
+    }
+
+    frames = {path: _all(path) for path in expected}
+
+    assert {path: len(found) for path, found in frames.items()} == expected
+    assert all(frame.may_repeat is False or not frame.fault for found in frames.values() for frame in found)
+
+
+@ffmpeg
+@pytest.mark.parametrize("share", [0.5, 0.93])
+@pytest.mark.parametrize("name", ["film.mkv", "film.webm", "film.mp4"])
+def test_a_video_that_was_cut_off_is_said_to_be_damaged(tmp_path: Path, name: str, share: float) -> None:
+    codec = ("-c:v", "libvpx", "-deadline", "realtime") if name.endswith("webm") else X264
+    path = _film(tmp_path / name, *codec, *(("-movflags", "faststart") if name.endswith("mp4") else ()))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+    with pytest.raises(CameraError, match=rf"{name}: is damaged: it ends after \d+"):
+        _all(path)
+
+
+@ffmpeg
+def test_a_video_is_upright_as_players_show_it(tmp_path: Path) -> None:
+    path, turned = _film(tmp_path / "a.mp4", *X264, frames=2), tmp_path / "turned.mp4"
+    _ffmpeg("-i", str(path), "-c", "copy", "-metadata:s:v:0", "rotate=90", str(turned))
+
+    expected = cv2.VideoCapture(str(turned), cv2.CAP_FFMPEG).read()[1][:, :, ::-1]
+    found = _all(turned)[0].image_rgb
+
+    assert found is not None
+    assert found.shape == (64, 48, 3)
+    assert np.array_equal(found, expected)
+
+
+@ffmpeg
+def test_a_file_without_images_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "song.mkv"
+    _ffmpeg("-f", "lavfi", "-i", "sine=d=1", str(path))
+
+    with pytest.raises(CameraError, match="is not a video"):
+        _all(path)
+
+
+@ffmpeg
+def test_equal_images_of_a_scene_at_rest_say_nothing_where_noise_is_left_out(tmp_path: Path) -> None:
+    served = _film(tmp_path / "film.ts", *X264).read_bytes()
+
+    def stream(request: BaseHTTPRequestHandler) -> None:
+        _head(request, "video/mp2t")
+        request.wfile.write(served)
+
+    with _server(stream) as uri, open_source(uri) as source:
+        assert [frame.may_repeat for frame in _frames(source, 3)] == [True] * 3
