@@ -9,6 +9,7 @@ from pcedge.errors import PcedgeError
 
 # Controls, halves of characters, and what begins a line: no name needs them, and a terminal obeys some.
 _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_LONGEST, _LONGEST_PART = 1024, 255
 _DRIVE = re.compile("[A-Za-z]:")
 
 
@@ -83,6 +84,8 @@ def _problem(name: str) -> str:
         return "is empty"
     if any(unicodedata.category(letter) in _CONTROLS for letter in name):
         return "has control characters in it"
+    if len(name) > _LONGEST or any(len(part.encode()) > _LONGEST_PART for part in name.split("/")):
+        return "is longer than a file system takes"
     if "\\" in name:
         return "has a backslash in it"
     if _DRIVE.match(name):
