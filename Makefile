@@ -58,6 +58,8 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,report,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs tritonclient
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[trt-rtx]' \
+	|| echo "NVIDIA's TensorRT for RTX could not be installed; tests that parse and build with it are skipped"
 	touch $(READY)
 
 # The tools of a release, which tests do not need.
