@@ -27,6 +27,7 @@ from pcedge.methods.networks.pyramid import Pyramid
 from pcedge.methods.reconstruction.networks.pixels import ReconstructionDetector
 from pcedge.networks.backbones import BACKBONES
 from pcedge.networks.embedder import build_embedder, default_embedding, layer_shapes
+from pcedge.networks.patch_embedding import PatchEmbedder
 
 BANK_ROWS = 1000
 _BATCH = 8
@@ -130,11 +131,14 @@ def other_graphs(folder: Path) -> Iterator[Graph]:
     yield Graph("search with its bank in it", "fp32", path, {"embeddings": (sizes[0], sizes[1], sizes[2])})
 
 
-def untrained(backbone: str, size: int, layers: tuple[str, ...]) -> nn.Module:
+def untrained(backbone: str, size: int, layers: tuple[str, ...]) -> PatchEmbedder:
     """A backbone of the real architecture with patch embedding, with random weights."""
     kind = next(one for one in BACKBONES if one.matches(backbone))
     network, _ = kind.cut_off(backbone, layers, size)
-    return build_embedder(network.eval(), Preprocessing(image_size=size), default_embedding(backbone)).eval()
+    network.eval()
+    embedder = build_embedder(network, Preprocessing(image_size=size), default_embedding(backbone))
+    embedder.eval()
+    return embedder
 
 
 def _padim(folder: Path) -> Iterator[Graph]:

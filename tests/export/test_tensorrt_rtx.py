@@ -43,7 +43,6 @@ from pcedge.export import (
     write_onnx,
     write_search_part,
 )
-from pcedge.export.engines import gpu
 from pcedge.methods.ae.networks.network import AeCore
 from pcedge.methods.gan.networks.network import GanCore
 from pcedge.networks.patch_embedding import PatchEmbedder
@@ -85,7 +84,8 @@ class _Tokens(nn.Module):
         heads = self.qkv(self.norm(tokens)).reshape(-1, 64, 3, 4, 8).permute(2, 0, 3, 1, 4)
         query, key, value = heads[0], heads[1], heads[2]
         weights = (query @ key.transpose(-2, -1) * 8**-0.5).softmax(dim=-1)
-        return tokens + self.out((weights @ value).transpose(1, 2).reshape(-1, 64, 32))
+        out: Tensor = self.out((weights @ value).transpose(1, 2).reshape(-1, 64, 32))
+        return tokens + out
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +265,8 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Pretend to have a GPU, as far as asking the driver for it goes; or none."""
 
     def pretend(capability: str) -> None:
-        monkeypatch.setattr(gpu, "_driver", lambda: _Driver(capability) if capability else None)
+        found = _Driver(capability) if capability else None
+        monkeypatch.setattr("pcedge.export.engines.gpu._driver", lambda: found)
 
     return pretend
 
