@@ -11,7 +11,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 SOURCES := pcedge export banks camera benchmarks
 CODE := $(SOURCES) tests
 
-.PHONY: help demo test check format lint types audit docs bench wheel clean
+.PHONY: help demo test check format lint types audit docs bench gpu wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ docs: $(DOCS) ## Build the documentation into site/, with search; a link that le
 bench: $(READY) ## Measure the coreset and the patch embedding against plain and reference versions
 	$(BIN)/python -m benchmarks.coreset
 	$(BIN)/python -m benchmarks.embedding
+
+gpu: $(READY) ## On a machine with an NVIDIA GPU: measure all that needs one into gpu/; says what it skips
+	$(BIN)/python -m benchmarks.gpu
 
 wheel: $(AUDIT) ## Build the wheel, the source distribution and the list of components (CycloneDX) into dist/
 	$(BIN)/python -m build

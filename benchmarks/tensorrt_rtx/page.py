@@ -58,8 +58,8 @@ def _cells(row: dict[str, Any], compute: Sequence[str], reasons: list[str]) -> s
 def _note(reason: str, reasons: list[str]) -> int:
     """Number of a reason; what names only another file or node is the same one."""
     reason = re.sub(r"\S+\.onnx", "The network", reason).replace("|", "/")
-    reason = re.sub(r"cannot build The network", "cannot build the network", reason)
-    reason = re.sub(r"'node_of_[^']*'", "a matrix product", re.sub(r"\d+%", "most", reason))
+    reason = re.sub(r"(?<=\w )The network", "the network", reason)
+    reason = re.sub(r"operation '[^']*'", "a matrix product", re.sub(r"\d+%", "most", reason))
     if reason not in reasons:
         reasons.append(reason)
     return reasons.index(reason) + 1

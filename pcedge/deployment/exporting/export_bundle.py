@@ -89,9 +89,10 @@ def export_bundle(
     engines_wanted = trt or bool(rtx_compute)
     if engines_wanted:
         precisions = [_for_tensorrt(bundle, one) for one in precisions]
-    missing = [
-        one for one in precisions if not (engines_wanted and images is None and one in bundle.precisions)
-    ]
+    made = [bundle.manifest.precision]  # and what an engine is to be built of as it is
+    if engines_wanted and images is None:
+        made = bundle.precisions
+    missing = [one for one in precisions if one not in made]
     dataset = find_images(bundle, images) if missing else None
     if bundle.has(EMBEDDER_FILE) and (engines_wanted or precisions or keep_onnx):
         proof = prove_embedder(bundle)
@@ -99,20 +100,21 @@ def export_bundle(
         bundle, proof = export_embedder(bundle, progress)
     if dataset is not None:
         bundle = add_precisions(bundle, missing, dataset, progress=progress)
-    proofs = [proof, *(prove_embedder(bundle.in_precision(one)) for one in precisions)]
-    made = _Engines(bundle, precisions or ("fp32",), batch, progress)
+    others = [one for one in precisions if one != bundle.manifest.precision]
+    proofs = [proof, *(prove_embedder(bundle.in_precision(one)) for one in others)]
+    engines = _Engines(bundle, precisions or ("fp32",), batch, progress)
     if trt:
-        made.build_here()
+        engines.build_here()
     if rtx_compute:
-        made.build_ahead(rtx_compute)
-    certificates, unsaved = _certify(made.bundle, [*proofs, *made.proofs])
+        engines.build_ahead(rtx_compute)
+    certificates, unsaved = _certify(engines.bundle, [*proofs, *engines.proofs])
     return ExportResult(
-        made.bundle,
+        engines.bundle,
         certificates,
-        tuple(made.names),
-        made.problem,
-        made.without_search,
-        made.accepted,
+        tuple(engines.names),
+        engines.problem,
+        engines.without_search,
+        engines.accepted,
         unsaved,
     )
 
