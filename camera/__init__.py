@@ -56,6 +56,7 @@ from .sinks.sink_queue import SinkStatus
 from .sinks.text_output import QueuedText, TextOutput, has_descriptor
 from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
+from .sources.container import Container
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
 from .sources.journal import Journal
@@ -97,6 +98,7 @@ __all__ = [
     "Changes",
     "ClipLength",
     "Clips",
+    "Container",
     "Debounced",
     "Delivery",
     "DriftMonitor",

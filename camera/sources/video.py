@@ -6,15 +6,16 @@ import time
 from itertools import count
 from pathlib import Path
 
-import cv2
-
 from pcedge.errors import CameraError
 
 from ..frames import Frame
 from ..images import is_image_name
 from .base import NoFrame, frame_name
-from .drivers import open_capture, rgb_of
+from .container import Container
 from .kind import SourceKind
+
+# A playlist in the place of a video must not open connections.
+_NOTHING_ELSE = {"protocol_whitelist": "file"}
 
 
 class VideoSource:
@@ -30,48 +31,47 @@ class VideoSource:
         self.name = Path(path).name
         self._path = Path(path)
         self._indices = count()
-        self._announced = 0
-        self._capture: cv2.VideoCapture | None = None
+        self._container: Container | None = None
 
     def __enter__(self) -> VideoSource:
         if not self._path.is_file():
             raise CameraError(f"{self._path}: no such file.", "Check the path.")
-        capture = open_capture(str(self._path), cv2.CAP_FFMPEG)
-        if not capture.isOpened():
-            capture.release()
+        try:
+            self._container = Container(self._path, _NOTHING_ELSE)
+        except CameraError as error:
             raise CameraError(
-                f"{self._path}: is not a video that can be read, or is damaged.",
+                f"{self._path}: cannot be opened: {error.what}.",
                 "Expected mp4, avi, mkv, mov or another format that FFmpeg knows.",
-            )
-        self._announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self._capture = capture
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        if self._container is not None:
+            self._container.release()
+            self._container = None
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
         """Return the next frame or the end, without waiting.
 
         Raises:
-            CameraError: The file has far fewer frames than its header says.
+            CameraError: A part of the file is missing or damaged; said after all that is there.
         """
-        if self._capture is None:
+        if self._container is None:
             return NoFrame.END
         index = next(self._indices)
-        arrived, image = self._capture.read()
-        if not arrived:
-            self._check_complete(index)
+        if not self._container.grab():
+            self._check_complete(self._container, index)
             return NoFrame.END
-        return Frame(self.name, index, frame_name(index), time.time(), rgb_of(image))
+        return Frame(self.name, index, frame_name(index), time.time(), self._container.image())
 
-    def _check_complete(self, frames: int) -> None:
-        # Some containers only estimate their length, so a small difference is not an error.
-        if frames == 0 or frames < 0.9 * self._announced - 2:
+    def _check_complete(self, container: Container, frames: int) -> None:
+        # Only a count is compared: a length in seconds says little of a variable frame rate, and that of the
+        # file is that of its sound where the sound is longer.
+        missing = max(0, container.announced - container.packets)
+        if frames == 0 or missing or container.damaged:
             raise CameraError(
-                f"{self._path}: is damaged: it ends after {frames} of {self._announced} frames.",
+                f"{self._path}: is damaged: {frames} frames were read, {missing + container.damaged} are "
+                "missing or cannot be decoded.",
                 "Copy or record the file again.",
             )
 
