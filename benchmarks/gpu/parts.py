@@ -112,7 +112,7 @@ def _coreset(day: Day) -> dict[str, Any]:
     on_gpu = time.monotonic() - began
     here = greedy_coreset(rows, count // 100)
     return {
-        "same picks": float(np.mean(here.indices == there.indices)),
+        "same picks": float(np.mean(here.picks == there.picks)),
         "CUDA s": on_gpu,
         "CPU s": time.monotonic() - began - on_gpu,
     }

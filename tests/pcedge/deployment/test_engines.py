@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
+from pcedge.cli import app
 from pcedge.deployment.exporting import engines, rtx_engines
 from pcedge.deployment.exporting import export_bundle as export_module
 from pcedge.deployment.exporting.export_bundle import export_bundle
@@ -124,6 +126,18 @@ def test_engines_are_built_ahead_of_time_for_other_machines(bundle: Bundle) -> N
     # Proved where it runs; here nothing else is chosen or said because of it.
     assert [one.runtime for one in result.certificates] == ["onnx"]
     assert [one.runtime for one in candidates(result.bundle)] == ["onnx"]
+
+
+@needs_rtx
+def test_the_command_says_where_the_engine_is_proved(bundle: Bundle) -> None:
+    export_bundle(bundle)
+    arguments = ["export", "--trt-rtx", "--compute", "8.6, 8.9", "--model", str(bundle.directory)]
+
+    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+
+    assert done.exit_code == 0, done.output
+    assert "pcedge verify --runtime tensorrt-rtx" in done.output
+    assert ".sm86-sm89." in done.output
 
 
 @needs_rtx

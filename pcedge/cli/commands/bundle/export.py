@@ -197,10 +197,17 @@ def _compute(trt_rtx: bool, compute: str) -> tuple[str, ...]:
 
 
 def _for_this_machine(result: "ExportResult") -> bool:
-    """Whether there is an engine of TensorRT itself, which a server can load."""
+    """Whether an engine of TensorRT itself was built, which a server can load."""
     from pcedge.export import is_rtx_engine
 
     return any(not is_rtx_engine(name) for name in result.engines)
+
+
+def _ahead_of_time(result: "ExportResult") -> bool:
+    """Whether an engine was built for other machines, by TensorRT for RTX."""
+    from pcedge.export import is_rtx_engine
+
+    return any(is_rtx_engine(name) for name in result.engines)
 
 
 def _print_json(result: "ExportResult", repository: "TritonRepository | None") -> None:
@@ -275,6 +282,12 @@ def _print_summary(result: "ExportResult", repository: "TritonRepository | None"
         )
     if len(result.bundle.precisions) > 1:
         _print_precisions(result.bundle)
+    if _ahead_of_time(result):
+        say(
+            "The engine for other machines is not proved here. There: "
+            "[bold]pcedge verify --runtime tensorrt-rtx{model}[/]",
+            model=model_option(result.bundle.directory),
+        )
     say("Next: [bold]pcedge watch --camera 0{model}[/]", model=model_option(result.bundle.directory))
 
 
