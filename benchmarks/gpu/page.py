@@ -10,6 +10,9 @@ def page(found: dict[str, Any]) -> str:
         "",
         f"GPU: {found['gpu'] or 'none'}; {found['seconds']:.0f} s in all. `python -m benchmarks.gpu`",
         "",
+        "The floor counts the network and a search of every row, over this device's peaks;",
+        "the processor's search, which leaves out rows by bounds, can be below it.",
+        "",
         "| part | measured |",
         "|---|---|",
     ]

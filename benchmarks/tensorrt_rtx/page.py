@@ -68,8 +68,9 @@ def _note(reason: str, reasons: list[str]) -> int:
 _EXPLAINED = """## What is to be known
 
 - On compute capability 7.5 (Turing) TensorRT for RTX has no float32 matrix products, which the search and
-  transformers in float32 are made of. Where 7.5 is asked for, `pcedge export --trt-rtx` builds the embedder
-  alone, the processor searches, and the summary says so; convolutional embedders are built in all precisions.
+  transformers in float32 are made of. For 7.5 `pcedge export --trt-rtx` builds the embedder alone,
+  the processor searches, and the summary says so; convolutional embedders are built in all precisions, and
+  transformers in fp16.
 - The rows that the search finds are 64-bit ("Make sure output rows has Int64 binding"): Polygraphy makes its
   buffers by the engine's own types, so that nothing is left to do, and this warning is not repeated.
 - int8 is the symmetric kind (`pcedge export --int8 --trt-rtx`). The one for processors has zero points, which

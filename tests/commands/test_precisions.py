@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pcedge.adaptation.recalibrate import CalibrationOptions, calibrate
-from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle, find_bundle
+from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle, edit_bundle, find_bundle, seal
 from pcedge.bundles.gate_files import gate_limits
 from pcedge.bundles.manifest import MANIFEST_FILE, Precision
 from pcedge.bundles.nominal_images import NOMINAL_FILE
 from pcedge.camera import render_part, write_image
-from pcedge.deployment.exporting.export_bundle import ExportResult, export_bundle
+from pcedge.deployment.exporting.export_bundle import ExportResult, _for_tensorrt, export_bundle
 from pcedge.errors import BundleError, DatasetError, OptionError
 from pcedge.evaluation.evaluate import Evaluation, evaluate
 from pcedge.inspection.runtimes import Candidate, candidates, open_inspector, runtime_file
@@ -191,6 +191,21 @@ def test_int8_for_tensorrt_lies_beside_int8_for_processors_and_each_runtime_take
     # On the device no images are there, nor needed.
     again = export_bundle(both, trt=True, precisions=("int8",))
     assert again.bundle.precisions == both.precisions
+
+
+def test_int8_that_an_earlier_version_wrote_for_tensorrt_stays_tensorrt_s(copy: Bundle) -> None:
+    with edit_bundle(copy) as staging:
+        variant = copy.in_precision("int8").manifest
+        embedding = msgspec.structs.replace(variant.embedding, int8_for="tensorrt")
+        seal(staging / "int8", msgspec.structs.replace(variant, embedding=embedding))
+        seal(staging, copy.manifest)
+    earlier = Bundle.open(copy.directory)
+
+    assert _for_tensorrt(earlier, "int8") == "int8"
+    assert _for_tensorrt(earlier, "fp16") == "fp16"
+    assert [one.precision for one in candidates(earlier, "onnx", "cpu", "all")] == ["fp32", "fp16"]
+    assert [one.precision for one in candidates(earlier, "onnx", "tensorrt", "int8")] == ["int8"]
+    assert [one.precision for one in candidates(earlier, "onnx", "cpu", "int8")] == ["int8"]
 
 
 def test_another_product_is_fitted_through_an_exported_network_without_torch(pcedge: Run, line: Line) -> None:

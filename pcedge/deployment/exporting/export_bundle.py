@@ -16,7 +16,7 @@ from pcedge.methods.patchcore.exporting import export_embedder, prove_embedder
 
 from .engines import export_engine
 from .precisions import add_precisions, find_images
-from .rtx_engines import accepted_by_rtx, export_rtx_engine
+from .rtx_engines import accepted_by_rtx, export_rtx_engines
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ class _Engines:
         """Build for the GPUs of other machines, which prove it."""
         try:
             for one in self._precisions:
-                built = export_rtx_engine(self.bundle, one, self._batch, compute, self._progress)
-                self._add(built.bundle, built.name, built.without_search)
+                for built in export_rtx_engines(self.bundle, one, self._batch, compute, self._progress):
+                    self._add(built.bundle, built.name, built.without_search)
         except RuntimeUnavailableError as error:
             self.problem = self.problem or error
 

@@ -1,5 +1,6 @@
 """Engines of TensorRT for RTX, built ahead of time, and its parser and builder as a check of any export."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,17 +61,23 @@ def accepted_by_rtx(bundle: Bundle, precisions: Sequence[Precision], batch: int)
     return f"parsed and built, not run, by TensorRT for RTX {rtx_version()}: {', '.join(layers)}"
 
 
-def export_rtx_engine(
+def export_rtx_engines(
     bundle: Bundle, precision: Precision, batch: int, compute: Sequence[str], progress: Progress
-) -> RtxEngine:
-    """Build an engine for GPUs of named compute capabilities into a bundle; it is proved where it runs.
+) -> list[RtxEngine]:
+    """Build engines for GPUs of named compute capabilities into a bundle; they are proved where they run.
+
+    One with the search in it for all of them; where the library cannot build that for some, these get one
+    that holds the embedder alone.
 
     Args:
         bundle: Exported; replaced whole, or left as it is.
         precision: Of the network.
-        batch: Largest batch that the engine is to take.
+        batch: Largest batch that the engines are to take.
         compute: Compute capabilities, ``("8.6", "8.9")``.
         progress: Called with the stage ``engine``.
+
+    Returns:
+        The engines; the bundle of the last has all of them.
 
     Raises:
         RuntimeUnavailableError: TensorRT for RTX is not installed.
@@ -79,12 +86,32 @@ def export_rtx_engine(
     """
     compute = check_capabilities(compute)
     if not bundle.in_precision(precision).has(SEARCH_PART_FILE):  # exported by an earlier version
-        return _build(bundle, precision, batch, compute, progress, fused=False)
+        return [_build(bundle, precision, batch, compute, progress, fused=False)]
     try:
-        return _build(bundle, precision, batch, compute, progress, fused=True)
+        return [_build(bundle, precision, batch, compute, progress, fused=True)]
     except ExportError as error:
-        built = _build(bundle, precision, batch, compute, progress, fused=False)
-        return built._replace(without_search=error)
+        problem = error
+    searched = _able_to_search(bundle.in_precision(precision), batch, compute)
+    engines: list[RtxEngine] = []
+    if searched:
+        engines.append(_build(bundle, precision, batch, searched, progress, fused=True))
+        bundle = engines[-1].bundle
+    if rest := [one for one in compute if one not in searched]:
+        built = _build(bundle, precision, batch, rest, progress, fused=False)
+        engines.append(built._replace(without_search=problem))
+    return engines
+
+
+def _able_to_search(variant: Bundle, batch: int, compute: Sequence[str]) -> list[str]:
+    """For which of several compute capabilities the network with the search can be built."""
+    able = list[str]()
+    with TemporaryDirectory() as folder:
+        source = _source(variant, variant.directory, Path(folder), fused=True)
+        for one in compute if len(compute) > 1 else ():
+            with contextlib.suppress(ExportError):
+                build_by_rtx(source, _inputs(variant, batch, fused=True), [one])
+                able.append(one)
+    return able
 
 
 def _build(

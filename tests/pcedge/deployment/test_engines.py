@@ -142,10 +142,14 @@ def test_the_command_says_where_the_engine_is_proved(bundle: Bundle) -> None:
 
 @needs_rtx
 def test_for_turing_the_processor_searches(bundle: Bundle) -> None:
-    result = export_bundle(bundle, rtx_compute=("7.5",))
+    result = export_bundle(bundle, rtx_compute=("8.6", "7.5", "12.0"))
 
-    (name,) = result.engines
-    assert name.startswith("embedder.trtrtx")
+    searching, alone = result.engines
+    assert searching.startswith("embedder.fused.trtrtx")
+    assert ".sm86-sm120." in searching
+    assert alone.startswith("embedder.trtrtx")
+    assert ".sm75." in alone
+    assert {searching, alone} <= set(result.bundle.manifest.files)
     assert result.without_search is not None
     assert "FP32 GEMM is not supported" in result.without_search.what
 
