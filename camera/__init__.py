@@ -56,12 +56,12 @@ from .sinks.sink_queue import SinkStatus
 from .sinks.text_output import QueuedText, TextOutput, has_descriptor
 from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
+from .sources.container import Container
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
 from .sources.journal import Journal
 from .sources.kind import SourceKind, SourceOptions
 from .sources.registry import SOURCES, may_be_path, open_source
-from .sources.streams.tls import Trust
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
 from .sources.video import VideoSource
 from .status.changes import Change, Changes
@@ -98,6 +98,7 @@ __all__ = [
     "Changes",
     "ClipLength",
     "Clips",
+    "Container",
     "Debounced",
     "Delivery",
     "DriftMonitor",
@@ -193,7 +194,6 @@ __all__ = [
     "TriggerTable",
     "Triggered",
     "Trouble",
-    "Trust",
     "Verdict",
     "VideoSource",
     "WebhookTransport",

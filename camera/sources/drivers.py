@@ -1,9 +1,8 @@
-"""OpenCV video capture: opening without log output, camera settings, and conversion to 8-bit RGB."""
+"""Cameras that OpenCV drives: opening without log output, settings, and conversion to 8-bit RGB."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,9 +12,6 @@ from numpy.typing import NDArray
 
 from pcedge.errors import CameraError
 
-# OpenCV reads this once, when anything in the process first uses FFmpeg; -8 is FFmpeg's "quiet".
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
 _SILENT = 0
 # The value 1 means manual exposure in Video4Linux.
 _MANUAL_EXPOSURE = 1
@@ -23,43 +19,69 @@ _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 
 
 class Capture(Protocol):
-    """What ``cv2.VideoCapture`` is, and so is what reads streams."""
-
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        """Whether it can be read."""
+    """An open device, stream or file that gives images."""
 
     def grab(self) -> bool:
-        """Capture the next image; False when none comes."""
+        """Take the next image; False if there is none."""
 
-    def retrieve(self) -> tuple[bool, NDArray[Any]]:
-        """Return whether the captured image could be decoded, and the image, BGR."""
+    def image(self) -> NDArray[np.uint8]:
+        """Return the image that was taken, uint8 [height, width, 3] in RGB.
 
-    def get(self, key: int) -> float:
-        """Return a setting."""
+        Raises:
+            CameraError: It cannot be decoded.
+        """
 
-    def set(self, key: int, value: float) -> bool:
-        """Change a setting; returns whether the device has it."""
+    def apply(self, settings: CameraSettings) -> tuple[str, ...]:
+        """Apply settings; returns those that are not supported."""
 
     def release(self) -> None:
         """Close it."""
 
 
-def open_capture(address: str | int, backend: int, params: Sequence[int] = ()) -> cv2.VideoCapture:
-    """Open a device, a stream or a file; check the result with ``isOpened()``.
+class Driver:
+    """A camera or pipeline that OpenCV drives.
 
-    OpenCV and FFmpeg print to stderr, and their output may contain the address with its password,
-    so both are silenced unless the environment sets OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL.
+    OpenCV prints to stderr, and its output may contain the address with its password, so it is silenced
+    unless the environment sets OPENCV_LOG_LEVEL.
 
     Args:
-        address: Index, device, URL, pipeline or file.
+        address: Index, device or pipeline.
         backend: One of OpenCV's ``CAP_...`` backends.
-        params: Pairs of ``CAP_PROP_...`` and value that the backend must accept.
+
+    Raises:
+        CameraError: It cannot be opened.
     """
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        _silence()
-    if isinstance(address, int):
-        return cv2.VideoCapture(address, backend, params)
-    return cv2.VideoCapture(address, backend, params)
+
+    def __init__(self, address: str | int, backend: int) -> None:
+        if "OPENCV_LOG_LEVEL" not in os.environ:
+            _silence()
+        self._capture = cv2.VideoCapture(address, backend)
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise CameraError("the driver does not open it")
+
+    def grab(self) -> bool:
+        """Take the next image; False if there is none."""
+        return bool(self._capture.grab())
+
+    def image(self) -> NDArray[np.uint8]:
+        """Return the image that was taken, uint8 [height, width, 3] in RGB.
+
+        Raises:
+            CameraError: It cannot be decoded.
+        """
+        arrived, image = self._capture.retrieve()
+        if not arrived:
+            raise CameraError("an image from the camera cannot be decoded")
+        return rgb_of(image)
+
+    def apply(self, settings: CameraSettings) -> tuple[str, ...]:
+        """Apply settings; returns those that are not supported."""
+        return settings.apply(self._capture)
+
+    def release(self) -> None:
+        """Close it."""
+        self._capture.release()
 
 
 @dataclass(frozen=True)
@@ -78,10 +100,21 @@ class CameraSettings:
     exposure: float | None = None
     focus: float | None = None
 
-    def apply(self, capture: Capture) -> tuple[str, ...]:
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What is asked for, in words."""
+        return tuple(name for name, steps in self._wanted().items() if steps[-1][1] is not None)
+
+    def apply(self, capture: cv2.VideoCapture) -> tuple[str, ...]:
         """Apply the settings to an open camera; returns the ones it does not support."""
+        wanted = self._wanted()
+        return tuple(
+            name for name in self.given if not all(_set(capture, key, value) for key, value in wanted[name])
+        )
+
+    def _wanted(self) -> dict[str, tuple[tuple[int, float | None], ...]]:
         width, height = self.size_wh or (None, None)
-        wanted = {
+        return {
             f"width {width}": ((cv2.CAP_PROP_FRAME_WIDTH, width),),
             f"height {height}": ((cv2.CAP_PROP_FRAME_HEIGHT, height),),
             f"rate {self.fps}": ((cv2.CAP_PROP_FPS, self.fps),),
@@ -91,14 +124,9 @@ class CameraSettings:
             ),
             f"focus {self.focus}": ((cv2.CAP_PROP_AUTOFOCUS, 0), (cv2.CAP_PROP_FOCUS, self.focus)),
         }
-        return tuple(
-            name
-            for name, steps in wanted.items()
-            if steps[-1][1] is not None and not all(_set(capture, key, value) for key, value in steps)
-        )
 
 
-def _set(capture: Capture, key: int, value: float | None) -> bool:
+def _set(capture: cv2.VideoCapture, key: int, value: float | None) -> bool:
     assert value is not None
     if not capture.set(key, value):
         return False

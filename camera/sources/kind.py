@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from .base import DEFAULT_OPEN_S, Source
 from .drivers import CameraSettings
 from .journal import Journal
-from .streams.tls import SYSTEM_TRUST, Trust
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,8 @@ class SourceOptions:
         settings: For a live camera: camera settings.
         done: For a folder: journal of the judged files, which are skipped.
         open_s: For a network camera: seconds that it may take to answer.
-        trust: For a network camera: whose certificates are accepted.
+        ca_file: For an encrypted network camera: certificates to trust instead of the system's.
+        insecure: For an encrypted network camera: whether any certificate is accepted.
         expected: All supported kinds of addresses, for messages.
     """
 
@@ -30,7 +30,8 @@ class SourceOptions:
     settings: CameraSettings | None = None
     done: Journal | None = None
     open_s: float = DEFAULT_OPEN_S
-    trust: Trust = SYSTEM_TRUST
+    ca_file: str = ""
+    insecure: bool = False
     expected: str = ""
 
 

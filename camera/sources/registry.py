@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcedge.errors import CameraError
+from pcedge.errors import CameraError, OptionError
 
 from ..util.addresses import redact
 from . import devices, folder, gstreamer, network, video
@@ -15,7 +15,6 @@ from .base import DEFAULT_OPEN_S, Source
 from .drivers import CameraSettings
 from .journal import Journal
 from .kind import SourceKind, SourceOptions
-from .streams.tls import SYSTEM_TRUST, Trust
 from .synthetic import address
 
 # An address belongs to the first kind that it matches.
@@ -38,7 +37,8 @@ def open_source(
     settings: CameraSettings | None = None,
     done: Journal | None = None,
     open_s: float = DEFAULT_OPEN_S,
-    trust: Trust = SYSTEM_TRUST,
+    ca_file: str = "",
+    insecure: bool = False,
 ) -> Source:
     """Return the source for an address; ``with`` opens it.
 
@@ -46,7 +46,7 @@ def open_source(
     ``0``, ``1``                camera by number
     ``v4l2:///dev/video0``      camera by device (Linux)
     ``rtsp://``, ``rtsps://``   network camera
-    ``http://``, ``https://``   network camera: MJPEG, or one image at each request
+    ``http://``, ``https://``   network camera, such as MJPEG, or the address of a single image
     ``gst:PIPELINE``            GStreamer pipeline ending in ``appsink``
     ``folder:DIR`` or a folder  the images in a folder, then new ones
     ``synthetic:``              a synthetic camera; ``synthetic:?frames=50&fps=10&seed=3&defects=0.2``
@@ -60,12 +60,13 @@ def open_source(
         settings: For live cameras: camera settings.
         done: For a folder: journal of the judged files, which are skipped.
         open_s: For a network camera: seconds that it may take to answer when it is opened.
-        trust: For ``https://`` and ``rtsps://``: whose certificates are accepted; the system's by default.
+        ca_file: For ``rtsps://`` and ``https://``: certificates to trust instead of the system's.
+        insecure: For ``rtsps://`` and ``https://``: whether any certificate is accepted.
 
     Raises:
         CameraError: No kind of source matches ``uri``, or its file or device does not exist. A network
             camera is only contacted when it is opened.
-        OptionError: An option of ``synthetic:`` is out of range.
+        OptionError: An option of ``synthetic:`` is out of range, or ``ca_file`` cannot be used.
     """
     uri = uri.strip()
     kind = next((one for one in SOURCES if one.matches(uri)), None)
@@ -76,7 +77,14 @@ def open_source(
         )
     if kind is None:
         raise _no_source(uri)
-    return kind.open(uri, SourceOptions(follow, max_reconnects, settings, done, open_s, trust, _expected()))
+    if (ca_file or insecure) and kind is not network.KIND:
+        raise OptionError(
+            "ca_file and insecure are for rtsps:// and https:// cameras.", "Leave them out for this one."
+        )
+    return kind.open(
+        uri,
+        SourceOptions(follow, max_reconnects, settings, done, open_s, ca_file, insecure, _expected()),
+    )
 
 
 def may_be_path(uri: str) -> bool:

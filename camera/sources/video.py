@@ -11,11 +11,12 @@ from pcedge.errors import CameraError
 from ..frames import Frame
 from ..images import is_image_name
 from .base import NoFrame, frame_name
-from .drivers import rgb_of
+from .container import Container
 from .kind import SourceKind
-from .streams.captures import StreamCapture
-from .streams.container import open_container
-from .streams.matroska import missing_bytes
+from .matroska import missing_bytes
+
+# A playlist in the place of a video must not open connections.
+_NOTHING_ELSE = {"protocol_whitelist": "file"}
 
 
 class VideoSource:
@@ -31,56 +32,52 @@ class VideoSource:
         self.name = Path(path).name
         self._path = Path(path)
         self._indices = count()
-        self._capture: StreamCapture | None = None
+        self._container: Container | None = None
 
     def __enter__(self) -> VideoSource:
         if not self._path.is_file():
             raise CameraError(f"{self._path}: no such file.", "Check the path.")
-        from av import FFmpegError
-
         try:
-            self._capture = StreamCapture(open_container(self._path))
-        except (CameraError, FFmpegError, OSError) as error:
+            self._container = Container(self._path, _NOTHING_ELSE)
+        except CameraError as error:
             raise CameraError(
-                f"{self._path}: is not a video that can be read, or is damaged.",
+                f"{self._path}: cannot be opened: {error.what}.",
                 "Expected mp4, avi, mkv, mov or another format that FFmpeg knows.",
             ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._capture is not None:
-            self._capture.release()
-            self._capture = None
+        if self._container is not None:
+            self._container.release()
+            self._container = None
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
-        """Return the next frame or the end, without waiting; an image that is damaged is a fault.
+        """Return the next frame or the end, without waiting.
 
         Raises:
-            CameraError: Part of the file is missing.
+            CameraError: A part of the file is missing or damaged; said after all that is there.
         """
-        if self._capture is None:
-            return NoFrame.END
-        if not self._capture.grab():
-            self._check_complete(self._capture)
+        if self._container is None:
             return NoFrame.END
         index = next(self._indices)
-        arrived, image = self._capture.retrieve()
-        if not arrived:
-            fault = "an image of the video cannot be decoded"
-            return Frame(self.name, index, frame_name(index), time.time(), None, fault)
-        return Frame(self.name, index, frame_name(index), time.time(), rgb_of(image))
+        if not self._container.grab():
+            self._check_complete(self._container, index)
+            return NoFrame.END
+        return Frame(self.name, index, frame_name(index), time.time(), self._container.image())
 
-    def _check_complete(self, capture: StreamCapture) -> None:
-        """Refuse what ends too early by what the header counts; lengths in seconds are often estimates."""
-        # AVI counts images that were never stored because the recorder was too slow.
-        expected = capture.announced if capture.is_counted else 0.9 * capture.announced - 2
-        if capture.error is None and 0 < capture.packets >= expected and not missing_bytes(self._path):
-            return
-        of = f" of {capture.announced}" if capture.announced else ""
-        raise CameraError(
-            f"{self._path}: is damaged: it ends after {capture.packets}{of} frames.",
-            "Copy or record the file again.",
-        )
+    def _check_complete(self, container: Container, frames: int) -> None:
+        # Only a count is compared: a length in seconds says little of a variable frame rate, and that of the
+        # file is that of its sound where the sound is longer.
+        missing = max(0, container.announced - container.packets)
+        if frames == 0 or missing or container.damaged:
+            raise self._damaged(
+                f"{frames} frames were read, {missing + container.damaged} are missing or cannot be decoded"
+            )
+        if cut := missing_bytes(self._path):
+            raise self._damaged(f"{frames} frames were read, and {cut:,} bytes at the end are missing")
+
+    def _damaged(self, how: str) -> CameraError:
+        return CameraError(f"{self._path}: is damaged: {how}.", "Copy or record the file again.")
 
 
 def _is_video(uri: str) -> bool:

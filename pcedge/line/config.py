@@ -35,10 +35,6 @@ class CameraTable(_LineTable, frozen=True):
         source: ``0``, ``v4l2:///dev/video0``, ``rtsp://...``, ``http://...``, ``gst:PIPELINE``,
             ``folder:DIR``, ``FILE.mp4`` or ``synthetic:``.
         source_env: Environment variable that holds the source, for addresses with a password.
-        ca_file: For ``https://`` and ``rtsps://``: file with the certificates (PEM) that are trusted;
-            default: the system's.
-        insecure: Whether every certificate of an ``https://`` or ``rtsps://`` camera is accepted: whoever
-            answers in its place gets its password and decides what is judged.
         name: Letters, digits, ``.``, ``_``, ``-``; required with several cameras.
         product: A bundle's directory or name; default: the current bundle.
         threshold: Score above which a part is NG; default: the bundle's.
@@ -49,6 +45,9 @@ class CameraTable(_LineTable, frozen=True):
         fps: Requested frames per second.
         exposure: Requested exposure, in the driver's units.
         focus: Requested focus, in the driver's units.
+        ca_file: For ``rtsps://`` and ``https://``: certificates to trust instead of the system's, as for a
+            camera that signed its own.
+        insecure: For ``rtsps://`` and ``https://``: ``true`` accepts any certificate, and so any camera.
         gate: Whether images outside the limits learned at fit are INVALID.
         drift: Whether drift is monitored.
         frozen_after: Number of repeated images until INVALID; 0 disables the check.
@@ -58,8 +57,6 @@ class CameraTable(_LineTable, frozen=True):
 
     source: str = ""
     source_env: str = ""
-    ca_file: str = ""
-    insecure: bool = False
     name: _Name = ""
     product: str = ""
     threshold: float | None = None
@@ -70,6 +67,8 @@ class CameraTable(_LineTable, frozen=True):
     fps: _Positive | None = None
     exposure: float | None = None
     focus: float | None = None
+    ca_file: str = ""
+    insecure: bool = False
     gate: bool = True
     drift: bool = True
     frozen_after: Annotated[int, Meta(ge=0)] = 25
@@ -79,8 +78,6 @@ class CameraTable(_LineTable, frozen=True):
     def __post_init__(self) -> None:
         if bool(self.source) == bool(self.source_env):
             raise ValueError("one of source and source_env is needed")
-        if self.insecure and self.ca_file:
-            raise ValueError("insecure accepts every certificate: leave ca_file out, or insecure")
         if self.debounce is not None and self.trigger is not None:
             raise ValueError("debounce is for cameras without trigger")
         if self.debounce is not None and self.debounce[0] > self.debounce[1]:

@@ -29,7 +29,6 @@ from pcedge.camera import (
     Station,
     Trigger,
     Triggered,
-    Trust,
     listen_for_triggers,
     make_triggers,
     may_be_path,
@@ -164,7 +163,8 @@ def _sources(line: LineFile, base: Path, follow: bool, journal: Journal | None) 
             settings=settings,
             done=journal,
             open_s=line.watch.open_s,
-            trust=Trust(str(base / camera.ca_file) if camera.ca_file else "", camera.insecure),
+            ca_file=str(base / camera.ca_file) if camera.ca_file else "",
+            insecure=camera.insecure,
         )
         found[_free_name(camera.name or source.name, found)] = source
     return found

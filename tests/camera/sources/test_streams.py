@@ -1,7 +1,6 @@
 """Network streams, snapshots and videos as the camera gave them: sizes, reasons, ends."""
 
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.camera import CameraSettings, Frame, NoFrame, Source, open_source
+from pcedge.camera import Frame, NoFrame, Source, open_source
 from pcedge.errors import CameraError
 
 WITHIN_S = 30.0
@@ -93,114 +92,6 @@ def test_an_image_has_the_size_that_the_camera_gave_it_also_when_that_changes(
     assert not any(frame.may_repeat for frame in frames), "every JPEG holds its own noise"
 
 
-def test_an_address_of_one_image_is_asked_again_and_again() -> None:
-    asked: list[float] = []
-
-    def snapshot(request: BaseHTTPRequestHandler) -> None:
-        asked.append(time.monotonic())
-        if len(asked) == 4:
-            return _head(request, "text/plain", 503)
-        _head(request, "image/jpeg")
-        request.wfile.write(_jpeg(len(asked)))
-        return None
-
-    with _server(snapshot) as uri, open_source(uri, settings=CameraSettings(fps=20)) as source:
-        frames = _frames(source, 6)
-
-    assert [bool(frame.fault) for frame in frames] == [False, False, False, True, False, False]
-    first = [frame.image_rgb for frame in frames[:2] if frame.image_rgb is not None]
-    assert not np.array_equal(first[0], first[1])
-    assert asked[2] - asked[1] >= 0.04, "no faster than its rate"
-
-
-def test_a_stream_has_no_rate_to_set() -> None:
-    def stream(request: BaseHTTPRequestHandler) -> None:
-        _head(request, "multipart/x-mixed-replace; boundary=pic")
-        for number in range(60):
-            request.wfile.write(_part(_jpeg(number)))
-            time.sleep(0.02)
-
-    with (
-        _server(stream) as uri,
-        pytest.raises(CameraError, match="does not support these settings: rate 5"),
-        open_source(uri, settings=CameraSettings(fps=5)),
-    ):
-        pass
-
-
-def test_a_damaged_image_in_a_stream_is_a_fault_and_the_stream_goes_on() -> None:
-    def stream(request: BaseHTTPRequestHandler) -> None:
-        _head(request, "multipart/x-mixed-replace; boundary=pic")
-        for number in range(60):
-            request.wfile.write(_part(b"\xff\xd8no image" if number == 2 else _jpeg(number)))
-            time.sleep(0.01)
-
-    with _server(stream) as uri, open_source(uri) as source:
-        frames = _frames(source, 5)
-
-    assert _sizes(frames) == [(64, 48)] * 2 + ["an image from the camera cannot be decoded"] + [(64, 48)] * 2
-
-
-def _says(kind: str, status: int, body: bytes = b"<html>") -> Callable[[BaseHTTPRequestHandler], None]:
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        _head(request, kind, status)
-        request.wfile.write(body * 50)
-
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("kind", "status", "reason"),
-    [
-        ("text/html", 401, r"login was refused \(401\): the address has no login"),
-        ("text/html", 403, "forbids"),
-        ("text/html", 404, "nothing at this path"),
-        ("text/html", 500, "answers with an error"),
-        ("text/html", 200, "not a video: the answer is text/html, a login page perhaps"),
-        ("application/json", 200, "not a video: the answer is application/json"),
-        ("multipart/x-mixed-replace; boundary=x", 200, "not a video: its multipart stream is malformed"),
-    ],
-)
-def test_a_camera_that_cannot_be_opened_says_why(kind: str, status: int, reason: str) -> None:
-    with (
-        _server(_says(kind, status)) as uri,
-        pytest.raises(CameraError, match=f"cannot be opened: .*{reason}"),
-        open_source(uri),
-    ):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("uri", "reason"),
-    [
-        ("rtsp://nosuch.invalid/cam", "there is no host of this name"),
-        ("http://nosuch.invalid/", "there is no host of this name"),
-        ("rtsp://me:p#hunter2@127.0.0.1/cam", "write %23 for '#'"),
-        ("http://me:p/hunter2@127.0.0.1/cam", "%2F for '/'"),
-        ("http://me:p?hunter2@127.0.0.1/cam", "%3F for '\\?'"),
-    ],
-)
-def test_an_address_that_cannot_be_reached_says_why(uri: str, reason: str) -> None:
-    with pytest.raises(CameraError, match=f"cannot be opened: .*{reason}") as caught, open_source(uri):
-        pass
-
-    assert "hunter2" not in str(caught.value)
-
-
-def test_a_wrong_login_and_a_closed_port_and_silence_are_told_apart() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        for scheme in ("http", "rtsp"):
-            with pytest.raises(CameraError, match=r"no answer within 0\.5 s"):
-                open_source(f"{scheme}://127.0.0.1:{port}/", open_s=0.5).__enter__()
-    with pytest.raises(CameraError, match="connection refused: nothing listens at this port"):
-        open_source(f"rtsp://127.0.0.1:{port}/").__enter__()
-    with _server(_says("text/html", 401)) as uri:
-        with pytest.raises(CameraError, match="wrong user or password") as caught:
-            open_source(uri.replace("://", "://me:hunter2@")).__enter__()
-        assert "hunter2" not in str(caught.value)
-
-
 def _film(path: Path, *arguments: str, frames: int = 20, before: tuple[str, ...] = ()) -> Path:
     images = path.parent / "images"
     images.mkdir(exist_ok=True)
@@ -253,7 +144,7 @@ def test_a_video_that_was_cut_off_is_said_to_be_damaged(tmp_path: Path, name: st
     path = _film(tmp_path / name, *codec, *(("-movflags", "faststart") if name.endswith("mp4") else ()))
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
 
-    with pytest.raises(CameraError, match=rf"{name}: is damaged: it ends after \d+"):
+    with pytest.raises(CameraError, match=rf"{name}: is damaged: \d+ frames were read"):
         _all(path)
 
 
@@ -275,7 +166,7 @@ def test_a_file_without_images_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "song.mkv"
     _ffmpeg("-f", "lavfi", "-i", "sine=d=1", str(path))
 
-    with pytest.raises(CameraError, match="is not a video"):
+    with pytest.raises(CameraError, match="cannot be opened: has no video"):
         _all(path)
 
 

@@ -51,8 +51,8 @@ def watch(
     ca_file: Annotated[
         Path | None,
         typer.Option(
-            help="For https:// and rtsps:// cameras: file with the certificates (PEM) that are trusted, "
-            "instead of the system's.",
+            "--ca-file",
+            help="For rtsps:// and https:// cameras: certificates to trust instead of the system's.",
             show_default=False,
             rich_help_panel=panels.LINE,
         ),
@@ -61,8 +61,7 @@ def watch(
         bool,
         typer.Option(
             "--insecure",
-            help="Accept any certificate of https:// and rtsps:// cameras: whoever answers in the camera's "
-            "place gets its password and decides what is judged.",
+            help="For rtsps:// and https:// cameras: accept any certificate, and so any camera.",
             rich_help_panel=panels.LINE,
         ),
     ] = False,
@@ -199,14 +198,13 @@ def watch(
     from .end_signals import EndSignals
     from .line_run import LineRun, RunOptions
     from .outputs import outputs
-    from .watched_line import described_line
+    from .watched_line import CameraOptions, described_line
 
     refuse_unused(ctx, _UNUSED)
 
     def described() -> "tuple[LineFile, Path]":
-        return described_line(
-            config, camera, folder, model, threshold, review, save, frozen_after, drift, ca_file, insecure
-        )
+        given = CameraOptions(model, threshold, review, frozen_after, drift, ca_file, insecure)
+        return described_line(config, camera, folder, given, save)
 
     def asked(line: "LineFile") -> RuntimeOptions:
         given = [name for name in ("runtime", "device", "precision") if is_given(ctx, name)]

@@ -1,1 +1,0 @@
-"""Network streams, snapshots and video files through PyAV, that is FFmpeg."""
