@@ -59,7 +59,7 @@ from .sources.capture import CameraSource
 from .sources.container import Container
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
-from .sources.journal import Journal
+from .sources.folders.journal import Journal
 from .sources.kind import SourceKind, SourceOptions
 from .sources.registry import SOURCES, may_be_path, open_source
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset

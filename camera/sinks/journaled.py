@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ..events.event import Event
-from ..sources.journal import Journal, is_file_key
+from ..sources.folders.journal import Journal, is_file_key
 from .base import Mending, Sink
 
 

@@ -12,7 +12,7 @@ Most callers let a :class:`~pcedge.camera.Stream` do this.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
@@ -22,6 +22,8 @@ from ..frames import Frame
 
 # Seconds that a network camera may take to answer: some wake up first.
 DEFAULT_OPEN_S = 15.0
+# Seconds that a file must be unchanged where the system does not say whether somebody writes it.
+DEFAULT_SETTLE_S = 0.2
 
 
 class NoFrame(Enum):
@@ -38,6 +40,15 @@ class LeavingSource(Protocol):
     @property
     def away(self) -> str:
         """Why it cannot be read now; empty while it can."""
+
+
+@runtime_checkable
+class SelectingSource(Protocol):
+    """A source that finds more than it gives."""
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """Number of things that are not judged, by reason."""
 
 
 class Source(Protocol):

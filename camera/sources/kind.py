@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .base import DEFAULT_OPEN_S, Source
+from .base import DEFAULT_OPEN_S, DEFAULT_SETTLE_S, Source
 from .drivers import CameraSettings
-from .journal import Journal
+from .folders.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class SourceOptions:
         open_s: For a network camera: seconds that it may take to answer.
         ca_file: For an encrypted network camera: certificates to trust instead of the system's.
         insecure: For an encrypted network camera: whether any certificate is accepted.
+        settle_s: For a folder: seconds that a file must be unchanged where nobody knows who writes it.
+        recursive: For a folder: whether subfolders are watched too.
         expected: All supported kinds of addresses, for messages.
     """
 
@@ -33,6 +35,8 @@ class SourceOptions:
     ca_file: str = ""
     insecure: bool = False
     expected: str = ""
+    settle_s: float = DEFAULT_SETTLE_S
+    recursive: bool = False
 
 
 @dataclass(frozen=True)

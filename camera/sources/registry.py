@@ -11,9 +11,9 @@ from pcedge.errors import CameraError, OptionError
 
 from ..util.addresses import redact
 from . import devices, folder, gstreamer, network, video
-from .base import DEFAULT_OPEN_S, Source
+from .base import DEFAULT_OPEN_S, DEFAULT_SETTLE_S, Source
 from .drivers import CameraSettings
-from .journal import Journal
+from .folders.journal import Journal
 from .kind import SourceKind, SourceOptions
 from .synthetic import address
 
@@ -39,6 +39,8 @@ def open_source(
     open_s: float = DEFAULT_OPEN_S,
     ca_file: str = "",
     insecure: bool = False,
+    settle_s: float = DEFAULT_SETTLE_S,
+    recursive: bool = False,
 ) -> Source:
     """Return the source for an address; ``with`` opens it.
 
@@ -62,6 +64,9 @@ def open_source(
         open_s: For a network camera: seconds that it may take to answer when it is opened.
         ca_file: For ``rtsps://`` and ``https://``: certificates to trust instead of the system's.
         insecure: For ``rtsps://`` and ``https://``: whether any certificate is accepted.
+        settle_s: For a folder: seconds that a file must be unchanged where the system does not say whether
+            somebody writes it, as on network shares.
+        recursive: For a folder: whether subfolders are watched too.
 
     Raises:
         CameraError: No kind of source matches ``uri``, or its file or device does not exist. A network
@@ -81,9 +86,22 @@ def open_source(
         raise OptionError(
             "ca_file and insecure are for rtsps:// and https:// cameras.", "Leave them out for this one."
         )
+    if recursive and kind is not folder.KIND:
+        raise OptionError("recursive is for watched folders.", "Leave it out for this one.")
     return kind.open(
         uri,
-        SourceOptions(follow, max_reconnects, settings, done, open_s, ca_file, insecure, _expected()),
+        SourceOptions(
+            follow,
+            max_reconnects,
+            settings,
+            done,
+            open_s,
+            ca_file,
+            insecure,
+            _expected(),
+            settle_s,
+            recursive,
+        ),
     )
 
 

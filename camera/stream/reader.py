@@ -17,6 +17,7 @@ from ..sources.base import (
     LeavingSource,
     NoFrame,
     RenewableSource,
+    SelectingSource,
     Source,
     frame_name,
 )
@@ -128,6 +129,7 @@ class Reader:
             processed_fps=slot.taken.per_second(),
             dropped_fps=slot.dropped.per_second(),
             size_wh=self._size_wh,
+            left_out=self._source.left_out if isinstance(self._source, SelectingSource) else {},
         )
 
     def watch_over(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -40,6 +41,7 @@ class CameraStatus:
         processed_fps: Frames processed per second in the last 10 s.
         dropped_fps: Frames dropped per second in the last 10 s.
         size_wh: Width and height of the latest image; None before the first.
+        left_out: For a folder: number of files and subfolders that are not judged, by reason.
     """
 
     name: str
@@ -54,6 +56,7 @@ class CameraStatus:
     processed_fps: float
     dropped_fps: float
     size_wh: tuple[int, int] | None
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -70,6 +73,7 @@ class CameraStatus:
             "processed_fps": round(self.processed_fps, 2),
             "dropped_fps": round(self.dropped_fps, 2),
             "size": self.size_wh,
+            "left_out": dict(self.left_out),
         }
 
 

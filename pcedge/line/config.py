@@ -48,6 +48,9 @@ class CameraTable(_LineTable, frozen=True):
         ca_file: For ``rtsps://`` and ``https://``: certificates to trust instead of the system's, as for a
             camera that signed its own.
         insecure: For ``rtsps://`` and ``https://``: ``true`` accepts any certificate, and so any camera.
+        settle_s: For a folder: seconds that a file must be unchanged where the system does not say whether it
+            is still written, as on network shares; longer for images that are copied slowly.
+        recursive: For a folder: whether subfolders are watched too.
         gate: Whether images outside the limits learned at fit are INVALID.
         drift: Whether drift is monitored.
         frozen_after: Number of repeated images until INVALID; 0 disables the check.
@@ -69,6 +72,8 @@ class CameraTable(_LineTable, frozen=True):
     focus: float | None = None
     ca_file: str = ""
     insecure: bool = False
+    settle_s: Annotated[float, Meta(ge=0, le=600)] = 0.2
+    recursive: bool = False
     gate: bool = True
     drift: bool = True
     frozen_after: Annotated[int, Meta(ge=0)] = 25

@@ -165,6 +165,8 @@ def _sources(line: LineFile, base: Path, follow: bool, journal: Journal | None) 
             open_s=line.watch.open_s,
             ca_file=str(base / camera.ca_file) if camera.ca_file else "",
             insecure=camera.insecure,
+            settle_s=camera.settle_s,
+            recursive=camera.recursive,
         )
         found[_free_name(camera.name or source.name, found)] = source
     return found

@@ -80,6 +80,7 @@ class Teller:
         self._on_change = on_change
         self._states: dict[str, CameraState] = {}
         self._changes = Changes()
+        self._left_out: dict[str, int] = {}
         self._looking = Repeating(self.look, _LOOK_S, name="changes", ends_within_s=_LOOK_S)
 
     def __enter__(self) -> "Teller":
@@ -106,6 +107,16 @@ class Teller:
             sinks = self._watched.delivery.faults()
             for change in self._changes.since_last(troubles, sinks, thread_states()):
                 self._on_change(change)
+            for status in self._watched.stream.cameras:
+                self._tell_left_out(status, self._on_change)
+
+    def _tell_left_out(self, status: CameraStatus, tell: OnChange) -> None:
+        count = sum(status.left_out.values())
+        # At 1, 2, 4, ...: a folder into which much else is written fills no log.
+        if count and count >= 2 * self._left_out.get(status.name, 0):
+            self._left_out[status.name] = count
+            reasons = ", ".join(f"{number} {reason}" for reason, number in status.left_out.items())
+            tell(Change("files", status.name, "NOTE", f"not judged: {reasons}"))
 
 
 def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) -> HealthServer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -37,12 +38,15 @@ class WebhookTransport:
         url: ``http://`` or ``https://`` URL; messages show it without passwords and tokens.
         token: Sent as ``Authorization: Bearer ...`` if given.
         timeout_s: Time-out in seconds for the connection and for each read.
+        ca_file: Certificates to trust instead of those of the system, as for a proxy with its own.
 
     Raises:
-        OptionError: ``url`` is not an HTTP URL.
+        OptionError: ``url`` is not an HTTP URL, or ``ca_file`` cannot be used.
     """
 
-    def __init__(self, url: str, *, token: Secret | None = None, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, url: str, *, token: Secret | None = None, timeout_s: float = 5.0, ca_file: str = ""
+    ) -> None:
         self._shown = redact(url)
         if not url.lower().startswith(("http://", "https://")):
             raise OptionError(f"sinks.webhook: {self._shown} is not an HTTP URL.", "Use http:// or https://.")
@@ -50,7 +54,9 @@ class WebhookTransport:
         if token is not None:
             self._authorization = f"Bearer {token.value}"
         self._timeout_s = timeout_s
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self._opener = urllib.request.build_opener(
+            _NoRedirects, urllib.request.HTTPSHandler(context=_trusting(ca_file))
+        )
 
     def open(self, hurry: Callable[[], None]) -> None:
         """Do nothing, since there is no connection between events."""
@@ -97,6 +103,16 @@ class WebhookTransport:
         return OutputError(f"{self._shown}: {why}.", "Events wait on disk until it answers.")
 
 
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # ssl.SSLError is one too
+        raise OptionError(
+            f"sinks.webhook: ca_file {ca_file} cannot be used: {error.strerror or error}.",
+            "Name a file of certificates in PEM format.",
+        ) from error
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Refuses redirects: a redirected POST would become a GET without the event."""
 
@@ -130,6 +146,7 @@ class WebhookTable(SinkTable, frozen=True):
         url_file: A file whose first line is the URL.
         token_env: The environment variable with the token that is sent as ``Authorization: Bearer ...``.
         token_file: A file whose first line is the token.
+        ca_file: Certificates to trust instead of the system's, as for a proxy with its own; a PEM file.
         timeout_s: Seconds to wait for an answer.
         verdicts: Which events are sent.
         max_waiting: Maximum number of events that wait on disk.
@@ -140,6 +157,7 @@ class WebhookTable(SinkTable, frozen=True):
     url_file: str = ""
     token_env: str = ""
     token_file: str = ""
+    ca_file: str = ""
     timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
     verdicts: tuple[VerdictName, ...] = ("REVIEW", "NG", "INVALID")
     max_waiting: Count = 1_000_000
@@ -152,7 +170,9 @@ class WebhookTable(SinkTable, frozen=True):
 def _make(table: WebhookTable, output: Path) -> Posted:
     url = read_secret("sinks.webhook: url", env=table.url_env, file=table.url_file)
     token = read_secret("sinks.webhook: token", env=table.token_env, file=table.token_file)
-    transport = WebhookTransport(url.value if url else table.url, token=token, timeout_s=table.timeout_s)
+    transport = WebhookTransport(
+        url.value if url else table.url, token=token, timeout_s=table.timeout_s, ca_file=table.ca_file
+    )
     outbox = Outbox(output / "outbox" / "webhook.sqlite", max_messages=table.max_waiting)
     return Posted(transport, outbox, verdicts=[Verdict(name) for name in table.verdicts])
 

@@ -1,4 +1,5 @@
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from pcedge.camera import Event, Outbox, Posted, Secret, WebhookTransport, record_key
 from pcedge.errors import OptionError
@@ -124,3 +126,32 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(OptionError, match="is not an HTTP URL") as caught:
         WebhookTransport(url)
     assert TOKEN not in str(caught.value)
+
+
+def test_a_certificate_of_an_own_authority_is_taken_where_it_is_named(
+    tmp_path: Path, event: Make, until: Until
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "own.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    far = FarSide()
+    far.server.socket = context.wrap_socket(far.server.socket, server_side=True)
+    far.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # who does not trust it hangs up
+    url = far.url.replace("http:", "https:")
+    with _serving(far):
+        with _sink(tmp_path / "no", url) as sink:
+            sink.write(event(1))
+            until(lambda: sink.backlog().last_fault)
+        assert far.got == []
+        with _sink(tmp_path / "yes", url, ca_file=str(tmp_path / "own.pem")) as sink:
+            sink.write(event(1))
+            until(lambda: sink.backlog().waiting == 0)
+    assert len(far.got) == 1
+
+
+@pytest.mark.parametrize("name", ["none.pem", "empty.pem"])
+def test_a_file_of_certificates_that_cannot_be_used_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty.pem").write_text("no certificate")
+    with pytest.raises(OptionError, match=rf"ca_file .*{name} cannot be used"):
+        WebhookTransport("https://127.0.0.1/", ca_file=str(tmp_path / name))

@@ -81,14 +81,18 @@ def test_arrivals_come_once_and_again_when_written_again(tmp_path: Path) -> None
     assert again[0].image_rgb[0, 0, 0] == 3
 
 
-def test_a_file_that_changes_while_it_waits_for_its_turn_is_taken_once(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_waits_for_its_turn_is_said_to_be_lost_and_taken_once(
+    tmp_path: Path,
+) -> None:
     for name in ("a.png", "b.png"):
         _save(tmp_path / name, 1)
     with FolderSource(tmp_path) as source:
         assert _names(_collect(source, 1)) == ["a.png"]
         _save(tmp_path / "b.png", 2)
-        frames = _collect(source, 2, within_s=1.2)
+        lost, *frames = _collect(source, 3, within_s=1.2)
 
+    assert lost.fault == "b.png was overwritten before it was read"
+    assert source.left_out == {"overwritten before it was read": 1}
     assert _names(frames) == ["b.png"]
     assert frames[0].image_rgb is not None
     assert frames[0].image_rgb[0, 0, 0] == 2

@@ -75,6 +75,7 @@ def test_a_folder_that_goes_away_while_it_is_listed_loses_nothing(
     for number in range(3):
         write_image(folder / f"{number}.png", IMAGE)
     monkeypatch.setattr("pcedge.camera.sources.folder._GONE_FILES_KEPT", -10)
+    monkeypatch.setattr("pcedge.camera.sources.folders.changes._is_share", lambda _: True)
     with Journal(tmp_path / "judged.txt", tmp_path / "events.jsonl") as journal:
         with FolderSource(folder, done=journal) as source:
             for _ in range(3):
@@ -96,6 +97,9 @@ def _gone_while_listed(folder: Path, elsewhere: Path, error: int | None) -> Any:
     class Entry:
         def __init__(self, entry: os.DirEntry[str]) -> None:
             self._entry, self.name = entry, entry.name
+
+        def is_dir(self) -> bool:
+            return False
 
         def stat(self) -> os.stat_result:
             if error is not None:

@@ -85,6 +85,12 @@ class LineRun:
         self._seconds = 0.0  # for which lines before this one were watched
         self.place = Path()
 
+    @property
+    def left_out(self) -> Mapping[str, Mapping[str, int]]:
+        """What the sources did not judge: camera to reason to count; those without are left out."""
+        cameras = [] if self._watched is None else self._watched.stream.cameras
+        return {one.name: one.left_out for one in cameras if one.left_out}
+
     def read_again(self) -> None:
         """Read the line's file again, and watch it if it can be used; called from another thread."""
         try:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 from rich.console import Group
 from rich.live import Live
@@ -148,6 +149,11 @@ def _recent_table(recent: deque[Event]) -> Table:
         verdict = Text(event.verdict.value, style=_COLOURS[event.verdict])
         camera = [Text(event.camera)] if several else []
         table.add_row(
-            event.time[11:19], *camera, verdict, score, p_value, Text(event.name), Text(event.reason)
+            _local(event.time), *camera, verdict, score, p_value, Text(event.name), Text(event.reason)
         )
     return table
+
+
+def _local(time_utc: str) -> str:
+    """The time of an event where the line is, with its offset: ``19:15:30+09:00``."""
+    return datetime.fromisoformat(time_utc).astimezone().isoformat(timespec="seconds")[11:]

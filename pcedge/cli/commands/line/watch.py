@@ -13,6 +13,8 @@ from pcedge.cli.options.given import Unused, is_given, refuse, refuse_unused
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pcedge.camera import Summary
     from pcedge.line.config import LineFile
     from pcedge.line.open_line import Line
@@ -21,10 +23,10 @@ if TYPE_CHECKING:
 _UNUSED = (
     Unused(
         lambda given: given["config"] is not None and not given["camera"] and given["folder"] is None,
-        ("model", "threshold", "review", "save", "frozen_after", "drift", "ca_file", "insecure"),
+        ("model", "threshold", "review", "save", "frozen_after", "drift", "ca_file", "insecure", "recursive"),
         "beside --config: it goes with --camera and --folder",
-        "Write product, threshold, review, frozen_after, drift, ca_file and insecure into the file, for each "
-        "camera, and save into [sinks.pictures].",
+        "Write product, threshold, review, frozen_after, drift, ca_file, insecure and recursive into the "
+        "file, for each camera, and save into [sinks.pictures].",
     ),
 )
 
@@ -78,6 +80,14 @@ def watch(
         typer.Option(
             "--once",
             help="With a folder: stop after the images already there.",
+            rich_help_panel=panels.LINE,
+        ),
+    ] = False,
+    recursive: Annotated[
+        bool,
+        typer.Option(
+            "--recursive",
+            help="With a folder: the images in its subfolders too.",
             rich_help_panel=panels.LINE,
         ),
     ] = False,
@@ -203,7 +213,7 @@ def watch(
     refuse_unused(ctx, _UNUSED)
 
     def described() -> "tuple[LineFile, Path]":
-        given = CameraOptions(model, threshold, review, frozen_after, drift, ca_file, insecure)
+        given = CameraOptions(model, threshold, review, frozen_after, drift, ca_file, insecure, recursive)
         return described_line(config, camera, folder, given, save)
 
     def asked(line: "LineFile") -> RuntimeOptions:
@@ -220,6 +230,7 @@ def watch(
         with EndSignals(None if config is None else run.read_again) as signals:
             summary = run.run(signals)
             _print_summary(summary, run.place)
+            _say_what_was_left_out(run.left_out)
     if fail_on_ng and not _all_ok(summary):
         raise typer.Exit(NOT_ALL_OK)
     if summary.faults:
@@ -232,7 +243,10 @@ def _refuse_what_no_source_uses(ctx: typer.Context, line: "Line") -> None:
     sources = line.sources.values()
     if not any(isinstance(source, FolderSource) for source in sources):
         refuse(
-            ctx, ("once", "again"), "without a folder to watch", "Leave it out, or watch with --folder DIR."
+            ctx,
+            ("once", "again", "recursive"),
+            "without a folder to watch",
+            "Leave it out, or watch with --folder DIR.",
         )
     if not any(source.live for source in sources):
         refuse(ctx, ("frozen_after",), "without a live camera: files do not freeze", "Leave it out.")
@@ -269,6 +283,14 @@ def _say_what_is_passed_over(line: "Line") -> None:
                 source=name,
                 count=source.passed_over,
             )
+
+
+def _say_what_was_left_out(left_out: "Mapping[str, Mapping[str, int]]") -> None:
+    from pcedge.cli.console import say
+
+    for name, counts in left_out.items():
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        say("{source}: not judged: {reasons}.", source=name, reasons=reasons)
 
 
 def _print_summary(summary: "Summary", place: Path) -> None:

@@ -25,6 +25,7 @@ class CameraOptions(NamedTuple):
     drift: bool
     ca_file: Path | None
     insecure: bool
+    recursive: bool
 
 
 def described_line(
@@ -56,6 +57,7 @@ def described_line(
             drift=given.drift,
             ca_file="" if given.ca_file is None else str(given.ca_file),
             insecure=given.insecure,
+            recursive=given.recursive,
         )
         for one in named
     )

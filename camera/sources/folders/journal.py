@@ -13,7 +13,7 @@ from typing import IO
 
 from pcedge.errors import OutputError
 
-from ..util.output_files import make_folder, open_to_append, replace_output
+from ...util.output_files import make_folder, open_to_append, replace_output
 
 _KEY = re.compile(r"file-[0-9a-f]{8}-[0-9a-f]{16}")
 _KEY_BYTES = re.compile(_KEY.pattern.encode())

@@ -1,0 +1,1 @@
+"""What a watched folder holds, what changes in it, and who is still writing."""
