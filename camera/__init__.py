@@ -56,14 +56,14 @@ from .sinks.sink_queue import SinkStatus
 from .sinks.text_output import QueuedText, TextOutput, has_descriptor
 from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
-from .sources.container import Container
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
 from .sources.journal import Journal
 from .sources.kind import SourceKind, SourceOptions
 from .sources.registry import SOURCES, may_be_path, open_source
+from .sources.streams.container import Container
+from .sources.streams.video import VideoSource
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
-from .sources.video import VideoSource
 from .status.changes import Change, Changes
 from .status.drift_metrics import drift_readings
 from .status.health import Health, HealthServer

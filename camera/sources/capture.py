@@ -18,6 +18,8 @@ from .drivers import CameraSettings, Capture
 # camera/stream/reader.py, which has pauses of its own.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
+# Images in a row that cannot be decoded, after which the camera is opened anew.
+_MOST_DAMAGED = 25
 
 
 class CameraSource:
@@ -57,7 +59,7 @@ class CameraSource:
         self._max_reconnects = max_reconnects
         self._capture: Capture | None = None
         self._indices = count() if indices is None else indices
-        self._attempts = 0
+        self._attempts = self._damaged = 0
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._retry_at = 0.0
 
@@ -123,6 +125,7 @@ class CameraSource:
         return Grabbed(partial(self._decoded, capture, next(self._indices), time.time(), time.monotonic()))
 
     def _open(self) -> Capture:
+        self._damaged = 0
         capture = self._opener()
         self._refused = capture.apply(self._settings)
         self._capture = capture
@@ -132,8 +135,24 @@ class CameraSource:
         try:
             image_rgb = capture.image()
         except CameraError as error:
-            return self._lost(error.what)
-        return Frame(self.name, index, frame_name(index), captured_at, image_rgb, clock_s=clock_s)
+            return self._undecoded(index, error.what)
+        self._damaged = 0
+        return Frame(
+            self.name,
+            index,
+            frame_name(index),
+            captured_at,
+            image_rgb,
+            clock_s=clock_s,
+            may_repeat=capture.may_repeat,
+        )
+
+    def _undecoded(self, index: int, fault: str) -> Frame:
+        """A damaged image, as networks deliver them now and then; the camera is there."""
+        self._damaged += 1
+        if self._damaged >= _MOST_DAMAGED:
+            return self._lost(fault)
+        return Frame(self.name, index, frame_name(index), time.time(), None, fault)
 
     def _lost(self, fault: str) -> Frame:
         self._release()
