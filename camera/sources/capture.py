@@ -12,7 +12,6 @@ from pcedge.errors import CameraError
 from ..frames import Frame
 from ..util.backoff import Backoff
 from .base import Grabbed, NoFrame, frame_name
-from .container import Container
 from .drivers import CameraSettings, Capture
 
 # Between attempts of a camera that says that it is lost. One that hangs is given up and opened anew by

@@ -72,11 +72,6 @@ class Container:
         self.damaged = 0
         self.error: Exception | None = None
 
-    @property
-    def may_repeat(self) -> bool:
-        """Whether the compression leaves out what does not change, noise too, so that images may be equal."""
-        return not self._container.streams.video[0].codec_context.codec.intra_only
-
     def grab(self) -> bool:
         """Decode the next image; False at the end, and if none comes for 5 s.
 
