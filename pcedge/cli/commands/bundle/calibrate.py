@@ -7,6 +7,7 @@ import typer
 
 from pcedge.cli.options import common, fit_options, panels
 from pcedge.cli.options.old_forms import bundle_and_more
+from pcedge.cli.options.shares import share
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -29,7 +30,9 @@ def calibrate(
     false_reject_rate: Annotated[
         float | None,
         typer.Option(
-            help="Share of good parts that may be called NG. Default: the bundle's own.",
+            help="Share of good parts that may be called NG: 0.01 or 1%. Default: the bundle's own.",
+            parser=share,
+            metavar="SHARE",
             show_default=False,
             rich_help_panel=panels.THRESHOLD,
         ),
@@ -38,6 +41,8 @@ def calibrate(
         float | None,
         typer.Option(
             help="Share of good parts that may be called REVIEW or NG. Default: the bundle's own.",
+            parser=share,
+            metavar="SHARE",
             show_default=False,
             rich_help_panel=panels.THRESHOLD,
         ),

@@ -9,6 +9,7 @@ from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
 from pcedge.cli.options import common, panels
 from pcedge.cli.options.given import Unused, refuse_unused
 from pcedge.cli.options.old_forms import bundle_and_more
+from pcedge.cli.options.shares import share
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -101,6 +102,8 @@ def teach(
         typer.Option(
             help="Taught rows at most, as a share of the fitted ones. Beyond it taught rows that were not "
             "used for longest make room; fitted rows always stay.",
+            parser=share,
+            metavar="SHARE",
             rich_help_panel=panels.TEACHING,
         ),
     ] = 0.1,
