@@ -13,6 +13,7 @@ from .catalogue import CATALOGUE, KnownDataset
 from .checks import Audit, Leak, audit, find_leaks
 from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
 from .layouts.base import Layout
+from .names import product_folder
 from .reading import read_content, read_ground_truth
 from .recognition import LAYOUTS, categories, open_dataset, recognise
 
@@ -31,6 +32,7 @@ __all__ = [
     "find_leaks",
     "labelled_images",
     "open_dataset",
+    "product_folder",
     "read_content",
     "read_ground_truth",
     "recognise",

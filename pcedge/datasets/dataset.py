@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pcedge.errors import DatasetError
 
+from .names import product_folder
+
 GOOD = "good"
 AUPRO_LIMIT = 0.3
 
@@ -65,6 +67,11 @@ class Dataset:
     def name(self) -> str:
         """The folder's own name."""
         return self.root.resolve().name
+
+    @property
+    def product(self) -> str:
+        """The name of the folder that the product has to itself: that of ``bottle/good`` is ``bottle``."""
+        return product_folder(self.root).name
 
     @property
     def title(self) -> str:

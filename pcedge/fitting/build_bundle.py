@@ -63,6 +63,8 @@ def build(
     options: FitOptions,
     watch: StageTimer,
     progress: Progress,
+    *,
+    product: str,
 ) -> Built:
     """Fit on a dataset's good images with a network and write the bundle's files.
 
@@ -74,6 +76,7 @@ def build(
         options: Size of the coreset, false-reject rate, seed, memory and cache.
         watch: Timer of the stages.
         progress: Progress callback; stages ``embed``, ``coreset``, ``calibrate`` and ``write``.
+        product: The product's identity.
 
     Raises:
         PcedgeError: There are too few images, or too few for the requested rates.
@@ -94,7 +97,7 @@ def build(
         some = {*learned.held_out_paths, *(learned.paths if plan.exact else ())}
         # In the dataset's order: drift compares consecutive images.
         looked_at = tuple(path for path in task.paths if path in some)
-        manifest = msgspec.structs.replace(manifest, gate=learn_gate(looked_at, staging))
+        manifest = msgspec.structs.replace(manifest, product=product, gate=learn_gate(looked_at, staging))
         _write_files(staging, manifest, learned, network, options.seed)
         write_rare_rows(staging, learned.rows_used, len(learned.bank))
         paths = {name: path for path, name in task.names.items()}
