@@ -22,7 +22,15 @@ from .events.event import Event, Part, Phase, nearest_normal
 from .events.key import record_key
 from .events.tally import Summary, Tally
 from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
-from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
+from .images import (
+    IMAGE_SUFFIXES,
+    is_image_name,
+    list_images,
+    read_image,
+    read_mask,
+    why_no_image,
+    write_image,
+)
 from .loop.inspection_loop import Inspect, OnDrift, Outlet, inspect_stream, invalid, one_by_one
 from .loop.station import Station
 from .parts.http_trigger import HttpTriggers
@@ -209,6 +217,7 @@ __all__ = [
     "in_words",
     "inspect_stream",
     "invalid",
+    "is_image_name",
     "is_writable_by_others",
     "learn_limits",
     "learn_usual_limits",
@@ -239,6 +248,7 @@ __all__ = [
     "sink_readings",
     "thread_states",
     "unexplained",
+    "why_no_image",
     "without_content",
     "worst",
     "write_dataset",

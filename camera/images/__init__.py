@@ -6,7 +6,7 @@ everywhere.
 
 from .formats import IMAGE_SUFFIXES, is_image_name
 from .limits import ImageLimits
-from .listing import list_images, natural_key
+from .listing import list_images, natural_key, why_no_image
 from .reading import read_image, read_mask
 from .writing import write_image
 
@@ -18,5 +18,6 @@ __all__ = [
     "natural_key",
     "read_image",
     "read_mask",
+    "why_no_image",
     "write_image",
 ]

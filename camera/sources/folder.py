@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
@@ -14,7 +14,7 @@ from stat import S_ISREG
 from pcedge.errors import CameraError, ImageError
 
 from ..frames import Frame
-from ..images import is_image_name, natural_key, read_image
+from ..images import is_image_name, natural_key, read_image, why_no_image
 from ..util.addresses import printable
 from .base import NoFrame, frame_name
 from .journal import Journal
@@ -53,6 +53,7 @@ class FolderSource:
 
     Attributes:
         passed_over: Number of skipped files.
+        left_out: What else was in the folder when it was opened, and is not judged: how many, by reason.
         away: Why the folder cannot be read now; empty while it can.
     """
 
@@ -67,6 +68,7 @@ class FolderSource:
         done: Journal | None = None,
     ) -> None:
         self.passed_over = 0
+        self.left_out: dict[str, int] = {}
         self.away = ""
         self._done = done
         self.name = printable(f"folder:{path}")
@@ -85,6 +87,7 @@ class FolderSource:
         if not self._path.is_dir():
             raise CameraError(f"{self._path}: no such folder.", "Create it, or check the path.")
         self._initial = set(self._scan())
+        self.left_out = _left_out(self._path)
         self._look()
         return self
 
@@ -197,6 +200,15 @@ class FolderSource:
         self._initial.discard(name)
         key = self._key(name, waiting.state)
         return Frame(self.name, next(self._indices), printable(name), time.time(), image_rgb, fault, key)
+
+
+def _left_out(folder: Path) -> dict[str, int]:
+    try:
+        with os.scandir(folder) as entries:
+            reasons = Counter(filter(None, map(why_no_image, entries)))
+    except OSError:  # gone again already: looking for it finds that out
+        return {}
+    return dict(reasons)
 
 
 def _digest(text: str) -> str:

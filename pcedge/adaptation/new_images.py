@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.files import describe_file
-from pcedge.camera import FrameGate, ImageMeasures, glance, list_images
-from pcedge.datasets import read_content
+from pcedge.camera import FrameGate, ImageMeasures, glance
+from pcedge.core.text import shown
+from pcedge.datasets import LeftOut, find_left_out, images_below, read_content
 from pcedge.errors import DatasetError, ImageError
 from pcedge.fitting.feature_cache import content_digest
 
@@ -27,6 +28,7 @@ class NewImages:
             there twice.
         learned: Name to the name of the training image, or the taught one, that it is.
         gate: What they say of light, focus and place.
+        left_out: What else is in the folders that were named, by reason.
     """
 
     title: str
@@ -34,10 +36,11 @@ class NewImages:
     skipped: Mapping[str, str]
     learned: Mapping[str, str]
     gate: NewGate
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def list_given(places: Sequence[Path]) -> list[Path]:
-    """The images named, and those in folders named and in the folders directly below these.
+    """The images named, and those in folders named and in all folders below these.
 
     Raises:
         DatasetError: A place does not exist, or there are no images.
@@ -45,8 +48,7 @@ def list_given(places: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            below = sorted(one for one in place.iterdir() if one.is_dir() and not one.name.startswith("."))
-            found += [path for folder in (place, *below) for path in list_images(folder)]
+            found += images_below(place)
         elif place.is_file():
             found.append(place)
         else:
@@ -83,7 +85,7 @@ def check_new(
     skipped: dict[str, str] = {}
     known: dict[str, str] = {}
     for path in paths:
-        name = path.resolve().relative_to(root).as_posix()
+        name = shown(path.resolve().relative_to(root).as_posix())
         found, problem, digest = _glance(path)
         if digest in training:
             known[name] = training[digest]
@@ -99,7 +101,9 @@ def check_new(
             seen.setdefault(digest, name)
     gate, unfit = look_at_new(bundle, glances, keep=keep_gate)
     fit = {name: path for name, path in usable.items() if name not in unfit}
-    images = NewImages("/".join(root.parts[-2:]).lstrip("/"), fit, skipped | unfit, known, gate)
+    left_out = [one for place in places if place.is_dir() for one in find_left_out(place, paths)]
+    title = shown("/".join(root.parts[-2:]).lstrip("/"))
+    images = NewImages(title, fit, skipped | unfit, known, gate, tuple(left_out))
     if not fit:
         raise DatasetError(
             f"None of the {len(paths)} images can be used: {_first(images)}.",

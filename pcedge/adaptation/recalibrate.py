@@ -11,7 +11,7 @@ from pcedge.bundles.bundle import Bundle, edit_bundle, seal
 from pcedge.bundles.manifest import Manifest, Precision, ThresholdInfo, read_manifest
 from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
-from pcedge.datasets import read_content
+from pcedge.datasets import LeftOut, read_content
 from pcedge.errors import DatasetError
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import RuntimeKind, open_inspector
@@ -83,6 +83,7 @@ class CalibrationResult:
         gate: What the images say of light, focus and place, and whether the frame gate was learned anew.
         written: Whether the bundle was changed.
         unchecked: Whether the bundle does not say which files it was learned from.
+        left_out: What else is in the folders that were named, by reason.
     """
 
     bundle: Bundle
@@ -95,6 +96,7 @@ class CalibrationResult:
     gate: NewGate
     written: bool
     unchecked: bool = field(default=False)
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def calibrate(
@@ -161,6 +163,7 @@ def calibrate(
         gate=images.gate,
         written=not options.dry_run,
         unchecked=before is None,
+        left_out=images.left_out,
     )
 
 

@@ -12,7 +12,8 @@ A layout is recognised by looking; each has a module of its own::
 from .catalogue import CATALOGUE, KnownDataset
 from .checks import Audit, Leak, audit, find_leaks
 from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
-from .layouts.base import Layout
+from .layouts.base import Layout, images_below
+from .left_out import LeftOut, find_left_out
 from .names import product_folder
 from .reading import read_content, read_ground_truth
 from .recognition import LAYOUTS, categories, open_dataset, recognise
@@ -26,10 +27,13 @@ __all__ = [
     "KnownDataset",
     "Layout",
     "Leak",
+    "LeftOut",
     "Sample",
     "audit",
     "categories",
     "find_leaks",
+    "find_left_out",
+    "images_below",
     "labelled_images",
     "open_dataset",
     "product_folder",

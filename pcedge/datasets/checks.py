@@ -15,6 +15,7 @@ from pcedge.core.progress import Progress, silent
 from pcedge.errors import ImageError
 
 from .dataset import Dataset, Sample
+from .left_out import LeftOut
 from .likeness import nearest, spectrum
 from .reading import read_content, read_ground_truth
 
@@ -52,6 +53,7 @@ class Audit:
         unusable_masks: Defective images whose masks cannot be read, do not match or mark nothing, and why.
         defects_without_mask: Defective images without a mask.
         masks_without_image: Masks that belong to no test image.
+        left_out: What else is in the folder, by reason.
     """
 
     layout: str
@@ -65,6 +67,7 @@ class Audit:
     unusable_masks: dict[str, str]
     defects_without_mask: tuple[str, ...]
     masks_without_image: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def trustworthy(self) -> bool:
@@ -117,6 +120,7 @@ def audit(dataset: Dataset, progress: Progress = silent) -> Audit:
         unusable_masks={name: look.mask_problem for name, look in looks.items() if look.mask_problem},
         defects_without_mask=tuple(dataset.relative(s.path) for s in defects if not s.masks),
         masks_without_image=tuple(map(dataset.relative, dataset.stray_masks)),
+        left_out=dataset.left_out,
     )
 
 

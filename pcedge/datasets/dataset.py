@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcedge.core.text import shown
 from pcedge.errors import DatasetError
 
+from .left_out import LeftOut
 from .names import product_folder
 
 GOOD = "good"
@@ -51,6 +53,7 @@ class Dataset:
         aupro_limit: Largest false-positive rate of the AUPRO that this dataset's authors use.
         any_mask_value: Whether every mask value but 0 is defect. Otherwise grey values between 0 and 255 are
             a mask's soft edge, unless it never reaches 255.
+        left_out: What else is in its folder, by reason.
     """
 
     root: Path
@@ -62,25 +65,37 @@ class Dataset:
     layout: str = "plain"
     aupro_limit: float = AUPRO_LIMIT
     any_mask_value: bool = False
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def used(self) -> tuple[Path, ...]:
+        """Every file that has a place in it: images, masks, and masks that belong to no image."""
+        masks = (mask for sample in self.test for mask in sample.masks)
+        tested = (sample.path for sample in self.test)
+        return (*self.train, *tested, *masks, *self.validation, *self.unlabelled, *self.stray_masks)
 
     @property
     def name(self) -> str:
         """The folder's own name."""
-        return self.root.resolve().name
+        return shown(self.root.resolve().name)
 
     @property
     def product(self) -> str:
         """The name of the folder that the product has to itself: that of ``bottle/good`` is ``bottle``."""
-        return product_folder(self.root).name
+        return shown(product_folder(self.root).name)
 
     @property
     def title(self) -> str:
         """The folder's name and its parent's, such as ``mvtec/bottle``."""
-        return "/".join(self.root.resolve().parts[-2:]).lstrip("/")
+        return shown("/".join(self.root.resolve().parts[-2:]).lstrip("/"))
 
     def relative(self, path: Path) -> str:
-        """A file's name within the dataset."""
-        return path.relative_to(self.root).as_posix()
+        """A file's name within the dataset, as text that can be shown and stored anywhere.
+
+        What a terminal would act on and bytes that are not UTF-8 are in visible form: see
+        :func:`pcedge.core.text.shown`.
+        """
+        return shown(path.relative_to(self.root).as_posix())
 
 
 def training_images(dataset: Dataset, *, at_least: int) -> tuple[Path, ...]:
@@ -92,7 +107,7 @@ def training_images(dataset: Dataset, *, at_least: int) -> tuple[Path, ...]:
     if len(dataset.train) < at_least:
         raise DatasetError(
             f"{dataset.root} has {len(dataset.train)} good images to fit on; at least {at_least} are needed.",
-            "Put good images into the folder itself or into its train/good.",
+            f"{_left_out(dataset)}Put good images into the folder itself or into its train/good.",
         )
     return dataset.train
 
@@ -106,6 +121,13 @@ def labelled_images(dataset: Dataset) -> tuple[Sample, ...]:
     if not dataset.test:
         raise DatasetError(
             f"{dataset.root} has no test images.",
-            "Evaluation needs test/good and test/<kind of defect> in the folder, or good and bad.",
+            f"{_left_out(dataset)}Evaluation needs test/good and test/<kind of defect> in the folder, or "
+            "good and bad.",
         )
     return dataset.test
+
+
+def _left_out(dataset: Dataset) -> str:
+    """What is there and not used, as a sentence; empty if everything is."""
+    said = ", ".join(map(str, dataset.left_out[:3]))
+    return f"Not used of what is there: {said}. " if said else ""

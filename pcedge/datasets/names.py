@@ -1,5 +1,6 @@
 """What folders are called: of good parts, of bad ones, and of neither."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 # In any case, with spaces and hyphens for underscores: see ``plain_name``.
@@ -17,6 +18,11 @@ BAD_NAMES = frozenset(
     }
 )
 TRAIN_NAMES = frozenset({"train", "training"})
+TEST_NAMES = frozenset({"test", "tests", "testing"})
+MASK_NAMES = frozenset({"ground_truth", "groundtruth", "gt", "mask", "masks"})
+# What the name of a mask file ends with, beside the name of its image.
+MASK_MARKS = ("_mask", "", "_masks", "_gt", "_label", "_labels", "_seg", "_annotation", "-mask", "-gt")
+# Folders of which each product may have one.
 _NO_PRODUCT = GOOD_NAMES | TRAIN_NAMES | {"images", "image", "imgs", "img", "pictures", "photos"}
 
 
@@ -36,3 +42,8 @@ def product_folder(root: Path) -> Path:
         if place.name and plain_name(place.name) not in _NO_PRODUCT:
             return place
     return full
+
+
+def is_called(folder: Path, names: Collection[str]) -> bool:
+    """Whether a folder goes by one of these names, in any case."""
+    return plain_name(folder.name) in names

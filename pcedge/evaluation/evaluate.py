@@ -9,7 +9,7 @@ import numpy as np
 
 from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
-from pcedge.datasets import Dataset, Leak, find_leaks
+from pcedge.datasets import Dataset, Leak, LeftOut, find_leaks
 from pcedge.errors import OptionError
 from pcedge.inspection.detector import AnyDetector
 from pcedge.thresholds.conformal import PValues
@@ -97,6 +97,7 @@ class Evaluation:
         p_values: Of every image, by its name, the share of new good parts that is expected to score as much
             or more; empty where that is not known.
         invalid: Images whose score is not a finite number: neither OK nor NG, so in no rate of the threshold.
+        left_out: What else is in the dataset's folder, by reason.
     """
 
     metrics: Metrics
@@ -114,6 +115,7 @@ class Evaluation:
     scores: dict[str, float]
     p_values: dict[str, float] = field(default_factory=dict)
     invalid: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def image_auroc(self) -> float | None:
@@ -251,6 +253,7 @@ def summarise(
         frame_ms=float(np.median([row.seconds for row in rows])) * 1000,
         scores={row.name: row.score for row in rows},
         invalid=tuple(row.name for row in rows if not isfinite(row.score)),
+        left_out=dataset.left_out,
         p_values={}
         if p_values is None
         else {row.name: p_values.of(row.score) for row in rows if isfinite(row.score)},

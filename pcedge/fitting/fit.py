@@ -62,6 +62,7 @@ def fit(
         cached=built.cached,
         cache_problem=built.cache_problem,
         offline_default=network.offline_default,
+        left_out=dataset.left_out,
     )
 
 

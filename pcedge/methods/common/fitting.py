@@ -88,6 +88,7 @@ def fit_network(
         cached=learned.cached,
         cache_problem=learned.cache_problem,
         offline_default=fitter.offline_default,
+        left_out=dataset.left_out,
     )
 
 

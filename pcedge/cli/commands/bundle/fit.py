@@ -188,6 +188,7 @@ def _refuse_ensemble(preset: str) -> None:
 
 def _print_json(result: "FitResult[Bundle]") -> None:
     import json
+    from dataclasses import asdict
 
     from msgspec import to_builtins
 
@@ -217,6 +218,7 @@ def _print_json(result: "FitResult[Bundle]") -> None:
                 "method": manifest.threshold.method,
                 "calibration_guarantee": manifest.threshold.guarantee,
                 "outliers": result.outliers,
+                "left_out": [asdict(one) for one in result.left_out],
                 "seconds": result.seconds,
                 "bytes": result.bundle.nbytes,
             }

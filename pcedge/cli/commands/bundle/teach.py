@@ -185,11 +185,14 @@ def _lesson(bundle: "Bundle", images: list[Path], chosen: "TeachOptions", json: 
 def _images(what: list[str], models: Path) -> list[Path]:
     """The images; a folder stands for the images in it."""
     from pcedge.bundles.bundle import bundle_names
-    from pcedge.camera import list_images
+    from pcedge.datasets import find_left_out, images_below
+
+    from .fit_notes import print_left_out
 
     paths: list[Path] = []
     for one in map(Path, what):
-        found = list_images(one) if one.is_dir() else [one]
+        found = images_below(one) if one.is_dir() else (one,)
+        print_left_out(find_left_out(one, found) if one.is_dir() else ())
         if not found:
             raise OptionError(
                 f"There are no images in {one}.", "Name images of good parts, or a folder that holds them."

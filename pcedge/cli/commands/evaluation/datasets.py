@@ -170,6 +170,7 @@ def _print_findings(name: str, report: "Audit") -> None:
     _list(name, "mask unusable", report.unusable_masks)
     _list(name, "mask without an image", dict.fromkeys(report.masks_without_image, ""))
     _list(name, "cannot be used", report.unreadable)
+    _list(name, "not used", {f"{one.count} {one.reason}:": one.names[0] for one in report.left_out})
     if report.leaks:
         from pcedge.cli.console import say
 

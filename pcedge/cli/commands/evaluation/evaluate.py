@@ -164,6 +164,8 @@ def evaluation_table(result: "Evaluation", title: str) -> "Table":
 def _print_result(result: "Evaluation", title: str) -> None:
     from pcedge.cli.console import out, say
 
+    from ..bundle.fit_notes import print_left_out
+
     out.print(evaluation_table(result, title))
     if result.defects_without_mask:
         say(
@@ -172,6 +174,7 @@ def _print_result(result: "Evaluation", title: str) -> None:
         )
     _list("INVALID:", dict.fromkeys(result.invalid, "its score is not a finite number"))
     _list("Problem with", {**result.skipped, **result.unusable_masks})
+    print_left_out(result.left_out)
     if result.leaks:
         say(
             "[bold yellow]{count} test images show what a training image shows:[/] their scores say nothing "
