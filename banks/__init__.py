@@ -13,7 +13,7 @@ from .coreset.staged import CANDIDATES_PER_ROW, StagedCoreset, StagedSelection
 from .search.cores import usable_cores
 from .search.exact import ExactSearch, search_bytes
 from .search.reranked import DEFAULT_CANDIDATES, RerankedSearch
-from .stored_arrays import FLOAT, TEXT, TRUTH, WHOLE, StoredArrays, open_stored
+from .stored_arrays import FLOAT, TEXT, TRUTH, WHOLE, StoredArrays, map_array, open_stored
 
 __all__ = [
     "CANDIDATES_PER_ROW",
@@ -44,6 +44,7 @@ __all__ = [
     "default_parameters",
     "greedy_coreset",
     "greedy_coreset_torch",
+    "map_array",
     "open_stored",
     "project",
     "search_bytes",

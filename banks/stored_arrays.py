@@ -71,12 +71,7 @@ class StoredArrays(Mapping[str, NDArray[Any]]):
             ValueError: It is of another kind or shape, or a value is out of range.
         """
         found = self[name]
-        if found.dtype.kind not in kind or found.ndim != len(shape):
-            raise ValueError(f"{name} is {found.dtype} {found.shape}")
-        for length, wanted in zip(found.shape, shape, strict=True):
-            due = wanted if isinstance(wanted, int) else self._lengths.setdefault(wanted, length)
-            if length != due:
-                raise ValueError(f"{name} has the shape {found.shape}, not {shape}")
+        _check_form(name, found, kind, shape, self._lengths)
         # Written so that what is not a number is out of range too.
         if low is not None and found.size and not found.min() >= low:
             raise ValueError(f"{name} has a value below {low}")
@@ -121,6 +116,46 @@ def open_stored(path: Path, hint: str) -> Iterator[StoredArrays]:
             yield StoredArrays(archive)
     except FAULTS as error:
         raise BundleError(f"{path} cannot be read ({error}).", hint) from error
+
+
+def map_array(path: Path, hint: str, kind: str, *shape: int | str) -> NDArray[Any]:
+    """The array of a ``.npy`` file, mapped into memory: only what is used is read.
+
+    Args:
+        path: The file.
+        hint: What to do if the file is damaged.
+        kind: ``FLOAT``, ``WHOLE``, ``TEXT`` or ``TRUTH``.
+        shape: Its lengths: numbers, or words for lengths that the file decides.
+
+    Raises:
+        BundleError: The file is missing, damaged or of another kind or shape.
+    """
+    try:
+        with path.open("rb") as file:
+            found, fortran, dtype = _read_header(file)
+            start = file.tell()
+        if dtype.hasobject or fortran or np.prod(found, dtype=object) * dtype.itemsize != _rest(path, start):
+            raise ValueError("its header does not describe its content")
+        content = np.memmap(path, dtype, "r", start, found)
+        _check_form(path.name, content, kind, shape, {})
+    except FAULTS as error:
+        raise BundleError(f"{path} cannot be read ({error}).", hint) from error
+    return content
+
+
+def _check_form(
+    name: str, found: NDArray[Any], kind: str, shape: tuple[int | str, ...], lengths: dict[str, int]
+) -> None:
+    if found.dtype.kind not in kind or found.ndim != len(shape):
+        raise ValueError(f"{name} is {found.dtype} {found.shape}")
+    for length, wanted in zip(found.shape, shape, strict=True):
+        due = wanted if isinstance(wanted, int) else lengths.setdefault(wanted, length)
+        if length != due:
+            raise ValueError(f"{name} has the shape {found.shape}, not {shape}")
+
+
+def _rest(path: Path, start: int) -> int:
+    return path.stat().st_size - start
 
 
 def _check_sizes(archive: ZipFile, size: int) -> None:

@@ -34,7 +34,7 @@ from .command import Json, Seed, facts, print_json, run
 _DOWN_S = (0.05, 1.0)
 _QUIET_S = 60.0
 _CONFIG = """
-listener {port} 127.0.0.1
+listener {port} {address}
 allow_anonymous true
 persistence true
 persistence_location {folder}/
@@ -72,17 +72,18 @@ class Outcome:
 
 
 class Mosquitto:
-    """A broker on a free port of 127.0.0.1, with its memory in ``folder``.
+    """A broker on a free port, by default of 127.0.0.1, with its memory in ``folder``.
 
     Raises:
         RuntimeUnavailableError: Mosquitto is not installed.
     """
 
-    def __init__(self, folder: Path, extra: str = "") -> None:
+    def __init__(self, folder: Path, extra: str = "", address: str = "127.0.0.1") -> None:
         self._program = find_mosquitto()
         self.port = free_port()
+        self._address = address
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(_CONFIG.format(port=self.port, folder=folder) + extra)
+        self._config.write_text(_CONFIG.format(port=self.port, folder=folder, address=address) + extra)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Mosquitto":
@@ -97,7 +98,7 @@ class Mosquitto:
         self._process = subprocess.Popen([self._program, "-c", self._config], stderr=subprocess.DEVNULL)
         end = time.monotonic() + 10
         while time.monotonic() < end:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            with suppress(OSError), socket.create_connection((self._address, self.port), 1):
                 return
             time.sleep(0.01)
         raise RuntimeUnavailableError("Mosquitto does not listen.", "Start it by hand to see why.")

@@ -167,7 +167,7 @@ class Webhook(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.mode = "fine"
         self.got: Counter[str] = Counter()
         hook = self
@@ -189,7 +189,7 @@ class Webhook(ThreadingHTTPServer):
             def log_message(self, *_: object) -> None:
                 pass
 
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__((host, 0), Handler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
 
@@ -198,7 +198,7 @@ class Controller(ThreadingTCPServer):
 
     daemon_threads = allow_reuse_address = True
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.mode = "fine"
         controller = self
 
@@ -220,7 +220,7 @@ class Controller(ThreadingTCPServer):
                             body = bytes([body[0] | 128, 2])
                         self.wfile.write(struct.pack(">HHHB", transaction, 0, len(body) + 1, unit) + body)
 
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__((host, 0), Handler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
 
@@ -260,7 +260,7 @@ class _Line:
         stack.callback(self._hook.shutdown)
         stack.callback(self._controller.shutdown)
         self._broker = stack.enter_context(Mosquitto(folder))
-        self._subscriber, self._mqtt = _subscribed(self._broker.port)
+        self._subscriber, self._mqtt = subscribed(self._broker.port)
         self.result = Result()
         self._ids: set[str] = set()
         self._judged_s, self._was_fine = time.monotonic(), False
@@ -448,14 +448,14 @@ def _line(folder: Path) -> Iterator[_Line]:
         yield line
 
 
-def _subscribed(port: int) -> tuple[Client, list[str]]:
+def subscribed(port: int, host: str = "127.0.0.1") -> tuple[Client, list[str]]:
     """A subscriber with a persistent session, and the ids that it gets."""
     ids: list[str] = []
     client = Client(CallbackAPIVersion.VERSION2, client_id="outside", clean_session=False)
     client.on_message = lambda _client, _data, message: ids.append(json.loads(message.payload)["id"])
     client.reconnect_delay_set(1, 1)
     client.on_connect = lambda client, *_: client.subscribe("pcedge/events/#", 1)
-    client.connect("127.0.0.1", port)
+    client.connect(host, port)
     client.loop_start()
     return client, ids
 

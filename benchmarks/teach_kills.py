@@ -152,7 +152,8 @@ def lesson(folder: Path, size: int = 384) -> list[Path]:
     return paths
 
 
-def _bundle(root: Path, size: int) -> Path:
+def part_bundle(root: Path, size: int) -> Path:
+    """A bundle of the demo's part, exported."""
     for number in range(16):
         (root / "good").mkdir(parents=True, exist_ok=True)
         write_image(root / "good" / f"{number:02}.png", render_part(number, size=size).image_rgb)
@@ -171,7 +172,7 @@ def measure(
     """Kill teachers at random moments and look at what is left."""
     with tempfile.TemporaryDirectory(prefix="pcedge-kills-") as folder:
         root = Path(folder)
-        report = survive(_bundle(root, size), lesson(root / "lesson", size), kills, seed)
+        report = survive(part_bundle(root, size), lesson(root / "lesson", size), kills, seed)
     if json:
         print_json(asdict(report))
     else:

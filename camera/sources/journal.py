@@ -17,15 +17,17 @@ from ..util.output_files import make_folder, open_to_append, replace_output
 
 _KEY = re.compile(r"file-[0-9a-f]{8}-[0-9a-f]{16}")
 _KEY_BYTES = re.compile(_KEY.pattern.encode())
-# Far more than the one event that a kill can leave without an entry in the journal.
-_TAIL_BYTES = 1 << 18
+# Far more than the one event that a kill can leave without an entry in the journal, and than the events of
+# the half minute in which a system writes the journal's last lines to the disk.
+_TAIL_BYTES = 1 << 22
 
 
 class Journal:
     """A file with the keys of all judged files, one per line; a context manager.
 
     The event is written first, then its key is added here. A kill in between leaves one event without an
-    entry; on opening, it is found by reading the end of the events file.
+    entry, a power cut those of the last seconds; on opening, they are found by reading the end of the events
+    file, every line of which is on the disk before its key is added.
 
     Args:
         path: File of the journal; it and its folder are created if they are missing.

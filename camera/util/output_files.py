@@ -35,6 +35,23 @@ def open_to_append(path: Path) -> IO[bytes]:
     return os.fdopen(descriptor, "ab", buffering=0)
 
 
+def append_line(file: IO[bytes], line: bytes) -> bool:
+    """Append a line and wait until it is on the disk; of one that the disk has no room for, nothing stays.
+
+    Returns:
+        Whether there was room.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    before = os.fstat(file.fileno()).st_size
+    if file.write(line) != len(line):
+        os.ftruncate(file.fileno(), before)
+        return False
+    synchronise(file)
+    return True
+
+
 def make_if_missing(path: Path) -> None:
     """Make an empty file if there is none, for a library that opens it by its name.
 
@@ -42,6 +59,15 @@ def make_if_missing(path: Path) -> None:
         OSError: It is a link, or cannot be written.
     """
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | _SAFELY, _FILE_MODE))
+
+
+def synchronise(file: IO[bytes]) -> None:
+    """Wait until what was written to a file is on the disk, so that it survives a power cut.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    getattr(os, "fdatasync", os.fsync)(file.fileno())
 
 
 def unfinished_path(path: Path, suffix: str = "") -> Path:
@@ -68,6 +94,8 @@ def replace_output(path: Path, content: bytes) -> None:
     try:
         with create(temporary) as file:
             file.write(content)
+            file.flush()
+            synchronise(file)  # after a power cut the new name must not stand for an empty file
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

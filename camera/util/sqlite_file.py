@@ -36,19 +36,16 @@ class Database:
         path: The file; it and its folder are created if they are missing.
         schema: Statements that create the tables of a new file.
         version: Version of the schema, stored in the file.
-        power_safe: Whether every change waits for the disk, which takes milliseconds. Without it, a power cut
-            loses the changes that the system has not written yet, but does not damage the file.
 
     Attributes:
         renewed: How often the file was made anew, since it was moved, removed or damaged.
         set_aside: Where the last damaged file lies; None if none was.
     """
 
-    def __init__(self, path: Path, schema: str, version: int, *, power_safe: bool) -> None:
+    def __init__(self, path: Path, schema: str, version: int) -> None:
         self._path = path
         self._schema = schema
         self._version = version
-        self._synchronous = "FULL" if power_safe else "NORMAL"
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity = ()
@@ -119,14 +116,22 @@ class Database:
         with self._opened() as connection:
             return connection.execute(statement, values).fetchall()
 
-    def change(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
+    def change(self, statement: str, rows: Sequence[Sequence[object]], *, power_safe: bool = True) -> int:
         """Execute a statement for every row of values in one transaction; returns how many rows changed.
+
+        Args:
+            statement: With a place for every value.
+            rows: The values.
+            power_safe: Whether it waits for the disk, which takes milliseconds. Without it, a power cut loses
+                the change if the system has not written it yet, but does not damage the file.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        with self._opened() as connection, connection:
-            return connection.executemany(statement, rows).rowcount
+        with self._opened() as connection:
+            connection.execute(f"PRAGMA synchronous={'FULL' if power_safe else 'NORMAL'}")
+            with connection:
+                return connection.executemany(statement, rows).rowcount
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -176,7 +181,6 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> int:
         """Create the tables if the file is new; returns its schema version, 0 for a new file."""
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={self._synchronous}")
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found == 0:
             # One transaction, so that a kill leaves an empty file or a complete one.

@@ -195,7 +195,7 @@ def edit_bundle(bundle: BundleFiles[ProductManifest]) -> Iterator[Path]:
     """
 
     def last(staging: Path) -> None:
-        for path in bundle.directory.rglob(ROW_USAGE_FILE):  # after sealing: what was counted goes along
+        for path in bundle.directory.rglob(ROW_USAGE_FILE):  # what an earlier version counted goes along
             if not path.is_symlink():
                 link_or_copy(path, staging / path.relative_to(bundle.directory))
         if read_manifest_as(type(bundle.manifest), bundle.directory) != bundle.manifest:

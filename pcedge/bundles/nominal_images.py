@@ -27,6 +27,7 @@ _MEGA = 10**6
 _QUALITY = 90
 _READ_AHEAD = 16
 _SUFFIX = ".jpg"
+_MOST_PX = 8192  # no network sees more
 # Bytes of a zip file besides each entry's content and, twice, its name: two headers an entry, and the end.
 _HEADER_BYTES, _END_BYTES = 30, 22
 _ENTRY_BYTES = _HEADER_BYTES + 46
@@ -147,8 +148,11 @@ class KeptPictures:
         if content is None:
             return None
         try:
-            return np.asarray(Image.open(BytesIO(content), formats=["JPEG"]).convert("RGB"), np.uint8)
-        except OSError as error:  # includes Pillow's UnidentifiedImageError
+            image = Image.open(BytesIO(content), formats=["JPEG"])
+            if max(image.size) > _MOST_PX:
+                raise OSError(f"{name} is {image.width} x {image.height}")
+            return np.asarray(image.convert("RGB"), np.uint8)
+        except (OSError, Image.DecompressionBombError) as error:  # OSError: also what is no image
             raise _damaged(self._path, error) from error
 
 

@@ -1,9 +1,14 @@
-"""Usage counts of bank rows: how often each is nearest to a good part, counted while watching."""
+"""Usage counts of bank rows: how often each is nearest to a good part, counted while watching.
+
+Counts lie in this machine's state directory, under the digest of the bank: the line need not write to its
+bundles. Earlier versions kept them in the bundle; those are read where there are no others.
+"""
 
 import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
@@ -12,18 +17,20 @@ from numpy.typing import NDArray
 
 from pcedge.banks import FLOAT, INDEX_FILE, TEXT, WHOLE
 from pcedge.camera import Repeating
+from pcedge.core.defaults import state_directory
 from pcedge.core.files import alone_with
 from pcedge.core.npz import open_arrays, replace_arrays
 from pcedge.errors import BundleError, PcedgeError
 
 from .bundle import ROW_USAGE_FILE, Bundle
-from .manifest import read_manifest
 
 # Rare rows are the least used rows that together are nearest to this share of good parts' patches.
 RARE_SHARE = 0.1
 _LEARNED_FRAMES = 200
 _SAVE_S = 60.0
 _LATEST = 1e11  # Unix seconds, in the year 5138
+_FOLDER = "row_usage"
+_MOST_FILES = 500  # a bank a day for more than a year
 _ENDS_WITHIN_S = 10.0
 
 
@@ -33,8 +40,8 @@ class RowUsage:
     Call ``add`` from the inspecting thread, ``save`` from any.
 
     Args:
-        directory: The bundle's directory.
-        bank_sha256: Digest of the bank's file; counts of another bank are not mixed in.
+        directory: The bundle's directory, where an earlier version may have kept counts.
+        bank_sha256: Digest of the bank's file, which counts are kept under.
         rows: Rows of the bank.
         rare: bool [rows], rows that were rarely the nearest at fit; None to learn them from the first 200
             good frames.
@@ -68,10 +75,10 @@ class RowUsage:
         return None if self._rare is None else float(self._rare[rows].mean())
 
     def save(self) -> None:
-        """Add the counts since the last save to ``row_usage.npz``.
+        """Add the counts since the last save to those in the state directory.
 
         Raises:
-            OSError: The bundle's directory cannot be written to; the counts are kept for the next save.
+            OSError: The state directory cannot be written to; the counts are kept for the next save.
         """
         with self._lock:
             new, last_used = self._new.copy(), self._last_used.copy()
@@ -84,18 +91,12 @@ class RowUsage:
 
     def _write(self, new: NDArray[np.int64], last_used: NDArray[np.float64]) -> NDArray[np.int64]:
         """Add counts to the file; return the totals."""
-        with alone_with(self.directory):
-            # If the bundle's bank was replaced meanwhile, the file was too.
-            if _bank_of(self.directory) != self._bank:
-                return self._saved + new
+        folder = _folder()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with alone_with(folder):
             stored = read_usage(self.directory, self._bank, len(new))
             counts, used = (self._saved, np.zeros(len(new))) if stored is None else stored
-            arrays = {
-                "bank_sha256": np.array(self._bank),
-                "counts": counts + new,
-                "last_used": np.maximum(used, last_used),
-            }
-            replace_arrays(self.directory / ROW_USAGE_FILE, arrays)
+            write_usage(self._bank, counts + new, np.maximum(used, last_used))
             return counts + new
 
 
@@ -104,7 +105,7 @@ class UsageKeeper:
 
     Args:
         usages: Returns the current counters.
-        on_problem: Called once per directory with the reason why counts cannot be saved.
+        on_problem: Called once with the reason why counts cannot be saved.
         every_s: Seconds between two saves.
     """
 
@@ -117,7 +118,7 @@ class UsageKeeper:
     ) -> None:
         self._usages = usages
         self._on_problem = on_problem
-        self._told: set[Path] = set()
+        self._told = False
         self._seen: list[RowUsage] = []
         self._saving = Repeating(self._save_all, every_s, name="row usage", ends_within_s=_ENDS_WITHIN_S)
 
@@ -141,17 +142,18 @@ class UsageKeeper:
             try:
                 usage.save()
             except OSError as error:
-                self._tell(usage.directory, error)
+                self._tell(error)
         self._seen = now
 
-    def _tell(self, directory: Path, error: OSError) -> None:
-        if directory in self._told:
+    def _tell(self, error: OSError) -> None:
+        if self._told:
             return
-        self._told.add(directory)
+        self._told = True
         self._on_problem(
             PcedgeError(
-                f"{directory / ROW_USAGE_FILE} cannot be written: {error.strerror or error}.",
-                "Inspecting goes on; let this user write to the bundle to keep which bank rows are used.",
+                f"{_folder()} cannot be written: {error.strerror or error}.",
+                "Inspecting goes on; let this user write there, or set PCEDGE_STATE to a folder where it "
+                "may, to keep which bank rows are used.",
             )
         )
 
@@ -168,9 +170,36 @@ def read_usage(
     """Counts, int64 [rows], and the time of last use, float64 [rows], Unix seconds; 0 for never.
 
     None if nothing was counted for this bank yet, or the file is damaged.
+
+    Args:
+        directory: The bundle's directory, for counts of earlier versions.
+        bank_sha256: Digest of the bank's file.
+        rows: Rows of the bank.
     """
+    found = _read(_file(bank_sha256), bank_sha256, rows)
+    return _read(directory / ROW_USAGE_FILE, bank_sha256, rows) if found is None else found
+
+
+def write_usage(bank_sha256: str, counts: NDArray[np.int64], last_used: NDArray[np.float64]) -> None:
+    """Keep the counts of a bank in the state directory; those of the banks used longest ago make room.
+
+    Raises:
+        OSError: It cannot be written to.
+    """
+    path = _file(bank_sha256)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    arrays = {"bank_sha256": np.array(bank_sha256), "counts": counts, "last_used": last_used}
+    replace_arrays(path, arrays)
+    kept = sorted(path.parent.glob("*.npz"), key=_changed, reverse=True)
+    for old in kept[_MOST_FILES:]:
+        old.unlink(missing_ok=True)
+
+
+def _read(path: Path, bank_sha256: str, rows: int) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    if path.is_symlink():  # it may have come with a copied bundle
+        return None
     try:
-        with open_arrays(directory / ROW_USAGE_FILE) as stored:
+        with open_arrays(path) as stored:
             bank = str(stored.array("bank_sha256", TEXT))
             counts = stored.array("counts", WHOLE, rows, low=0)
             last_used = stored.array("last_used", FLOAT, rows, low=0, high=_LATEST)
@@ -190,7 +219,16 @@ def rare_rows(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     return rare
 
 
-def _bank_of(directory: Path) -> str:
-    with suppress(PcedgeError, KeyError):
-        return read_manifest(directory).files[INDEX_FILE].sha256
-    return ""
+def _folder() -> Path:
+    return state_directory() / _FOLDER
+
+
+def _file(bank_sha256: str) -> Path:
+    # The digest of a manifest is a text from elsewhere; its digest is a safe name.
+    return _folder() / f"{sha256(bank_sha256.encode()).hexdigest()}.npz"
+
+
+def _changed(path: Path) -> float:
+    with suppress(OSError):  # another process made room
+        return path.stat().st_mtime
+    return 0.0

@@ -13,10 +13,10 @@ from pcedge.banks import StoredArrays, open_stored
 
 from .files import replace_file
 
-_HINT = "Fit again, or restore the file."
+REFIT = "Fit again, or restore the file."
 
 
-def open_arrays(path: Path, hint: str = _HINT) -> AbstractContextManager[StoredArrays]:
+def open_arrays(path: Path, hint: str = REFIT) -> AbstractContextManager[StoredArrays]:
     """Open an ``.npz`` file of a bundle; parse its arrays inside the block.
 
     Args:
@@ -29,7 +29,7 @@ def open_arrays(path: Path, hint: str = _HINT) -> AbstractContextManager[StoredA
     return open_stored(path, hint)
 
 
-def read_arrays(path: Path, hint: str = _HINT) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, hint: str = REFIT) -> dict[str, NDArray[Any]]:
     """All arrays of an ``.npz`` file.
 
     Raises:

@@ -3,11 +3,15 @@
 import re
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.core.files import replace_file
 from pcedge.errors import OptionError, OutputError
+
+from .config import read_line_file
 
 UNITS = Path("/etc/systemd/system")
 # What systemd would not read as part of a path: control characters begin a line of their own, a backslash at
@@ -56,6 +60,8 @@ KillMode=mixed
 #   IPAddressDeny=any
 #   IPAddressAllow=localhost 192.168.1.0/24
 ReadWritePaths={writable} /tmp
+# What it judges by is not its own to change. Folders of bundles, not bundles: those are replaced as a whole.
+ReadOnlyPaths={models}
 ProtectSystem=strict
 ProtectHome=read-only
 NoNewPrivileges=yes
@@ -107,12 +113,14 @@ class Service:
         user: User that it runs as.
         program: The ``pcedge`` command.
         name: Name of the unit, without ``.service``.
+        models: Folders with bundles, which it may not write to.
     """
 
     config: Path
     user: str
     program: Path
     name: str = "pcedge-watch"
+    models: tuple[Path, ...] = ()
 
     def unit(self) -> str:
         """The text of the unit.
@@ -121,7 +129,7 @@ class Service:
             OptionError: systemd would read the user's name or a path in another way.
         """
         config = self.config.resolve()
-        for path in (config, config.parent, self.program):
+        for path in (config, config.parent, self.program, *self.models):
             _check_path(path)
         if not _USER.fullmatch(self.user):
             raise OptionError(f"{self.user!r} cannot be a user.", "Use the name or the number of a user.")
@@ -132,6 +140,7 @@ class Service:
             command=" ".join(_quoted(word).replace("$", "$$") for word in words),
             folder=_plain(str(config.parent)),
             writable=_quoted(str(config.parent)),
+            models=" ".join(_quoted(f"-{path}") for path in self.models),  # "-": it need not be there yet
             user=self.user,
         )
 
@@ -152,7 +161,9 @@ def describe_service(config: Path, *, user: str | None = None, name: str = "pced
     if not name or not set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."):
         raise OptionError(f"{name!r} cannot be the name of a unit.", "Use letters, digits, '-', '_' and '.'.")
     program = Path(sys.executable).with_name("pcedge")
-    return Service(config, user or config.owner(), program, name.removesuffix(".service"))
+    return Service(
+        config, user or config.owner(), program, name.removesuffix(".service"), _folders_of_bundles(config)
+    )
 
 
 def install_service(service: Service, units: Path = UNITS) -> Path:
@@ -173,6 +184,16 @@ def install_service(service: Service, units: Path = UNITS) -> Path:
             f"Run it as root: sudo {shlex.join([str(service.program), 'service', '--install'])} ...",
         ) from error
     return path
+
+
+def _folders_of_bundles(config: Path) -> tuple[Path, ...]:
+    """Where the bundles of a line lie, as far as that is below its folder; all else is read-only anyway."""
+    folder = config.resolve().parent
+    found = {folder / DEFAULT_MODELS}
+    with suppress(OptionError):  # a line file that is not written yet
+        products = [camera.product for camera in read_line_file(config).cameras if "/" in camera.product]
+        found |= {(folder / product).resolve().parent for product in products}
+    return tuple(sorted(path for path in found if folder in path.parents))
 
 
 def _check_path(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pcedge.banks import FLOAT, TEXT, WHOLE, ApproximateIndex, Bank, RowSources, open_stored
+from pcedge.banks import FLOAT, TEXT, WHOLE, ApproximateIndex, Bank, RowSources, map_array, open_stored
 from pcedge.errors import BundleError
 
 HINT = "Restore it."
@@ -209,6 +209,41 @@ def test_every_array_has_its_kind_its_shape_and_its_range(
         return
     with pytest.raises(BundleError, match=words):
         read()
+
+
+def test_an_array_that_is_mapped_is_as_the_file_says_and_as_is_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.npy"
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.save(path, rows)
+
+    found = map_array(path, "Fit again.", FLOAT, "rows", 4)
+
+    np.testing.assert_array_equal(found, rows)
+    assert isinstance(found, np.memmap), "only what is used is read"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no array",
+        _npy(np.zeros((3, 5), np.float32)),
+        _npy(np.zeros(12, np.float32)),
+        _npy(np.zeros((3, 4), np.int64)),
+        _npy(np.asfortranarray(np.zeros((3, 4), np.float32))),
+        _npy(np.zeros((3, 4), np.float32))[:-1],
+        _npy(np.zeros((3, 4), np.float32)) + b"1",
+        _claims((10**9, 4)),
+        _claims((0, 4)),
+        _object(),
+    ],
+)
+def test_an_array_that_is_something_else_is_not_mapped(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "rows.npy"
+    path.write_bytes(content)
+
+    with pytest.raises(BundleError, match=r"rows\.npy cannot be read"):
+        map_array(path, "Fit again.", FLOAT, "rows", 4)
 
 
 def test_what_is_not_a_number_is_out_of_every_range(tmp_path: Path) -> None:

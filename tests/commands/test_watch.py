@@ -199,24 +199,75 @@ def test_the_command_watches_several_cameras_and_passes_over_what_was_judged(
     assert '"state": "ENDED"' in first.stderr or '"state": "RUNNING"' in first.stderr
 
 
-def test_no_password_is_shown_or_kept(pcedge: Any, exported_line: Any, tmp_path: Path) -> None:
-    (tmp_path / "line.toml").write_text(
-        '[[camera]]\nname = "gate"\nsource_env = "GATE"\n'
-        '[[camera]]\nname = "demo"\nsource = "synthetic:?frames=1"\n'
-    )
-    address = "rtsp://inspector:hunter2@127.0.0.1:9/live?token=hunter2"
+SECRETS = """
+[[camera]]
+name = "gate"
+source_env = "GATE"
 
-    done = pcedge(
+[[camera]]
+name = "demo"
+source = "synthetic:?frames=1"
+
+[watch]
+output = "out"
+open_s = 1
+trigger_port = 0
+trigger_token_env = "TRIGGER_TOKEN"
+
+[sinks.webhook]
+url_env = "HOOK"
+token_env = "HOOK_TOKEN"
+verdicts = ["OK", "NG", "REVIEW", "INVALID"]
+timeout_s = 1
+
+[sinks.mqtt]
+host = "127.0.0.1"
+port = 9
+username = "inspector"
+password_env = "BROKER"
+
+[sinks.sqlite]
+
+[sinks.pictures]
+save = "all"
+"""
+
+
+def test_no_secret_is_shown_or_kept(pcedge: Any, exported_line: Any, tmp_path: Path) -> None:
+    """A secret in every place where one may be, all peers away, so that everything has something to say."""
+    (tmp_path / "line.toml").write_text(SECRETS)
+    secrets = {
+        "GATE": "rtsp://inspector:hunter2@127.0.0.1:9/hunter2/live?token=hunter2&code=hunter2#hunter2",
+        "MISTYPED": "rtsp//inspector:hunter2@127.0.0.1:9/live?access=hunter2",
+        "HOOK": "http://inspector:hunter2@127.0.0.1:9/services/hunter2?sig=hunter2",
+        "HOOK_TOKEN": "hunter2",
+        "BROKER": "hunter2",
+        "TRIGGER_TOKEN": "hunter2",
+    }
+    env = {**secrets, "PCEDGE_STATE": str(tmp_path / "state"), "PCEDGE_CACHE": str(tmp_path / "cache")}
+
+    watched = pcedge(
         "watch", "--config", "line.toml", "--models", exported_line.models, "--max-seconds", "4",
-        cwd=tmp_path, env={"GATE": address},
+        cwd=tmp_path, env=env,
     )  # fmt: skip
+    others = [
+        pcedge(*command, cwd=tmp_path, env=env)
+        for command in (
+            ("doctor", "--json"),
+            ("service", "line.toml", "--user", "inspector"),
+            ("watch", "--camera", secrets["GATE"], "--models", exported_line.models, "--max-seconds", "1"),
+            ("watch", "--camera", secrets["MISTYPED"], "--models", exported_line.models),
+        )
+    ]
 
-    assert done.returncode == 0, done.stderr
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert watched.returncode == 3, watched.stderr
+    events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
     assert {(event["camera"], event["verdict"]) for event in events} >= {("gate", "INVALID")}
-    assert "hunter2" not in done.stdout + done.stderr
+    assert all(word in watched.stderr for word in ("webhook", "mqtt")), "what is away is said"
+    for done in (watched, *others):
+        assert "hunter2" not in done.stdout + done.stderr, done.args
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert kept
+    assert {"events.sqlite", "events.jsonl"} <= {path.name for path in kept}
     assert not [path for path in kept if b"hunter2" in path.read_bytes()]
 
 

@@ -13,7 +13,7 @@ from pcedge.errors import OutputError
 
 from ...events.event import Event
 from ...util.file_identity import identity_of
-from ...util.output_files import make_folder, open_to_append
+from ...util.output_files import append_line, make_folder, open_to_append
 from ..settings import Positive, SinkKind, SinkTable, Text
 
 _BLOCK = 1 << 16
@@ -24,7 +24,7 @@ class JsonLines:
 
     Except during a write, the file always ends with a complete line. An incomplete line is removed at once if
     the disk is full, and when the file is opened after a kill. A file that was moved or removed, as by
-    logrotate, is made anew.
+    logrotate, is made anew. A line is on the disk when ``write`` returns: it survives a power cut.
 
     Args:
         path: The file; it and its folder are created if they are missing.
@@ -71,7 +71,8 @@ class JsonLines:
         line = event.to_json().encode() + b"\n"
         try:
             self._file = self._with_room_for(line, self._still_there(self._file))
-            self._append(line, self._file)
+            if not append_line(self._file, line):
+                raise OutputError(f"{self._path}: the disk is full.", "Free some space on it.")
         except OSError as error:
             raise self._failed(error) from error
 
@@ -84,13 +85,6 @@ class JsonLines:
         file.close()
         self.notes += 1
         return opened
-
-    def _append(self, line: bytes, file: IO[bytes]) -> None:
-        before = os.fstat(file.fileno()).st_size
-        written = file.write(line)
-        if written != len(line):
-            os.ftruncate(file.fileno(), before)
-            raise OutputError(f"{self._path}: the disk is full.", "Free some space on it.")
 
     def _with_room_for(self, line: bytes, file: IO[bytes]) -> IO[bytes]:
         size = os.fstat(file.fileno()).st_size

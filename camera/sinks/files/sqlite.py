@@ -49,7 +49,7 @@ class EventStore:
 
     def __init__(self, path: str | Path, *, max_events: int | None = None) -> None:
         self._path = Path(path)
-        self._database = Database(Path(path), _SCHEMA, _SCHEMA_VERSION, power_safe=True)
+        self._database = Database(Path(path), _SCHEMA, _SCHEMA_VERSION)
         self._max_events = max_events
         self._since_pruned = 0
 

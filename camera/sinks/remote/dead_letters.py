@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from pcedge.errors import OutputError
 
 from ...events.event import iso_utc
+from ...util.output_files import append_line, open_to_append
 from .outbox import Message
 
 
@@ -36,15 +36,10 @@ class DeadLetters:
             "event": message.body,
         }
         line = json.dumps(fields).encode() + b"\n"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            file = os.open(self.path, flags, 0o640)
-            try:
-                if os.write(file, line) != len(line):
+            with open_to_append(self.path) as file:
+                if not append_line(file, line):
                     raise OutputError(f"{self.path}: the disk is full.", "Free some space on it.")
-                os.fsync(file)
-            finally:
-                os.close(file)
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be written: {error.strerror}.", "Check that the disk is writable."

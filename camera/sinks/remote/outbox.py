@@ -44,7 +44,8 @@ class Outbox:
 
     If the file is removed by somebody, the messages in it are lost: they are counted.
 
-    A power cut may lose the last seconds; use the event store for events that must survive one.
+    A message is on the disk when ``add`` returns: it survives a power cut. One that was removed shortly
+    before may be there again, and is then sent twice.
 
     Args:
         path: The SQLite file; it and its folder are created if they are missing.
@@ -57,7 +58,7 @@ class Outbox:
     def __init__(self, path: Path, *, max_messages: int) -> None:
         self._path = path
         self._max_messages = max_messages
-        self._database = Database(path, _SCHEMA, _SCHEMA_VERSION, power_safe=False)
+        self._database = Database(path, _SCHEMA, _SCHEMA_VERSION)
         self._lock = threading.Lock()
         self._count = self._last_number = 0
         self.removed = 0
@@ -123,7 +124,9 @@ class Outbox:
             with self._lock:
                 self._begin_anew_if_gone()
                 rows = [(number,) for number in numbers]
-                self._count -= self._database.change("DELETE FROM message WHERE number = ?", rows)
+                self._count -= self._database.change(
+                    "DELETE FROM message WHERE number = ?", rows, power_safe=False
+                )
 
     def _begin_anew_if_gone(self) -> None:
         """Count what was in a file that somebody has removed, and use none of its numbers again."""

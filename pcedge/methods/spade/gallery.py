@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pcedge.banks import FLOAT, map_array
+from pcedge.core.npz import REFIT
+
 from .correspondences import Correspondences
 from .layout import FeatureLayout
 
@@ -23,10 +26,13 @@ class Gallery:
 
     Attributes:
         descriptors: float32 [images, layout.descriptor].
+
+    Raises:
+        BundleError: The file is damaged, or its rows have another length than the layout.
     """
 
     def __init__(self, path: Path, layout: FeatureLayout, neighbours: int) -> None:
-        self._rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._rows = map_array(path, REFIT, FLOAT, "images", layout.length)
         self._layout = layout
         self._neighbours = neighbours
         self._correspondences = Correspondences(layout)

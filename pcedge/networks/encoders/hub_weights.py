@@ -8,6 +8,7 @@ from pcedge.errors import MissingExtraError, WeightsUnavailableError
 from pcedge.networks.torchvision_weights import require_answer
 
 from .catalogue import Encoder
+from .pinned_weights import check_pinned, known_revision
 
 
 def encoder_file(encoder: Encoder, progress: Progress = silent) -> Path:
@@ -19,22 +20,24 @@ def encoder_file(encoder: Encoder, progress: Progress = silent) -> Path:
 
     Raises:
         MissingExtraError: The client of the hub, which comes with the libraries, is not installed.
-        WeightsUnavailableError: They are not on this machine and cannot be downloaded.
+        WeightsUnavailableError: They are not on this machine and cannot be downloaded, or they are not those
+            that this machine took first.
     """
     try:
         from huggingface_hub import constants, try_to_load_from_cache
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "huggingface_hub", "backbones", encoder.name) from None
 
+    revision = known_revision(encoder.repository)
     for name in encoder.files:
-        found = try_to_load_from_cache(encoder.repository, name)
+        found = try_to_load_from_cache(encoder.repository, name, revision=revision)
         if isinstance(found, str):
-            return Path(found)
-    url = f"{_endpoint()}/{encoder.repository}/resolve/main/{encoder.files[0]}"
+            return check_pinned(encoder.repository, Path(found))
+    url = f"{_endpoint()}/{encoder.repository}/resolve/{revision}/{encoder.files[0]}"
     try:
         if not constants.HF_HUB_OFFLINE:
             require_answer(url)  # the client itself tries for minutes
-        return _download(encoder, progress)
+        path = _download(encoder, revision, progress)
     except Exception as error:  # the client's own errors, its HTTP library's and the system's
         raise WeightsUnavailableError(
             f"The pretrained weights of {encoder.name} are not on this machine and could not be downloaded "
@@ -43,6 +46,7 @@ def encoder_file(encoder: Encoder, progress: Progress = silent) -> Path:
             f"models--{encoder.repository.replace('/', '--')} from the cache of a machine that has it to "
             f"{constants.HF_HUB_CACHE}.",
         ) from error
+    return check_pinned(encoder.repository, path)
 
 
 def _endpoint() -> str:
@@ -51,7 +55,7 @@ def _endpoint() -> str:
     return str(constants.ENDPOINT)
 
 
-def _download(encoder: Encoder, progress: Progress) -> Path:
+def _download(encoder: Encoder, revision: str, progress: Progress) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -59,7 +63,11 @@ def _download(encoder: Encoder, progress: Progress) -> Path:
         try:
             return Path(
                 hf_hub_download(
-                    encoder.repository, name, endpoint=_endpoint(), tqdm_class=_reporter(progress)
+                    encoder.repository,
+                    name,
+                    revision=revision,
+                    endpoint=_endpoint(),
+                    tqdm_class=_reporter(progress),
                 )
             )
         except LocalEntryNotFoundError:  # the server did not answer

@@ -1,5 +1,6 @@
 """What drift is measured against, and which bank rows are used: kept, read, merged."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,17 @@ from pcedge.banks import Bank, RowSources
 from pcedge.bundles.bundle import Bundle, edit_bundle, seal
 from pcedge.bundles.drift_reference import rare_rows_of, rows_used
 from pcedge.bundles.gate_files import DRIFT_FILE, gate_limits
-from pcedge.bundles.row_usage import RowUsage, UsageKeeper, rare_rows, read_usage, usage_of
+from pcedge.bundles.row_usage import (
+    RowUsage,
+    UsageKeeper,
+    rare_rows,
+    read_usage,
+    usage_of,
+    write_usage,
+)
 from pcedge.camera import Frame, FrameGate, Verdict, glance, render_part
 from pcedge.core import npz
+from pcedge.core.defaults import state_directory
 from pcedge.errors import BundleError, PcedgeError
 from pcedge.inspection.runtimes import Candidate
 from pcedge.line.inspector_pool import Assignment, InspectorPool
@@ -61,6 +70,19 @@ def test_scores_above_the_threshold_in_use_are_no_reference(exported_line: Any) 
     assert np.exp(strict.values["score"]) == pytest.approx(list(strict_in_order(bundle, scores[11])))
     assert strict.rejects > 0.5, "half of the good parts are NG at this threshold"
     assert masked.values.keys() == {"light", "focus", "position_x", "position_y"}
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PCEDGE_STATE", str(tmp_path / "state"))
+
+
+def _kept() -> list[Path]:
+    return list((state_directory() / "row_usage").iterdir())
+
+
+def _files(bundle: Bundle) -> list[Path]:
+    return sorted(bundle.directory.rglob("*"))
 
 
 def _stored(bundle: Bundle) -> Any:
@@ -148,7 +170,10 @@ def test_rare_rows_hold_a_tenth_of_the_counts_at_most() -> None:
     assert not rare_rows(np.array([7])).any()
 
 
-def test_counts_are_added_to_what_was_stored(bundle: Bundle) -> None:
+def test_counts_are_added_to_what_was_stored_and_lie_outside_the_bundle(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = _files(bundle)
     first, second = usage_of(bundle, None), usage_of(bundle, None)
     first.add(np.array([0, 0, 3]))
     first.save()
@@ -167,44 +192,72 @@ def test_counts_are_added_to_what_was_stored(bundle: Bundle) -> None:
     assert last_used[0] > 1.6e9
     assert read_usage(bundle.directory, "another bank", bundle.manifest.bank.rows) is None
     assert read_usage(bundle.directory, bundle.manifest.files["bank.faiss"].sha256, 3) is None
-    with np.load(bundle.directory / "row_usage.npz", allow_pickle=False) as file:
+    assert _files(bundle) == there, "a service need not be able to write to its bundles"
+    (kept,) = _kept()
+    with np.load(kept, allow_pickle=False) as file:
         assert {name: file[name].dtype.kind for name in file.files} == {
             "bank_sha256": "U",
             "counts": "i",
             "last_used": "f",
         }
-    assert Bundle.open(bundle.directory).manifest == bundle.manifest
+    kept.unlink()
+    monkeypatch.setattr("pcedge.bundles.row_usage._MOST_FILES", 2)
+    for number in range(3):
+        write_usage(str(number), *stored)
+        os.utime(max(_kept(), key=lambda path: path.stat().st_mtime_ns), (number, number))
+    assert [read_usage(bundle.directory, str(n), len(counts)) is not None for n in range(3)] == [
+        False,
+        True,
+        True,
+    ], "the oldest made room"
 
 
-def test_counts_go_along_when_a_bundle_is_changed_and_end_with_their_bank(bundle: Bundle) -> None:
+def test_counts_of_earlier_versions_are_read_from_the_bundle_but_through_no_link(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    inside = bundle.directory / "row_usage.npz"
+    rows, digest = bundle.manifest.bank.rows, bundle.manifest.files["bank.faiss"].sha256
+    counts = np.zeros(rows, np.int64)
+    counts[5] = 7
+    np.savez(inside, bank_sha256=digest, counts=counts, last_used=counts * 1e6)
+    usage = usage_of(bundle, None)
+    usage.add(np.array([5]))
+    usage.save()
+
+    stored = _stored(bundle)
+    assert stored is not None
+    assert stored[0][5] == 8
+    for path in _kept():
+        path.unlink()
+    inside.rename(tmp_path / "elsewhere.npz")
+    inside.symlink_to(tmp_path / "elsewhere.npz")
+    assert _stored(bundle) is None
+
+
+def test_counts_stay_when_a_bundle_is_changed(bundle: Bundle) -> None:
     usage = usage_of(bundle, None)
     usage.add(np.array([1, 1]))
     usage.save()
     with edit_bundle(bundle) as staging:
-        changed = Bundle(bundle.directory, seal(staging, msgspec.structs.replace(bundle.manifest, name="b")))
-
-    assert "row_usage.npz" not in changed.manifest.files
+        Bundle(bundle.directory, seal(staging, msgspec.structs.replace(bundle.manifest, name="b")))
     usage.add(np.array([1]))
     usage.save()
-    stored = _stored(bundle)
-    other = RowUsage(bundle.directory, "another bank", bundle.manifest.bank.rows)
-    other.add(np.array([0]))
-    other.save()
 
+    stored = _stored(bundle)
     assert stored is not None
     assert stored[0][1] == 3
-    assert (bundle.directory / "row_usage.npz").is_file()
-    assert read_usage(bundle.directory, "another bank", bundle.manifest.bank.rows) is None, (
-        "the bundle has another bank"
-    )
 
 
 def test_a_damaged_file_is_begun_anew(bundle: Bundle) -> None:
-    (bundle.directory / "row_usage.npz").write_bytes(b"PK nonsense")
     usage = usage_of(bundle, None)
     usage.add(np.array([2]))
-
     usage.save()
+    (kept,) = _kept()
+    kept.write_bytes(b"PK nonsense")
+    later = usage_of(bundle, None)
+    later.add(np.array([2]))
+
+    later.save()
 
     stored = _stored(bundle)
     assert stored is not None

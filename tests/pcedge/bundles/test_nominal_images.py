@@ -1,12 +1,14 @@
 """The file with images of training images: what it holds, how large it gets, how it is changed."""
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from pcedge.banks import RowSources
 from pcedge.bundles.bundle import Bundle
@@ -99,6 +101,16 @@ def test_an_entry_that_is_no_picture_is_an_error_too(path: Path) -> None:
         archive.writestr("a.jpg", b"no picture")
 
     with pytest.raises(BundleError, match=NOMINAL_FILE):
+        KeptPictures(path).read("a")
+
+
+def test_an_entry_that_is_larger_than_a_network_sees_is_not_unpacked(path: Path) -> None:
+    content = BytesIO()
+    Image.new("L", (8193, 8)).save(content, "JPEG")
+    with ZipFile(path, "w") as archive:
+        archive.writestr("a.jpg", content.getvalue())
+
+    with pytest.raises(BundleError, match="8193 x 8"):
         KeptPictures(path).read("a")
 
 

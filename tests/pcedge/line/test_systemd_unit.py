@@ -49,6 +49,25 @@ def test_the_unit_watches_the_line_and_writes_where_it_is(tmp_path: Path) -> Non
     assert command.endswith(f'pcedge" "watch" "--config" "{tmp_path}/line.toml"')
 
 
+def test_what_it_judges_by_is_not_its_own_to_change(tmp_path: Path) -> None:
+    products = [
+        "station/bottles/capped",
+        "by-name",
+        str(tmp_path / "others" / "one"),
+        "/elsewhere/two",
+        "./here",
+    ]
+    cameras = [
+        f'[[camera]]\nname = "{n}"\nsource = "{n}"\nproduct = "{one}"\n' for n, one in enumerate(products)
+    ]
+    (tmp_path / "line.toml").write_text("\n".join(cameras))
+
+    (paths,) = re.findall("^ReadOnlyPaths=(.*)$", describe_service(tmp_path / "line.toml").unit(), re.M)
+
+    expected = [tmp_path / name for name in ("models", "others", "station/bottles")]
+    assert shlex.split(paths) == [f"-{path}" for path in expected], "the line's own folder stays writable"
+
+
 @pytest.mark.parametrize(
     "option", ["PrivateDevices", "ProcSubset", "PrivateTmp", "MemoryDenyWriteExecute", "PrivateNetwork"]
 )

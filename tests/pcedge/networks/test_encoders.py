@@ -3,6 +3,7 @@
 CLIP's smallest transformer has 88 million weights; ``clip-vit-tiny`` is the same one, but narrow.
 """
 
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -348,6 +349,7 @@ def test_a_bundle_is_fitted_exported_and_restored_without_any_hub(
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache of the libraries' hub, empty, on a machine without a network."""
+    monkeypatch.setenv("PCEDGE_STATE", str(tmp_path / "state"))
     cache = tmp_path / "hub"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
     monkeypatch.setattr("pcedge.networks.encoders.hub_weights._endpoint", lambda: "http://127.0.0.1:9")
@@ -417,3 +419,40 @@ def test_weights_are_downloaded_once_into_the_libraries_cache(hub: Path, server:
     assert told[-1] == ("download", 2, 2)
     assert encoder_file(ENCODERS["clip-rn50"]) == path
     assert len(asked) == requests
+
+
+def test_weights_stay_those_that_were_taken_first(hub: Path, server: Any, tmp_path: Path) -> None:
+    content, asked = server
+    path = encoder_file(ENCODERS["clip-rn50"])
+    shutil.rmtree(hub)
+    asked.clear()
+
+    again = encoder_file(ENCODERS["clip-rn50"])
+
+    assert again.read_bytes() == content
+    assert any("/resolve/" + "a" * 40 in one for one in asked), "the revision that is known"
+    assert not any("/resolve/main/" in one for one in asked)
+    other = b"other weights"
+    again.unlink()
+    again.symlink_to(again.parents[2] / "blobs" / sha256(other).hexdigest())
+    again.resolve().write_bytes(other)
+    with pytest.raises(WeightsUnavailableError, match=sha256(content).hexdigest()) as caught:
+        encoder_file(ENCODERS["clip-rn50"])
+    assert str(tmp_path / "state" / "weights.json") in caught.value.hint
+    assert path.name in caught.value.what
+
+
+def test_weights_that_are_not_what_the_hub_said_are_refused(hub: Path, server: Any) -> None:
+    path = encoder_file(ENCODERS["clip-rn50"])
+    path.resolve().write_bytes(b"damaged")
+
+    with pytest.raises(WeightsUnavailableError, match="is damaged"):
+        encoder_file(ENCODERS["clip-rn50"])
+
+
+def test_a_damaged_list_of_what_was_taken_is_said(hub: Path, server: Any, tmp_path: Path) -> None:
+    encoder_file(ENCODERS["clip-rn50"])
+    (tmp_path / "state" / "weights.json").write_bytes(b"[1]")
+
+    with pytest.raises(WeightsUnavailableError, match=r"weights\.json.*cannot be read"):
+        encoder_file(ENCODERS["clip-rn50"])

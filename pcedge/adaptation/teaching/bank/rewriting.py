@@ -1,7 +1,7 @@
 """A bundle with changed banks, written whole or not at all, its log with it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -124,7 +124,8 @@ def keep_usage(
         fitted = variant.state.fitted_rows
         places = {row: fitted + i for i, row in enumerate(read_ranges(variant.state.taught))}
         old_rows = [*range(fitted), *(places.get(row) for row in read_ranges(new.state.taught))]
-        carry_usage(variant.bundle.directory, variant.usage, new.state.bank_sha256, old_rows)
+        with suppress(OSError):  # the lesson holds without; what is counted only decides which rows go first
+            carry_usage(variant.usage, new.state.bank_sha256, old_rows)
 
 
 def keep_pictures(staging: Path, pictures: Sequence[tuple[str, NDArray[np.uint8]]]) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pcedge.banks import FLOAT, map_array
 from pcedge.bundles.bundle import BACKBONE_FILE
 from pcedge.bundles.manifest import BackboneInfo, EmbeddingInfo
+from pcedge.core.npz import REFIT
 from pcedge.core.progress import Progress
 from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import OptionError, WeightsUnavailableError
@@ -112,5 +114,8 @@ def restore_network(bundle: BaselineBundle) -> MahalanobisNetwork:
         BundleError: A file is missing or changed.
     """
     mean, _ = read_gaussians(bundle)
-    whitening = np.load(bundle.file(WHITENING_FILE), allow_pickle=False)
-    return MahalanobisNetwork(restore_pyramid(bundle), torch.from_numpy(mean), torch.from_numpy(whitening))
+    positions, dims = mean.shape
+    whitening = map_array(bundle.file(WHITENING_FILE), REFIT, FLOAT, positions, dims, dims)
+    return MahalanobisNetwork(
+        restore_pyramid(bundle), torch.from_numpy(mean), torch.from_numpy(np.array(whitening))
+    )
