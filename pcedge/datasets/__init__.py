@@ -14,6 +14,7 @@ from .checks import Audit, Leak, audit, find_leaks
 from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
 from .layouts.base import Layout, images_below
 from .left_out import LeftOut, find_left_out
+from .likeness import alike, far_nearer, nearest_others, spectrum
 from .names import product_folder
 from .reading import read_content, read_ground_truth
 from .recognition import LAYOUTS, categories, open_dataset, recognise
@@ -29,16 +30,20 @@ __all__ = [
     "Leak",
     "LeftOut",
     "Sample",
+    "alike",
     "audit",
     "categories",
+    "far_nearer",
     "find_leaks",
     "find_left_out",
     "images_below",
     "labelled_images",
+    "nearest_others",
     "open_dataset",
     "product_folder",
     "read_content",
     "read_ground_truth",
     "recognise",
+    "spectrum",
     "training_images",
 ]

@@ -63,6 +63,7 @@ def fit(
         cache_problem=built.cache_problem,
         offline_default=network.offline_default,
         left_out=dataset.left_out,
+        dependent=built.dependent,
     )
 
 

@@ -24,6 +24,7 @@ class FitResult(Generic[AnyBundle_co]):
         offline_default: Why ``pcedge-s`` was the default backbone, and how to get the larger one; None if it
             was not.
         left_out: What is in the dataset's folder and not used, by reason.
+        dependent: Training images that show the same part, by groups: each group counts as one image.
     """
 
     bundle: AnyBundle_co
@@ -33,3 +34,4 @@ class FitResult(Generic[AnyBundle_co]):
     cache_problem: str
     offline_default: WeightsUnavailableError | None
     left_out: tuple[LeftOut, ...] = ()
+    dependent: tuple[tuple[str, ...], ...] = ()

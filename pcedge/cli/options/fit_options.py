@@ -136,7 +136,8 @@ Groups = Annotated[
     typer.Option(
         help="Which images were taken together (one batch, one shift): folder, for the folder they lie in, "
         r"or a regular expression on their names with the group in parentheses, such as '(batch\d+)'. They "
-        "are held out together, and the rates are for parts of a new group.",
+        "are held out together, and the rates are for parts of a new group. Images that show the same part "
+        "(copies) are found and grouped without it; each: every image counts by itself.",
         show_default=False,
         rich_help_panel=panels.THRESHOLD,
     ),

@@ -143,6 +143,7 @@ def _print_json(result: "CalibrationResult") -> None:
                 "units": result.units,
                 "smallest_rate": 1 / (result.units + 1),
                 "skipped": result.skipped,
+                "dependent": result.dependent,
                 "left_out": [asdict(one) for one in result.left_out],
                 "training_images": result.learned,
                 "suspicious": result.suspicious,
@@ -260,7 +261,7 @@ def _print_notes(result: "CalibrationResult", own: "Change") -> None:
     """Print what to check before trusting the new thresholds."""
     from pcedge.cli.console import say
 
-    from .fit_notes import print_left_out
+    from .fit_notes import print_dependent, print_left_out
 
     if result.unchecked:
         say("[yellow]The bundle does not say which images it was learned from:[/] see that none is here.")
@@ -277,6 +278,7 @@ def _print_notes(result: "CalibrationResult", own: "Change") -> None:
     if len(result.skipped) > 5:
         say("[yellow]Skipped[/] {count} more.", count=len(result.skipped) - 5)
     print_left_out(result.left_out)
+    print_dependent(result.dependent)
     if result.suspicious:
         worst = ", ".join(f"{name} ({score:.4g})" for name, score in list(result.suspicious.items())[:5])
         say("[yellow]Look at these, they stand far out:[/] {worst}", worst=worst)

@@ -218,6 +218,7 @@ def _print_json(result: "FitResult[Bundle]") -> None:
                 "method": manifest.threshold.method,
                 "calibration_guarantee": manifest.threshold.guarantee,
                 "outliers": result.outliers,
+                "dependent": result.dependent,
                 "left_out": [asdict(one) for one in result.left_out],
                 "seconds": result.seconds,
                 "bytes": result.bundle.nbytes,
