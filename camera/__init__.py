@@ -24,10 +24,13 @@ from .events.tally import Summary, Tally
 from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
 from .images import (
     IMAGE_SUFFIXES,
+    RawMask,
+    image_header,
     is_image_name,
     list_images,
     read_image,
     read_mask,
+    read_raw_mask,
     why_no_image,
     write_image,
 )
@@ -162,6 +165,7 @@ __all__ = [
     "QueuedText",
     "RankTest",
     "RateTest",
+    "RawMask",
     "Reading",
     "Receipt",
     "Region",
@@ -214,6 +218,7 @@ __all__ = [
     "has_descriptor",
     "heat_legend",
     "heatmap_overlay",
+    "image_header",
     "in_words",
     "inspect_stream",
     "invalid",
@@ -236,6 +241,7 @@ __all__ = [
     "rank_payoffs",
     "read_image",
     "read_mask",
+    "read_raw_mask",
     "read_secret",
     "read_sinks",
     "read_table",

@@ -10,7 +10,7 @@ A layout is recognised by looking; each has a module of its own::
 """
 
 from .catalogue import CATALOGUE, KnownDataset
-from .checks import Audit, Leak, audit, find_leaks
+from .checks import Audit, Contradiction, Copies, Leak, audit, find_copies, find_leaks, find_shared
 from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
 from .layouts.base import Layout, images_below
 from .left_out import LeftOut, find_left_out
@@ -24,6 +24,8 @@ __all__ = [
     "GOOD",
     "LAYOUTS",
     "Audit",
+    "Contradiction",
+    "Copies",
     "Dataset",
     "KnownDataset",
     "Layout",
@@ -34,8 +36,10 @@ __all__ = [
     "audit",
     "categories",
     "far_nearer",
+    "find_copies",
     "find_leaks",
     "find_left_out",
+    "find_shared",
     "images_below",
     "labelled_images",
     "nearest_others",

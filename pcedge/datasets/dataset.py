@@ -1,12 +1,14 @@
 """What every layout comes down to: good images to learn from and labelled images to test on."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pcedge.core.text import shown
 from pcedge.errors import DatasetError
 
 from .left_out import LeftOut
+from .masks import MaskReading, decide
 from .names import product_folder
 
 GOOD = "good"
@@ -66,6 +68,13 @@ class Dataset:
     aupro_limit: float = AUPRO_LIMIT
     any_mask_value: bool = False
     left_out: tuple[LeftOut, ...] = ()
+
+    @cached_property
+    def masks(self) -> MaskReading:
+        """How its masks are read, decided from all of them when it is first asked for."""
+        pairs = [(sample.path, mask) for sample in self.test if sample.is_defect for mask in sample.masks]
+        good = [sample.path for sample in self.test if not sample.is_defect]
+        return decide(pairs, (*good, *self.train), any_value=self.any_mask_value)
 
     @property
     def used(self) -> tuple[Path, ...]:
