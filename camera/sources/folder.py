@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from errno import ELOOP, ENOENT
 from hashlib import sha256
@@ -15,7 +15,7 @@ from stat import S_ISREG
 from pcedge.errors import CameraError, ImageError
 
 from ..frames import Frame
-from ..images import is_image_name, natural_key, read_image
+from ..images import is_image_name, natural_key, read_image, why_no_image
 from ..util.addresses import printable
 from ..util.file_identity import identity_of
 from .base import NoFrame, frame_name
@@ -55,6 +55,7 @@ class FolderSource:
 
     Attributes:
         passed_over: Number of skipped files.
+        left_out: What else was in the folder when it was opened, and is not judged: how many, by reason.
         away: Why the folder cannot be read now; empty while it can.
     """
 
@@ -69,6 +70,7 @@ class FolderSource:
         done: Journal | None = None,
     ) -> None:
         self.passed_over = 0
+        self.left_out: dict[str, int] = {}
         self.away = ""
         self._done = done
         self.name = printable(f"folder:{path}")
@@ -89,6 +91,7 @@ class FolderSource:
             raise CameraError(f"{self._path}: no such folder.", "Create it, or check the path.")
         self._identity = identity_of(self._path)
         self._initial = set(self._scan())
+        self.left_out = _left_out(self._path)
         self._look()
         return self
 
@@ -208,6 +211,15 @@ class FolderSource:
         self._initial.discard(name)
         key = self._key(name, waiting.state)
         return Frame(self.name, next(self._indices), printable(name), time.time(), image_rgb, fault, key)
+
+
+def _left_out(folder: Path) -> dict[str, int]:
+    try:
+        with os.scandir(folder) as entries:
+            reasons = Counter(filter(None, map(why_no_image, entries)))
+    except OSError:  # gone again already: looking for it finds that out
+        return {}
+    return dict(reasons)
 
 
 def _digest(text: str) -> str:

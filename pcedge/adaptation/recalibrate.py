@@ -11,14 +11,15 @@ from pcedge.bundles.bundle import Bundle, edit_bundle, seal
 from pcedge.bundles.manifest import Manifest, Precision, ThresholdInfo, read_manifest
 from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
-from pcedge.datasets import read_content
+from pcedge.datasets import LeftOut, read_content
 from pcedge.errors import DatasetError
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import RuntimeKind, open_inspector
 from pcedge.thresholds.calibration_data import HeldOutEvidence, read_evidence
 from pcedge.thresholds.conformal import Rates, outer_fence, outliers
 from pcedge.thresholds.cross_validation import HeldOut, ImageScores, patches_kept
-from pcedge.thresholds.groups import find_groups
+from pcedge.thresholds.dependence import with_dependent
+from pcedge.thresholds.groups import EACH, find_groups
 from pcedge.thresholds.verdict import Thresholds
 
 from .new_images import NewImages, check_new
@@ -83,6 +84,8 @@ class CalibrationResult:
         gate: What the images say of light, focus and place, and whether the frame gate was learned anew.
         written: Whether the bundle was changed.
         unchecked: Whether the bundle does not say which files it was learned from.
+        left_out: What else is in the folders that were named, by reason.
+        dependent: Images that show the same part, by groups: each group counts as one.
     """
 
     bundle: Bundle
@@ -95,6 +98,8 @@ class CalibrationResult:
     gate: NewGate
     written: bool
     unchecked: bool = field(default=False)
+    left_out: tuple[LeftOut, ...] = ()
+    dependent: tuple[tuple[str, ...], ...] = ()
 
 
 def calibrate(
@@ -127,11 +132,13 @@ def calibrate(
     learned = before.learned if before is not None else {}
     images = check_new(bundle, places, learned, keep_gate=options.keep_gate)
     names = tuple(images.paths)
-    groups = find_groups(names, options.groups)
+    copies = images.dependent if options.groups != EACH else ()
+    groups = with_dependent(find_groups(names, options.groups), copies)
+    grouped = len(set(groups)) < len(names)
     rates = _rates(bundle.manifest.threshold, options)
     rates.check(
         len(set(groups)),
-        called=("groups of new good images" if options.groups else "new good images") + _without(images),
+        called=("groups of new good images" if grouped else "new good images") + _without(images),
     )
     changes: dict[Precision, Change] = {}
     evidence: dict[Precision, HeldOutEvidence] = {}
@@ -161,6 +168,8 @@ def calibrate(
         gate=images.gate,
         written=not options.dry_run,
         unchecked=before is None,
+        left_out=images.left_out,
+        dependent=tuple(tuple(names[image] for image in group) for group in copies),
     )
 
 
@@ -217,7 +226,7 @@ def _change(
 ) -> Change:
     before = manifest.threshold
     count = f"{len(found.names)} new good images"
-    if options.groups:
+    if found.grouped:
         count += f" in {found.units} groups"
     limits = found.limits(rates, f"split conformal: {count}")
     after = msgspec.structs.replace(

@@ -190,3 +190,20 @@ def test_names_that_are_not_utf_8_can_be_stored_and_sent(tmp_path: Path) -> None
     for frame in frames:
         assert f"{frame.source}{frame.name}{frame.fault}".encode()
     assert source.name.endswith("stra\\xdfe")
+
+
+def test_what_is_no_image_is_counted_by_reason(tmp_path: Path) -> None:
+    (tmp_path / "part.png").write_bytes(b"")
+    for name in ("notes.txt", "Thumbs.db", "lid.png.part", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "archive.png").mkdir()
+    (tmp_path / "link.png").symlink_to("/mnt/nowhere.png")
+
+    with FolderSource(tmp_path, follow=False) as source:
+        assert source.left_out == {
+            "files that are no images by their names": 2,
+            "files that end like unfinished ones": 1,
+            "hidden files": 1,
+            "folders": 1,
+            "links that lead nowhere": 1,
+        }

@@ -269,6 +269,12 @@ def _say_what_is_passed_over(line: "Line") -> None:
                 source=name,
                 count=source.passed_over,
             )
+        if isinstance(source, FolderSource) and source.left_out:
+            say(
+                "{source}: not judged, because it is no image there: {what}.",
+                source=name,
+                what=", ".join(f"{count} {reason}" for reason, count in source.left_out.items()),
+            )
 
 
 def _print_summary(summary: "Summary", place: Path) -> None:
