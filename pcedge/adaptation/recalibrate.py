@@ -53,7 +53,7 @@ class CalibrationOptions:
 
 
 @dataclass(frozen=True)
-class Change:
+class Recalibrated:
     """What calibrating changed of one precision.
 
     Attributes:
@@ -94,7 +94,7 @@ class CalibrationResult:
     skipped: dict[str, str]
     learned: dict[str, str]
     suspicious: dict[str, float]
-    changes: dict[Precision, Change]
+    changes: dict[Precision, Recalibrated]
     gate: NewGate
     written: bool
     unchecked: bool = field(default=False)
@@ -140,7 +140,7 @@ def calibrate(
         len(set(groups)),
         called=("groups of new good images" if grouped else "new good images") + _without(images),
     )
-    changes: dict[Precision, Change] = {}
+    changes: dict[Precision, Recalibrated] = {}
     evidence: dict[Precision, HeldOutEvidence] = {}
     suspicious: dict[str, float] = {}
     for precision in bundle.precisions:
@@ -223,7 +223,7 @@ def _score_one(inspector: Inspector, path: Path, keep: int) -> ImageScores:
 
 def _change(
     manifest: Manifest, found: HeldOutEvidence, rates: Rates, title: str, options: CalibrationOptions
-) -> Change:
+) -> Recalibrated:
     before = manifest.threshold
     count = f"{len(found.names)} new good images"
     if found.grouped:
@@ -237,10 +237,10 @@ def _change(
         grouped_by=before.grouped_by,
     )
     reviewed = None if before.review is None else Thresholds(before.review).share(Verdict.NG, found.scores)
-    return Change(before, after, Thresholds(before.score).share(Verdict.NG, found.scores), reviewed)
+    return Recalibrated(before, after, Thresholds(before.score).share(Verdict.NG, found.scores), reviewed)
 
 
-def _is_set_by_strangers(change: Change, found: HeldOutEvidence) -> bool:
+def _is_set_by_strangers(change: Recalibrated, found: HeldOutEvidence) -> bool:
     """Whether the new threshold comes from images far from the others, and beyond anything seen before."""
     seen = max([change.before.score, *change.before.held_out.values()])
     return change.after.score > max(seen, outer_fence(found.scores))
@@ -249,7 +249,7 @@ def _is_set_by_strangers(change: Change, found: HeldOutEvidence) -> bool:
 def _write(
     bundle: Bundle,
     evidence: dict[Precision, HeldOutEvidence],
-    changes: dict[Precision, Change],
+    changes: dict[Precision, Recalibrated],
     gate: NewGate,
 ) -> Bundle:
     own = bundle.manifest.precision
@@ -281,7 +281,7 @@ def _without(images: NewImages) -> str:
     return f" (without {' and '.join(left_out)})" if left_out else ""
 
 
-def _refusal(far: dict[str, float], change: Change) -> DatasetError:
+def _refusal(far: dict[str, float], change: Recalibrated) -> DatasetError:
     named = ", ".join(f"{name} ({score:.4g})" for name, score in list(far.items())[:5])
     more = f" and {len(far) - 5} more" if len(far) > 5 else ""
     return DatasetError(

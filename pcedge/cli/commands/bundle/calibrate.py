@@ -12,7 +12,7 @@ from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from pcedge.adaptation.recalibrate import CalibrationResult, Change
+    from pcedge.adaptation.recalibrate import CalibrationResult, Recalibrated
     from pcedge.bundles.bundle import Bundle
 
 
@@ -159,7 +159,7 @@ def _print_json(result: "CalibrationResult") -> None:
     )
 
 
-def _facts(change: "Change") -> dict[str, object]:
+def _facts(change: "Recalibrated") -> dict[str, object]:
     before, after = change.before, change.after
     return {
         "threshold_before": before.score,
@@ -212,7 +212,7 @@ def _print_result(result: "CalibrationResult") -> None:
         )
 
 
-def _rows(change: "Change") -> list[tuple[str, str, str, str, str]]:
+def _rows(change: "Recalibrated") -> list[tuple[str, str, str, str, str]]:
     before, after = change.before, change.after
     rows = [
         (
@@ -257,7 +257,7 @@ def _print_gate(result: "CalibrationResult") -> None:
         )
 
 
-def _print_notes(result: "CalibrationResult", own: "Change") -> None:
+def _print_notes(result: "CalibrationResult", own: "Recalibrated") -> None:
     """Print what to check before trusting the new thresholds."""
     from pcedge.cli.console import say
 
