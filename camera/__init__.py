@@ -22,7 +22,18 @@ from .events.event import Event, Part, Phase, nearest_normal
 from .events.key import record_key
 from .events.tally import Summary, Tally
 from .frames import Explain, Explanation, Frame, Inspection, Region, Verdict, unexplained
-from .images import IMAGE_SUFFIXES, list_images, read_image, read_mask, write_image
+from .images import (
+    IMAGE_SUFFIXES,
+    RawMask,
+    image_header,
+    is_image_name,
+    list_images,
+    read_image,
+    read_mask,
+    read_raw_mask,
+    why_no_image,
+    write_image,
+)
 from .loop.inspection_loop import Inspect, OnDrift, Outlet, inspect_stream, invalid, one_by_one
 from .loop.station import Station
 from .parts.http_trigger import HttpTriggers
@@ -56,14 +67,14 @@ from .sinks.sink_queue import SinkStatus
 from .sinks.text_output import QueuedText, TextOutput, has_descriptor
 from .sources.base import Grabbed, GrabbingSource, NoFrame, RenewableSource, Source, frame_name
 from .sources.capture import CameraSource
-from .sources.container import Container
 from .sources.drivers import CameraSettings
 from .sources.folder import FolderSource
 from .sources.folders.journal import Journal
 from .sources.kind import SourceKind, SourceOptions
 from .sources.registry import SOURCES, may_be_path, open_source
+from .sources.streams.container import Container
+from .sources.streams.video import VideoSource
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
-from .sources.video import VideoSource
 from .status.changes import Change, Changes
 from .status.drift_metrics import drift_readings
 from .status.health import Health, HealthServer
@@ -156,6 +167,7 @@ __all__ = [
     "QueuedText",
     "RankTest",
     "RateTest",
+    "RawMask",
     "Reading",
     "Receipt",
     "Region",
@@ -208,9 +220,11 @@ __all__ = [
     "has_descriptor",
     "heat_legend",
     "heatmap_overlay",
+    "image_header",
     "in_words",
     "inspect_stream",
     "invalid",
+    "is_image_name",
     "is_writable_by_others",
     "learn_limits",
     "learn_usual_limits",
@@ -229,6 +243,7 @@ __all__ = [
     "rank_payoffs",
     "read_image",
     "read_mask",
+    "read_raw_mask",
     "read_secret",
     "read_sinks",
     "read_table",
@@ -241,6 +256,7 @@ __all__ = [
     "sink_readings",
     "thread_states",
     "unexplained",
+    "why_no_image",
     "without_content",
     "worst",
     "write_dataset",

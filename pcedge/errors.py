@@ -5,6 +5,16 @@ was expected and what to type next; nothing outside this tree is meant for a use
 """
 
 
+def readable(text: str) -> str:
+    r"""A text that can be stored and sent: bytes of a file's name that are not UTF-8 become ``\xfc``."""
+    for errors in ("strict", "surrogateescape"):
+        try:
+            return text.encode("utf-8", errors).decode("utf-8", "backslashreplace")
+        except UnicodeEncodeError:
+            continue
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class PcedgeError(Exception):
     """Base of all errors meant for the user.
 
@@ -14,9 +24,9 @@ class PcedgeError(Exception):
     """
 
     def __init__(self, what: str, hint: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.hint = hint
+        super().__init__(readable(what))
+        self.what = readable(what)
+        self.hint = readable(hint)
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.hint}" if self.hint else self.what

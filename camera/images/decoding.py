@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,7 @@ from .limits import ImageLimits
 # A page of a TIFF is not one of these: a smaller copy of another (bit 0), a transparency mask (bit 2).
 _SUBFILE_TYPE, _NOT_A_PAGE = 254, 0b101
 _MOST_THUMBNAILS = 16
+_ORIENTATION, _SIDEWAYS = 0x112, 5
 # Further images in a photograph of a phone are previews and depth maps.
 _FIRST_COUNTS = frozenset({"MPO"})
 _header_lock = threading.Lock()
@@ -53,6 +55,30 @@ def decode(path: Path) -> Image.Image:
         # Pillow does not document what its decoders raise for damaged files: OSError, SyntaxError,
         # ValueError, struct.error, IndexError, zlib.error and others have been observed.
         raise ImageError(f"{path}: cannot be decoded: {reason(error)}.") from error
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the header of an image file says.
+
+    Attributes:
+        orientation: How it is turned and mirrored, by EXIF: 1 for as it is stored, up to 8.
+        shape_hw: Height and width when it is upright; None where the file cannot be read.
+    """
+
+    orientation: int = 1
+    shape_hw: tuple[int, int] | None = None
+
+
+def image_header(path: Path) -> ImageHeader:
+    """Read the header of an image file; of one that cannot be read nothing is known."""
+    try:
+        with _regular_file(path) as file, _open(file, path) as image:
+            found, (width, height) = image.getexif().get(_ORIENTATION, 1), image.size
+    except Exception:  # as above: what Pillow raises for damaged files is not documented
+        return ImageHeader()
+    orientation = found if isinstance(found, int) and 1 <= found <= 8 else 1
+    return ImageHeader(orientation, (width, height) if orientation >= _SIDEWAYS else (height, width))
 
 
 def reason(error: Exception) -> str:

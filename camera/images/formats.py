@@ -23,7 +23,7 @@ _FORMATS: dict[str, tuple[str, ...]] = {
 HEIF_FORMAT = "HEIF"
 HEIF_SUFFIXES = frozenset({".heic", ".heif"})
 
-_TEMPORARY_SUFFIXES = frozenset({".part", ".tmp"})
+TEMPORARY_SUFFIXES = frozenset({".part", ".tmp"})
 
 FORMATS = tuple(_FORMATS)
 IMAGE_SUFFIXES = frozenset(suffix for suffixes in _FORMATS.values() for suffix in suffixes) | HEIF_SUFFIXES
@@ -36,5 +36,5 @@ def is_image_name(name: str) -> bool:
     ``lid.part.0001.png`` is that of an image of a part.
     """
     path = Path(name)
-    temporary = Path(path.stem).suffix.lower() in _TEMPORARY_SUFFIXES
+    temporary = Path(path.stem).suffix.lower() in TEMPORARY_SUFFIXES
     return not name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES and not temporary

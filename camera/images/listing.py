@@ -2,12 +2,13 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from pcedge.errors import ImageError
 
 from .decoding import reason
-from .formats import is_image_name
+from .formats import TEMPORARY_SUFFIXES, is_image_name
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -21,6 +22,24 @@ def list_images(folder: str | Path) -> list[Path]:
     except OSError as error:
         raise ImageError(f"{folder}: cannot be listed: {reason(error)}.") from error
     return [Path(folder, name) for name in sorted(filter(is_image_name, names), key=natural_key)]
+
+
+def why_no_image(entry: os.DirEntry[str]) -> str:
+    """Why what is in a folder is not listed as an image, as words that follow a number; empty if it is."""
+    if entry.name.startswith("."):
+        return "hidden files"
+    try:
+        mode = entry.stat().st_mode
+    except OSError:
+        return "links that lead nowhere" if entry.is_symlink() else "files that cannot be read"
+    if stat.S_ISDIR(mode):
+        return "folders"
+    if not stat.S_ISREG(mode):
+        return "pipes, sockets or devices"
+    if is_image_name(entry.name):
+        return ""
+    unfinished = any(suffix.lower() in TEMPORARY_SUFFIXES for suffix in Path(entry.name).suffixes[-2:])
+    return "files that end like unfinished ones" if unfinished else "files that are no images by their names"
 
 
 def natural_key(name: str) -> tuple[list[tuple[str, int]], str]:

@@ -1,6 +1,7 @@
 """Image files as arrays: RGB of 8 bits, and masks."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from pcedge.errors import ImageError
 from .decoding import decode
 
 _WIDE_MODES = {"I", "F"}
+_LOSSY = frozenset({"JPEG", "MPO"})
+_LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 # Converted so many pixels at a time: a copy of a large image in another mode would take its memory again.
 _STRIP_PIXELS = 4_000_000
 
@@ -59,6 +62,37 @@ def read_mask(path: str | Path) -> NDArray[np.uint8]:
     if not deep and grey.max() == 255:
         return np.asarray(grey, np.uint8)
     return np.where(grey > 0, np.uint8(255), np.uint8(0))
+
+
+@dataclass(frozen=True, eq=False)
+class RawMask:
+    """A mask as it is in its file.
+
+    Attributes:
+        levels: uint8 [height, width], the brightest channel; of deeper files 255 for every value but 0.
+        alpha: uint8 [height, width], the alpha channel; None where there is none.
+        lossy: Whether it was saved in a format that changes values.
+    """
+
+    levels: NDArray[np.uint8]
+    alpha: NDArray[np.uint8] | None = None
+    lossy: bool = False
+
+
+def read_raw_mask(path: str | Path) -> RawMask:
+    """Read a mask whose values are still to be understood.
+
+    Raises:
+        ImageError: As :func:`read_mask`.
+    """
+    path = Path(path)
+    image = decode(path)
+    alpha = np.asarray(image.getchannel("A")) if "A" in image.getbands() else None
+    image.info.pop("transparency", None)
+    if image.mode.startswith("I;16") or image.mode in _WIDE_MODES:
+        return RawMask(np.where(np.asarray(image) > 0, np.uint8(255), np.uint8(0)))
+    lossy = image.format in _LOSSY or path.suffix.lower() in _LOSSY_SUFFIXES
+    return RawMask(np.ascontiguousarray(_rgb(image, path).max(axis=2)), alpha, lossy)
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:

@@ -12,13 +12,14 @@ from pcedge.errors import CameraError
 from ..frames import Frame
 from ..util.backoff import Backoff
 from .base import Grabbed, NoFrame, frame_name
-from .container import Container
 from .drivers import CameraSettings, Capture
 
 # Between attempts of a camera that says that it is lost. One that hangs is given up and opened anew by
 # camera/stream/reader.py, which has pauses of its own.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
+# Images in a row that cannot be decoded, after which the camera is opened anew.
+_MOST_DAMAGED = 25
 
 
 class CameraSource:
@@ -58,7 +59,7 @@ class CameraSource:
         self._max_reconnects = max_reconnects
         self._capture: Capture | None = None
         self._indices = count() if indices is None else indices
-        self._attempts = 0
+        self._attempts = self._damaged = 0
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._retry_at = 0.0
 
@@ -124,6 +125,7 @@ class CameraSource:
         return Grabbed(partial(self._decoded, capture, next(self._indices), time.time(), time.monotonic()))
 
     def _open(self) -> Capture:
+        self._damaged = 0
         capture = self._opener()
         self._refused = capture.apply(self._settings)
         self._capture = capture
@@ -133,8 +135,8 @@ class CameraSource:
         try:
             image_rgb = capture.image()
         except CameraError as error:
-            return self._lost(error.what)
-        may_repeat = isinstance(capture, Container) and capture.may_repeat
+            return self._undecoded(index, error.what)
+        self._damaged = 0
         return Frame(
             self.name,
             index,
@@ -142,8 +144,15 @@ class CameraSource:
             captured_at,
             image_rgb,
             clock_s=clock_s,
-            may_repeat=may_repeat,
+            may_repeat=capture.may_repeat,
         )
+
+    def _undecoded(self, index: int, fault: str) -> Frame:
+        """A damaged image, as networks deliver them now and then; the camera is there."""
+        self._damaged += 1
+        if self._damaged >= _MOST_DAMAGED:
+            return self._lost(fault)
+        return Frame(self.name, index, frame_name(index), time.time(), None, fault)
 
     def _lost(self, fault: str) -> Frame:
         self._release()

@@ -19,7 +19,13 @@ _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 
 
 class Capture(Protocol):
-    """An open device, stream or file that gives images."""
+    """An open device, stream or file that gives images.
+
+    Attributes:
+        may_repeat: Whether its compression leaves out noise, so that images of a scene at rest may be equal.
+    """
+
+    may_repeat: bool
 
     def grab(self) -> bool:
         """Take the next image; False if there is none."""
@@ -51,6 +57,8 @@ class Driver:
     Raises:
         CameraError: It cannot be opened.
     """
+
+    may_repeat = False
 
     def __init__(self, address: str | int, backend: int) -> None:
         if "OPENCV_LOG_LEVEL" not in os.environ:

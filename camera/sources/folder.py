@@ -33,7 +33,7 @@ _IDLE_S = 0.5
 _GONE_FILES_KEPT = 10_000
 # A file that cannot be decoded may still be written, by a program that closes it in between.
 _UNDECODABLE_S = 2.0
-_OVERWRITTEN = "overwritten before it was read"
+_OVERWRITTEN = "overwritten before they were read"
 
 
 @dataclass
@@ -126,10 +126,9 @@ class FolderSource:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Number of files and folders that are not judged, by reason."""
-        judged = {"judged before": self.passed_over} if self.passed_over else {}
+        """What is in the folder and is not judged: how many, by reason."""
         lost = {_OVERWRITTEN: self._overwritten} if self._overwritten else {}
-        return {**judged, **self._found.passed_over, **lost}
+        return {**self._found.passed_over, **lost}
 
     def read(self, timeout_s: float) -> Frame | NoFrame:
         """Return the next complete image, waiting about ``timeout_s``; a fault when the folder is lost.
@@ -243,7 +242,7 @@ class FolderSource:
                 continue
             if new.state[2] != old.state[2] or (old.complete and not old.undecodable):
                 self._overwritten += 1
-                fault = f"{printable(name)} was {_OVERWRITTEN}"
+                fault = f"{printable(name)} was overwritten before it was read"
                 self._faults.append(self._fault(fault))
 
     def _pass_over(self, states: dict[str, State]) -> None:

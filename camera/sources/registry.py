@@ -10,11 +10,12 @@ from pathlib import Path
 from pcedge.errors import CameraError, OptionError
 
 from ..util.addresses import redact
-from . import devices, folder, gstreamer, network, video
+from . import devices, folder, gstreamer
 from .base import DEFAULT_OPEN_S, DEFAULT_SETTLE_S, Source
 from .drivers import CameraSettings
 from .folders.journal import Journal
 from .kind import SourceKind, SourceOptions
+from .streams import network, video
 from .synthetic import address
 
 # An address belongs to the first kind that it matches.

@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from os.path import commonpath
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.files import describe_file
-from pcedge.camera import FrameGate, ImageMeasures, glance, list_images
-from pcedge.datasets import read_content
+from pcedge.camera import FrameGate, ImageMeasures, glance
+from pcedge.core.text import shown
+from pcedge.datasets import LeftOut, find_left_out, images_below, read_content, spectrum
 from pcedge.errors import DatasetError, ImageError
 from pcedge.fitting.feature_cache import content_digest
+from pcedge.thresholds.dependence import dependent
 
 from .relearn_gate import FEWEST_FOR_GATE, NewGate, look_at_new
 from .teaching import read_log
@@ -27,6 +32,8 @@ class NewImages:
             there twice.
         learned: Name to the name of the training image, or the taught one, that it is.
         gate: What they say of light, focus and place.
+        left_out: What else is in the folders that were named, by reason.
+        dependent: Images that show the same part, by groups, as their places in ``paths``.
     """
 
     title: str
@@ -34,10 +41,12 @@ class NewImages:
     skipped: Mapping[str, str]
     learned: Mapping[str, str]
     gate: NewGate
+    left_out: tuple[LeftOut, ...] = ()
+    dependent: tuple[tuple[int, ...], ...] = ()
 
 
 def list_given(places: Sequence[Path]) -> list[Path]:
-    """The images named, and those in folders named and in the folders directly below these.
+    """The images named, and those in folders named and in all folders below these.
 
     Raises:
         DatasetError: A place does not exist, or there are no images.
@@ -45,8 +54,7 @@ def list_given(places: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for place in places:
         if place.is_dir():
-            below = sorted(one for one in place.iterdir() if one.is_dir() and not one.name.startswith("."))
-            found += [path for folder in (place, *below) for path in list_images(folder)]
+            found += images_below(place)
         elif place.is_file():
             found.append(place)
         else:
@@ -80,11 +88,12 @@ def check_new(
     seen: dict[str, str] = {}
     usable: dict[str, Path] = {}
     glances: dict[str, ImageMeasures] = {}
+    looks: dict[str, NDArray[np.float32]] = {}
     skipped: dict[str, str] = {}
     known: dict[str, str] = {}
     for path in paths:
-        name = path.resolve().relative_to(root).as_posix()
-        found, problem, digest = _glance(path)
+        name = shown(path.resolve().relative_to(root).as_posix())
+        found, look, problem, digest = _glance(path)
         if digest in training:
             known[name] = training[digest]
         elif taught and digest and (lesson := taught.get(describe_file(path).sha256)):
@@ -94,12 +103,15 @@ def check_new(
         elif found is None:
             skipped[name] = problem
         else:
-            usable[name], glances[name] = path, found
+            usable[name], glances[name], looks[name] = path, found, look
         if digest:
             seen.setdefault(digest, name)
     gate, unfit = look_at_new(bundle, glances, keep=keep_gate)
     fit = {name: path for name, path in usable.items() if name not in unfit}
-    images = NewImages("/".join(root.parts[-2:]).lstrip("/"), fit, skipped | unfit, known, gate)
+    left_out = [one for place in places if place.is_dir() for one in find_left_out(place, paths)]
+    title = shown("/".join(root.parts[-2:]).lstrip("/"))
+    found_again = dependent(np.stack([looks[name] for name in fit])) if fit else ()
+    images = NewImages(title, fit, skipped | unfit, known, gate, tuple(left_out), found_again)
     if not fit:
         raise DatasetError(
             f"None of the {len(paths)} images can be used: {_first(images)}.",
@@ -108,19 +120,19 @@ def check_new(
     return images
 
 
-def _glance(path: Path) -> tuple[ImageMeasures | None, str, str]:
-    """What is seen of an image, or else what is wrong with it, and its digest, where it can be read."""
-    digest = ""
+def _glance(path: Path) -> tuple[ImageMeasures | None, NDArray[np.float32], str, str]:
+    """What is seen of an image, what it looks like, or else what is wrong with it, and its digest."""
+    digest, nothing = "", np.zeros(0, np.float32)
     try:
         digest = content_digest(path)
         image = read_content(path)
     except ImageError as error:
-        return None, error.what, digest
+        return None, nothing, error.what, digest
     except OSError as error:
-        return None, f"{path}: cannot be read: {error.strerror or error}.", ""
+        return None, nothing, f"{path}: cannot be read: {error.strerror or error}.", ""
     if problem := FrameGate(frozen_after=0).check(image):
-        return None, problem, digest
-    return glance(image), "", digest
+        return None, nothing, problem, digest
+    return glance(image), spectrum(image), "", digest
 
 
 def _taught(bundle: Bundle) -> dict[str, str]:

@@ -11,14 +11,15 @@ from pcedge.bundles.bundle import Bundle, edit_bundle, seal
 from pcedge.bundles.manifest import Manifest, Precision, ThresholdInfo, read_manifest
 from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
-from pcedge.datasets import read_content
+from pcedge.datasets import LeftOut, read_content
 from pcedge.errors import DatasetError
 from pcedge.inspection.patchcore_detector import Inspector
 from pcedge.inspection.runtimes import RuntimeKind, open_inspector
 from pcedge.thresholds.calibration_data import HeldOutEvidence, read_evidence
 from pcedge.thresholds.conformal import Rates, outer_fence, outliers
 from pcedge.thresholds.cross_validation import HeldOut, ImageScores, patches_kept
-from pcedge.thresholds.groups import find_groups
+from pcedge.thresholds.dependence import with_dependent
+from pcedge.thresholds.groups import EACH, find_groups
 from pcedge.thresholds.verdict import Thresholds
 
 from .new_images import NewImages, check_new
@@ -52,7 +53,7 @@ class CalibrationOptions:
 
 
 @dataclass(frozen=True)
-class Change:
+class Recalibrated:
     """What calibrating changed of one precision.
 
     Attributes:
@@ -83,6 +84,8 @@ class CalibrationResult:
         gate: What the images say of light, focus and place, and whether the frame gate was learned anew.
         written: Whether the bundle was changed.
         unchecked: Whether the bundle does not say which files it was learned from.
+        left_out: What else is in the folders that were named, by reason.
+        dependent: Images that show the same part, by groups: each group counts as one.
     """
 
     bundle: Bundle
@@ -91,10 +94,12 @@ class CalibrationResult:
     skipped: dict[str, str]
     learned: dict[str, str]
     suspicious: dict[str, float]
-    changes: dict[Precision, Change]
+    changes: dict[Precision, Recalibrated]
     gate: NewGate
     written: bool
     unchecked: bool = field(default=False)
+    left_out: tuple[LeftOut, ...] = ()
+    dependent: tuple[tuple[str, ...], ...] = ()
 
 
 def calibrate(
@@ -127,13 +132,15 @@ def calibrate(
     learned = before.learned if before is not None else {}
     images = check_new(bundle, places, learned, keep_gate=options.keep_gate)
     names = tuple(images.paths)
-    groups = find_groups(names, options.groups)
+    copies = images.dependent if options.groups != EACH else ()
+    groups = with_dependent(find_groups(names, options.groups), copies)
+    grouped = len(set(groups)) < len(names)
     rates = _rates(bundle.manifest.threshold, options)
     rates.check(
         len(set(groups)),
-        called=("groups of new good images" if options.groups else "new good images") + _without(images),
+        called=("groups of new good images" if grouped else "new good images") + _without(images),
     )
-    changes: dict[Precision, Change] = {}
+    changes: dict[Precision, Recalibrated] = {}
     evidence: dict[Precision, HeldOutEvidence] = {}
     suspicious: dict[str, float] = {}
     for precision in bundle.precisions:
@@ -161,6 +168,8 @@ def calibrate(
         gate=images.gate,
         written=not options.dry_run,
         unchecked=before is None,
+        left_out=images.left_out,
+        dependent=tuple(tuple(names[image] for image in group) for group in copies),
     )
 
 
@@ -214,10 +223,10 @@ def _score_one(inspector: Inspector, path: Path, keep: int) -> ImageScores:
 
 def _change(
     manifest: Manifest, found: HeldOutEvidence, rates: Rates, title: str, options: CalibrationOptions
-) -> Change:
+) -> Recalibrated:
     before = manifest.threshold
     count = f"{len(found.names)} new good images"
-    if options.groups:
+    if found.grouped:
         count += f" in {found.units} groups"
     limits = found.limits(rates, f"split conformal: {count}")
     after = msgspec.structs.replace(
@@ -228,10 +237,10 @@ def _change(
         grouped_by=before.grouped_by,
     )
     reviewed = None if before.review is None else Thresholds(before.review).share(Verdict.NG, found.scores)
-    return Change(before, after, Thresholds(before.score).share(Verdict.NG, found.scores), reviewed)
+    return Recalibrated(before, after, Thresholds(before.score).share(Verdict.NG, found.scores), reviewed)
 
 
-def _is_set_by_strangers(change: Change, found: HeldOutEvidence) -> bool:
+def _is_set_by_strangers(change: Recalibrated, found: HeldOutEvidence) -> bool:
     """Whether the new threshold comes from images far from the others, and beyond anything seen before."""
     seen = max([change.before.score, *change.before.held_out.values()])
     return change.after.score > max(seen, outer_fence(found.scores))
@@ -240,7 +249,7 @@ def _is_set_by_strangers(change: Change, found: HeldOutEvidence) -> bool:
 def _write(
     bundle: Bundle,
     evidence: dict[Precision, HeldOutEvidence],
-    changes: dict[Precision, Change],
+    changes: dict[Precision, Recalibrated],
     gate: NewGate,
 ) -> Bundle:
     own = bundle.manifest.precision
@@ -272,7 +281,7 @@ def _without(images: NewImages) -> str:
     return f" (without {' and '.join(left_out)})" if left_out else ""
 
 
-def _refusal(far: dict[str, float], change: Change) -> DatasetError:
+def _refusal(far: dict[str, float], change: Recalibrated) -> DatasetError:
     named = ", ".join(f"{name} ({score:.4g})" for name, score in list(far.items())[:5])
     more = f" and {len(far) - 5} more" if len(far) > 5 else ""
     return DatasetError(

@@ -232,7 +232,8 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
 class ProductManifest(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest fields common to all methods.
 
-    ``backbone`` is None for a method that uses no pretrained network.
+    ``backbone`` is None for a method that uses no pretrained network. ``product`` is the product's identity,
+    which names are not; empty in a bundle of an earlier version.
     """
 
     schema_version: int
@@ -249,6 +250,7 @@ class ProductManifest(msgspec.Struct, frozen=True, kw_only=True):
     method: str = PATCHCORE
     backbone: BackboneInfo | None = None
     files: dict[str, FileInfo] = msgspec.field(default_factory=dict)
+    product: str = ""
 
     def to_json(self) -> bytes:
         """Indented JSON."""

@@ -10,9 +10,12 @@ A layout is recognised by looking; each has a module of its own::
 """
 
 from .catalogue import CATALOGUE, KnownDataset
-from .checks import Audit, Leak, audit, find_leaks
+from .checks import Audit, Contradiction, Copies, Leak, audit, find_copies, find_leaks, find_shared
 from .dataset import GOOD, Dataset, Sample, labelled_images, training_images
-from .layouts.base import Layout
+from .layouts.base import Layout, images_below
+from .left_out import LeftOut, find_left_out
+from .likeness import alike, far_nearer, nearest_others, spectrum
+from .names import product_folder
 from .reading import read_content, read_ground_truth
 from .recognition import LAYOUTS, categories, open_dataset, recognise
 
@@ -21,18 +24,30 @@ __all__ = [
     "GOOD",
     "LAYOUTS",
     "Audit",
+    "Contradiction",
+    "Copies",
     "Dataset",
     "KnownDataset",
     "Layout",
     "Leak",
+    "LeftOut",
     "Sample",
+    "alike",
     "audit",
     "categories",
+    "far_nearer",
+    "find_copies",
     "find_leaks",
+    "find_left_out",
+    "find_shared",
+    "images_below",
     "labelled_images",
+    "nearest_others",
     "open_dataset",
+    "product_folder",
     "read_content",
     "read_ground_truth",
     "recognise",
+    "spectrum",
     "training_images",
 ]

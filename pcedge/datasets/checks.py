@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from pcedge.core.progress import Progress, silent
 from pcedge.errors import ImageError
 
 from .dataset import Dataset, Sample
-from .likeness import nearest, spectrum
+from .left_out import LeftOut
+from .likeness import alike, nearest, spectrum
 from .reading import read_content, read_ground_truth
 
 
@@ -37,6 +38,21 @@ class Leak:
 
 
 @dataclass(frozen=True)
+class Contradiction:
+    """The same content, labelled good in one place and defective in another.
+
+    Attributes:
+        good: The image that is said to be good, by its name.
+        defective: The one that is said to show a defect.
+        identical: Whether the files are the same to the byte.
+    """
+
+    good: str
+    defective: str
+    identical: bool
+
+
+@dataclass(frozen=True)
 class Audit:
     """What is wrong with a dataset. Images are named as in the dataset.
 
@@ -52,6 +68,10 @@ class Audit:
         unusable_masks: Defective images whose masks cannot be read, do not match or mark nothing, and why.
         defects_without_mask: Defective images without a mask.
         masks_without_image: Masks that belong to no test image.
+        left_out: What else is in the folder, by reason.
+        masks: How the masks are read, in words; empty where there are none.
+        doubtful_masks: Masks that may mean something else, and why.
+        contradictions: Images that are labelled good in one place and defective in another.
     """
 
     layout: str
@@ -65,16 +85,22 @@ class Audit:
     unusable_masks: dict[str, str]
     defects_without_mask: tuple[str, ...]
     masks_without_image: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    masks: str = ""
+    doubtful_masks: dict[str, str] = field(default_factory=dict)
+    contradictions: tuple[Contradiction, ...] = ()
 
     @property
     def trustworthy(self) -> bool:
         """Whether nothing falsifies results: no leak, and no mask that contradicts its image."""
-        return not (self.leaks or self.unusable_masks or self.masks_without_image)
+        masks = self.unusable_masks or self.masks_without_image or self.doubtful_masks
+        return not (self.leaks or masks or self.contradictions)
 
     @property
     def findings(self) -> int:
         """How many things were found, those included that only leave something out."""
-        lists = (self.leaks, self.unreadable, self.unusable_masks, self.masks_without_image)
+        masks = (self.unusable_masks, self.masks_without_image, self.doubtful_masks)
+        lists = (self.leaks, self.contradictions, self.unreadable, *masks)
         return sum(map(len, lists)) + len(self.defects_without_mask)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +128,7 @@ def audit(dataset: Dataset, progress: Progress = silent) -> Audit:
         dataset: Any.
         progress: Called with images read, as the stage ``check``.
     """
+    _ = dataset.masks  # decided once, before several threads ask for it
     train, test = _look_at_all(dataset, progress)
     looks = {**train, **test}
     defects = [sample for sample in dataset.test if sample.is_defect]
@@ -113,10 +140,14 @@ def audit(dataset: Dataset, progress: Progress = silent) -> Audit:
         validation=len(dataset.validation),
         unlabelled=len(dataset.unlabelled),
         leaks=tuple(_leaks(train, test)),
+        contradictions=tuple(_contradictions(looks, _labelled_defective(dataset))),
         unreadable={name: look.problem for name, look in looks.items() if look.problem},
         unusable_masks={name: look.mask_problem for name, look in looks.items() if look.mask_problem},
         defects_without_mask=tuple(dataset.relative(s.path) for s in defects if not s.masks),
         masks_without_image=tuple(map(dataset.relative, dataset.stray_masks)),
+        left_out=dataset.left_out,
+        masks=dataset.masks.said if any(sample.masks for sample in dataset.test) else "",
+        doubtful_masks={dataset.relative(path): why for path, why in dataset.masks.doubtful.items()},
     )
 
 
@@ -130,6 +161,68 @@ def find_leaks(dataset: Dataset, progress: Progress = silent) -> tuple[Leak, ...
     if not dataset.train or not dataset.test:
         return ()
     return tuple(_leaks(*_look_at_all(dataset, progress)))
+
+
+@dataclass(frozen=True)
+class Copies:
+    """The same content in two places of a dataset where that falsifies results.
+
+    Attributes:
+        leaks: Test images that show what a training image shows.
+        contradictions: Images labelled good in one place and defective in another.
+    """
+
+    leaks: tuple[Leak, ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()
+
+
+def find_copies(dataset: Dataset, progress: Progress = silent) -> Copies:
+    """Leaks and contradictions of a dataset.
+
+    Args:
+        dataset: Any.
+        progress: Called with images read, as the stage ``check``.
+    """
+    if not dataset.test:
+        return Copies()
+    train, test = _look_at_all(dataset, progress)
+    found = _contradictions({**train, **test}, _labelled_defective(dataset))
+    return Copies(tuple(_leaks(train, test)), tuple(found))
+
+
+def find_shared(datasets: Mapping[str, Dataset]) -> tuple[tuple[str, str], ...]:
+    """Images that are the same to the byte in two products.
+
+    Args:
+        datasets: By the products' names, which come before those of images.
+    """
+    first: dict[bytes, tuple[str, str]] = {}
+    shared = []
+    for product, dataset in datasets.items():
+        for path in (*dataset.train, *(sample.path for sample in dataset.test)):
+            name, digest = f"{product}/{dataset.relative(path)}", _digest(path)
+            owner, other = first.setdefault(digest, (product, name))
+            if digest and owner != product:
+                shared.append((other, name))
+    return tuple(shared)
+
+
+def _labelled_defective(dataset: Dataset) -> frozenset[str]:
+    return frozenset(dataset.relative(sample.path) for sample in dataset.test if sample.is_defect)
+
+
+def _contradictions(looks: _ImageScans, defective: frozenset[str]) -> Iterator[Contradiction]:
+    """Pairs of the same content, the good one first; each defective image once."""
+    names = [name for name, look in looks.items() if look.spectrum is not None]
+    pairs = [(names[one], names[other]) for one, other in alike(_spectra(looks))] if names else []
+    good = {look.digest: name for name, look in looks.items() if look.digest and name not in defective}
+    same = [(twin, name) for name in defective if (twin := good.get(looks[name].digest))]
+    told = set()
+    for one, other in (*same, *pairs):
+        left, right = (one, other) if one not in defective else (other, one)
+        if left not in defective and right in defective and right not in told:
+            told.add(right)
+            yield Contradiction(left, right, looks[left].digest == looks[right].digest)
 
 
 def _look_at_all(dataset: Dataset, progress: Progress) -> tuple[_ImageScans, _ImageScans]:

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.camera import read_image, read_mask, without_content
+from pcedge.camera import read_image, read_raw_mask, without_content
 from pcedge.errors import ImageError
 
 from .dataset import Dataset, Sample
+from .masks import MaskReading
 
 
 def read_content(path: Path) -> NDArray[np.uint8]:
@@ -44,17 +45,20 @@ def read_ground_truth(
     if not sample.masks:
         return None
     for path in sample.masks:
-        np.maximum(truth, _read_mask(path, sample, truth.shape, dataset.any_mask_value), out=truth)
+        np.maximum(truth, _read_mask(path, sample, shape_hw[:2], dataset.masks), out=truth)
     if not truth.any():
         raise ImageError(f"{sample.masks[0]}: marks nothing, though {sample.path.name} shows a defect.")
     return truth
 
 
-def _read_mask(path: Path, sample: Sample, shape_hw: tuple[int, ...], any_value: bool) -> NDArray[np.uint8]:
-    mask = read_mask(path)
+def _read_mask(
+    path: Path, sample: Sample, shape_hw: tuple[int, ...], reading: MaskReading
+) -> NDArray[np.uint8]:
+    height, width = shape_hw
+    mask = reading.apply(read_raw_mask(path), sample.path, (height, width))
     if mask.shape != shape_hw:
         raise ImageError(
             f"{path} is {mask.shape[1]}x{mask.shape[0]}, but its image {sample.path.name} is "
-            f"{shape_hw[1]}x{shape_hw[0]}."
+            f"{width}x{height}."
         )
-    return np.where(mask > 0, np.uint8(255), np.uint8(0)) if any_value else mask
+    return mask

@@ -1,14 +1,19 @@
 """From a folder to a dataset: the layout recognised, or as named by the caller."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pcedge.camera import IMAGE_SUFFIXES
 from pcedge.errors import DatasetError, OptionError
 
-from .dataset import GOOD, Dataset
+from .dataset import Dataset
 from .layouts import btad, mvtec_ad, mvtec_ad2, mvtec_loco, plain, visa
-from .layouts.base import Layout, folders, images
+from .layouts.base import Layout, folders, images, named, tree
+from .left_out import find_left_out
+from .names import GOOD_NAMES, TEST_NAMES, TRAIN_NAMES, is_called, plain_name
 
+_SHOWN = 5
 # In this order: MVTec AD's is part of others, and any folder of images is a plain one.
 LAYOUTS: tuple[Layout, ...] = (
     visa.LAYOUT,
@@ -46,7 +51,12 @@ def open_dataset(root: Path, layout: str | None = None) -> Dataset:
         raise DatasetError(
             f"{root} has no images to use in the layout {chosen.name}.", f"Expected: {chosen.expected}."
         )
-    return dataset
+    if not dataset.train and named(root, TRAIN_NAMES):
+        raise DatasetError(
+            f"{root} has images to learn from, but in no folder whose name says that they are good.",
+            _advice(root),
+        )
+    return replace(dataset, left_out=find_left_out(root, dataset.used))
 
 
 def recognise(root: Path) -> Layout | None:
@@ -63,7 +73,7 @@ def categories(root: Path) -> tuple[str, ...]:
     benchmarks = tuple(f.name for f, layout in found.items() if layout not in (None, plain.LAYOUT))
     if benchmarks or own is not None:
         return benchmarks
-    return tuple(folder.name for folder in found if images(folder / GOOD))
+    return tuple(folder.name for folder in found if named(folder, GOOD_NAMES))
 
 
 def _named(layout: str) -> tuple[Layout, str]:
@@ -77,9 +87,27 @@ def _named(layout: str) -> tuple[Layout, str]:
 
 
 def _advice(root: Path) -> str:
+    """What to do with a folder that has no layout, by what is in it."""
     inside = categories(root)
     if inside:
         return f"It holds several datasets; name one: {root / inside[0]}"
-    if (root / "train").is_dir():
-        return f"Good images are expected in {root / 'train' / GOOD}."
-    return f"Expected image files ({', '.join(sorted(IMAGE_SUFFIXES))}) in it, or train/good below it."
+    there = dict(_places(root))
+    if not there:
+        return f"Expected image files ({', '.join(sorted(IMAGE_SUFFIXES))}) in it, or train/good below it."
+    counted = ", ".join(f"{place} ({count})" for place, count in list(there.items())[:_SHOWN])
+    more = f" and {len(there) - _SHOWN} more folders" if len(there) > _SHOWN else ""
+    likely = next(iter(there))
+    layout = mvtec_ad.LAYOUT if plain_name(likely.split("/")[0]) in TRAIN_NAMES | TEST_NAMES else plain.LAYOUT
+    return (
+        f"Images are in {counted}{more}. Say which folder has the good ones, for example with --layout "
+        f"{layout.name}:{likely}, or call it train/good."
+    )
+
+
+def _places(root: Path) -> Iterator[tuple[str, int]]:
+    """Folders of images and how many are in each; those to learn from come first, then the fullest."""
+    found = [(folder, len(images(folder))) for folder in tree(root) if folder != root]
+    trained = {place for train in folders(root) if is_called(train, TRAIN_NAMES) for place in tree(train)}
+    for folder, count in sorted(found, key=lambda one: (one[0] not in trained, -one[1])):
+        if count:
+            yield folder.relative_to(root).as_posix(), count

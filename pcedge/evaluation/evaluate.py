@@ -1,7 +1,7 @@
 """Evaluation: labelled images through the inspector that watch runs, and how well it did."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
 from typing import Any, Literal, cast, get_args
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from pcedge.camera import Verdict
 from pcedge.core.progress import Progress, silent
-from pcedge.datasets import Dataset, Leak, find_leaks
+from pcedge.datasets import Contradiction, Copies, Dataset, Leak, LeftOut, find_copies
 from pcedge.errors import OptionError
 from pcedge.inspection.detector import AnyDetector
 from pcedge.thresholds.conformal import PValues
@@ -97,6 +97,10 @@ class Evaluation:
         p_values: Of every image, by its name, the share of new good parts that is expected to score as much
             or more; empty where that is not known.
         invalid: Images whose score is not a finite number: neither OK nor NG, so in no rate of the threshold.
+        left_out: What else is in the dataset's folder, by reason.
+        masks: How the masks were read, in words; empty where there are none.
+        doubtful_masks: Masks that may mean something else, and why: the pixel metrics rest on them.
+        contradictions: Images that are labelled good in one place and defective in another.
     """
 
     metrics: Metrics
@@ -114,6 +118,10 @@ class Evaluation:
     scores: dict[str, float]
     p_values: dict[str, float] = field(default_factory=dict)
     invalid: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    masks: str = ""
+    doubtful_masks: dict[str, str] = field(default_factory=dict)
+    contradictions: tuple[Contradiction, ...] = ()
 
     @property
     def image_auroc(self) -> float | None:
@@ -175,10 +183,11 @@ def evaluate(
         OptionError: There is no such policy.
     """
     leak_policy(leaks)
-    found = () if leaks == "ignore" else find_leaks(dataset, progress)
+    copies = Copies() if leaks == "ignore" else find_copies(dataset, progress)
+    found = copies.leaks
     skipped = left_out(found, leaks)
     judged = judge(dataset, inspector, skipped, progress)
-    return summarise(
+    result = summarise(
         dataset,
         judged,
         skipped,
@@ -187,6 +196,7 @@ def evaluate(
         runtime=inspector.runtime.name,
         p_values=inspector.p_values,
     )
+    return replace(result, contradictions=copies.contradictions)
 
 
 def leak_policy(name: str) -> LeakPolicy:
@@ -251,6 +261,9 @@ def summarise(
         frame_ms=float(np.median([row.seconds for row in rows])) * 1000,
         scores={row.name: row.score for row in rows},
         invalid=tuple(row.name for row in rows if not isfinite(row.score)),
+        left_out=dataset.left_out,
+        masks=dataset.masks.said if any(sample.masks for sample in dataset.test) else "",
+        doubtful_masks={dataset.relative(path): why for path, why in dataset.masks.doubtful.items()},
         p_values={}
         if p_values is None
         else {row.name: p_values.of(row.score) for row in rows if isfinite(row.score)},

@@ -24,11 +24,11 @@ from pcedge.inspection.verification.golden import golden_frames, write_golden
 from pcedge.networks.embedding_network import EmbeddingNetwork
 from pcedge.thresholds.calibration_data import HeldOutEvidence
 from pcedge.thresholds.conformal import outliers
-from pcedge.thresholds.groups import find_groups
+from pcedge.thresholds.groups import EACH, find_groups
 from pcedge.thresholds.limits import without_proof
 
-from .feature_cache import FeatureCache, content_digest, embedder_key
-from .features import BATCH, Features, embed_images
+from .feature_cache import FeatureCache, content_digest, embedder_key, looks_key
+from .features import BATCH, SPECTRUM, Features, embed_images
 from .fit_in_memory import Embed, FittedBank, Task, learn_exactly
 from .fit_in_stages import learn_in_stages
 from .memory import GIGA, plan_memory
@@ -47,12 +47,14 @@ class Built:
             first.
         cached: Number of images whose features came from the cache.
         cache_problem: Why the cache was switched off; empty if it was not.
+        dependent: Images that show the same part, by groups.
     """
 
     manifest: Manifest
     outliers: dict[str, float]
     cached: int
     cache_problem: str
+    dependent: tuple[tuple[str, ...], ...]
 
 
 def build(
@@ -63,6 +65,8 @@ def build(
     options: FitOptions,
     watch: StageTimer,
     progress: Progress,
+    *,
+    product: str,
 ) -> Built:
     """Fit on a dataset's good images with a network and write the bundle's files.
 
@@ -74,6 +78,7 @@ def build(
         options: Size of the coreset, false-reject rate, seed, memory and cache.
         watch: Timer of the stages.
         progress: Progress callback; stages ``embed``, ``coreset``, ``calibrate`` and ``write``.
+        product: The product's identity.
 
     Raises:
         PcedgeError: There are too few images, or too few for the requested rates.
@@ -81,7 +86,7 @@ def build(
     task = _task(dataset, network, options)
     plan = plan_memory(len(task.paths), *task.shape, options.coreset, options.memory_gb)
     cache = open_cache(network, options)
-    embed = embed_with(network, cache)
+    embed = embed_with(network, cache, None if options.groups == EACH else open_looks(options))
     if plan.exact:
         learned = learn_exactly(task, embed, watch, progress)
     else:
@@ -94,7 +99,7 @@ def build(
         some = {*learned.held_out_paths, *(learned.paths if plan.exact else ())}
         # In the dataset's order: drift compares consecutive images.
         looked_at = tuple(path for path in task.paths if path in some)
-        manifest = msgspec.structs.replace(manifest, gate=learn_gate(looked_at, staging))
+        manifest = msgspec.structs.replace(manifest, product=product, gate=learn_gate(looked_at, staging))
         _write_files(staging, manifest, learned, network, options.seed)
         write_rare_rows(staging, learned.rows_used, len(learned.bank))
         paths = {name: path for path, name in task.names.items()}
@@ -103,13 +108,13 @@ def build(
         manifest = seal(staging, manifest)
     scores = learned.held_out.scores
     found = {task.names[learned.held_out_paths[i]]: float(scores[i]) for i in outliers(scores)}
-    return Built(manifest, found, learned.cached, cache.problem)
+    return Built(manifest, found, learned.cached, cache.problem, learned.dependent)
 
 
 def _task(dataset: Dataset, network: EmbeddingNetwork, options: FitOptions) -> Task:
     paths = training_images(dataset, at_least=MIN_IMAGES)
     names = {path: dataset.relative(path) for path in paths}
-    groups = find_groups(tuple(names.values()), options.groups) if options.groups is not None else ()
+    groups = find_groups(tuple(names.values()), options.groups) if options.groups not in (None, EACH) else ()
     return Task(
         paths=paths,
         names=names,
@@ -124,6 +129,7 @@ def _task(dataset: Dataset, network: EmbeddingNetwork, options: FitOptions) -> T
         neighbours=options.neighbours,
         calibration=options.calibration,
         groups=dict(zip(paths, groups, strict=False)),
+        dependent=options.groups != EACH,
     )
 
 
@@ -141,12 +147,23 @@ def open_cache(network: EmbeddingNetwork, options: FitOptions) -> FeatureCache:
     return FeatureCache(default_cache_directory(), int(options.cache_gb * GIGA), key, network.shape)
 
 
-def embed_with(network: EmbeddingNetwork, cache: FeatureCache) -> Embed:
-    """A function that reads and embeds images with a network and a cache."""
+def open_looks(options: FitOptions) -> FeatureCache:
+    """The cache of what images look like, beside that of their features."""
+    return FeatureCache(default_cache_directory(), int(options.cache_gb * GIGA), looks_key(), (1, SPECTRUM))
+
+
+def embed_with(network: EmbeddingNetwork, cache: FeatureCache, looks: FeatureCache | None = None) -> Embed:
+    """A function that reads and embeds images with a network and a cache, and says what they look like."""
 
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
         return embed_images(
-            paths, network.runtime, network.preprocessing, network.shape, progress=progress, cache=cache
+            paths,
+            network.runtime,
+            network.preprocessing,
+            network.shape,
+            progress=progress,
+            cache=cache,
+            looks=looks,
         )
 
     return embed
@@ -203,7 +220,7 @@ def _evidence(task: Task, learned: FittedBank) -> HeldOutEvidence:
     names = tuple(task.names[path] for path in learned.held_out_paths)
     return HeldOutEvidence(
         names=names,
-        groups=task.groups_of(learned.held_out_paths),
+        groups=tuple(learned.groups.get(path, task.names[path]) for path in learned.held_out_paths),
         held_out=learned.held_out,
         grid_hw=task.grid_hw,
         map_size=task.preprocessing.input_size,

@@ -94,6 +94,11 @@ def embedder_key(
     return _digest([*stated, *_own_code(), *map(_version, _LIBRARIES), *_processors()])
 
 
+def looks_key() -> str:
+    """Digest of everything except the image that affects what it looks like."""
+    return _digest(["looks", *_own_code(), *map(_version, _LIBRARIES)])
+
+
 class FeatureCache:
     """Embeddings on disk, one file per image; the least recently used are removed first.
 

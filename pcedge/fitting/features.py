@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pcedge.banks import usable_cores
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress, silent
-from pcedge.datasets import read_content
+from pcedge.datasets import read_content, spectrum
 from pcedge.errors import ImageError
 from pcedge.export import Runtime
 
@@ -22,6 +22,7 @@ from .feature_cache import FeatureCache, content_digest
 
 BATCH = 8
 _READ_AHEAD = 3 * BATCH
+SPECTRUM = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +34,15 @@ class Features:
         embeddings: float32 [images, patches, dims].
         skipped: Path to reason.
         cached: Number of images found in the cache.
+        spectra: float32 [images, 255], what they look like: see ``pcedge.datasets.likeness``; empty if that
+            was not asked for.
     """
 
     paths: tuple[Path, ...]
     embeddings: NDArray[np.float32]
     skipped: dict[Path, str]
     cached: int = 0
+    spectra: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, SPECTRUM), np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,7 @@ class _Known:
     """An image whose embeddings were found in the cache."""
 
     embeddings: NDArray[np.float32]
+    spectrum: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,7 @@ class _DecodedImage:
 
     pixels: NDArray[np.float32]
     digest: str = ""
+    spectrum: NDArray[np.float32] | None = None
 
 
 class _ImageBatch:
@@ -120,6 +126,7 @@ def embed_images(
     *,
     progress: Progress = silent,
     cache: FeatureCache | None = None,
+    looks: FeatureCache | None = None,
 ) -> Features:
     """Embed images in batches.
 
@@ -133,14 +140,17 @@ def embed_images(
         progress: Progress callback, called with the number of images done, stage ``embed``.
         cache: Cache to look up and store embeddings. With it, an image that changes while it is read is
             detected and skipped.
+        looks: Cache of what images look like, which is then described too; switched off, it is described all
+            the same.
     """
     embeddings = np.empty((len(paths), *shape), np.float32)
+    spectra: list[NDArray[np.float32]] = []
     used: list[Path] = []
     skipped: dict[Path, str] = {}
     cached = 0
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         batch = _ImageBatch(runtime, embeddings, cache, pool)
-        for done, (path, loaded) in enumerate(_load_ahead(pool, paths, preprocessing, cache), 1):
+        for done, (path, loaded) in enumerate(_load_ahead(pool, paths, preprocessing, cache, looks), 1):
             match loaded:
                 case ImageError():
                     skipped[path] = loaded.what
@@ -151,11 +161,14 @@ def embed_images(
                 case _DecodedImage():
                     batch.add(len(used), loaded)
                     used.append(path)
+            if not isinstance(loaded, ImageError) and loaded.spectrum is not None:
+                spectra.append(loaded.spectrum)
             if done == len(paths):
                 batch.run()
             progress("embed", done - len(batch), len(paths))
         batch.finish()
-    return Features(tuple(used), embeddings[: len(used)], skipped, cached)
+    found = Features(tuple(used), embeddings[: len(used)], skipped, cached)
+    return replace(found, spectra=np.stack(spectra)) if spectra else found
 
 
 def unusable(paths: Sequence[Path]) -> dict[Path, str]:
@@ -178,9 +191,10 @@ def _load_ahead(
     paths: Sequence[Path],
     preprocessing: Preprocessing,
     cache: FeatureCache | None,
+    looks: FeatureCache | None,
 ) -> Iterator[tuple[Path, _Known | _DecodedImage | ImageError]]:
     """Load each image or its cached embeddings ahead, in order."""
-    load = partial(_load, preprocessing=preprocessing, cache=cache)
+    load = partial(_load, preprocessing=preprocessing, cache=cache, looks=looks)
     remaining = iter(paths)
     waiting = deque((path, pool.submit(load, path)) for path in islice(remaining, _READ_AHEAD))
     while waiting:
@@ -190,17 +204,20 @@ def _load_ahead(
 
 
 def _load(
-    path: Path, preprocessing: Preprocessing, cache: FeatureCache | None
+    path: Path, preprocessing: Preprocessing, cache: FeatureCache | None, looks: FeatureCache | None
 ) -> _Known | _DecodedImage | ImageError:
     try:
         if cache is None or not cache.active:
-            return _DecodedImage(preprocessing.apply(read_content(path)))
-        return _look_up(path, preprocessing, cache)
+            image = read_content(path)
+            return _DecodedImage(preprocessing.apply(image), "", None if looks is None else spectrum(image))
+        return _look_up(path, preprocessing, cache, looks)
     except ImageError as error:
         return error
 
 
-def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _Known | _DecodedImage:
+def _look_up(
+    path: Path, preprocessing: Preprocessing, cache: FeatureCache, looks: FeatureCache | None
+) -> _Known | _DecodedImage:
     """Read an image unless the cache knows it.
 
     Raises:
@@ -209,11 +226,40 @@ def _look_up(path: Path, preprocessing: Preprocessing, cache: FeatureCache) -> _
     """
     digest = _digest(path)
     if (embeddings := cache.load(digest)) is not None:
-        return _Known(embeddings)
-    picture = _DecodedImage(preprocessing.apply(read_content(path)), digest)
+        return _Known(embeddings, None if looks is None else _look_of(path, digest, looks))
+    image = read_content(path)
+    look = None if looks is None else _described(image, digest, looks)
+    picture = _DecodedImage(preprocessing.apply(image), digest, look)
     if _digest(path) != digest:
         raise ImageError(f"{path}: changed while it was read.")
     return picture
+
+
+def _look_of(path: Path, digest: str, looks: FeatureCache) -> NDArray[np.float32]:
+    known = looks.load(digest)
+    return _described(read_content(path), digest, looks) if known is None else known[0]
+
+
+def _described(image_rgb: NDArray[np.uint8], digest: str, looks: FeatureCache) -> NDArray[np.float32]:
+    look = spectrum(image_rgb)
+    looks.store(digest, look[np.newaxis])
+    return look
+
+
+def spectra_of(paths: Sequence[Path]) -> tuple[tuple[Path, ...], NDArray[np.float32]]:
+    """What images look like, float32 [images, 255], and which of them can be read; reads all images."""
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+        found = {
+            path: look for path, look in zip(paths, pool.map(_look, paths), strict=True) if look is not None
+        }
+    return tuple(found), np.stack(list(found.values())) if found else np.zeros((0, SPECTRUM), np.float32)
+
+
+def _look(path: Path) -> NDArray[np.float32] | None:
+    try:
+        return spectrum(read_content(path))
+    except ImageError:
+        return None
 
 
 def _digest(path: Path) -> str:

@@ -16,6 +16,7 @@ from pcedge.thresholds.groups import find_groups
 
 from .build_bundle import MIN_IMAGES, build
 from .options import FitOptions
+from .replacing import product_of
 from .result import FitResult
 
 
@@ -42,15 +43,16 @@ def fit(
     units = len(set(find_groups(names, options.groups)))
     check_support(options.rates, units, options.calibration, grouped=options.groups is not None)
     check_neighbours(options.neighbours)
-    name = check_name(options.name or dataset.name)
+    name = check_name(options.name or dataset.product)
     directory = options.models / name
+    product = product_of(directory, dataset, replace=options.replace)
     watch = StageTimer()
     # Missing weights must fail before anything is written; tuning takes long.
     network = None if options.finetune else _load_network(paths, options, watch, progress)
     # Opened before the long work, so that a directory that is not writable is reported at once.
     with write_bundle(directory) as staging:
         network = network or _load_network(paths, options, watch, progress)
-        built = build(staging, name, dataset, network, options, watch, progress)
+        built = build(staging, name, dataset, network, options, watch, progress, product=product)
     set_current(options.models, name)
     progress("write", 1, 1)
     return FitResult(
@@ -60,6 +62,8 @@ def fit(
         cached=built.cached,
         cache_problem=built.cache_problem,
         offline_default=network.offline_default,
+        left_out=dataset.left_out,
+        dependent=built.dependent,
     )
 
 

@@ -1,7 +1,7 @@
 """Fits a bank and held-out scores with all embeddings in memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import DatasetError
 from pcedge.thresholds.conformal import Rates
 from pcedge.thresholds.cross_validation import HeldOut, ImageScores, held_out, patches_kept, score_images
+from pcedge.thresholds.dependence import dependent, with_dependent
 from pcedge.thresholds.folds import CalibrationKind, check_support, choose_held, held_count
 from pcedge.thresholds.leave_one_out import left_out
 
@@ -49,6 +50,7 @@ class Task:
         neighbours: Bank rows that re-weight the image score; 1 for none.
         calibration: How images are held out to find thresholds.
         groups: The group of each image; empty for ungrouped images.
+        dependent: Whether images that show the same part are looked for, and joined to groups.
     """
 
     paths: tuple[Path, ...]
@@ -64,6 +66,7 @@ class Task:
     neighbours: int = 1
     calibration: CalibrationKind = "folds"
     groups: dict[Path, str] = field(default_factory=dict)
+    dependent: bool = False
 
     def groups_of(self, paths: Sequence[Path]) -> tuple[str, ...]:
         """The group of each of these images; its own name for an ungrouped image."""
@@ -86,6 +89,8 @@ class FittedBank:
         method: How the held-out scores were obtained, as a phrase.
         rows_used: int64 [images, patches], the nearest rows of a sample of good images; see
             :func:`pcedge.bundles.drift_reference.rows_used`.
+        groups: The group of each image; empty for ungrouped images.
+        dependent: Images that were found to show the same part, by groups.
     """
 
     bank: Bank
@@ -98,6 +103,8 @@ class FittedBank:
     guarantee: str
     method: str
     rows_used: NDArray[np.int64]
+    groups: dict[Path, str]
+    dependent: tuple[tuple[str, ...], ...] = ()
 
     @property
     def images(self) -> int:
@@ -118,13 +125,17 @@ def learn_exactly(task: Task, embed: Embed, watch: StageTimer, progress: Progres
     with watch.stage("embed"):
         features = embed(task.paths, progress)
         check_enough(len(features.paths), len(task.paths), task.at_least, features.skipped)
+    with watch.stage("coreset"):
+        projected = project(features.embeddings.reshape(-1, task.shape[1]), task.seed)
+    with watch.stage("groups"):
+        patches = projected.reshape(len(features.paths), task.shape[0], -1)
+        task, copies = join_dependent(task, features.paths, features.spectra, patches)
         groups = task.groups_of(features.paths)
         without, grouped = without_words(features.skipped), bool(task.groups)
         check_support(task.rates, len(set(groups)), task.calibration, grouped=grouped, without=without)
     if task.calibration == "split":
-        return _learn_split(task, features, groups, watch, progress)
+        return replace(_learn_split(task, features, groups, projected, watch, progress), dependent=copies)
     with watch.stage("coreset"):
-        projected = project(features.embeddings.reshape(-1, task.shape[1]), task.seed)
         bank, radius = _learn_bank(task, features, np.arange(len(groups)), projected, progress)
     with watch.stage("calibrate"):
         results = _hold_out(task, features, groups, projected, bank, progress)
@@ -143,7 +154,31 @@ def learn_exactly(task: Task, embed: Embed, watch: StageTimer, progress: Progres
         if results.folds
         else f"leave one out over {over}",
         used,
+        task.groups,
+        copies,
     )
+
+
+def join_dependent(
+    task: Task,
+    paths: Sequence[Path],
+    spectra: NDArray[np.float32],
+    patches: NDArray[np.float32] | None = None,
+) -> tuple[Task, tuple[tuple[str, ...], ...]]:
+    """Join images that show the same part to groups, and say which they are.
+
+    Args:
+        task: The fit; its groups are kept together.
+        paths: Its usable images.
+        spectra: float32 [images, 255], what they look like.
+        patches: float32 [images, patches, dims], their projected patches; None to do without.
+    """
+    found = dependent(spectra, patches) if task.dependent else ()
+    if not found:
+        return task, ()
+    groups = with_dependent(task.groups_of(paths), found)
+    named = tuple(tuple(task.names[paths[image]] for image in images) for images in found)
+    return replace(task, groups=dict(zip(paths, groups, strict=True))), named
 
 
 def _hold_out(
@@ -173,14 +208,18 @@ def _hold_out(
 
 
 def _learn_split(
-    task: Task, features: Features, groups: tuple[str, ...], watch: StageTimer, progress: Progress
+    task: Task,
+    features: Features,
+    groups: tuple[str, ...],
+    projected: NDArray[np.float32],
+    watch: StageTimer,
+    progress: Progress,
 ) -> FittedBank:
     """Select the bank without the held-out images, and score those against it."""
     held = choose_held(groups, held_count(len(set(groups)), task.rates), task.seed)
     used = np.setdiff1d(np.arange(len(groups)), held)
     patches, dims = task.shape
     with watch.stage("coreset"):
-        projected = project(features.embeddings.reshape(-1, dims), task.seed)
         projected = projected.reshape(len(groups), patches, -1)[used].reshape(len(used) * patches, -1)
         bank, radius = _learn_bank(task, features, used, projected, progress)
     with watch.stage("calibrate"):
@@ -203,6 +242,7 @@ def _learn_split(
         _EXACT,
         split_words(task, paths),
         rows,
+        task.groups,
     )
 
 

@@ -16,8 +16,8 @@ from pcedge.thresholds.conformal import Rates
 from pcedge.thresholds.cross_validation import HeldOut, ImageScores, patches_kept, score_images
 from pcedge.thresholds.folds import choose_held, held_count
 
-from .features import unusable
-from .fit_in_memory import Embed, FittedBank, Task, check_enough, split_words, without_words
+from .features import spectra_of, unusable
+from .fit_in_memory import Embed, FittedBank, Task, check_enough, join_dependent, split_words, without_words
 from .memory import MemoryPlan
 
 # Number of held-out images: enough for false-reject rates down to 0.5 %, few among thousands.
@@ -44,6 +44,8 @@ def learn_in_stages(
         OptionError: Too few images are held out for the requested rates.
     """
     assert plan.chunk_images is not None
+    with watch.stage("groups"):
+        task, copies = join_dependent(task, *spectra_of(task.paths)) if task.dependent else (task, ())
     held, used = _split(task)
     if task.rates != Rates():
         _check_held_out(task, held)
@@ -84,6 +86,8 @@ def learn_in_stages(
         "staged: every patch lies within the radius of a bank row; the exact coreset's is smaller",
         split_words(task, scored),
         rows[usage_sample(len(rows))],
+        task.groups,
+        copies,
     )
 
 

@@ -46,6 +46,7 @@ class FitOptions:
         cache_gb: Maximum size of the feature cache, in GB; 0 for no cache.
         pictures_mb: Maximum size of the training images kept in the bundle for explanations, in MB; 0 for
             none.
+        replace: Whether a bundle of that name may be replaced that is of another dataset.
         like: A bundle whose exported network and preprocessing are used, so that no PyTorch is needed and
             both products share one loaded network; ``backbone``, ``weights``, ``layers``, ``preprocessing``
             and ``embedding`` are then ignored.
@@ -75,6 +76,7 @@ class FitOptions:
     finetune: FinetuneOptions | None = None
     models: Path = DEFAULT_MODELS
     name: str | None = None
+    replace: bool = False
     layout: str | None = None
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pcedge.bundles.product_bundle import ProductBundle
+from pcedge.datasets import LeftOut
 from pcedge.errors import WeightsUnavailableError
 
 AnyBundle_co = TypeVar("AnyBundle_co", bound=ProductBundle[Any], covariant=True)
@@ -22,6 +23,8 @@ class FitResult(Generic[AnyBundle_co]):
         cache_problem: Why the cache was switched off; empty if it was not.
         offline_default: Why ``pcedge-s`` was the default backbone, and how to get the larger one; None if it
             was not.
+        left_out: What is in the dataset's folder and not used, by reason.
+        dependent: Training images that show the same part, by groups: each group counts as one image.
     """
 
     bundle: AnyBundle_co
@@ -30,3 +33,5 @@ class FitResult(Generic[AnyBundle_co]):
     cached: int
     cache_problem: str
     offline_default: WeightsUnavailableError | None
+    left_out: tuple[LeftOut, ...] = ()
+    dependent: tuple[tuple[str, ...], ...] = ()

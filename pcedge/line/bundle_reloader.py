@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pcedge.bundles.manifest import MANIFEST_FILE
+from pcedge.bundles.product import check_same_product
 from pcedge.camera import Repeating, in_words
 from pcedge.errors import PcedgeError
 from pcedge.methods import AnyBundle, open_any_bundle
@@ -22,8 +23,8 @@ class Reloader:
     """Reloads the bundles of a :class:`InspectorPool` in a background thread, until the block ends.
 
     A bundle whose manifest has changed is opened, verified on this machine and loaded. The old one stays in
-    use until the new one is ready: no frame waits. A bundle that cannot be used is reported once, and the old
-    one stays until the next change.
+    use until the new one is ready: no frame waits. A bundle that cannot be used, or is another product's, is
+    reported once, and the old one stays until the next change.
 
     Args:
         inspector: The inspector pool.
@@ -79,7 +80,9 @@ class Reloader:
         try:
             bundle = open_any_bundle(directory).searched_by(self._index)
             for camera in self._cameras[directory]:
-                assignment = replace(self._inspector.assignment(camera), bundle=bundle)
+                before = self._inspector.assignment(camera)
+                check_same_product(directory, before.bundle.manifest, bundle.manifest)
+                assignment = replace(before, bundle=bundle)
                 self._inspector.replace(camera, assignment)
                 self._on_reload(camera, bundle)
         except PcedgeError as error:

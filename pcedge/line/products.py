@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from pcedge.banks import Bank
 from pcedge.bundles.bundle import Bundle
+from pcedge.bundles.manifest import ProductManifest
+from pcedge.bundles.product import check_same_product
 from pcedge.errors import OptionError
 from pcedge.export import OnnxRuntime, Runtime
 from pcedge.inspection.patchcore_detector import Inspector
@@ -73,6 +75,7 @@ class Products(InspectorPool):
         self._products_lock = RLock()
         # Least recently used first, including products that are still loading.
         self._loaded: OrderedDict[str, Future[LoadedBundle]] = OrderedDict()
+        self._first: dict[str, ProductManifest] = {}
         self._current: str | None = None
         self._closed = False
 
@@ -111,7 +114,7 @@ class Products(InspectorPool):
 
         Raises:
             OptionError: There is no such product, or the pool is closed.
-            BundleError: A file of its bundle is missing or changed.
+            BundleError: A file of its bundle is missing or changed, or it is another product's now.
             ExportError: No runtime is proved to score like the reference.
             PcedgeError: Its network cannot be run here.
         """
@@ -170,13 +173,15 @@ class Products(InspectorPool):
                 self._current = name
             loading = self._loaded.get(name)
             if loading is None:
-                loading = self._loaded[name] = self._loader.submit(self._read, directory)
+                loading = self._loaded[name] = self._loader.submit(self._read, name, directory)
                 loading.add_done_callback(lambda _: self._drop_beyond_memory())
             self._loaded.move_to_end(name)
             return loading
 
-    def _read(self, directory: Path) -> LoadedBundle:
-        return self._networks.load(Bundle.open(directory))
+    def _read(self, name: str, directory: Path) -> LoadedBundle:
+        bundle = Bundle.open(directory)
+        check_same_product(directory, self._first.setdefault(name, bundle.manifest), bundle.manifest)
+        return self._networks.load(bundle)
 
     def _close_unused(self) -> None:
         """Do nothing: returned inspectors work until the pool is closed."""

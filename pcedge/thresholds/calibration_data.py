@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pcedge.banks import FLOAT, WHOLE
+from pcedge.banks import FLOAT, WHOLE, StoredArrays
 from pcedge.bundles.bundle import Bundle
 from pcedge.bundles.manifest import ThresholdInfo
 from pcedge.core.npz import open_arrays
@@ -181,6 +181,18 @@ def read_evidence(bundle: Bundle) -> HeldOutEvidence | None:
     return read_evidence_file(bundle.file(CALIBRATION_FILE))
 
 
+def read_learned(bundle: Bundle) -> dict[str, str]:
+    """Name to ``content_digest`` of the files that a bundle was fitted on; empty if it does not say.
+
+    Raises:
+        BundleError: The file is missing, changed or invalid.
+    """
+    if not bundle.has(CALIBRATION_FILE):
+        return {}
+    with open_arrays(bundle.file(CALIBRATION_FILE)) as stored:
+        return _learned(stored)
+
+
 def read_evidence_file(path: Path) -> HeldOutEvidence:
     """Read a file that ``HeldOutEvidence.write`` wrote.
 
@@ -202,7 +214,10 @@ def read_evidence_file(path: Path) -> HeldOutEvidence:
             HeldOut(scored, stored.whole("folds", low=0, high=1_000_000)),
             (height, width),
             stored.whole("map_size", low=1, high=_LARGEST_GRID),
-            dict(
-                zip(*(stored.texts(name, "learned") for name in ("learned", "learned_digests")), strict=True)
-            ),
+            _learned(stored),
         )
+
+
+def _learned(stored: StoredArrays) -> dict[str, str]:
+    names, digests = (stored.texts(name, "learned") for name in ("learned", "learned_digests"))
+    return dict(zip(names, digests, strict=True))

@@ -88,7 +88,9 @@ def check_rate(
     if not 0.0 < rate < 1.0:
         raise OptionError(
             f"A {name} of {rate:g} makes no sense.",
-            "Give a rate between 0 and 1, such as 0.01 for one good part in a hundred.",
+            f"For {rate:g} in a hundred give {option} {rate:g}%."
+            if 1.0 <= rate < 100.0
+            else "Give a rate between 0 and 1, such as 0.01 or 1% for one good part in a hundred.",
         )
     if images < images_needed(rate):
         raise OptionError(

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from pcedge.errors import OptionError
 
-FOLDER = "folder"
+FOLDER, EACH = "folder", "each"
 
 
 def find_groups(names: Sequence[str], groups: str | None) -> tuple[str, ...]:
@@ -16,13 +16,13 @@ def find_groups(names: Sequence[str], groups: str | None) -> tuple[str, ...]:
         names: The images' names in their dataset, such as ``train/good/monday/012.png``.
         groups: ``folder`` for the folder that an image lies in, or a regular expression that is searched for
             in the name: the group is what its parentheses capture, or the whole match if there are none. None
-            for ungrouped images: each is its own group.
+            or ``each`` for ungrouped images: each is its own group.
 
     Raises:
         OptionError: It is not a valid regular expression, does not match a name, or puts all images into one
             group.
     """
-    if groups is None:
+    if groups is None or groups == EACH:
         return tuple(names)
     if groups == FOLDER:
         found = tuple(PurePosixPath(name).parent.as_posix() for name in names)

@@ -88,6 +88,10 @@ def test_fit_learns_from_what_can_be_used_and_counts_what_cannot(
     (folder / "truncated.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:2000])
     (folder / "empty.png").touch()
     (folder / "text.png").write_text("hello")
+    (folder / "notes.txt").write_text("hello")
+    (folder / "gone.png").symlink_to("/mnt/share/gone.png")
+    (folder / "7.png").rename(folder / os.fsdecode(b"gr\xfcn_7.png"))
+    (folder / os.fsdecode(b"schwarz\xe4.png")).touch()
     for name, grey in (("black", 0), ("blank", 99), ("bright", 255)):
         Image.new("RGB", (150, 150), (grey, grey, grey)).save(folder / f"{name}.png")
 
@@ -101,7 +105,11 @@ def test_fit_learns_from_what_can_be_used_and_counts_what_cannot(
         assert report["images"] == 14
         assert report["cached"] == cached
         reasons = {Path(name).stem: reason for name, reason in report["skipped"].items()}
-        assert set(reasons) == {"truncated", "empty", "text", "black", "blank", "bright"}
+        assert set(reasons) == {"truncated", "empty", "text", "black", "blank", "bright", "schwarz\\xe4"}
+        assert {one["reason"]: one["names"] for one in report["left_out"]} == {
+            "files that are no images by their names": ["notes.txt"],
+            "links that lead nowhere": ["gone.png"],
+        }
         assert "black" in reasons["black"]
         assert "one colour" in reasons["blank"]
         assert "overexposed" in reasons["bright"]

@@ -322,3 +322,13 @@ def test_pytorch_is_imported_by_networks_alone_and_elsewhere_only_where_it_is_us
     ]
 
     assert wrong == []
+
+
+def test_the_name_of_a_class_has_one_meaning_and_the_readme_is_short() -> None:
+    from benchmarks.house.__main__ import measure
+
+    found = measure(ROOT)
+
+    assert found["names_with_two_meanings"] == {}
+    assert found["circles"] == []
+    assert found["readme_words"] < 700

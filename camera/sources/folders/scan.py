@@ -9,7 +9,7 @@ from errno import ELOOP
 from pathlib import Path
 from stat import S_ISREG
 
-from ...images import is_image_name
+from ...images import is_image_name, why_no_image
 
 # Modification time in ns, size in bytes, inode: another inode is another file, whatever its time and size.
 State = tuple[int, int, int]
@@ -59,31 +59,16 @@ def state_of(file: Path | os.DirEntry[str]) -> State | None:
 def _scan(folder: Path, prefix: str, found: Scan, recursive: bool) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
-                _enter(entry, prefix, found, recursive)
-            elif not is_image_name(entry.name):
-                found.passed_over[_why(entry.name)] += 1
-            elif (state := state_of(entry)) is None:
-                found.passed_over["not a file (a broken link, a pipe or a device)"] += 1
-            else:
+            if recursive and entry.is_dir() and not entry.name.startswith(".") and not entry.is_symlink():
+                _enter(entry, prefix, found)
+            elif is_image_name(entry.name) and (state := state_of(entry)) is not None:
                 found.states[prefix + entry.name] = state
+            elif reason := why_no_image(entry):
+                found.passed_over[reason] += 1
 
 
-def _enter(entry: os.DirEntry[str], prefix: str, found: Scan, recursive: bool) -> None:
-    if not recursive:
-        found.passed_over["subfolder (--recursive)"] += 1
-    elif entry.name.startswith(".") or entry.is_symlink():
-        found.passed_over["hidden or linked folder"] += 1
-    else:
-        try:
-            _scan(Path(entry.path), f"{prefix}{entry.name}/", found, recursive)
-        except OSError:
-            found.passed_over["subfolder that cannot be read"] += 1
-
-
-def _why(name: str) -> str:
-    if name.startswith("."):
-        return "hidden"
-    whole = Path(name).with_suffix("").name if Path(name).suffix.lower() in {".part", ".tmp"} else name
-    temporary = whole != name or is_image_name(f"{Path(Path(name).stem).stem}{Path(name).suffix}")
-    return "temporary name" if temporary else "not an image by its name"
+def _enter(entry: os.DirEntry[str], prefix: str, found: Scan) -> None:
+    try:
+        _scan(Path(entry.path), f"{prefix}{entry.name}/", found, recursive=True)
+    except OSError:
+        found.passed_over["folders that cannot be read"] += 1

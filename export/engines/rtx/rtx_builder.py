@@ -26,7 +26,7 @@ class Parsed(NamedTuple):
     warnings: tuple[str, ...]
 
 
-class Plan(NamedTuple):
+class BuiltPlan(NamedTuple):
     """A serialised engine, and what the library warned of while it was built."""
 
     content: bytes
@@ -45,7 +45,7 @@ def parse_by_rtx(onnx_path: Path) -> Parsed:
     return Parsed(parsing.network.num_layers, parsing.warnings())
 
 
-def build_by_rtx(onnx_path: Path, inputs: Mapping[str, Shapes], compute: Sequence[str]) -> Plan:
+def build_by_rtx(onnx_path: Path, inputs: Mapping[str, Shapes], compute: Sequence[str]) -> BuiltPlan:
     """Build one engine for GPUs of one or several compute capabilities; takes a second.
 
     The precision is the file's: float32 (never TF32), float16 or int8.
@@ -73,7 +73,7 @@ def build_by_rtx(onnx_path: Path, inputs: Mapping[str, Shapes], compute: Sequenc
     plan = parsing.builder.build_serialized_network(parsing.network, config)
     if plan is None:
         raise _not_built(onnx_path, compute, parsing.log.errors)
-    return Plan(bytes(plan), parsing.network.num_layers, parsing.warnings())
+    return BuiltPlan(bytes(plan), parsing.network.num_layers, parsing.warnings())
 
 
 class _Parsing:

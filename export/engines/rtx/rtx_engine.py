@@ -12,7 +12,7 @@ from ...graphs.input_shapes import input_shapes
 from ..engine_file import EngineInfo, file_sha256, read_engine, write_engine
 from ..tensorrt_library import quiet_output
 from ..tensorrt_runtime import EngineKind
-from .rtx_builder import Plan, build_by_rtx
+from .rtx_builder import BuiltPlan, build_by_rtx
 from .rtx_library import check_capabilities, first_line, keep_messages, rtx_capability, rtx_library
 
 _POLYGRAPHY = "polygraphy.backend.trt"
@@ -27,7 +27,7 @@ def build_rtx_engine(
     max_batch: int = 8,
     usual_batch: int = 1,
     largest_bank: tuple[int, int] | None = None,
-) -> tuple[EngineInfo, Plan]:
+) -> tuple[EngineInfo, BuiltPlan]:
     """Build an engine from an ONNX file for GPUs of named compute capabilities; needs no GPU.
 
     Args:

@@ -9,6 +9,7 @@ import typer
 from pcedge.errors import OptionError
 
 from . import panels
+from .shares import share
 
 if TYPE_CHECKING:
     from pcedge.core.preprocessing import Preprocessing
@@ -100,8 +101,10 @@ Neighbours = Annotated[
 FalseRejectRate = Annotated[
     float | None,
     typer.Option(
-        help="Share of good parts that may be called NG. Without it, 0.01 or the smallest rate that the "
-        "number of images supports.",
+        help="Share of good parts that may be called NG: 0.01 or 1%. Without it, 1% or the smallest rate "
+        "that the number of images supports.",
+        parser=share,
+        metavar="SHARE",
         show_default=False,
         rich_help_panel=panels.THRESHOLD,
     ),
@@ -110,7 +113,9 @@ ReviewRate = Annotated[
     float | None,
     typer.Option(
         help="Share of good parts that may be called REVIEW or NG, with watch --review. Without "
-        "it, 0.05 or twice the false-reject rate.",
+        "it, 5% or twice the false-reject rate.",
+        parser=share,
+        metavar="SHARE",
         show_default=False,
         rich_help_panel=panels.THRESHOLD,
     ),
@@ -131,7 +136,8 @@ Groups = Annotated[
     typer.Option(
         help="Which images were taken together (one batch, one shift): folder, for the folder they lie in, "
         r"or a regular expression on their names with the group in parentheses, such as '(batch\d+)'. They "
-        "are held out together, and the rates are for parts of a new group.",
+        "are held out together, and the rates are for parts of a new group. Images that show the same part "
+        "(copies) are found and grouped without it; each: every image counts by itself.",
         show_default=False,
         rich_help_panel=panels.THRESHOLD,
     ),

@@ -10,11 +10,12 @@ _OK = "ok"
 
 
 def _matches(root: Path) -> bool:
-    return (root / "train" / _OK).is_dir() or (root / "test" / "ko").is_dir()
+    only_tested = not (root / "train").is_dir() and (root / "test" / "ko").is_dir()
+    return only_tested or (root / "train" / _OK).is_dir()
 
 
 def _read(root: Path, _variant: str) -> Dataset:
-    test, stray = kinds(root / "test", root / "ground_truth", good=_OK)
+    test, stray = kinds(root / "test", root / "ground_truth", good=(_OK,))
     return Dataset(
         root,
         train=images(root / "train" / _OK),

@@ -1,33 +1,60 @@
 """A plain folder: good images, or ``good`` and ``bad``, perhaps with ``masks``."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from pcedge.datasets.dataset import GOOD, Dataset, Sample
+from pcedge.datasets.names import BAD_NAMES, GOOD_NAMES, MASK_MARKS, MASK_NAMES
 
-from .base import Layout, folders, images, images_in_batches, paired
+from .base import (
+    Layout,
+    chosen_folder,
+    folders,
+    images,
+    images_in_batches,
+    named,
+    only,
+    paired,
+    two_readings,
+)
 
-BAD, MASKS = "bad", "masks"
+_NAME, BAD = "plain", "bad"
 HELD_OUT = 0.2
 
 
 def _matches(root: Path) -> bool:
-    return bool(images(root)) or bool(images_in_batches(root / GOOD))
+    return bool(images(root)) or bool(named(root, GOOD_NAMES))
 
 
-def _read(root: Path, _variant: str) -> Dataset:
-    good = images(root) or images_in_batches(root / GOOD)
+def _read(root: Path, variant: str) -> Dataset:
+    folder = chosen_folder(root, variant, _NAME) if variant else _good_folder(root)
+    good = images(root) if folder == root else images_in_batches(folder) if folder else ()
     defects, stray = _defects(root, good)
     if not defects:
-        return Dataset(root, good, (), layout=LAYOUT.name)
+        return Dataset(root, good, (), layout=_NAME)
     tested = _held_out(good)
     return Dataset(
         root,
         train=tuple(path for path in good if path not in tested),
         test=(*(Sample(path, GOOD) for path in good if path in tested), *defects),
         stray_masks=stray,
-        layout=LAYOUT.name,
+        layout=_NAME,
     )
+
+
+def _good_folder(root: Path) -> Path | None:
+    """Where the good images are.
+
+    Raises:
+        DatasetError: There are several such places.
+    """
+    found = {place: images_in_batches(place) for place in named(root, GOOD_NAMES)}
+    if images(root):
+        found[root] = images(root)
+    if len(found) > 1:
+        raise two_readings(root, _NAME, found)
+    return next(iter(found), None)
 
 
 def _defects(root: Path, good: tuple[Path, ...]) -> tuple[tuple[Sample, ...], tuple[Path, ...]]:
@@ -35,14 +62,22 @@ def _defects(root: Path, good: tuple[Path, ...]) -> tuple[tuple[Sample, ...], tu
 
     Good images may have masks too, which mark nothing.
     """
-    samples, stray = paired(images(root / BAD), root / MASKS, BAD)
-    without_defect = {name for path in good for name in (path.stem, f"{path.stem}_mask")}
-    for folder in folders(root / BAD):
-        found, left = paired(images(folder), root / MASKS / folder.name, folder.name)
-        samples, stray = samples + found, stray + left
+    bad, masks = named(root, BAD_NAMES), only(root, MASK_NAMES, "masks")
+    samples: list[Sample] = []
+    stray: list[Path] = []
+    for place in bad:
+        found, left = paired(place, masks, BAD, deep=False)
+        samples, stray = [*samples, *found], [*stray, *left]
+        for folder in folders(place):
+            found, left = paired(folder, masks / folder.name if masks else None, folder.name)
+            samples, stray = [*samples, *found], [*stray, *left]
     known = {mask for sample in samples for mask in sample.masks}
-    known |= {path for path in stray if path.stem in without_defect}
-    return samples, tuple(path for path in dict.fromkeys(stray) if path not in known)
+    of_good = {path.stem for path in good}
+    return tuple(samples), tuple(
+        path
+        for path in dict.fromkeys(stray)
+        if path not in known and not {path.stem.removesuffix(mark) for mark in MASK_MARKS} & of_good
+    )
 
 
 def _held_out(good: tuple[Path, ...]) -> frozenset[Path]:
@@ -58,12 +93,13 @@ def _held_out(good: tuple[Path, ...]) -> frozenset[Path]:
 
 def _share(path: Path) -> float:
     """A number from 0 to 1 that the name alone decides."""
-    return int.from_bytes(hashlib.sha256(path.name.encode()).digest()[:6], "big") / 2**48
+    return int.from_bytes(hashlib.sha256(os.fsencode(path.name)).digest()[:6], "big") / 2**48
 
 
 LAYOUT = Layout(
-    name="plain",
+    name=_NAME,
     expected="image files in the folder itself or in good; for testing also bad and masks/<stem>.png",
     matches=_matches,
     read=_read,
+    variants=True,
 )

@@ -123,7 +123,8 @@ def _add(
             check_operators(folder / EMBEDDER_FILE)
         network = in_precision(bundle, folder / EMBEDDER_FILE, precision, kind)
         options = _options(bundle.manifest)
-        built = build(folder, bundle.manifest.name, dataset, network, options, StageTimer(), progress)
+        own_name, product = bundle.manifest.name, bundle.manifest.product
+        built = build(folder, own_name, dataset, network, options, StageTimer(), progress, product=product)
         measured = {name: info for name, info in bundle.manifest.precisions.items() if name != precision}
         if own is not None:
             variant = Bundle(folder, built.manifest)

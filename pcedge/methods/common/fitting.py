@@ -19,6 +19,7 @@ from pcedge.datasets import Dataset, open_dataset, training_images
 from pcedge.errors import MissingExtraError, OptionError
 from pcedge.fitting.build_bundle import MIN_IMAGES
 from pcedge.fitting.options import FitOptions
+from pcedge.fitting.replacing import product_of
 from pcedge.fitting.result import FitResult
 from pcedge.inspection.verification.golden import golden_frames
 from pcedge.thresholds.conformal import outliers
@@ -57,7 +58,9 @@ def fit_network(
     dataset = open_dataset(dataset_path, options.layout)
     paths = training_images(dataset, at_least=MIN_IMAGES)
     options.rates.check(len(paths))
-    name = check_name(options.name or dataset.name)
+    name = check_name(options.name or dataset.product)
+    directory = options.models / name
+    product = product_of(directory, dataset, replace=options.replace)
     watch = StageTimer()
     with watch.stage("load"):
         try:
@@ -66,13 +69,13 @@ def fit_network(
         except ModuleNotFoundError as error:
             raise MissingExtraError(error.name or "torch", "fit", f"Fitting {method.name}") from None
     task = FitTask(paths, {path: dataset.relative(path) for path in paths}, MIN_IMAGES, options)
-    directory = options.models / name
     # Opened before the long work, so that a directory that is not writable is reported at once.
     with write_bundle(directory) as staging:
         learned = fitter.learn(task, staging, watch, progress)
         with watch.stage("write"):
             progress("write", 0, 1)
             stated = _manifest(name, method.name, dataset, task, fitter, learned)
+            stated = msgspec.structs.replace(stated, product=product)
             manifest = _write(method, staging, stated, learned)
     set_current(options.models, name)
     progress("write", 1, 1)
@@ -85,6 +88,7 @@ def fit_network(
         cached=learned.cached,
         cache_problem=learned.cache_problem,
         offline_default=fitter.offline_default,
+        left_out=dataset.left_out,
     )
 
 

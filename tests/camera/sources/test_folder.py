@@ -92,7 +92,7 @@ def test_a_file_that_changes_while_it_waits_for_its_turn_is_said_to_be_lost_and_
         lost, *frames = _collect(source, 3, within_s=1.2)
 
     assert lost.fault == "b.png was overwritten before it was read"
-    assert source.left_out == {"overwritten before it was read": 1}
+    assert source.left_out == {"overwritten before they were read": 1}
     assert _names(frames) == ["b.png"]
     assert frames[0].image_rgb is not None
     assert frames[0].image_rgb[0, 0, 0] == 2
@@ -194,3 +194,20 @@ def test_names_that_are_not_utf_8_can_be_stored_and_sent(tmp_path: Path) -> None
     for frame in frames:
         assert f"{frame.source}{frame.name}{frame.fault}".encode()
     assert source.name.endswith("stra\\xdfe")
+
+
+def test_what_is_no_image_is_counted_by_reason(tmp_path: Path) -> None:
+    (tmp_path / "part.png").write_bytes(b"")
+    for name in ("notes.txt", "Thumbs.db", "lid.png.part", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "archive.png").mkdir()
+    (tmp_path / "link.png").symlink_to("/mnt/nowhere.png")
+
+    with FolderSource(tmp_path, follow=False) as source:
+        assert source.left_out == {
+            "files that are no images by their names": 2,
+            "files that end like unfinished ones": 1,
+            "hidden files": 1,
+            "folders": 1,
+            "links that lead nowhere": 1,
+        }

@@ -101,6 +101,9 @@ def _gone_while_listed(folder: Path, elsewhere: Path, error: int | None) -> Any:
         def is_dir(self) -> bool:
             return False
 
+        def is_symlink(self) -> bool:
+            return False
+
         def stat(self) -> os.stat_result:
             if error is not None:
                 raise OSError(error, os.strerror(error))

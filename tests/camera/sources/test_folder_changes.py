@@ -99,7 +99,7 @@ def test_another_file_of_the_same_name_time_and_size_is_a_new_image(tmp_path: Pa
         assert len(keys) == 2
         with FolderSource(folder, done=journal) as source:
             assert source.read(0.4) is NoFrame.YET
-            assert source.left_out == {"judged before": 1}
+            assert source.passed_over == 1
 
 
 def test_a_journal_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
@@ -141,11 +141,11 @@ def test_what_is_passed_over_is_counted_by_reason_and_subfolders_by_option(
 
     assert names == (["2026/12/deep.png", "top.png", "2027/later.png"] if recursive else ["top.png"])
     assert left_out == {
-        "hidden": 1,
-        "temporary name": 2,
-        "not an image by its name": 2,
-        "not a file (a broken link, a pipe or a device)": 1,
-        **({} if recursive else {"subfolder (--recursive)": 1}),
+        "hidden files": 1,
+        "files that end like unfinished ones": 2,
+        "files that are no images by their names": 2,
+        "links that lead nowhere": 1,
+        **({} if recursive else {"folders": 1}),
     }
 
 

@@ -1,4 +1,4 @@
-"""Network streams, snapshots and videos as the camera gave them: sizes, reasons, ends."""
+"""Damaged images in streams, and videos: to their end, cut off, turned."""
 
 import shutil
 import subprocess
@@ -75,21 +75,17 @@ def _sizes(frames: list[Frame]) -> list[tuple[int, ...] | str]:
     return [f.fault if f.image_rgb is None else f.image_rgb.shape[1::-1] for f in frames]
 
 
-@pytest.mark.parametrize("later_wh", [(64, 36), (16, 12), (128, 96)])
-def test_an_image_has_the_size_that_the_camera_gave_it_also_when_that_changes(
-    later_wh: tuple[int, int],
-) -> None:
+def test_a_damaged_image_in_a_stream_is_a_fault_and_the_stream_goes_on() -> None:
     def stream(request: BaseHTTPRequestHandler) -> None:
         _head(request, "multipart/x-mixed-replace; boundary=pic")
         for number in range(60):
-            request.wfile.write(_part(_jpeg(number, (64, 48) if number < 5 else later_wh)))
+            request.wfile.write(_part(b"\xff\xd8no image" if number == 2 else _jpeg(number)))
             time.sleep(0.01)
 
     with _server(stream) as uri, open_source(uri) as source:
-        frames = _frames(source, 12)
+        frames = _frames(source, 5)
 
-    assert _sizes(frames) == [(64, 48)] * 5 + [later_wh] * 7
-    assert not any(frame.may_repeat for frame in frames), "every JPEG holds its own noise"
+    assert _sizes(frames) == [(64, 48)] * 2 + ["an image cannot be decoded"] + [(64, 48)] * 2
 
 
 def _film(path: Path, *arguments: str, frames: int = 20, before: tuple[str, ...] = ()) -> Path:
@@ -144,7 +140,7 @@ def test_a_video_that_was_cut_off_is_said_to_be_damaged(tmp_path: Path, name: st
     path = _film(tmp_path / name, *codec, *(("-movflags", "faststart") if name.endswith("mp4") else ()))
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
 
-    with pytest.raises(CameraError, match=rf"{name}: is damaged: \d+ frames were read"):
+    with pytest.raises(CameraError, match=rf"{name}: is damaged: it ends after \d+"):
         _all(path)
 
 
@@ -166,7 +162,7 @@ def test_a_file_without_images_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "song.mkv"
     _ffmpeg("-f", "lavfi", "-i", "sine=d=1", str(path))
 
-    with pytest.raises(CameraError, match="cannot be opened: has no video"):
+    with pytest.raises(CameraError, match="has no video"):
         _all(path)
 
 

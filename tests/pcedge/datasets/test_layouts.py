@@ -211,14 +211,14 @@ def test_a_layout_that_is_named_is_taken(tmp_path: Path) -> None:
     root = _made(tmp_path, "train/good/a.png", "test/ko/b.png", "stray.png")
 
     assert recognise(root) is not None
-    assert open_dataset(root).layout == "btad"
+    assert open_dataset(root).layout == "mvtec-ad"
     assert open_dataset(root, "mvtec-ad").train[0].name == "a.png"
     assert open_dataset(root, "plain").train[0].name == "stray.png"
     with pytest.raises(DatasetError, match=r"(?s)in the layout mvtec-ad2.*test_public/good"):
         open_dataset(root / "test", "mvtec-ad2")
 
 
-@pytest.mark.parametrize("name", ["mvtec", "mvtec-ad:1cls", "VISA"])
+@pytest.mark.parametrize("name", ["mvtec", "btad:1cls", "VISA"])
 def test_an_unknown_layout_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(OptionError, match=r"(?s)no layout.*visa, mvtec-ad2"):
         open_dataset(_made(tmp_path, "a.png"), name)

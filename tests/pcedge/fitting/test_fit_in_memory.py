@@ -1,5 +1,6 @@
 """What learning makes of images that cannot be used: found before the long work, and said."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pcedge.core.progress import Progress
 from pcedge.core.stage_timer import StageTimer
 from pcedge.errors import DatasetError, OptionError
 from pcedge.export import Runtime
+from pcedge.fitting.feature_cache import FeatureCache
 from pcedge.fitting.features import Features, embed_images
 from pcedge.fitting.fit_in_memory import FittedBank, Task, learn_exactly
 from pcedge.fitting.fit_in_stages import learn_in_stages
@@ -49,11 +51,14 @@ def _learn(
     stages: list[str] | None = None,
     calibration: CalibrationKind = "folds",
     groups: dict[Path, str] | None = None,
+    dependent: bool = False,
 ) -> FittedBank:
     """Learn from images, in chunks if their size is given; names of stages begun go to ``stages``."""
 
+    looks = FeatureCache(Path(), 0, "", (1, 255)) if dependent else None
+
     def embed(paths: Sequence[Path], progress: Progress) -> Features:
-        return embed_images(paths, runtime, SMALL, SHAPE, progress=progress)
+        return embed_images(paths, runtime, SMALL, SHAPE, progress=progress, looks=looks)
 
     def note(stage: str, done: int, total: int) -> None:
         if stages is not None and stage not in stages:
@@ -72,11 +77,38 @@ def _learn(
         device="cpu",
         calibration=calibration,
         groups=groups or {},
+        dependent=dependent,
     )
     if chunk_images is None:
         return learn_exactly(task, embed, StageTimer(), note)
     plan = MemoryPlan(10**9, chunk_images)
     return learn_in_stages(task, plan, embed, StageTimer(), images[0].parent, note)
+
+
+@pytest.mark.parametrize(
+    ("chunk_images", "calibration"),
+    [(None, "folds"), (None, "split"), (None, "leave-one-out"), (16, "folds")],
+)
+def test_copies_are_held_out_together_and_count_as_one(
+    paths: list[Path], make_runtime: Any, chunk_images: int | None, calibration: CalibrationKind
+) -> None:
+    for path in paths[:20]:
+        shutil.copy(path, path.with_name(f"copy_{path.name}"))
+    images = sorted(paths[0].parent.iterdir())
+
+    learned = _learn(
+        images, make_runtime(), chunk_images=chunk_images, calibration=calibration, dependent=True
+    )
+
+    assert set(learned.dependent) == {(f"{n:02}.png", f"copy_{n:02}.png") for n in range(20)}
+    held = [learned.groups[path] for path in learned.held_out_paths]
+    in_bank = {learned.groups[path] for path in learned.paths}
+    assert len(set(learned.groups.values())) == 40
+    if calibration == "folds" and chunk_images is None:
+        assert (len(held), len(set(held))) == (60, 40)
+        assert "40 groups" in learned.method
+    elif calibration != "leave-one-out":
+        assert not in_bank & set(held)
 
 
 def _spoil(paths: Sequence[Path]) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,3 +214,23 @@ def test_many_threads_change_products_at_once(
 
     assert len(opener.opened) == 2
     assert opener.opened[1].most == 1
+
+
+def test_a_bundle_that_became_another_products_is_not_switched_to(
+    make_bundle: Callable[..., Bundle], make_runtime: Callable[..., Runtime], tmp_path: Path
+) -> None:
+    def of(product: str, **changes: Any) -> Path:
+        bundle = make_bundle(tmp_path / "a", product=product, **changes)
+        _with_network(bundle)
+        return bundle.directory
+
+    with Products({"a": of("a")}, choose=_onnx, open_network=Opener(make_runtime)) as products:
+        products.switch("a")
+        of("a", images=9)
+        products.drop("a")
+        products.switch("a")  # fitted again
+        of("b", dataset="lines/screw")
+        products.drop("a")
+
+        with pytest.raises(BundleError, match="another product"):
+            products.switch("a")

@@ -7,11 +7,12 @@ import typer
 
 from pcedge.cli.options import common, fit_options, panels
 from pcedge.cli.options.old_forms import bundle_and_more
+from pcedge.cli.options.shares import share
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
 if TYPE_CHECKING:
-    from pcedge.adaptation.recalibrate import CalibrationResult, Change
+    from pcedge.adaptation.recalibrate import CalibrationResult, Recalibrated
     from pcedge.bundles.bundle import Bundle
 
 
@@ -29,7 +30,9 @@ def calibrate(
     false_reject_rate: Annotated[
         float | None,
         typer.Option(
-            help="Share of good parts that may be called NG. Default: the bundle's own.",
+            help="Share of good parts that may be called NG: 0.01 or 1%. Default: the bundle's own.",
+            parser=share,
+            metavar="SHARE",
             show_default=False,
             rich_help_panel=panels.THRESHOLD,
         ),
@@ -38,6 +41,8 @@ def calibrate(
         float | None,
         typer.Option(
             help="Share of good parts that may be called REVIEW or NG. Default: the bundle's own.",
+            parser=share,
+            metavar="SHARE",
             show_default=False,
             rich_help_panel=panels.THRESHOLD,
         ),
@@ -127,6 +132,7 @@ def _bundle_and_places(what: list[str], model: str | None, models: Path) -> "tup
 
 def _print_json(result: "CalibrationResult") -> None:
     import json
+    from dataclasses import asdict
 
     print(
         json.dumps(
@@ -137,6 +143,8 @@ def _print_json(result: "CalibrationResult") -> None:
                 "units": result.units,
                 "smallest_rate": 1 / (result.units + 1),
                 "skipped": result.skipped,
+                "dependent": result.dependent,
+                "left_out": [asdict(one) for one in result.left_out],
                 "training_images": result.learned,
                 "suspicious": result.suspicious,
                 "gate": {
@@ -151,7 +159,7 @@ def _print_json(result: "CalibrationResult") -> None:
     )
 
 
-def _facts(change: "Change") -> dict[str, object]:
+def _facts(change: "Recalibrated") -> dict[str, object]:
     before, after = change.before, change.after
     return {
         "threshold_before": before.score,
@@ -204,7 +212,7 @@ def _print_result(result: "CalibrationResult") -> None:
         )
 
 
-def _rows(change: "Change") -> list[tuple[str, str, str, str, str]]:
+def _rows(change: "Recalibrated") -> list[tuple[str, str, str, str, str]]:
     before, after = change.before, change.after
     rows = [
         (
@@ -249,9 +257,11 @@ def _print_gate(result: "CalibrationResult") -> None:
         )
 
 
-def _print_notes(result: "CalibrationResult", own: "Change") -> None:
+def _print_notes(result: "CalibrationResult", own: "Recalibrated") -> None:
     """Print what to check before trusting the new thresholds."""
     from pcedge.cli.console import say
+
+    from .fit_notes import print_dependent, print_left_out
 
     if result.unchecked:
         say("[yellow]The bundle does not say which images it was learned from:[/] see that none is here.")
@@ -267,6 +277,8 @@ def _print_notes(result: "CalibrationResult", own: "Change") -> None:
         say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
     if len(result.skipped) > 5:
         say("[yellow]Skipped[/] {count} more.", count=len(result.skipped) - 5)
+    print_left_out(result.left_out)
+    print_dependent(result.dependent)
     if result.suspicious:
         worst = ", ".join(f"{name} ({score:.4g})" for name, score in list(result.suspicious.items())[:5])
         say("[yellow]Look at these, they stand far out:[/] {worst}", worst=worst)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from pcedge.cli.options import common, panels
+from pcedge.cli.options.shares import share_of_all
 from pcedge.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def distill(
     procedural: Annotated[
         float | None,
         typer.Option(
-            help="Share of made-up images among those of --images, 0 to 1.",
-            min=0,
-            max=1,
+            help="Share of made-up images among those of --images: 0.2 or 20%.",
+            parser=share_of_all,
+            metavar="SHARE",
             show_default=False,
             rich_help_panel=panels.DATA,
         ),

@@ -32,11 +32,21 @@ def fit(
     name: Annotated[
         str | None,
         typer.Option(
-            help="Name of the bundle. Default: the dataset's folder name.",
+            help="Name of the bundle. Default: that of the product's folder, bottle for mvtec/bottle and for "
+            "bottle/good.",
             show_default=False,
             rich_help_panel=panels.MODEL,
         ),
     ] = None,
+    replace_other: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Replace a bundle of that name even if it is of another dataset. A line that runs with it "
+            "keeps the old one until it is started anew.",
+            rich_help_panel=panels.MODEL,
+        ),
+    ] = False,
     models: common.ModelsDir = DEFAULT_MODELS,
     layout: common.Layout = None,
     image_size: fit_options.ImageSize = None,
@@ -142,7 +152,13 @@ def fit(
         finetune, finetune_epochs, finetune_lr, finetune_stages, finetune_minutes
     )
     chosen = replace(
-        chosen, like=same_network, finetune=tuned, models=models, name=name, pictures_mb=pictures_mb
+        chosen,
+        like=same_network,
+        finetune=tuned,
+        models=models,
+        name=name,
+        replace=replace_other,
+        pictures_mb=pictures_mb,
     )
     asked = find_method(method)
     if not asked.has_bank:
@@ -172,6 +188,7 @@ def _refuse_ensemble(preset: str) -> None:
 
 def _print_json(result: "FitResult[Bundle]") -> None:
     import json
+    from dataclasses import asdict
 
     from msgspec import to_builtins
 
@@ -201,6 +218,8 @@ def _print_json(result: "FitResult[Bundle]") -> None:
                 "method": manifest.threshold.method,
                 "calibration_guarantee": manifest.threshold.guarantee,
                 "outliers": result.outliers,
+                "dependent": result.dependent,
+                "left_out": [asdict(one) for one in result.left_out],
                 "seconds": result.seconds,
                 "bytes": result.bundle.nbytes,
             }

@@ -3,7 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pcedge.datasets import LeftOut
     from pcedge.fitting.result import FitResult
+
+_SHOWN = 5
 
 
 def print_notes(result: "FitResult[Any]", asked_rate: float | None) -> None:
@@ -17,8 +20,12 @@ def print_notes(result: "FitResult[Any]", asked_rate: float | None) -> None:
     finetuning = manifest.backbone.finetuning if manifest.backbone else None
     for note in finetuning.notes if finetuning else ():
         say("[yellow]Fine-tuning:[/] {note}", note=note)
-    for name, reason in list(manifest.skipped.items())[:5]:
+    for name, reason in list(manifest.skipped.items())[:_SHOWN]:
         say("[yellow]Skipped[/] {name}: {reason}", name=name, reason=reason)
+    if len(manifest.skipped) > _SHOWN:
+        say("[yellow]Skipped[/] {count} more; --json lists all.", count=len(manifest.skipped) - _SHOWN)
+    print_left_out(result.left_out)
+    print_dependent(result.dependent)
     if result.cache_problem:
         say("[yellow]The cache of features was switched off:[/] {problem}", problem=result.cache_problem)
     if result.outliers:
@@ -39,6 +46,32 @@ def print_notes(result: "FitResult[Any]", asked_rate: float | None) -> None:
             needed=images_needed(DEFAULT_FALSE_REJECT_RATE),
             wanted=f"{DEFAULT_FALSE_REJECT_RATE:.0%}",
         )
+
+
+def print_dependent(groups: "tuple[tuple[str, ...], ...]") -> None:
+    """Print which images show the same part, so that they count as one."""
+    from pcedge.cli.console import say
+
+    if not groups:
+        return
+    said = "; ".join(", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN) for names in groups[:_SHOWN])
+    say(
+        "[yellow]{images} images show what {count} others show already[/] (copies, or the same part again), "
+        "and count as one with these: {said}{more}. If they show different parts: --groups each",
+        images=sum(map(len, groups)) - len(groups),
+        count=len(groups),
+        said=said,
+        more=f"; and {len(groups) - _SHOWN} more" if len(groups) > _SHOWN else "",
+    )
+
+
+def print_left_out(left_out: "tuple[LeftOut, ...]") -> None:
+    """Print what is in a dataset's folder and not used."""
+    from pcedge.cli.console import say
+
+    if left_out:
+        said = "; ".join(f"{one}" for one in left_out)
+        say("[yellow]Not used of what is in the folder:[/] {said}.", said=said)
 
 
 def offline_reason(result: "FitResult[Any]") -> str:

@@ -32,6 +32,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _print_json(result: "FitResult[AnyBundle]") -> None:
+    from dataclasses import asdict
     from json import dumps
 
     from pcedge.methods import method_for
@@ -55,6 +56,7 @@ def _print_json(result: "FitResult[AnyBundle]") -> None:
                 "threshold": manifest.threshold.score,
                 "false_reject_rate": manifest.threshold.false_reject_rate,
                 "outliers": result.outliers,
+                "left_out": [asdict(one) for one in result.left_out],
                 "notes": facts.notes,
                 "seconds": result.seconds,
                 "bytes": result.bundle.nbytes,

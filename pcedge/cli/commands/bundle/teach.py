@@ -9,6 +9,7 @@ from pcedge.cli.exit_codes import ERROR, PARTLY_DONE
 from pcedge.cli.options import common, panels
 from pcedge.cli.options.given import Unused, refuse_unused
 from pcedge.cli.options.old_forms import bundle_and_more
+from pcedge.cli.options.shares import share
 from pcedge.core.defaults import DEFAULT_MODELS
 from pcedge.errors import OptionError
 
@@ -101,6 +102,8 @@ def teach(
         typer.Option(
             help="Taught rows at most, as a share of the fitted ones. Beyond it taught rows that were not "
             "used for longest make room; fitted rows always stay.",
+            parser=share,
+            metavar="SHARE",
             rich_help_panel=panels.TEACHING,
         ),
     ] = 0.1,
@@ -182,11 +185,14 @@ def _lesson(bundle: "Bundle", images: list[Path], chosen: "TeachOptions", json: 
 def _images(what: list[str], models: Path) -> list[Path]:
     """The images; a folder stands for the images in it."""
     from pcedge.bundles.bundle import bundle_names
-    from pcedge.camera import list_images
+    from pcedge.datasets import find_left_out, images_below
+
+    from .fit_notes import print_left_out
 
     paths: list[Path] = []
     for one in map(Path, what):
-        found = list_images(one) if one.is_dir() else [one]
+        found = images_below(one) if one.is_dir() else (one,)
+        print_left_out(find_left_out(one, found) if one.is_dir() else ())
         if not found:
             raise OptionError(
                 f"There are no images in {one}.", "Name images of good parts, or a folder that holds them."

@@ -8,6 +8,7 @@ import typer
 from pcedge.cli.exit_codes import NOT_ALL_OK
 from pcedge.cli.options import common, panels
 from pcedge.cli.options.given import refuse
+from pcedge.cli.options.shares import share_of_all
 from pcedge.core.defaults import DEFAULT_MODELS
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def bench(
     min_auroc: Annotated[
         float | None,
         typer.Option(
-            help="Fail unless a runtime reaches this image AUROC.",
-            min=0,
-            max=1,
+            help="Fail unless a runtime reaches this image AUROC: 0.98 or 98%.",
+            parser=share_of_all,
+            metavar="SHARE",
             show_default=False,
             rich_help_panel=panels.LIMITS,
         ),

@@ -43,13 +43,15 @@ def datasets(
         _explain(json)
         return
     reports = _inspect(path, layout)
+    shared = _shared(path, layout, reports)
     if json:
         from json import dumps
 
-        print(dumps(_as_json(path, reports)))
+        print(dumps({**_as_json(path, reports), "shared": shared}))
     else:
         _print_reports(path, reports)
-    if any(isinstance(report, str) or not report.trustworthy for report in reports.values()):
+        _list(path.name, "in two products", {name: f"is {other}" for other, name in shared})
+    if shared or any(isinstance(report, str) or not report.trustworthy for report in reports.values()):
         raise typer.Exit(PARTLY_DONE)
 
 
@@ -77,6 +79,16 @@ def _audit(path: Path, layout: str | None, progress: "Progress") -> "Audit | str
         return audit(open_dataset(path, layout), named)
     except PcedgeError as error:
         return error.what
+
+
+def _shared(path: Path, layout: str | None, reports: "dict[str, Audit | str]") -> tuple[tuple[str, str], ...]:
+    """Images that are in two of several products."""
+    from pcedge.datasets import find_shared, open_dataset
+
+    opened = [name for name, report in reports.items() if not isinstance(report, str)]
+    if len(opened) < 2:
+        return ()
+    return find_shared({name: open_dataset(path / name, layout) for name in opened})
 
 
 def _as_json(path: Path, reports: "dict[str, Audit | str]") -> dict[str, Any]:
@@ -167,9 +179,15 @@ def _print_findings(name: str, report: "Audit") -> None:
         for leak in report.leaks
     }
     _list(name, "also learned from", leaks)
+    both = {one.defective: f"is good as {one.good}" for one in report.contradictions}
+    _list(name, "labelled both ways", both)
     _list(name, "mask unusable", report.unusable_masks)
+    if report.masks:
+        _list(name, "masks", {report.masks: ""})
+    _list(name, "mask doubtful", report.doubtful_masks)
     _list(name, "mask without an image", dict.fromkeys(report.masks_without_image, ""))
     _list(name, "cannot be used", report.unreadable)
+    _list(name, "not used", {f"{one.count} {one.reason}:": one.names[0] for one in report.left_out})
     if report.leaks:
         from pcedge.cli.console import say
 

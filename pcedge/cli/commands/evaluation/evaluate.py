@@ -148,12 +148,15 @@ def evaluation_table(result: "Evaluation", title: str) -> "Table":
     table.add("image AUROC", str(found.image_auroc))
     table.add("image AP", str(found.image_ap))
     table.add("image F1-max", str(found.image_f1_max))
-    table.add("pixel AUROC", str(found.pixel_auroc))
-    table.add("pixel AUROC, anomalous", str(found.pixel_auroc_anomalous))
-    table.add("pixel AP", str(found.pixel_ap))
-    table.add("pixel F1-max", str(found.pixel_f1_max))
-    table.add(f"AUPRO ({limit})", str(found.aupro))
-    table.add(f"AUPRO, all images ({limit})", str(found.aupro_all))
+    if result.masks:
+        table.add("masks", result.masks)
+    doubt = f" (on {len(result.doubtful_masks)} doubtful masks)" if result.doubtful_masks else ""
+    table.add("pixel AUROC", f"{found.pixel_auroc}{doubt}")
+    table.add("pixel AUROC, anomalous", f"{found.pixel_auroc_anomalous}{doubt}")
+    table.add("pixel AP", f"{found.pixel_ap}{doubt}")
+    table.add("pixel F1-max", f"{found.pixel_f1_max}{doubt}")
+    table.add(f"AUPRO ({limit})", f"{found.aupro}{doubt}")
+    table.add(f"AUPRO, all images ({limit})", f"{found.aupro_all}{doubt}")
     table.add("false rejects", _share(found.false_reject_rate, result.good, "good images"))
     table.add("misses", _share(found.miss_rate, result.defective, "defective images"))
     table.add("threshold", f"{result.threshold:.4g}")
@@ -164,6 +167,8 @@ def evaluation_table(result: "Evaluation", title: str) -> "Table":
 def _print_result(result: "Evaluation", title: str) -> None:
     from pcedge.cli.console import out, say
 
+    from ..bundle.fit_notes import print_left_out
+
     out.print(evaluation_table(result, title))
     if result.defects_without_mask:
         say(
@@ -172,6 +177,15 @@ def _print_result(result: "Evaluation", title: str) -> None:
         )
     _list("INVALID:", dict.fromkeys(result.invalid, "its score is not a finite number"))
     _list("Problem with", {**result.skipped, **result.unusable_masks})
+    _list("Doubtful mask", result.doubtful_masks)
+    print_left_out(result.left_out)
+    if result.contradictions:
+        say(
+            "[bold yellow]{count} images are labelled good in one place and defective in another:[/] no "
+            "metric can be right about them.",
+            count=len(result.contradictions),
+        )
+        _list("Labelled both ways:", {one.defective: one.good for one in result.contradictions})
     if result.leaks:
         say(
             "[bold yellow]{count} test images show what a training image shows:[/] their scores say nothing "

@@ -283,6 +283,12 @@ def _say_what_is_passed_over(line: "Line") -> None:
                 source=name,
                 count=source.passed_over,
             )
+        if isinstance(source, FolderSource) and source.left_out:
+            say(
+                "{source}: not judged, because it is no image there: {what}.",
+                source=name,
+                what=", ".join(f"{count} {reason}" for reason, count in source.left_out.items()),
+            )
 
 
 def _say_what_was_left_out(left_out: "Mapping[str, Mapping[str, int]]") -> None:

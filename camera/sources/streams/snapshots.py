@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pcedge.errors import CameraError, PcedgeError
 
-from ..images import read_image
-from .drivers import CameraSettings
+from ...images import read_image
+from ..drivers import CameraSettings
 
 _EVERY_S = 1.0
 _MOST_BYTES = 200_000_000
@@ -28,6 +28,8 @@ class Snapshots:
             ``ValueError`` or ``CameraError`` if there is none.
         rate: Images per second; None for one.
     """
+
+    may_repeat = False
 
     def __init__(self, fetch: Callable[[int], bytes], rate: float | None) -> None:
         self._fetch = fetch

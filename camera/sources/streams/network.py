@@ -26,11 +26,11 @@ from urllib.request import (
 
 from pcedge.errors import CameraError, OptionError
 
-from ..util.addresses import redact
-from .capture import CameraSource
+from ...util.addresses import redact
+from ..capture import CameraSource
+from ..drivers import Capture
+from ..kind import SourceKind, SourceOptions, scheme_of
 from .container import Container
-from .drivers import Capture
-from .kind import SourceKind, SourceOptions, scheme_of
 from .snapshots import Snapshots
 
 _TLS_PORTS = {"rtsps": 322, "https": 443}

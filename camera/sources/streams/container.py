@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pcedge.errors import CameraError
 
-from .drivers import CameraSettings
+from ..drivers import CameraSettings
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -33,9 +33,12 @@ class Container:
 
     Attributes:
         is_single_image: Whether it is an image file, not a video.
+        may_repeat: Whether its compression leaves out what does not change, noise too.
         announced: Images that the file says it has; 0 if it does not say.
+        is_counted: Whether that number is exact, as it is in MP4.
         packets: Encoded images that were read; of a file that was cut, not all are shown.
         damaged: Those that could not be decoded.
+        error: Why no more comes; None at the end.
 
     Raises:
         CameraError: It cannot be opened; the message is the reason, and never holds the address.
@@ -58,21 +61,22 @@ class Container:
         stream = self._container.streams.video[0]
         self._packets: Iterator[Packet[VideoStream]] = self._container.demux(stream)
         self.announced = stream.frames
+        self.is_counted = "mp4" in self._container.format.name
+        self.may_repeat = not stream.codec_context.codec.intra_only
         self.is_single_image = _is_image(self._container.format.name)
         self.packets = 0
-        self._ready: deque[VideoFrame] = deque()
+        # None stands for an image that is damaged.
+        self._ready: deque[VideoFrame | None] = deque()
         self._grabbed: VideoFrame | None = None
+        self._began = False
         self.damaged = 0
-
-    @property
-    def may_repeat(self) -> bool:
-        """Whether the compression leaves out what does not change, noise too, so that images may be equal."""
-        return not self._container.streams.video[0].codec_context.codec.intra_only
+        self.error: Exception | None = None
 
     def grab(self) -> bool:
         """Decode the next image; False at the end, and if none comes for 5 s.
 
-        What is damaged is left out and counted, as between two key frames after a loss.
+        One that is damaged is grabbed too, and has no image. Before the first image that is no fault: who
+        joins a stream in its middle sees parts of images.
         """
         while not self._ready:
             if not self._decode_packet():
@@ -84,12 +88,13 @@ class Container:
         """The grabbed image, uint8 [height, width, 3] in RGB.
 
         Raises:
-            CameraError: It cannot be converted.
+            CameraError: It is damaged, or cannot be converted.
         """
-        assert self._grabbed is not None
         frame, self._grabbed = self._grabbed, None
+        if frame is None or frame.is_corrupt:
+            raise CameraError("an image cannot be decoded")
         try:
-            image = frame.to_ndarray(format="rgb24")
+            image = frame.reformat(format="rgb24", interpolation="BICUBIC").to_ndarray()  # as OpenCV does
         except (ValueError, OSError) as error:
             raise CameraError(f"delivers images of a kind that cannot be converted ({error})") from error
         turns = round(frame.rotation / _QUARTER) % 4  # a telephone's, held upright
@@ -109,15 +114,20 @@ class Container:
 
         try:
             packet = next(self._packets, None)
-        except (av.FFmpegError, OSError):
+        except (av.FFmpegError, OSError) as error:
+            self.error = error
             return False
         if packet is None:
             return False
         self.packets += packet.size > 0
         try:
-            self._ready.extend(packet.decode())
+            frames = packet.decode()
         except (av.FFmpegError, OSError, ValueError):
-            self.damaged += 1
+            self.damaged += self._began
+            self._ready.extend([None] if self._began else [])
+            return True
+        self._began = self._began or bool(frames)
+        self._ready.extend(frames)
         return True
 
 
