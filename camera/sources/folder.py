@@ -21,7 +21,7 @@ from .base import DEFAULT_SETTLE_S, NoFrame, frame_name
 from .folders.changes import FolderChanges
 from .folders.journal import Journal
 from .folders.scan import Scan, State, scan, state_of
-from .folders.writer import Writer, writer_of
+from .folders.writer import FileWriter, writer_of
 from .kind import SourceKind, SourceOptions, scheme_of
 
 _AWAY_POLL_S = 0.5
@@ -230,8 +230,8 @@ class FolderSource:
         if not waiting.complete:
             unchanged_s = time.monotonic() - waiting.since
             writer = writer_of(self._path / name)
-            settled = writer is Writer.UNKNOWN and unchanged_s >= self._unchanged_s
-            waiting.complete = writer is Writer.NONE or settled
+            settled = writer is FileWriter.UNKNOWN and unchanged_s >= self._unchanged_s
+            waiting.complete = writer is FileWriter.NONE or settled
         return waiting.complete
 
     def _note_overwritten(self, before: dict[str, _Waiting]) -> None:
