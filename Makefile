@@ -11,7 +11,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 SOURCES := pcedge export banks camera benchmarks
 CODE := $(SOURCES) tests
 
-.PHONY: help demo test check format lint types audit docs bench wheel clean
+.PHONY: help demo test check format lint types audit docs bench gpu wheel clean
 
 help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ bench: $(READY) ## Measure the coreset and the patch embedding against plain and
 	$(BIN)/python -m benchmarks.coreset
 	$(BIN)/python -m benchmarks.embedding
 
+gpu: $(READY) ## On a machine with an NVIDIA GPU: measure all that needs one into gpu/; says what it skips
+	$(BIN)/python -m benchmarks.gpu
+
 wheel: $(AUDIT) ## Build the wheel, the source distribution and the list of components (CycloneDX) into dist/
 	$(BIN)/python -m build
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o dist/components.cdx.json constraints.txt
@@ -58,6 +61,8 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fit,cpu,report,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt tensorrt-stubs tritonclient
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[trt-rtx]' \
+	|| echo "NVIDIA's TensorRT for RTX could not be installed; tests that parse and build with it are skipped"
 	touch $(READY)
 
 # The tools of a release, which tests do not need.

@@ -153,9 +153,9 @@ class _TracedGate(FrameGate):
 
     took_ms = 0.0
 
-    def check(self, image_rgb: NDArray[np.uint8]) -> str:
+    def check(self, image_rgb: NDArray[np.uint8], *, may_repeat: bool = False) -> str:
         began = time.perf_counter()
-        reason = super().check(image_rgb)
+        reason = super().check(image_rgb, may_repeat=may_repeat)
         self.took_ms = (time.perf_counter() - began) * 1000
         return reason
 

@@ -44,7 +44,7 @@ BEGIN = "<!-- results: filled by python -m benchmarks.line_soak --card docs/resu
 _CAMERAS = ("left", "right")
 _IMAGE_PX, _POOL, _EVERY_S = 96, 64, 0.25
 _PAUSE_S, _LASTS_S, _RECOVERS_WITHIN_S = (1.0, 6.0), (3.0, 7.0), 90.0
-_DISK_MB = 96
+_DISK_MB = 512
 _HOST, _LINE, _SPACE = "10.213.0.1", "10.213.0.2", "pcedge-soak"
 _CONFIG = """
 [watch]

@@ -72,8 +72,9 @@ from .sources.folder import FolderSource
 from .sources.journal import Journal
 from .sources.kind import SourceKind, SourceOptions
 from .sources.registry import SOURCES, may_be_path, open_source
+from .sources.streams.container import Container
+from .sources.streams.video import VideoSource
 from .sources.synthetic.camera import DEFECT_KINDS, RenderedPart, SyntheticCamera, render_part, write_dataset
-from .sources.video import VideoSource
 from .status.changes import Change, Changes
 from .status.drift_metrics import drift_readings
 from .status.health import Health, HealthServer
@@ -108,6 +109,7 @@ __all__ = [
     "Changes",
     "ClipLength",
     "Clips",
+    "Container",
     "Debounced",
     "Delivery",
     "DriftMonitor",

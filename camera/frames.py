@@ -41,6 +41,7 @@ class Frame:
         clock_s: ``time.monotonic()`` at capture. Latencies are measured from here, so that setting the system
             clock does not change them.
         look: Result of the frame gate; None before the check, and without one.
+        may_repeat: Whether its compression leaves out noise, so that images of a scene at rest may be equal.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Frame:
     camera: str = ""
     clock_s: float = field(default_factory=time.monotonic)
     look: QualityResult | None = None
+    may_repeat: bool = False
 
     @property
     def camera_name(self) -> str:

@@ -4,13 +4,19 @@ from .engines.engine_file import (
     EngineInfo,
     engine_name,
     is_fused,
+    is_rtx_engine,
+    is_rtx_engine_of,
     read_engine,
+    rtx_engine_name,
     timing_cache_name,
     write_engine,
 )
-from .engines.gpu import cuda_driver_version, gpu_name
+from .engines.gpu import compute_capability, cuda_driver_version, gpu_name
+from .engines.rtx.rtx_builder import build_by_rtx, parse_by_rtx
+from .engines.rtx.rtx_engine import TENSORRT_RTX, build_rtx_engine, require_rtx_machine
+from .engines.rtx.rtx_library import check_capabilities, rtx_version
 from .engines.tensorrt_engine import build_engine
-from .engines.tensorrt_runtime import TensorrtRuntime
+from .engines.tensorrt_runtime import TENSORRT, EngineKind, TensorrtRuntime
 from .engines.tensorrt_searching import TensorrtSearchingRuntime
 from .graphs.bank_graph import SCORE, write_bank_search
 from .graphs.fixed_shapes import fixed_shapes
@@ -51,8 +57,11 @@ __all__ = [
     "ROWS",
     "SCORE",
     "SQUARED_DISTANCES",
+    "TENSORRT",
+    "TENSORRT_RTX",
     "BoundBank",
     "EngineInfo",
+    "EngineKind",
     "Int8Kind",
     "OnnxRuntime",
     "OnnxSearchingRuntime",
@@ -66,8 +75,12 @@ __all__ = [
     "TensorrtRuntime",
     "TensorrtSearchingRuntime",
     "TorchRuntime",
+    "build_by_rtx",
     "build_engine",
+    "build_rtx_engine",
+    "check_capabilities",
     "check_operators",
+    "compute_capability",
     "cuda_driver_version",
     "device_number",
     "engine_name",
@@ -78,10 +91,16 @@ __all__ = [
     "has_tensorrt_provider",
     "input_shapes",
     "is_fused",
+    "is_rtx_engine",
+    "is_rtx_engine_of",
     "model_config",
     "onnx_devices",
     "open_session",
+    "parse_by_rtx",
     "read_engine",
+    "require_rtx_machine",
+    "rtx_engine_name",
+    "rtx_version",
     "tensorrt_operators",
     "timing_cache_name",
     "torch_device",

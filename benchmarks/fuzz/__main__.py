@@ -74,8 +74,12 @@ def main(
     sys.exit(1 if wrong else 0)
 
 
+def _is_large(one: Outcome) -> bool:
+    return one.ended == "over 1 GB" or one.grown > LIMIT_BYTES
+
+
 def _is_wrong(one: Outcome) -> bool:
-    return one.ended not in ("read", "refused") or bool(one.outside) or one.grown > LIMIT_BYTES
+    return one.ended not in ("read", "refused") or bool(one.outside) or _is_large(one)
 
 
 def _shown(seeds: list[int], sound: Path, place: Path) -> Iterator[Outcome]:
@@ -133,7 +137,7 @@ def _result(outcomes: list[Outcome], wrong: list[Outcome], seconds: float) -> di
         "seconds": round(seconds, 1),
         "ended": dict(Counter(one.ended for one in outcomes)),
         "outside": sum(bool(one.outside) for one in outcomes),
-        "over_1_gb": sum(one.grown > LIMIT_BYTES for one in outcomes),
+        "over_1_gb": sum(map(_is_large, outcomes)),
         "largest_growth_mb": round(max(one.grown for one in outcomes) / 1e6),
         "wrong": [{"seed": one.seed, "file": f"{one.kind}/{one.file}", "ended": one.ended} for one in wrong],
     }
@@ -147,7 +151,7 @@ def _rows(outcomes: list[Outcome]) -> Iterator[tuple[str, ...]]:
         of = [one for one in outcomes if one.kind == kind]
         ended = Counter(one.ended for one in of)
         counts = (len(of), *(ended[name] for name in ("read", "refused", "traceback", "hang", "crash")))
-        touched, large = sum(bool(one.outside) for one in of), sum(one.grown > LIMIT_BYTES for one in of)
+        touched, large = sum(bool(one.outside) for one in of), sum(map(_is_large, of))
         yield (kind, *map(str, (*counts, touched, large)))
 
 

@@ -20,6 +20,10 @@ from .mutations import mutated
 from .targets import READERS, reseal
 
 LIMIT_S = 20
+# Servers and clients are started for every case.
+_WEIGHTS = {"network": 0.2, "video": 0.5}
+# Stands in mutated files for the path of a file that nothing may touch.
+_DECOY = "@DECOY@"
 _WRITTEN_INTO = frozenset({"out", "store"})
 LIMIT_BYTES = 1 << 30
 _CHANGES = frozenset(
@@ -35,6 +39,7 @@ _CHANGES = frozenset(
         "os.chown",
     }
 )
+_OURS = frozenset({"case", "state", "cache", "decoy"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -46,7 +51,7 @@ class Outcome:
         seed: The case: the same seed makes it again.
         kind: Which input was mutated, as in ``READERS``.
         file: The file of it that was mutated.
-        ended: ``read``, ``refused``, ``traceback``, ``hang`` or ``crash``.
+        ended: ``read``, ``refused``, ``over 1 GB``, ``traceback``, ``hang`` or ``crash``.
         detail: The end of the traceback.
         outside: Paths outside of the case's folder that were written to or removed.
         grown: Bytes by which the largest memory of the process has grown.
@@ -64,7 +69,8 @@ class Outcome:
 def plan(seed: int, sound: Path) -> tuple[str, str]:
     """The kind and the file that a seed mutates."""
     dice = random.Random(seed)
-    kind = dice.choice([kind for kind in READERS if (sound / kind).is_dir()])
+    kinds = [kind for kind in READERS if (sound / kind).is_dir()]
+    (kind,) = dice.choices(kinds, [_WEIGHTS.get(kind, 1.0) for kind in kinds])
     files = sorted(
         path.relative_to(sound / kind).as_posix() for path in (sound / kind).rglob("*") if path.is_file()
     )
@@ -101,13 +107,14 @@ def _run(seed: int, sound: Path, folder: Path, watch: "_Watch") -> dict[str, Any
     with _copied(sound / kind, folder):
         path = folder / name
         content = mutated(name, path.read_bytes(), random.Random(seed + 1))
+        content = content.replace(_DECOY.encode(), str(folder.parent / "decoy" / "file").encode())
         path.unlink()
         path.write_bytes(content)
         if kind == "bundle" and seed % 4:
             reseal(folder)
         watch.touched.clear()
         ended, detail = _read(kind, folder)
-        outside = tuple(watch.touched)
+        outside = (*watch.touched, *watch.changed())
     return {"seed": seed, "kind": kind, "file": name, "ended": ended, "detail": detail, "outside": outside}
 
 
@@ -116,8 +123,9 @@ def _read(kind: str, folder: Path) -> tuple[str, str]:
     signal.alarm(LIMIT_S)
     try:
         READERS[kind](folder)
-    except PcedgeError:
-        return "refused", ""
+    except PcedgeError as error:
+        # What is refused because memory could not be had was unpacked before it was checked.
+        return ("over 1 GB", repr(error)) if _out_of_memory(error) else ("refused", "")
     except TimeoutError:
         return "hang", ""
     except BaseException:
@@ -125,6 +133,14 @@ def _read(kind: str, folder: Path) -> tuple[str, str]:
     finally:
         signal.alarm(0)
     return "read", ""
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _too_long(*_: object) -> None:
@@ -144,11 +160,32 @@ def _copied(source: Path, folder: Path) -> Iterator[Path]:
 
 
 class _Watch:
-    """An audit hook that notes what is written or removed outside of a folder."""
+    """Notes what is written or removed outside of a folder.
+
+    An audit hook sees what Python does anywhere. What a native library does is seen where mutated files point
+    to, by looking: beside the case's folder, and in a folder with a file whose path stands in them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._inside = f"{folder.resolve()}{os.sep}"
+        self._folder = folder
         self.touched: list[str] = []
+        (folder / "decoy").mkdir(exist_ok=True)
+        (folder / "decoy" / "file").write_bytes(b"nobody touches this")
+        self._before = self._look()
+
+    def changed(self) -> list[str]:
+        """Paths beside the case's folder that are new, gone or changed since the last look."""
+        before, self._before = self._before, self._look()
+        return sorted(path for path, _ in before ^ self._before)
+
+    def _look(self) -> set[tuple[str, tuple[int, int, int]]]:
+        found = set()
+        for path in [*self._folder.iterdir(), *(self._folder / "decoy").iterdir()]:
+            if path.name not in _OURS:
+                status = path.lstat()
+                found.add((str(path), (status.st_ino, status.st_size, status.st_mtime_ns)))
+        return found
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":

@@ -9,6 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from .structures import (
+    change_database,
+    change_index,
+    change_message,
+    change_onnx,
+    change_safetensors,
+    change_zip,
+)
+
 Mutate = Callable[[bytes, random.Random], bytes]
 
 _NUMBERS = (0, -1, 1, 2**31, 2**63 - 1, -(2**63), 1e308, -0.5, 0.5)
@@ -17,6 +26,7 @@ _TEXTS = (
     "..",
     "../x",
     "/etc/passwd",
+    "@DECOY@",
     "a\0b",
     "\x1b]0;x\x07",
     "é" * 300,
@@ -183,6 +193,13 @@ BY_SUFFIX: dict[str, tuple[Mutate, ...]] = {
     ".toml": (change_text, change_text, *ANY),
     ".csv": (change_text, change_text, *ANY),
     ".txt": (change_text, *ANY),
+    ".onnx": (change_onnx, change_onnx, change_onnx, *ANY),
+    ".onnxpart": (change_onnx, change_onnx, *ANY),
+    ".safetensors": (change_safetensors, change_safetensors, *ANY),
+    ".sqlite": (change_database, change_database, *ANY),
+    ".zip": (change_zip, change_zip, *ANY),
+    ".faiss": (change_index, change_index, *ANY),
+    ".http": (change_message, change_message, *ANY),
 }
 
 

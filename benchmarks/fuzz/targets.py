@@ -15,12 +15,15 @@ from pcedge.bundles.drift_reference import rare_rows_of
 from pcedge.bundles.files import describe_file
 from pcedge.bundles.gate_files import gate_limits
 from pcedge.bundles.manifest import MANIFEST_FILE
+from pcedge.bundles.nominal_images import NOMINAL_FILE, KeptPictures
 from pcedge.bundles.row_usage import read_usage
 from pcedge.camera import (
     EventStore,
     Journal,
     JsonLines,
+    NoFrame,
     Outbox,
+    open_source,
     read_image,
     read_mask,
     render_part,
@@ -28,12 +31,17 @@ from pcedge.camera import (
 )
 from pcedge.evaluation.reference.published import read_results
 from pcedge.evaluation.runs.files import read_curves, read_run
+from pcedge.inspection.runtimes import Candidate
 from pcedge.inspection.verification.golden import read_golden
+from pcedge.inspection.verification.verify import verify
 from pcedge.line.config import read_line_file
 from pcedge.networks.backbone_kinds.state_file import read_state
 from pcedge.thresholds.calibration_data import read_evidence
 from pcedge.thresholds.drift import drift_reference
 
+from .network import receive, write_messages
+
+_MOST_FRAMES = 100
 LINE_FILE = """\
 [watch]
 output = "out"
@@ -79,8 +87,32 @@ def sound_inputs(folder: Path, bundle: Path, run: Path | None) -> None:
     for name in ("a.png", "a.jpg"):
         write_image(folder / "images" / name, picture)
     _other_images(folder / "images")
+    (folder / "video").mkdir()
+    _videos(folder / "video")
+    (folder / "network").mkdir()
+    write_messages(folder / "network")
     (folder / "weights").mkdir()
     shutil.copy(bundle / "backbone.safetensors", folder / "weights" / "a.safetensors")
+
+
+def _videos(folder: Path) -> None:
+    import cv2
+
+    for name, code in (("a.avi", "MJPG"), ("a.mp4", "mp4v")):
+        writer = cv2.VideoWriter(str(folder / name), cv2.VideoWriter.fourcc(*code), 10, (64, 64))
+        for number in range(5):
+            writer.write(np.ascontiguousarray(np.roll(_PART, number, axis=0)[..., ::-1]))
+        writer.release()
+
+
+def read_video(directory: Path) -> object:
+    """Videos to their end, as ``watch`` reads them."""
+    counts = []
+    for path in sorted(directory.iterdir()):
+        with open_source(str(path)) as source:
+            frames = iter(lambda source=source: source.read(1.0), NoFrame.END)  # type: ignore[misc]
+            counts.append(sum(1 for _ in zip(range(_MOST_FRAMES), frames, strict=False)))
+    return counts
 
 
 def _databases(folder: Path) -> None:
@@ -129,8 +161,10 @@ def read_bundle(directory: Path) -> object:
     read_log(bundle)
     read_examples(bundle)
     read_usage(directory, "0" * 64, bundle.manifest.bank.rows)
+    KeptPictures(bundle.file(NOMINAL_FILE)).read(next(iter(bundle.manifest.threshold.held_out)))
     with open_inspector(bundle, runtime="onnx", device="cpu") as inspector:
-        return inspector.inspect(_PART)
+        inspector.inspect(_PART)
+    return verify(bundle, Candidate("onnx", "cpu"))
 
 
 def read_output(directory: Path) -> object:
@@ -155,6 +189,8 @@ READERS: Mapping[str, Read] = {
     "out": read_output,
     "store": read_store,
     "images": lambda folder: [_both(path) for path in sorted(folder.iterdir())],
+    "video": read_video,
+    "network": receive,
     "weights": lambda folder: read_state(folder / "a.safetensors"),
 }
 

@@ -47,7 +47,7 @@ class Station:
             image_rgb = image_rgb[top : top + height, left : left + width]
         if self.gate is None:
             return replace(frame, image_rgb=image_rgb)
-        fault = self.gate.check(image_rgb)
+        fault = self.gate.check(image_rgb, may_repeat=frame.may_repeat)
         return replace(frame, image_rgb=image_rgb, fault=fault, look=self.gate.look)
 
     def placed(self, inspection: Inspection) -> Inspection:

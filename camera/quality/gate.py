@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from .limits import GateLimits, QualityResult
 
 _SMALLEST_PX = 16
 _SAMPLES_PER_SIDE = 256
+# As many images may take turns and still be seen as repeated.
+_MOST_TAKING_TURNS = 3
 
 
 class FrameGate:
@@ -23,31 +27,32 @@ class FrameGate:
     blurred, torn, of another shape, or taken by a camera that has moved; see
     :class:`~pcedge.camera.GateLimits`.
 
-    Sensor noise makes consecutive images differ. An image that is repeated byte for byte is a sign of a
-    driver or a network that returns an old image.
+    Sensor noise makes images differ. One that is repeated byte for byte, or a few that take turns, are a sign
+    of a driver or a network that returns old images.
 
     Args:
         limits: Limits learned from nominal images; None for the general limits only.
         frozen_after: How often in a row the same image may be repeated; 0 turns the check off, which is right
-            for files and for cameras whose compression removes the noise.
+            for files.
     """
 
     def __init__(self, limits: GateLimits | None = None, *, frozen_after: int = 25) -> None:
         self.limits = limits
         self._look: QualityResult | None = None
         self._frozen_after = frozen_after
-        self._previous: NDArray[np.uint8] | None = None
-        self._repeats = 0
+        self._previous: deque[NDArray[np.uint8]] = deque(maxlen=_MOST_TAKING_TURNS)
+        self._repeats = self._taking_turns = 0
 
-    def check(self, image_rgb: NDArray[np.uint8]) -> str:
+    def check(self, image_rgb: NDArray[np.uint8], *, may_repeat: bool = False) -> str:
         """Return why ``image_rgb`` cannot be judged, or an empty string when it can.
 
         Args:
-            image_rgb: uint8 [height, width, 3]; kept until the next call, so do not write to it.
+            image_rgb: uint8 [height, width, 3]; kept for the next calls, so do not write to it.
+            may_repeat: Whether equal images say nothing, as of H.264, which leaves out noise.
         """
         self._look = None
         # The frozen check comes before the limits: it has state, so it must see every image.
-        general = malformed(image_rgb) or without_content(image_rgb) or self._frozen(image_rgb)
+        general = malformed(image_rgb) or without_content(image_rgb) or self._frozen(image_rgb, may_repeat)
         if general or self.limits is None:
             return general
         self._look = self.limits.look(image_rgb)
@@ -58,15 +63,20 @@ class FrameGate:
         """Result for the last image; None if the learned limits were not checked, or there are none."""
         return self._look
 
-    def _frozen(self, image_rgb: NDArray[np.uint8]) -> str:
-        if not self._frozen_after:
+    def _frozen(self, image_rgb: NDArray[np.uint8], may_repeat: bool) -> str:
+        if not self._frozen_after or may_repeat:
             return ""
-        repeated = self._previous is not None and _same(image_rgb, self._previous)
-        self._repeats = self._repeats + 1 if repeated else 0
-        self._previous = image_rgb
-        if self._repeats < self._frozen_after:
+        same = next((n for n, one in enumerate(self._previous) if _same(image_rgb, one)), None)
+        if same is None:
+            self._repeats = self._taking_turns = 0
+            self._previous.appendleft(image_rgb)
             return ""
-        return f"frozen: the same image {self._repeats + 1} times in a row"
+        self._repeats += 1
+        self._taking_turns = max(self._taking_turns, same + 1)
+        if self._repeats < self._frozen_after * self._taking_turns:
+            return ""
+        which = "the same image" if self._taking_turns == 1 else "the same few images"
+        return f"frozen: {which} {self._repeats + 1} times in a row"
 
 
 def malformed(image_rgb: NDArray[np.uint8]) -> str:

@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 
-import cv2
-
 from pcedge.errors import CameraError
 
 from ..frames import Frame
 from ..util.backoff import Backoff
 from .base import Grabbed, NoFrame, frame_name
-from .drivers import CameraSettings, rgb_of
+from .drivers import CameraSettings, Capture
 
 # Between attempts of a camera that says that it is lost. One that hangs is given up and opened anew by
 # camera/stream/reader.py, which has pauses of its own.
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
+# Images in a row that cannot be decoded, after which the camera is opened anew.
+_MOST_DAMAGED = 25
 
 
 class CameraSource:
@@ -31,8 +31,8 @@ class CameraSource:
 
     Args:
         name: Display name, without a password.
-        opener: Opens the device; called again for every attempt to reopen. It should set time-outs
-            where the driver has them.
+        opener: Opens the device, or raises a ``CameraError`` with the reason; called again for every attempt
+            to reopen. It should set time-outs where the driver has them.
         hint: What to check when it cannot be opened.
         settings: Settings that are applied whenever the camera is opened.
         max_reconnects: Attempts without an image after which to give up; None for no limit.
@@ -44,7 +44,7 @@ class CameraSource:
     def __init__(
         self,
         name: str,
-        opener: Callable[[], cv2.VideoCapture],
+        opener: Callable[[], Capture],
         *,
         hint: str = "",
         settings: CameraSettings | None = None,
@@ -57,15 +57,19 @@ class CameraSource:
         self._settings = settings or CameraSettings()
         self._refused: tuple[str, ...] = ()
         self._max_reconnects = max_reconnects
-        self._capture: cv2.VideoCapture | None = None
+        self._capture: Capture | None = None
         self._indices = count() if indices is None else indices
-        self._attempts = 0
+        self._attempts = self._damaged = 0
         self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
         self._retry_at = 0.0
 
     def __enter__(self) -> CameraSource:
-        if self._opened() is None:
-            raise CameraError(f"{self.name}: cannot be opened.", self._hint)
+        try:
+            self._open()
+        except CameraError as error:
+            raise CameraError(
+                f"{self.name}: cannot be opened: {error.what.rstrip('.')}.", error.hint or self._hint
+            ) from error
         if self._refused:
             self._release()
             raise CameraError(
@@ -109,9 +113,10 @@ class CameraSource:
                 time.sleep(min(wait_s, timeout_s))
                 return NoFrame.YET
             self._count_attempt()
-            capture = self._opened()
-        if capture is None:
-            return self._lost("the camera cannot be reopened")
+            try:
+                capture = self._open()
+            except CameraError as error:
+                return self._lost(f"the camera cannot be reopened: {error.what.rstrip('.')}")
         if not capture.grab():
             return self._lost("no image from the camera")
         # Only an image proves that the camera is back: some open and then deliver nothing.
@@ -119,24 +124,35 @@ class CameraSource:
         self._backoff.reset()
         return Grabbed(partial(self._decoded, capture, next(self._indices), time.time(), time.monotonic()))
 
-    def _opened(self) -> cv2.VideoCapture | None:
+    def _open(self) -> Capture:
+        self._damaged = 0
         capture = self._opener()
-        if not capture.isOpened():
-            capture.release()
-            return None
-        self._refused = self._settings.apply(capture)
+        self._refused = capture.apply(self._settings)
         self._capture = capture
         return capture
 
-    def _decoded(self, capture: cv2.VideoCapture, index: int, captured_at: float, clock_s: float) -> Frame:
-        arrived, image = capture.retrieve()
-        if not arrived:
-            return self._lost("an image from the camera cannot be decoded")
+    def _decoded(self, capture: Capture, index: int, captured_at: float, clock_s: float) -> Frame:
         try:
-            image_rgb = rgb_of(image)
+            image_rgb = capture.image()
         except CameraError as error:
-            return self._lost(error.what)
-        return Frame(self.name, index, frame_name(index), captured_at, image_rgb, clock_s=clock_s)
+            return self._undecoded(index, error.what)
+        self._damaged = 0
+        return Frame(
+            self.name,
+            index,
+            frame_name(index),
+            captured_at,
+            image_rgb,
+            clock_s=clock_s,
+            may_repeat=capture.may_repeat,
+        )
+
+    def _undecoded(self, index: int, fault: str) -> Frame:
+        """A damaged image, as networks deliver them now and then; the camera is there."""
+        self._damaged += 1
+        if self._damaged >= _MOST_DAMAGED:
+            return self._lost(fault)
+        return Frame(self.name, index, frame_name(index), time.time(), None, fault)
 
     def _lost(self, fault: str) -> Frame:
         self._release()

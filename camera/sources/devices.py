@@ -11,7 +11,7 @@ import cv2
 from pcedge.errors import CameraError
 
 from .capture import CameraSource
-from .drivers import open_capture
+from .drivers import Driver
 from .kind import SourceKind, SourceOptions, scheme_of
 
 
@@ -34,7 +34,7 @@ def _device(path: str, address: str | int, name: str, asked: SourceOptions) -> C
         )
     return CameraSource(
         name,
-        partial(open_capture, address, cv2.CAP_V4L2 if linux else cv2.CAP_ANY),
+        partial(Driver, address, cv2.CAP_V4L2 if linux else cv2.CAP_ANY),
         hint="Check that no other program uses it and that you may open it (group video).",
         settings=asked.settings,
         max_reconnects=asked.max_reconnects,

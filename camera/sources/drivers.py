@@ -1,11 +1,10 @@
-"""OpenCV video capture: opening without log output, camera settings, and conversion to 8-bit RGB."""
+"""Cameras that OpenCV drives: opening without log output, settings, and conversion to 8-bit RGB."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -13,31 +12,84 @@ from numpy.typing import NDArray
 
 from pcedge.errors import CameraError
 
-# OpenCV reads this once, when anything in the process first uses FFmpeg; -8 is FFmpeg's "quiet".
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
 _SILENT = 0
 # The value 1 means manual exposure in Video4Linux.
 _MANUAL_EXPOSURE = 1
 _TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
 
 
-def open_capture(address: str | int, backend: int, params: Sequence[int] = ()) -> cv2.VideoCapture:
-    """Open a device, a stream or a file; check the result with ``isOpened()``.
+class Capture(Protocol):
+    """An open device, stream or file that gives images.
 
-    OpenCV and FFmpeg print to stderr, and their output may contain the address with its password,
-    so both are silenced unless the environment sets OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL.
+    Attributes:
+        may_repeat: Whether its compression leaves out noise, so that images of a scene at rest may be equal.
+    """
+
+    may_repeat: bool
+
+    def grab(self) -> bool:
+        """Take the next image; False if there is none."""
+
+    def image(self) -> NDArray[np.uint8]:
+        """Return the image that was taken, uint8 [height, width, 3] in RGB.
+
+        Raises:
+            CameraError: It cannot be decoded.
+        """
+
+    def apply(self, settings: CameraSettings) -> tuple[str, ...]:
+        """Apply settings; returns those that are not supported."""
+
+    def release(self) -> None:
+        """Close it."""
+
+
+class Driver:
+    """A camera or pipeline that OpenCV drives.
+
+    OpenCV prints to stderr, and its output may contain the address with its password, so it is silenced
+    unless the environment sets OPENCV_LOG_LEVEL.
 
     Args:
-        address: Index, device, URL, pipeline or file.
+        address: Index, device or pipeline.
         backend: One of OpenCV's ``CAP_...`` backends.
-        params: Pairs of ``CAP_PROP_...`` and value that the backend must accept.
+
+    Raises:
+        CameraError: It cannot be opened.
     """
-    if "OPENCV_LOG_LEVEL" not in os.environ:
-        _silence()
-    if isinstance(address, int):
-        return cv2.VideoCapture(address, backend, params)
-    return cv2.VideoCapture(address, backend, params)
+
+    may_repeat = False
+
+    def __init__(self, address: str | int, backend: int) -> None:
+        if "OPENCV_LOG_LEVEL" not in os.environ:
+            _silence()
+        self._capture = cv2.VideoCapture(address, backend)
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise CameraError("the driver does not open it")
+
+    def grab(self) -> bool:
+        """Take the next image; False if there is none."""
+        return bool(self._capture.grab())
+
+    def image(self) -> NDArray[np.uint8]:
+        """Return the image that was taken, uint8 [height, width, 3] in RGB.
+
+        Raises:
+            CameraError: It cannot be decoded.
+        """
+        arrived, image = self._capture.retrieve()
+        if not arrived:
+            raise CameraError("an image from the camera cannot be decoded")
+        return rgb_of(image)
+
+    def apply(self, settings: CameraSettings) -> tuple[str, ...]:
+        """Apply settings; returns those that are not supported."""
+        return settings.apply(self._capture)
+
+    def release(self) -> None:
+        """Close it."""
+        self._capture.release()
 
 
 @dataclass(frozen=True)
@@ -56,10 +108,21 @@ class CameraSettings:
     exposure: float | None = None
     focus: float | None = None
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """What is asked for, in words."""
+        return tuple(name for name, steps in self._wanted().items() if steps[-1][1] is not None)
+
     def apply(self, capture: cv2.VideoCapture) -> tuple[str, ...]:
         """Apply the settings to an open camera; returns the ones it does not support."""
+        wanted = self._wanted()
+        return tuple(
+            name for name in self.given if not all(_set(capture, key, value) for key, value in wanted[name])
+        )
+
+    def _wanted(self) -> dict[str, tuple[tuple[int, float | None], ...]]:
         width, height = self.size_wh or (None, None)
-        wanted = {
+        return {
             f"width {width}": ((cv2.CAP_PROP_FRAME_WIDTH, width),),
             f"height {height}": ((cv2.CAP_PROP_FRAME_HEIGHT, height),),
             f"rate {self.fps}": ((cv2.CAP_PROP_FPS, self.fps),),
@@ -69,11 +132,6 @@ class CameraSettings:
             ),
             f"focus {self.focus}": ((cv2.CAP_PROP_AUTOFOCUS, 0), (cv2.CAP_PROP_FOCUS, self.focus)),
         }
-        return tuple(
-            name
-            for name, steps in wanted.items()
-            if steps[-1][1] is not None and not all(_set(capture, key, value) for key, value in steps)
-        )
 
 
 def _set(capture: cv2.VideoCapture, key: int, value: float | None) -> bool:

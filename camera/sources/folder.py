@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from errno import ELOOP, ENOENT
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ from pcedge.errors import CameraError, ImageError
 from ..frames import Frame
 from ..images import is_image_name, natural_key, read_image, why_no_image
 from ..util.addresses import printable
+from ..util.file_identity import identity_of
 from .base import NoFrame, frame_name
 from .journal import Journal
 from .kind import SourceKind, SourceOptions, scheme_of
@@ -81,11 +83,13 @@ class FolderSource:
         self._waiting: dict[str, _Waiting] = {}
         self._ready: deque[str] = deque()
         self._next_look = 0.0
+        self._identity: tuple[int, int] | None = None
         self._digest = _digest(str(self._path.resolve()))[:8]
 
     def __enter__(self) -> FolderSource:
         if not self._path.is_dir():
             raise CameraError(f"{self._path}: no such folder.", "Create it, or check the path.")
+        self._identity = identity_of(self._path)
         self._initial = set(self._scan())
         self.left_out = _left_out(self._path)
         self._look()
@@ -159,7 +163,9 @@ class FolderSource:
             if new and self._key(name, state) in self._done:
                 self._taken[name] = state
                 self.passed_over += 1
-        if len(self._done) > 2 * len(states) + _GONE_FILES_KEPT:
+        # An empty place where a share was mounted is another folder, and says nothing of the files.
+        same = bool(states) and identity_of(self._path) == self._identity
+        if same and len(self._done) > 2 * len(states) + _GONE_FILES_KEPT:
             there = [self._key(name, state) for name, state in self._taken.items()]
             self._done.forget_others(f"file-{self._digest}-", there)
 
@@ -174,8 +180,13 @@ class FolderSource:
 
     def _scan(self) -> dict[str, _State]:
         try:
+            before = identity_of(self._path)
             with os.scandir(self._path) as entries:
                 found = [(e.name, _state(e)) for e in entries if is_image_name(e.name)]
+            # Of a folder that goes away meanwhile the files seem to be removed: what is known of them, and
+            # that they were judged, must not be forgotten.
+            if before is None or identity_of(self._path) != before:
+                raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         except OSError as error:
             raise CameraError(
                 f"{self._path}: the watched folder cannot be read any more: {error.strerror}.",
@@ -193,7 +204,7 @@ class FolderSource:
             fault = printable(error.what)
             if time.monotonic() - waiting.since < self._settle_s:
                 return None
-        if _state(path) != waiting.state:
+        if not _is_still(path, waiting.state):
             return None
         del self._waiting[name]
         self._taken[name] = waiting.state
@@ -216,12 +227,27 @@ def _digest(text: str) -> str:
 
 
 def _state(file: Path | os.DirEntry[str]) -> _State | None:
-    """Return the state of a file; None if it does not exist or is not a regular file."""
+    """Return the state of a file; None if it does not exist or is not a regular file.
+
+    Raises:
+        OSError: It cannot be known, as on a share that is going away.
+    """
     try:
         stat = file.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
+    except OSError as error:
+        if error.errno == ELOOP:  # a link to itself
+            return None
+        raise
     return (stat.st_mtime_ns, stat.st_size) if S_ISREG(stat.st_mode) else None
+
+
+def _is_still(path: Path, state: _State) -> bool:
+    try:
+        return _state(path) == state
+    except OSError:
+        return False
 
 
 def _is_folder(uri: str) -> bool:

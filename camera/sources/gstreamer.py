@@ -10,7 +10,7 @@ from pcedge.errors import CameraError
 
 from ..util.addresses import redact
 from .capture import CameraSource
-from .drivers import open_capture
+from .drivers import Driver
 from .kind import SourceKind, SourceOptions, scheme_of
 
 
@@ -24,7 +24,7 @@ def _open(uri: str, asked: SourceOptions) -> CameraSource:
         )
     return CameraSource(
         name,
-        partial(open_capture, uri[len("gst:") :], cv2.CAP_GSTREAMER),
+        partial(Driver, uri[len("gst:") :], cv2.CAP_GSTREAMER),
         hint="Try the pipeline with gst-launch-1.0; for OpenCV it must end in: ! videoconvert ! appsink",
         settings=asked.settings,
         max_reconnects=asked.max_reconnects,

@@ -20,6 +20,8 @@ class SourceOptions:
         settings: For a live camera: camera settings.
         done: For a folder: journal of the judged files, which are skipped.
         open_s: For a network camera: seconds that it may take to answer.
+        ca_file: For an encrypted network camera: certificates to trust instead of the system's.
+        insecure: For an encrypted network camera: whether any certificate is accepted.
         expected: All supported kinds of addresses, for messages.
     """
 
@@ -28,6 +30,8 @@ class SourceOptions:
     settings: CameraSettings | None = None
     done: Journal | None = None
     open_s: float = DEFAULT_OPEN_S
+    ca_file: str = ""
+    insecure: bool = False
     expected: str = ""
 
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcedge.errors import CameraError
+from pcedge.errors import CameraError, OptionError
 
 from ..util.addresses import redact
-from . import devices, folder, gstreamer, network, video
+from . import devices, folder, gstreamer
 from .base import DEFAULT_OPEN_S, Source
 from .drivers import CameraSettings
 from .journal import Journal
 from .kind import SourceKind, SourceOptions
+from .streams import network, video
 from .synthetic import address
 
 # An address belongs to the first kind that it matches.
@@ -37,6 +38,8 @@ def open_source(
     settings: CameraSettings | None = None,
     done: Journal | None = None,
     open_s: float = DEFAULT_OPEN_S,
+    ca_file: str = "",
+    insecure: bool = False,
 ) -> Source:
     """Return the source for an address; ``with`` opens it.
 
@@ -44,7 +47,7 @@ def open_source(
     ``0``, ``1``                camera by number
     ``v4l2:///dev/video0``      camera by device (Linux)
     ``rtsp://``, ``rtsps://``   network camera
-    ``http://``, ``https://``   network camera, such as MJPEG
+    ``http://``, ``https://``   network camera, such as MJPEG, or the address of a single image
     ``gst:PIPELINE``            GStreamer pipeline ending in ``appsink``
     ``folder:DIR`` or a folder  the images in a folder, then new ones
     ``synthetic:``              a synthetic camera; ``synthetic:?frames=50&fps=10&seed=3&defects=0.2``
@@ -58,11 +61,13 @@ def open_source(
         settings: For live cameras: camera settings.
         done: For a folder: journal of the judged files, which are skipped.
         open_s: For a network camera: seconds that it may take to answer when it is opened.
+        ca_file: For ``rtsps://`` and ``https://``: certificates to trust instead of the system's.
+        insecure: For ``rtsps://`` and ``https://``: whether any certificate is accepted.
 
     Raises:
         CameraError: No kind of source matches ``uri``, or its file or device does not exist. A network
             camera is only contacted when it is opened.
-        OptionError: An option of ``synthetic:`` is out of range.
+        OptionError: An option of ``synthetic:`` is out of range, or ``ca_file`` cannot be used.
     """
     uri = uri.strip()
     kind = next((one for one in SOURCES if one.matches(uri)), None)
@@ -73,7 +78,14 @@ def open_source(
         )
     if kind is None:
         raise _no_source(uri)
-    return kind.open(uri, SourceOptions(follow, max_reconnects, settings, done, open_s, _expected()))
+    if (ca_file or insecure) and kind is not network.KIND:
+        raise OptionError(
+            "ca_file and insecure are for rtsps:// and https:// cameras.", "Leave them out for this one."
+        )
+    return kind.open(
+        uri,
+        SourceOptions(follow, max_reconnects, settings, done, open_s, ca_file, insecure, _expected()),
+    )
 
 
 def may_be_path(uri: str) -> bool:

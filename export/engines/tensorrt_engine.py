@@ -89,8 +89,7 @@ def build_engine(
             "smaller --batch needs less, and so does a smaller bank (pcedge fit --coreset 1%).",
         ) from error
     info = msgspec.structs.replace(info, device_memory_bytes=_device_memory(engine))
-    write_engine(engine_path, info, plan)
-    return info
+    return write_engine(engine_path, info, plan)
 
 
 def _build(

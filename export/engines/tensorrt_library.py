@@ -20,10 +20,12 @@ def polygraphy_backend() -> Any:
     """Polygraphy's TensorRT backend, which carries the differences between TensorRT 8.6, 10 and 11.
 
     Raises:
-        RuntimeUnavailableError: TensorRT or Polygraphy is missing.
+        RuntimeUnavailableError: TensorRT or Polygraphy is missing, or this process runs engines of TensorRT
+            for RTX, which Polygraphy keeps to.
     """
     try:
         import tensorrt
+        from polygraphy import config
         from polygraphy.backend import trt as backend
     except ImportError as error:
         raise RuntimeUnavailableError(
@@ -32,6 +34,11 @@ def polygraphy_backend() -> Any:
     if not hasattr(tensorrt, "Builder"):  # the package of type stubs has the name, not the library
         raise RuntimeUnavailableError(
             "TensorRT cannot be used on this machine: its library is missing.", _INSTALL
+        )
+    if config.USE_TENSORRT_RTX:
+        raise RuntimeUnavailableError(
+            "This process has run engines of TensorRT for RTX, and cannot run those of TensorRT too.",
+            "Name one of them: --runtime tensorrt, or --runtime tensorrt-rtx",
         )
     return backend
 

@@ -14,16 +14,16 @@ from ..graphs.bank_on_device import explain_memory, squared_norms
 from ..graphs.onnx_file import INPUT, OUTPUT
 from ..graphs.search_graph import BANK, BANK_SQUARED_NORMS, ROWS, SQUARED_DISTANCES
 from .tensorrt_library import first_line
-from .tensorrt_runtime import TensorrtRuntime
+from .tensorrt_runtime import TENSORRT, EngineKind, TensorrtRuntime
 
 
 class TensorrtSearchingRuntime(TensorrtRuntime):
     """Runs an engine that was built from the fused network; as ``TensorrtRuntime``."""
 
-    def __init__(self, engine_path: Path) -> None:
+    def __init__(self, engine_path: Path, kind: EngineKind = TENSORRT) -> None:
         # Before opening, which runs once.
         self._no_bank: dict[str, NDArray[np.float32]] | None = None
-        super().__init__(engine_path)
+        super().__init__(engine_path, kind)
 
     def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map images float32 [n, 3, s, s] to embeddings float32 [n, patches, dims]."""
@@ -43,7 +43,7 @@ class TensorrtSearchingRuntime(TensorrtRuntime):
             raise RuntimeUnavailableError(
                 f"The engine takes banks of at most {most[0]:,} rows of {most[1]} values, not "
                 f"{len(bank_rows):,} of {bank_rows.shape[1]}.",
-                "Build it for this bank with: pcedge export --trt",
+                f"Build it for this bank with: {self._kind.command}",
             )
         return TensorrtBoundBank(self._run, bank_rows)
 

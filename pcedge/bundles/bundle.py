@@ -18,6 +18,7 @@ from .files import BundleFiles, describe_file
 from .manifest import (
     EXACT,
     INT8,
+    INT8_TRT,
     MANIFEST_FILE,
     MILVUS,
     AnyManifest,
@@ -37,6 +38,8 @@ BACKBONE_FILE = "backbone.safetensors"
 CURRENT_FILE = "current"
 # Written while watching; not listed in the manifest.
 ROW_USAGE_FILE = "row_usage.npz"
+# By which option of export a precision is made, where it is not called so.
+_OPTIONS = {INT8_TRT: "int8 --trt"}
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,11 @@ class Bundle(ProductBundle[Manifest]):
         if precision == self.manifest.precision:
             return self
         if precision not in self.precisions:
+            option = _OPTIONS.get(precision, precision)
             raise BundleError(
                 f"The bundle {self.directory} has no network in {precision} "
                 f"(there: {', '.join(self.precisions)}).",
-                f"Make it with: pcedge export --{precision} --model {self.directory}",
+                f"Make it with: pcedge export --{option} --model {self.directory}",
             )
         self.file(f"{precision}/{MANIFEST_FILE}")
         other = Bundle(self.directory / precision, read_manifest(self.directory / precision))

@@ -79,10 +79,10 @@ class BundleFiles(Generic[AnyManifest_co]):
         return path
 
     def _check_external_data(self, name: str, path: Path) -> None:
-        """Check the files that a network takes its weights from: whoever loads it opens them."""
+        """Check the files that a network takes weights or compiled parts from: its loader opens them."""
         inside = inside_bundle(path.parent)
         for location in external_files(path) if path.suffix in _NETWORKS else ():
-            inside.path(location, f"{path}, external data:")
+            inside.path(location, f"{path}, data in another file:")
             self.file((PurePosixPath(name).parent / location).as_posix())
 
     def files_in(self, folder: str) -> list[Path]:

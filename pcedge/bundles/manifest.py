@@ -27,7 +27,9 @@ Rows = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 Side = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
 EmbeddingKind = Literal["reference", "mean"]
-Precision = Literal["fp32", "fp16", "int8"]
+# int8 comes in two kinds, each with a bank and a threshold of its own: for processors, and for TensorRT.
+Precision = Literal["fp32", "fp16", "int8", "int8-trt"]
+INT8_TRT: Precision = "int8-trt"
 
 
 class BackboneInfo(msgspec.Struct, frozen=True, kw_only=True):

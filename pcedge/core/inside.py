@@ -9,6 +9,8 @@ from pcedge.errors import PcedgeError
 
 # Controls, halves of characters, and what begins a line: no name needs them, and a terminal obeys some.
 _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_LONGEST, _LONGEST_PART = 1024, 255
+_TOO_LONG = "is longer than a file system takes"
 _DRIVE = re.compile("[A-Za-z]:")
 
 
@@ -79,14 +81,17 @@ def is_name(text: str) -> bool:
 
 def _problem(name: str) -> str:
     """What is not plain about a relative path; nothing where it is."""
-    if not name:
-        return "is empty"
-    if any(unicodedata.category(letter) in _CONTROLS for letter in name):
-        return "has control characters in it"
-    if "\\" in name:
-        return "has a backslash in it"
-    if _DRIVE.match(name):
-        return "begins with a drive"
-    if not PurePosixPath(name).parts or PurePosixPath(name).as_posix() != name:
-        return "is written in a roundabout way"
-    return ""
+    parts = name.split("/")
+    problems = (
+        (not name, "is empty"),
+        (any(unicodedata.category(letter) in _CONTROLS for letter in name), "has control characters in it"),
+        (len(name) > _LONGEST or any(len(_bytes(part)) > _LONGEST_PART for part in parts), _TOO_LONG),
+        ("\\" in name, "has a backslash in it"),
+        (_DRIVE.match(name) is not None, "begins with a drive"),
+        ("" in parts or "." in parts, "is written in a roundabout way"),
+    )
+    return next((words for found, words in problems if found), "")
+
+
+def _bytes(part: str) -> bytes:
+    return part.encode("utf-8", "surrogatepass")

@@ -33,6 +33,7 @@ _LIBRARIES = (
 # The same for packages that run on GPUs.
 _GPU_LIBRARIES = (
     "tensorrt",
+    "tensorrt-rtx-cu13",
     "nvidia-cublas",
     "nvidia-cublas-cu12",
     "nvidia-cuda-runtime",

@@ -3,10 +3,10 @@
 from typing import Literal, cast, get_args
 
 from pcedge.bundles.bundle import Bundle
-from pcedge.bundles.manifest import EXACT, INT8, Manifest, Precision, PrecisionInfo
+from pcedge.bundles.manifest import EXACT, INT8, INT8_TRT, Manifest, Precision, PrecisionInfo
 from pcedge.errors import OptionError
 
-PrecisionChoice = Literal["auto", "all", "fp32", "fp16", "int8"]
+PrecisionChoice = Literal["auto", "all", "fp32", "fp16", "int8", "int8-trt"]
 # Half a point of AUROC: a precision that loses more is used only when named explicitly.
 MAX_LOSS = 0.005
 # Rounding error of a difference of two AUROCs.
@@ -30,9 +30,14 @@ def one_precision(name: str) -> Precision:
 
 
 def precisions_for(bundle: Bundle, choice: PrecisionChoice) -> list[Precision]:
-    """The precisions of a bundle that a choice selects, float32 first."""
+    """The precisions of a bundle that a choice selects, float32 first.
+
+    ``int8`` stands for both of its kinds where a bundle has both: each is for runtimes of its own.
+    """
     if choice == "all":
         return bundle.precisions
+    if choice == "int8":
+        return [one for one in bundle.precisions if one in ("int8", INT8_TRT)] or [choice]
     if choice != "auto":
         return [choice]
     return [one for one in bundle.precisions if not objection(bundle.manifest, one)]

@@ -13,11 +13,16 @@ from pcedge.export import Runtime
 from .patchcore_detector import Inspector
 from .precision import PrecisionChoice, precisions_for
 from .region_explanation import open_pictures
-from .runtime_kinds import onnx_kind, tensorrt_kind, torch_kind
+from .runtime_kinds import onnx_kind, tensorrt_kind, tensorrt_rtx_kind, torch_kind
 from .runtime_kinds.kind import BundleRuntime
 
 # The registry: a kind of runtime is one file and one line here. ``auto`` tries them in this order.
-RUNTIMES: tuple[BundleRuntime, ...] = (tensorrt_kind.KIND, onnx_kind.KIND, torch_kind.KIND)
+RUNTIMES: tuple[BundleRuntime, ...] = (
+    tensorrt_kind.KIND,
+    tensorrt_rtx_kind.KIND,
+    onnx_kind.KIND,
+    torch_kind.KIND,
+)
 
 # ``auto``, or the name of one of ``RUNTIMES``.
 RuntimeKind = str
@@ -108,11 +113,19 @@ def candidates(
         BundleError: The bundle was not exported, and nothing but PyTorch can run it.
         OptionError: An engine is requested on another device than the GPU it was built for.
     """
-    return [
-        replace(candidate, precision=one)
+    found = [
+        (replace(candidate, precision=one), _suits(bundle.in_precision(one), candidate))
         for one in precisions_for(bundle, precision)
         for candidate in _candidates(bundle.in_precision(one), kind, device)
     ]
+    # Asked for by name it is tried in any case: a network for TensorRT runs on processors, though slowly.
+    return [one for one, suits in found if suits] or [one for one, _ in found]
+
+
+def _suits(bundle: Bundle, candidate: Candidate) -> bool:
+    """Whether the network was quantised for this runtime, if it was quantised at all."""
+    by_tensorrt = candidate.runtime.startswith("tensorrt") or candidate.device.startswith("tensorrt")
+    return bundle.manifest.embedding.int8_for in (None, "tensorrt" if by_tensorrt else "cpu")
 
 
 def _candidates(bundle: Bundle, kind: RuntimeKind, device: str) -> list[Candidate]:

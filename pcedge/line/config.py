@@ -45,6 +45,9 @@ class CameraTable(_LineTable, frozen=True):
         fps: Requested frames per second.
         exposure: Requested exposure, in the driver's units.
         focus: Requested focus, in the driver's units.
+        ca_file: For ``rtsps://`` and ``https://``: certificates to trust instead of the system's, as for a
+            camera that signed its own.
+        insecure: For ``rtsps://`` and ``https://``: ``true`` accepts any certificate, and so any camera.
         gate: Whether images outside the limits learned at fit are INVALID.
         drift: Whether drift is monitored.
         frozen_after: Number of repeated images until INVALID; 0 disables the check.
@@ -64,6 +67,8 @@ class CameraTable(_LineTable, frozen=True):
     fps: _Positive | None = None
     exposure: float | None = None
     focus: float | None = None
+    ca_file: str = ""
+    insecure: bool = False
     gate: bool = True
     drift: bool = True
     frozen_after: Annotated[int, Meta(ge=0)] = 25

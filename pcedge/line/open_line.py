@@ -163,6 +163,8 @@ def _sources(line: LineFile, base: Path, follow: bool, journal: Journal | None) 
             settings=settings,
             done=journal,
             open_s=line.watch.open_s,
+            ca_file=str(base / camera.ca_file) if camera.ca_file else "",
+            insecure=camera.insecure,
         )
         found[_free_name(camera.name or source.name, found)] = source
     return found

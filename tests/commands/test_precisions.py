@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from pcedge.adaptation.recalibrate import CalibrationOptions, calibrate
-from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle, find_bundle
+from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle, edit_bundle, find_bundle, seal
 from pcedge.bundles.gate_files import gate_limits
 from pcedge.bundles.manifest import MANIFEST_FILE, Precision
 from pcedge.bundles.nominal_images import NOMINAL_FILE
 from pcedge.camera import render_part, write_image
-from pcedge.deployment.exporting.export_bundle import ExportResult, export_bundle
+from pcedge.deployment.exporting.export_bundle import ExportResult, _for_tensorrt, export_bundle
 from pcedge.errors import BundleError, DatasetError, OptionError
 from pcedge.evaluation.evaluate import Evaluation, evaluate
-from pcedge.inspection.runtimes import Candidate, candidates, open_inspector
+from pcedge.inspection.runtimes import Candidate, candidates, open_inspector, runtime_file
 from pcedge.inspection.verification.certificate import valid_certificate
 from pcedge.inspection.verification.verify import choose_runtime, verify
 from pcedge.thresholds.calibration_data import read_evidence
@@ -164,6 +164,48 @@ def test_exporting_one_precision_again_keeps_the_other(copy: Bundle, exported: E
     # Without labelled images nothing can be said of it, and what was said before was of another network.
     assert set(result.bundle.manifest.precisions) == {"fp32", "int8"}
     assert Bundle.open(copy.directory).in_precision("int8").open_bank().dims == 128
+
+
+def test_int8_for_tensorrt_lies_beside_int8_for_processors_and_each_runtime_takes_its_own(
+    copy: Bundle, exported: Exported
+) -> None:
+    """The bundle has int8 for processors already; engines are built where TensorRT for RTX is installed."""
+    before = copy.in_precision("int8")
+
+    result = export_bundle(copy, trt=True, precisions=("int8",), images=exported.line.dataset)
+
+    both = result.bundle
+    assert both.precisions == ["fp32", "fp16", "int8", "int8-trt"]
+    own, other = both.in_precision("int8").manifest, both.in_precision("int8-trt").manifest
+    assert own == before.manifest
+    assert (own.embedding.int8_for, other.embedding.int8_for) == ("cpu", "tensorrt")
+    assert own.threshold.score != other.threshold.score
+    assert both.manifest.precisions.keys() == {"fp32", "fp16", "int8", "int8-trt"}
+    assert [one.precision for one in candidates(both, "onnx", "cpu", "all")] == ["fp32", "fp16", "int8"]
+    assert [one.precision for one in candidates(both, "onnx", "tensorrt", "int8")] == ["int8-trt"]
+    assert [one.precision for one in candidates(both, "tensorrt-rtx", "auto", "int8")] == ["int8-trt"]
+    assert candidates(both, "onnx", "cpu", "int8-trt") == [Candidate("onnx", "cpu", "int8-trt")]
+    with pytest.raises(BundleError, match="was quantised for processors") as caught:
+        runtime_file(both.in_precision("int8"), "tensorrt-rtx")
+    assert "--precision int8-trt" in caught.value.hint
+    # On the device no images are there, nor needed.
+    again = export_bundle(both, trt=True, precisions=("int8",))
+    assert again.bundle.precisions == both.precisions
+
+
+def test_int8_that_an_earlier_version_wrote_for_tensorrt_stays_tensorrt_s(copy: Bundle) -> None:
+    with edit_bundle(copy) as staging:
+        variant = copy.in_precision("int8").manifest
+        embedding = msgspec.structs.replace(variant.embedding, int8_for="tensorrt")
+        seal(staging / "int8", msgspec.structs.replace(variant, embedding=embedding))
+        seal(staging, copy.manifest)
+    earlier = Bundle.open(copy.directory)
+
+    assert _for_tensorrt(earlier, "int8") == "int8"
+    assert _for_tensorrt(earlier, "fp16") == "fp16"
+    assert [one.precision for one in candidates(earlier, "onnx", "cpu", "all")] == ["fp32", "fp16"]
+    assert [one.precision for one in candidates(earlier, "onnx", "tensorrt", "int8")] == ["int8"]
+    assert [one.precision for one in candidates(earlier, "onnx", "cpu", "int8")] == ["int8"]
 
 
 def test_another_product_is_fitted_through_an_exported_network_without_torch(pcedge: Run, line: Line) -> None:

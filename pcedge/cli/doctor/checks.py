@@ -29,7 +29,7 @@ def check_machine(
         lambda: installed.check_rivals(versions),
         lambda: [installed.check_extras(versions)],
         lambda: engines.check_onnx_runtime(gpu),
-        lambda: [engines.check_tensorrt(gpu), engines.check_torch()],
+        lambda: [engines.check_tensorrt(gpu), engines.check_tensorrt_rtx(), engines.check_torch()],
         devices.check_cameras,
         lambda: [host.check_disk(output, "Disk for results")],
         lambda: [host.check_disk(default_cache_directory(), "Disk for the cache", little_gb=2)],

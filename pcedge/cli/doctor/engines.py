@@ -2,10 +2,13 @@
 
 from base64 import b64decode
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from pcedge.export import gpu_name
+from pcedge.errors import PcedgeError
+from pcedge.export import gpu_name, parse_by_rtx, rtx_version
 
 from .finding import CheckResult, fail, ok, warn
 
@@ -53,6 +56,21 @@ def check_tensorrt(gpu: str | None) -> CheckResult:
     if built is None:
         return fail("TensorRT", "makes no builder", "Check the driver: nvidia-smi")
     return ok("TensorRT", f"{tensorrt.__version__} works")
+
+
+def check_tensorrt_rtx() -> CheckResult:
+    """Check that TensorRT for RTX, if installed, reads a network; it needs no GPU for that."""
+    name, version = "TensorRT for RTX", rtx_version()
+    if version is None:
+        return ok(name, "not installed; only export --trt-rtx and its engines need it")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "double.onnx"
+        path.write_bytes(_DOUBLE)
+        try:
+            parse_by_rtx(path)
+        except PcedgeError as error:
+            return fail(name, error.what, "Reinstall it: pip install --force-reinstall tensorrt-rtx-cu13")
+    return ok(name, f"{version} parses networks")
 
 
 def check_torch() -> CheckResult:

@@ -37,7 +37,7 @@ Json = Annotated[
 Runtime = Annotated[
     str,
     typer.Option(
-        help="What runs the network: auto, torch, onnx or tensorrt. "
+        help="What runs the network: auto, torch, onnx, tensorrt or tensorrt-rtx. "
         "auto: watch takes the fastest that is proved here, verify the first that can be had, evaluate a "
         "TensorRT engine if one was built here, otherwise the ONNX file.",
         rich_help_panel=panels.RUNTIME,
@@ -54,8 +54,8 @@ Device = Annotated[
 Precision = Annotated[
     str,
     typer.Option(
-        help="Precision of the network: fp32, or fp16 or int8 where export wrote them; auto: fp32 and those "
-        "that lost no more than 0.5 points of AUROC when they were exported.",
+        help="Precision of the network: fp32, or fp16, int8 or int8-trt where export wrote them; auto: "
+        "fp32 and those that lost no more than 0.5 points of AUROC when they were exported.",
         rich_help_panel=panels.RUNTIME,
     ),
 ]

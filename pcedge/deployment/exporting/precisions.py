@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pcedge.banks import CoresetSize
 from pcedge.bundles.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle, edit_bundle, seal
-from pcedge.bundles.manifest import Manifest, Precision, PrecisionInfo
+from pcedge.bundles.manifest import INT8_TRT, Manifest, Precision, PrecisionInfo
 from pcedge.bundles.nominal_images import NOMINAL_FILE
 from pcedge.camera import Verdict
 from pcedge.core.files import link_or_copy
@@ -29,6 +29,7 @@ from pcedge.thresholds.verdict import Thresholds
 
 # Ranges of activations are known well after a few images; each takes a forward pass and its memory.
 _CALIBRATION_IMAGES = 32
+_INT8_FOR: dict[Precision, Int8Kind] = {"int8": "cpu", INT8_TRT: "tensorrt"}
 
 
 def find_images(bundle: Bundle, images: Path | None) -> Dataset:
@@ -72,7 +73,6 @@ def add_precisions(
     precisions: Sequence[Precision],
     dataset: Dataset,
     *,
-    int8_for: Int8Kind,
     progress: Progress,
 ) -> Bundle:
     """Write the network in other precisions into a bundle, each with a bank and a threshold made through it.
@@ -82,9 +82,8 @@ def add_precisions(
 
     Args:
         bundle: Exported; replaced whole after each precision, or left as it is.
-        precisions: ``fp16``, ``int8``.
+        precisions: ``fp16``, ``int8`` for processors, ``int8-trt`` for TensorRT.
         dataset: The good images that the bundle was fitted on, and perhaps labelled ones.
-        int8_for: What an int8 network is to run on.
         progress: Called with the stages of each.
 
     Raises:
@@ -100,7 +99,7 @@ def add_precisions(
     if dataset.test:
         own = _evaluate(bundle, dataset, _called(progress, bundle.manifest.precision))
     for precision in precisions:
-        bundle = _add(bundle, precision, dataset, int8_for, own, _called(progress, precision))
+        bundle = _add(bundle, precision, dataset, own, _called(progress, precision))
     return bundle
 
 
@@ -108,7 +107,6 @@ def _add(
     bundle: Bundle,
     precision: Precision,
     dataset: Dataset,
-    int8_for: Int8Kind,
     own: Evaluation | None,
     progress: Progress,
 ) -> Bundle:
@@ -118,7 +116,7 @@ def _add(
         folder.mkdir()
         if bundle.has(NOMINAL_FILE):  # what was learned from looks the same in every precision
             link_or_copy(bundle.file(NOMINAL_FILE), folder / NOMINAL_FILE)
-        kind = int8_for if precision == "int8" else None
+        kind = _INT8_FOR.get(precision)
         _write_network(bundle, folder / EMBEDDER_FILE, dataset, kind)
         write_search_part(folder / SEARCH_PART_FILE, bundle.manifest.embedding.dims)
         if kind != "cpu":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
 from pcedge.bundles.product_bundle import not_exported
+from pcedge.errors import BundleError
 from pcedge.export import Runtime
 
 
@@ -38,3 +39,16 @@ def exported_file(bundle: Bundle) -> Path:
     if not bundle.is_exported:
         raise not_exported(bundle)
     return bundle.file(EMBEDDER_FILE)
+
+
+def require_for_tensorrt(bundle: Bundle) -> None:
+    """Check that an int8 network was not quantised for processors, which TensorRT does not take.
+
+    Raises:
+        BundleError: It was.
+    """
+    if bundle.manifest.embedding.int8_for == "cpu":
+        raise BundleError(
+            f"The network in {bundle.directory} was quantised for processors, and TensorRT does not take it.",
+            "Use --precision int8-trt with TensorRT; it is made by: pcedge export --int8 --trt, or --trt-rtx",
+        )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
+from pcedge.bundles.manifest import INT8_TRT
 from pcedge.core.defaults import DEFAULT_BATCH, default_cache_directory
 from pcedge.errors import MissingExtraError
 from pcedge.export import (
@@ -61,7 +62,7 @@ def _provider_options(bundle: Bundle, *, fused: bool) -> TensorrtOptions:
             largest_bank=(manifest.bank.rows, manifest.embedding.dims) if fused else None,
         ),
         half=manifest.precision == "fp16",
-        quantised=manifest.precision == "int8",
+        quantised=manifest.precision in ("int8", INT8_TRT),
     )
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pcedge.bundles.bundle import EMBEDDER_FILE, SEARCH_PART_FILE, Bundle
 from pcedge.errors import BundleError, OptionError, RuntimeUnavailableError
-from pcedge.export import TensorrtRuntime, TensorrtSearchingRuntime, engine_name, is_fused
+from pcedge.export import TensorrtRuntime, TensorrtSearchingRuntime, engine_name, is_fused, is_rtx_engine
 
-from .kind import BundleRuntime
+from .kind import BundleRuntime, require_for_tensorrt
 
 _DEVICES = ("auto", "cuda")
 
@@ -18,6 +18,7 @@ def _open(bundle: Bundle, device: str) -> TensorrtRuntime:
 
 
 def _engine(bundle: Bundle) -> Path:
+    require_for_tensorrt(bundle)
     name = next((name for name in _engine_names(bundle) if bundle.has(name)), None)
     if name is None:
         raise BundleError(
@@ -45,7 +46,7 @@ def _has_engine_for(bundle: Bundle, device: str) -> bool:
 
 
 def _engines(bundle: Bundle) -> list[str]:
-    return [name for name in bundle.manifest.files if name.endswith(".engine")]
+    return [name for name in bundle.manifest.files if name.endswith(".engine") and not is_rtx_engine(name)]
 
 
 def _engine_names(bundle: Bundle) -> list[str]:

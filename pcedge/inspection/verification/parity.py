@@ -25,7 +25,7 @@ TOLERANCE = 1e-4
 # If the network computes in less than float32, runtimes round at different points, all equally valid. Stages
 # that depend on its output may differ by as much; the others may not.
 _ROUNDED = {"embedding", "score"}
-_ROUNDING: dict[Precision, float] = {"fp16": 1e-2, "int8": 5e-2}
+_ROUNDING: dict[Precision, float] = {"fp16": 1e-2, "int8": 5e-2, "int8-trt": 5e-2}
 _TINY = float(np.finfo(np.float32).tiny)
 _TIMED_ROUNDS = 5
 _Values: TypeAlias = NDArray[np.float32] | float

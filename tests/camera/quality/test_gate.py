@@ -69,6 +69,23 @@ def test_a_picture_repeated_too_often_is_frozen_until_it_changes() -> None:
     assert gate.check(changed) == ""
 
 
+@pytest.mark.parametrize("turns", [2, 3])
+def test_a_few_pictures_that_take_turns_for_ever_are_frozen(turns: int) -> None:
+    gate, images = FrameGate(frozen_after=3), [_noisy(100 + 10 * number, 30) for number in range(6)]
+
+    said = [gate.check(images[number]) for number in (4, 5, *[number % turns for number in range(20)])]
+
+    assert said.index(next(filter(None, said))) == 2 + turns + 3 * turns - 1
+    assert "the same few images" in said[-1]
+    assert gate.check(images[3]) == ""
+
+
+def test_pictures_that_may_repeat_are_not_frozen() -> None:
+    gate, image = FrameGate(frozen_after=3), _noisy(128, 30)
+
+    assert [gate.check(image, may_repeat=True) for _ in range(10)] == [""] * 10
+
+
 def test_one_changed_pixel_anywhere_is_not_frozen() -> None:
     gate, image = FrameGate(frozen_after=1), _noisy(128, 30, 1024)
     gate.check(image)

@@ -86,14 +86,41 @@ def test_graphs_within_graphs_without_end_are_refused(tmp_path: Path) -> None:
         external_files(tmp_path / "a.onnx")
 
 
+def _compiled(**attributes: Any) -> bytes:
+    """A network whose work a provider has compiled, as ONNX Runtime writes it."""
+    helper = onnx.helper
+    value = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [4])
+    node = helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft", **attributes)
+    return bytes(helper.make_model(helper.make_graph([node], "g", [], [value])).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "files"),
+    [
+        ({"embed_mode": 0, "ep_cache_context": "net.engine"}, ["net.engine"]),
+        ({"embed_mode": 1, "ep_cache_context": b"\xff\x00 plan"}, []),
+        ({"ep_cache_context": b"\xff\x00 plan"}, []),
+        ({"embed_mode": 2, "ep_cache_context": "/etc/net.engine"}, ["/etc/net.engine"]),
+        ({"embed_mode": 1.0, "ep_cache_context": "net.engine"}, ["net.engine"]),
+        ({"embed_mode": 1, "ep_cache_context": "plan", "onnx_model_filename": "a.onnx"}, ["a.onnx"]),
+    ],
+)
+def test_what_a_provider_compiled_names_its_file(
+    tmp_path: Path, attributes: dict[str, Any], files: list[str]
+) -> None:
+    (tmp_path / "a.onnx").write_bytes(_compiled(**attributes))
+
+    assert external_files(tmp_path / "a.onnx") == files
+
+
 @pytest.fixture
-def with_network(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Callable[[str], Bundle]:
+def with_network(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Callable[..., Bundle]:
     """A bundle whose network takes its weights from a file; ``weights.bin`` is there and listed."""
 
-    def make(location: str) -> Bundle:
+    def make(location: str, write: Callable[[str], bytes] = _network) -> Bundle:
         bundle = make_bundle(tmp_path / "models" / "part")
         with edit_bundle(bundle) as staging:
-            (staging / EMBEDDER_FILE).write_bytes(_network(location))
+            (staging / EMBEDDER_FILE).write_bytes(write(location))
             (staging / "weights.bin").write_bytes(np.ones(4, np.float32).tobytes())
             seal(staging, bundle.manifest)
         return Bundle.open(bundle.directory)
@@ -101,10 +128,15 @@ def with_network(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Callable
     return make
 
 
-def test_weights_that_the_bundle_lists_are_checked_with_the_network(
-    with_network: Callable[[str], Bundle],
+def _compiled_in(location: str) -> bytes:
+    return _compiled(embed_mode=0, ep_cache_context=location)
+
+
+@pytest.mark.parametrize("write", [_network, _compiled_in])
+def test_a_file_that_the_bundle_lists_is_checked_with_the_network(
+    with_network: Callable[..., Bundle], write: Callable[[str], bytes]
 ) -> None:
-    bundle = with_network("weights.bin")
+    bundle = with_network("weights.bin", write)
     assert bundle.file(EMBEDDER_FILE).is_file()
 
     again = Bundle.open(bundle.directory)
@@ -113,9 +145,10 @@ def test_weights_that_the_bundle_lists_are_checked_with_the_network(
         again.file(EMBEDDER_FILE)
 
 
+@pytest.mark.parametrize("write", [_network, _compiled_in])
 @pytest.mark.parametrize("where", ["absolute", "above", "unlisted", "link"])
-def test_weights_from_anywhere_else_are_refused(
-    tmp_path: Path, with_network: Callable[[str], Bundle], where: str
+def test_a_file_from_anywhere_else_is_refused(
+    tmp_path: Path, with_network: Callable[..., Bundle], where: str, write: Callable[[str], bytes]
 ) -> None:
     secret = tmp_path / "secret.bin"
     secret.write_bytes(np.ones(4, np.float32).tobytes())
@@ -125,7 +158,7 @@ def test_weights_from_anywhere_else_are_refused(
         "unlisted": "other.bin",
         "link": "weights.bin",
     }
-    bundle = with_network(location[where])
+    bundle = with_network(location[where], write)
     (bundle.directory / "other.bin").write_bytes(secret.read_bytes())
     if where == "link":
         (bundle.directory / "weights.bin").unlink()

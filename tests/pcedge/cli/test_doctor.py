@@ -1,6 +1,8 @@
 import json
 import os
 import re
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from pcedge.cli import app
 from pcedge.cli.doctor import CheckResult, CheckState, check_machine
 from pcedge.cli.doctor.checks import _safely
 from pcedge.cli.doctor.devices import check_cameras
-from pcedge.cli.doctor.engines import check_onnx_runtime, check_tensorrt
+from pcedge.cli.doctor.engines import check_onnx_runtime, check_tensorrt, check_tensorrt_rtx
 from pcedge.cli.doctor.host import check_clock, check_disk, check_memory, check_power, clock_synchronised
 from pcedge.cli.doctor.installed import check_python, check_rivals, installed_versions
 from pcedge.cli.doctor.models import check_bundle
@@ -215,3 +217,15 @@ def test_the_command_prints_a_table_or_json_and_its_exit_code_says_the_worst(tmp
     missing = run.invoke(app, [*arguments, "--model", "missing"])
     assert missing.exit_code == 1
     assert re.search(r"FAIL.*Bundle", missing.stdout)
+
+
+def test_tensorrt_for_rtx_is_tried_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = check_tensorrt_rtx()
+    assert found.state == CheckState.OK
+    assert ("parses networks" in found.what) == (find_spec("tensorrt_rtx") is not None)
+
+    monkeypatch.setattr("pcedge.cli.doctor.engines.rtx_version", lambda: "1.7.1")
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    broken = check_tensorrt_rtx()
+    assert broken.state == CheckState.FAIL
+    assert "cannot be used" in broken.what

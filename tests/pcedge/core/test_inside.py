@@ -47,6 +47,9 @@ def test_a_plain_path_is_taken_as_it_is(inside: Inside, name: str) -> None:
         ("a\x9b", "control characters"),
         ("a\u2028b", "control characters"),
         ("a\udc80", "control characters"),
+        ("x" * 256, "longer"),
+        ("golden/" + "ü" * 128, "longer"),
+        ("a/" * 600 + "a", "longer"),
     ],
 )
 def test_any_other_path_is_refused_by_who_says_it(inside: Inside, name: str, words: str) -> None:

@@ -205,7 +205,10 @@ def test_on_a_gpu_the_network_searches(
         assert options.shapes["bank"][2] == (rows, dims)
 
 
-@pytest.mark.parametrize(("precision", "half", "quantised"), [("fp16", True, False), ("int8", False, True)])
+@pytest.mark.parametrize(
+    ("precision", "half", "quantised"),
+    [("fp16", True, False), ("int8", False, True), ("int8-trt", False, True)],
+)
 def test_tensorrt_chooses_types_for_itself_so_that_it_does_not_search_in_half_precision(
     exported_line: Any, monkeypatch: pytest.MonkeyPatch, precision: str, half: bool, quantised: bool
 ) -> None:

@@ -38,7 +38,7 @@ def test_a_kind_of_runtime_is_one_line_in_the_table(
     )
     with pytest.raises(OptionError, match="no runtime 'blocks'") as caught:
         runtime_kind("blocks")
-    assert caught.value.hint == "Choose one of: auto, onnx, tensorrt, torch."
+    assert caught.value.hint == "Choose one of: auto, onnx, tensorrt, tensorrt-rtx, torch."
 
     monkeypatch.setattr("pcedge.inspection.runtimes.RUNTIMES", (blocks, *RUNTIMES))
 

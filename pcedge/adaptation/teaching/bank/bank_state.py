@@ -18,7 +18,7 @@ from pcedge.bundles.files import describe_file
 from pcedge.bundles.manifest import EXACT, INT8, Manifest, ThresholdInfo
 from pcedge.core.files import link_or_copy
 from pcedge.errors import BundleError
-from pcedge.export import is_fused
+from pcedge.export import is_fused, is_rtx_engine
 from pcedge.inspection.verification.golden import renew_golden
 from pcedge.thresholds.calibration_data import CALIBRATION_FILE, HeldOutEvidence, read_evidence_file
 from pcedge.thresholds.cross_validation import nameless_bank
@@ -232,7 +232,8 @@ def _drop_stale(staging: Path, manifest: Manifest) -> tuple[str, ...]:
     for path in staging.glob("*.engine"):
         if is_fused(path.name):
             path.unlink()
-            notes.append(f"{path.name} was built for a smaller bank and is gone: pcedge export --trt")
+            again = "--trt-rtx" if is_rtx_engine(path.name) else "--trt"
+            notes.append(f"{path.name} was built for a smaller bank and is gone: pcedge export {again}")
     return tuple(notes)
 
 

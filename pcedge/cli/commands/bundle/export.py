@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 
 _UNUSED = (
     Unused(
-        lambda given: not given["trt"] and given["triton"] is None,
+        lambda given: not given["trt"] and not given["trt_rtx"] and given["triton"] is None,
         ("batch",),
-        "without --trt or --triton",
+        "without --trt, --trt-rtx or --triton",
         "Add one of them, or leave it out.",
+    ),
+    Unused(
+        lambda given: not given["trt_rtx"],
+        ("compute",),
+        "without --trt-rtx",
+        "Add --trt-rtx, or leave it out.",
     ),
     Unused(
         lambda given: not given["fp16"] and not given["int8"],
@@ -45,6 +51,24 @@ def export(
             rich_help_panel=panels.NETWORK,
         ),
     ] = False,
+    trt_rtx: Annotated[
+        bool,
+        typer.Option(
+            "--trt-rtx",
+            help="Also build an engine of TensorRT for RTX, ahead of time and without a GPU, for RTX GPUs of "
+            "other machines.",
+            rich_help_panel=panels.NETWORK,
+        ),
+    ] = False,
+    compute: Annotated[
+        str,
+        typer.Option(
+            help="With --trt-rtx: compute capabilities of those GPUs, separated by commas: 8.6 for RTX 30, "
+            "8.9 for RTX 40, 12.0 for RTX 50.",
+            show_default=False,
+            rich_help_panel=panels.NETWORK,
+        ),
+    ] = "",
     fp16: Annotated[
         bool,
         typer.Option(
@@ -58,14 +82,14 @@ def export(
         typer.Option(
             "--int8",
             help="Also write the network in 8-bit integers, calibrated on the good images, with a bank of "
-            "its own: for CPUs, or with --trt for TensorRT.",
+            "its own: for CPUs, or with --trt or --trt-rtx for TensorRT (int8-trt, beside the CPU's).",
             rich_help_panel=panels.NETWORK,
         ),
     ] = False,
     batch: Annotated[
         int,
         typer.Option(
-            help="With --trt and --triton: the largest batch of frames that a call is to take.",
+            help="With --trt, --trt-rtx and --triton: the largest batch of frames that a call is to take.",
             min=1,
             rich_help_panel=panels.NETWORK,
         ),
@@ -100,6 +124,10 @@ def export(
 
     With --triton, an ONNX file that is there is used as it is; the models there are float32.
 
+    Where --trt finds no TensorRT or no GPU, TensorRT for RTX parses and builds the network if it is
+    installed, so that a workstation finds out what TensorRT would refuse. An engine of --trt-rtx is proved
+    where it runs: pcedge verify --runtime tensorrt-rtx.
+
     Exit code 3: the ONNX file is there, but TensorRT is not on this machine, or the certificate of what was
     proved could not be written.
     """
@@ -111,6 +139,7 @@ def export(
     asked: dict[Precision, bool] = {"fp16": fp16, "int8": int8}
     precisions = [precision for precision, wanted in asked.items() if wanted]
     refuse_unused(ctx, _UNUSED)
+    targets = _compute(trt_rtx, compute)
     bundle = find_any_bundle(model, models)
     further = FURTHER.get(bundle.manifest.method)
     if further is None:
@@ -118,7 +147,7 @@ def export(
 
         refuse(
             ctx,
-            ("trt", "batch", "triton", "fp16", "int8", "images"),
+            ("trt", "trt_rtx", "batch", "triton", "fp16", "int8", "images"),
             f"on a bundle of {bundle.manifest.method}: it is for PatchCore alone",
             "Leave it out: the ONNX file runs everywhere that ONNX Runtime does.",
         )
@@ -129,6 +158,7 @@ def export(
         result = further(
             bundle,
             trt=trt,
+            rtx_compute=targets,
             batch=batch,
             precisions=precisions,
             images=images,
@@ -137,7 +167,11 @@ def export(
         )
         if triton is not None:
             repository = write_triton_repository(
-                result.bundle, triton, batch=batch, trt=bool(result.engines), progress=progress
+                result.bundle,
+                triton,
+                batch=batch,
+                trt=_for_this_machine(result),
+                progress=progress,
             )
     if json:
         _print_json(result, repository)
@@ -148,6 +182,32 @@ def export(
         show_error(problem)
     if problems:
         raise typer.Exit(PARTLY_DONE)
+
+
+def _compute(trt_rtx: bool, compute: str) -> tuple[str, ...]:
+    from pcedge.errors import OptionError
+
+    targets = tuple(one.strip() for one in compute.split(",") if one.strip())
+    if trt_rtx and not targets:
+        raise OptionError(
+            "--trt-rtx needs to know which GPUs the engine is for.",
+            "Name their compute capabilities: pcedge export --trt-rtx --compute 8.6,8.9",
+        )
+    return targets
+
+
+def _for_this_machine(result: "ExportResult") -> bool:
+    """Whether an engine of TensorRT itself was built, which a server can load."""
+    from pcedge.export import is_rtx_engine
+
+    return any(not is_rtx_engine(name) for name in result.engines)
+
+
+def _ahead_of_time(result: "ExportResult") -> bool:
+    """Whether an engine was built for other machines, by TensorRT for RTX."""
+    from pcedge.export import is_rtx_engine
+
+    return any(is_rtx_engine(name) for name in result.engines)
 
 
 def _print_json(result: "ExportResult", repository: "TritonRepository | None") -> None:
@@ -170,6 +230,7 @@ def _print_json(result: "ExportResult", repository: "TritonRepository | None") -
                 },
                 "engine_problem": str(result.engine_problem) if result.engine_problem else None,
                 "without_search": str(result.without_search) if result.without_search else None,
+                "accepted": result.accepted or None,
                 "unsaved": str(result.unsaved) if result.unsaved else None,
                 "triton": _triton(repository) if repository is not None else None,
             }
@@ -207,6 +268,8 @@ def _print_summary(result: "ExportResult", repository: "TritonRepository | None"
             f"{parity.stage('score').accepted:.0e}), verdict "
             f"flips: {parity.flips}; {show_ms(certificate.frame_ms)} a frame",
         )
+    if result.accepted:
+        table.add("TensorRT", result.accepted)
     if repository is not None:
         table.add("Triton", f"{repository.directory}: ask for {repository.model}; {repository.platform}")
         table.add(
@@ -219,6 +282,12 @@ def _print_summary(result: "ExportResult", repository: "TritonRepository | None"
         )
     if len(result.bundle.precisions) > 1:
         _print_precisions(result.bundle)
+    if _ahead_of_time(result):
+        say(
+            "The engine for other machines is not proved here. There: "
+            "[bold]pcedge verify --runtime tensorrt-rtx{model}[/]",
+            model=model_option(result.bundle.directory),
+        )
     say("Next: [bold]pcedge watch --camera 0{model}[/]", model=model_option(result.bundle.directory))
 
 

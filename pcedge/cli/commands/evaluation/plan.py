@@ -1,7 +1,7 @@
 """``pcedge plan``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -206,9 +206,7 @@ def _opened(
 
 
 def _precisions(text: str) -> tuple["Precision", ...]:
-    from pcedge.bundles.manifest import Precision
-
-    unknown = [name for name in listed(text) if name not in get_args(Precision)]
+    unknown = [name for name in listed(text) if name not in ("fp32", "fp16", "int8")]
     if unknown:
         raise OptionError(f"There is no precision {unknown[0]!r}.", "Choose among fp32, fp16 and int8.")
     return cast("tuple[Precision, ...]", listed(text))

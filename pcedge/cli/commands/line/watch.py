@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 _UNUSED = (
     Unused(
         lambda given: given["config"] is not None and not given["camera"] and given["folder"] is None,
-        ("model", "threshold", "review", "save", "frozen_after", "drift"),
+        ("model", "threshold", "review", "save", "frozen_after", "drift", "ca_file", "insecure"),
         "beside --config: it goes with --camera and --folder",
-        "Write product, threshold, review, frozen_after and drift into the file, for each camera, and save "
-        "into [sinks.pictures].",
+        "Write product, threshold, review, frozen_after, drift, ca_file and insecure into the file, for each "
+        "camera, and save into [sinks.pictures].",
     ),
 )
 
@@ -48,6 +48,23 @@ def watch(
             rich_help_panel=panels.LINE,
         ),
     ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca-file",
+            help="For rtsps:// and https:// cameras: certificates to trust instead of the system's.",
+            show_default=False,
+            rich_help_panel=panels.LINE,
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="For rtsps:// and https:// cameras: accept any certificate, and so any camera.",
+            rich_help_panel=panels.LINE,
+        ),
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -181,12 +198,13 @@ def watch(
     from .end_signals import EndSignals
     from .line_run import LineRun, RunOptions
     from .outputs import outputs
-    from .watched_line import described_line
+    from .watched_line import CameraOptions, described_line
 
     refuse_unused(ctx, _UNUSED)
 
     def described() -> "tuple[LineFile, Path]":
-        return described_line(config, camera, folder, model, threshold, review, save, frozen_after, drift)
+        given = CameraOptions(model, threshold, review, frozen_after, drift, ca_file, insecure)
+        return described_line(config, camera, folder, given, save)
 
     def asked(line: "LineFile") -> RuntimeOptions:
         given = [name for name in ("runtime", "device", "precision") if is_given(ctx, name)]

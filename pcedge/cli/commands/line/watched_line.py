@@ -1,7 +1,7 @@
 """The line of ``pcedge watch``: the line's file combined with the command line's options."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, NamedTuple, cast, get_args
 
 from pcedge.errors import OptionError
 
@@ -15,16 +15,24 @@ if TYPE_CHECKING:
     from pcedge.methods import AnyBundle, ChosenRuntime
 
 
+class CameraOptions(NamedTuple):
+    """Options of the command line that hold for every camera, as ``[[camera]]`` has them."""
+
+    model: str | None
+    threshold: float | None
+    review: bool
+    frozen_after: int
+    drift: bool
+    ca_file: Path | None
+    insecure: bool
+
+
 def described_line(
     config: Path | None,
     cameras: list[str] | None,
     folder: Path | None,
-    model: str | None,
-    threshold: float | None,
-    review: bool,
+    given: CameraOptions,
     save: str,
-    frozen_after: int,
-    drift: bool,
 ) -> "tuple[LineFile, Path]":
     """The line from the file or the command line, and the directory that its paths are relative to."""
     from pcedge.camera import PicturesTable, SinksTable
@@ -41,11 +49,13 @@ def described_line(
     tables = tuple(
         CameraTable(
             source=one,
-            product=model or "",
-            threshold=threshold,
-            review=review,
-            frozen_after=frozen_after,
-            drift=drift,
+            product=given.model or "",
+            threshold=given.threshold,
+            review=given.review,
+            frozen_after=given.frozen_after,
+            drift=given.drift,
+            ca_file="" if given.ca_file is None else str(given.ca_file),
+            insecure=given.insecure,
         )
         for one in named
     )

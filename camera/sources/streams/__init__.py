@@ -1,0 +1,1 @@
+"""Network streams, addresses of single images, and video files."""
