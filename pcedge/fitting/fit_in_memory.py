@@ -127,7 +127,7 @@ def learn_exactly(task: Task, embed: Embed, watch: StageTimer, progress: Progres
         check_enough(len(features.paths), len(task.paths), task.at_least, features.skipped)
     with watch.stage("coreset"):
         projected = project(features.embeddings.reshape(-1, task.shape[1]), task.seed)
-    with watch.stage("groups"):
+    with watch.stage("calibrate"):
         patches = projected.reshape(len(features.paths), task.shape[0], -1)
         task, copies = join_dependent(task, features.paths, features.spectra, patches)
         groups = task.groups_of(features.paths)

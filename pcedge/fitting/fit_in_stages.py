@@ -44,7 +44,7 @@ def learn_in_stages(
         OptionError: Too few images are held out for the requested rates.
     """
     assert plan.chunk_images is not None
-    with watch.stage("groups"):
+    with watch.stage("calibrate"):
         task, copies = join_dependent(task, *spectra_of(task.paths)) if task.dependent else (task, ())
     held, used = _split(task)
     if task.rates != Rates():

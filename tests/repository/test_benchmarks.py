@@ -526,3 +526,17 @@ def test_mutated_inputs_are_read_or_refused_in_words(exported_line: Line) -> Non
     assert found["cases"] == sum(found["ended"].values()) == 250
     assert set(found["ended"]) == {"read", "refused"}
     assert (found["outside"], found["over_1_gb"], found["wrong"]) == (0, 0, [])
+
+
+@pytest.mark.usefixtures("from_the_checkout")
+def test_mutated_folder_trees_are_read_or_refused_and_every_file_is_counted(tmp_path: Path) -> None:
+    from benchmarks.folder_trees import check_case
+
+    kinds = []
+    for seed in range(150):
+        root = tmp_path / str(seed) / "case"
+        root.mkdir(parents=True)
+        outcome = check_case(seed, root)
+        assert outcome.kind in ("read", "refused"), (seed, outcome)
+        kinds.append(outcome.kind)
+    assert kinds.count("read") > 30
