@@ -1,6 +1,7 @@
 """Comparisons: several methods on the same datasets, through the same evaluation."""
 
 from .compare import CompareOptions, compare_methods
+from .comparison_page import comparison_markdown
 from .entries import (
     COMPARED,
     COMPARISON_CSV,
@@ -10,7 +11,6 @@ from .entries import (
     NotRun,
     write_comparison,
 )
-from .markdown import comparison_markdown
 from .methods import METHODS_FILE, MethodSettings, MethodSpec, choose_methods, read_methods
 from .plot import COMPARISON_PLOT, plot_comparison
 
