@@ -18,6 +18,8 @@ NO_VERDICTS = {
     "threshold_at(scores, review_rate, weights) >= threshold_at(scores, rate, weights)": "two thresholds",
     "score > threshold": "the client of Triton, which stands alone and is compared with the rule by a test",
     "distance <= limit": "how alike two images are",
+    "distances <= min(limit, share * usual_distance(distances, share))": "how alike two images are",
+    "levels > self.threshold": "grey levels of a mask",
     "at_or_above <= limit": "a rate of false positives",
     "self._limit > 0": "bytes",
     "abs(wanted - limit) <= TOLERANCE * abs(limit)": "whether a golden frame's score is the threshold itself",

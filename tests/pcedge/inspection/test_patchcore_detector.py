@@ -132,7 +132,7 @@ def test_a_bundle_that_was_not_exported_says_how_to_export_it(
 
 @pytest.mark.parametrize("name", ["trt", "", "ONNX"])
 def test_an_unknown_runtime_is_an_error_that_lists_them(name: str) -> None:
-    with pytest.raises(OptionError, match="auto, onnx, tensorrt, torch"):
+    with pytest.raises(OptionError, match="auto, onnx, tensorrt, tensorrt-rtx, torch"):
         runtime_kind(name)
 
 

@@ -133,7 +133,7 @@ def test_a_fitted_detector_is_the_plain_implementation(folder: Path, bundle: Bas
 @pytest.mark.parametrize(
     ("name", "words", "hint"),
     [
-        ("openvino", "There is no runtime 'openvino'", "auto, onnx, tensorrt, torch"),
+        ("openvino", "There is no runtime 'openvino'", "auto, onnx, tensorrt, tensorrt-rtx, torch"),
         ("tensorrt", "tensorrt runs only bundles of PatchCore, and .* is of padim", "auto, onnx, torch"),
     ],
 )
