@@ -51,8 +51,8 @@ class Debounced:
     """Free-running debouncing: an incident starts when at least ``n`` of the last ``m`` frames do not pass.
 
     Until then the decision on a single frame that does not pass is OK. The incident lasts until fewer than
-    ``n`` of the last ``m`` frames do not pass; its decision is its worst verdict. REVIEW and INVALID do not
-    pass either.
+    ``n`` of the last ``m`` frames do not pass; its decision is its worst verdict, that of the ``m`` frames
+    that it starts with included. REVIEW and INVALID do not pass either.
 
     Raises:
         OptionError: Not 1 <= n <= m.
@@ -64,7 +64,7 @@ class Debounced:
                 f"Cannot debounce by {n} of {m} frames.", "Give n of m with 1 <= n <= m, such as 3 of 5."
             )
         self._n = n
-        self._last: deque[bool] = deque(maxlen=m)
+        self._last: deque[Verdict] = deque(maxlen=m)
         self._incident: Part | None = None
 
     def admits(self, frame: Frame) -> bool:
@@ -73,12 +73,12 @@ class Debounced:
 
     def part_of(self, frame: Frame, inspection: Inspection) -> Part:
         """Return the current incident, or a part of its own if there is none."""
-        self._last.append(not inspection.verdict.passes)
-        active = sum(self._last) >= self._n
+        self._last.append(inspection.verdict)
+        active = sum(not verdict.passes for verdict in self._last) >= self._n
         if self._incident is None:
             if not active:
                 return Part(frame_id(frame), Phase.END, Verdict.OK)
-            self._incident = Part(frame_id(frame), Phase.NEW, worst([inspection.verdict, Verdict.REVIEW]))
+            self._incident = Part(frame_id(frame), Phase.NEW, worst([*self._last]))
             return self._incident
         decision = worst([self._incident.decision, inspection.verdict])
         part = Part(self._incident.id, Phase.UPDATE if active else Phase.END, decision)

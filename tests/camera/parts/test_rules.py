@@ -59,12 +59,18 @@ def test_debouncing_lets_single_frames_pass_and_makes_one_incident_of_many() -> 
         ("2", "end", "OK"),
         ("3", "end", "OK"),
         ("4", "end", "OK"),
-        ("5", "new", "INVALID"),
-        ("5", "update", "INVALID"),
-        ("5", "end", "INVALID"),
+        ("5", "new", "NG"),
+        ("5", "update", "NG"),
+        ("5", "end", "NG"),
         ("8", "end", "OK"),
         ("9", "end", "OK"),
     ]
+
+
+def test_an_incident_counts_from_the_first_frame_that_it_starts_with() -> None:
+    decisions = _decisions(Debounced(3, 5), [NG, OK, NG, REVIEW, OK])
+
+    assert [decision for *_, decision in decisions] == [OK, OK, OK, NG, NG], "not REVIEW: two frames were NG"
 
 
 def test_an_incident_that_began_with_a_good_frame_still_does_not_pass() -> None:
