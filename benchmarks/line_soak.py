@@ -406,8 +406,10 @@ class Soak:
         self._for_a_while(fill, filler.unlink)
 
     def _all_there(self) -> bool:
-        ids = set(_in_lines(self._output))
-        return len(ids) >= len(self._feeder.given) and ids <= set(self._mqtt) and ids <= self._hook.got.keys()
+        events = list(_events(self._output))
+        ids = {event["id"] for event in events}
+        judged = {(event["camera"], event["name"]) for event in events}
+        return self._feeder.given <= judged and ids <= set(self._mqtt) and ids <= self._hook.got.keys()
 
     def _until(self, true: Callable[[], bool], within_s: float) -> bool:
         end = time.monotonic() + within_s
@@ -500,10 +502,6 @@ def _events(output: Path) -> Iterator[dict[str, Any]]:
                 event = json_module.loads(line)
                 if isinstance(event, dict) and "id" in event:
                     yield event
-
-
-def _in_lines(output: Path) -> list[str]:
-    return [event["id"] for event in _events(output)]
 
 
 def _in_store(path: Path) -> list[str]:
