@@ -51,10 +51,10 @@ def _measure(directory: Path, where: str, batch: int, runs: int, seed: int) -> d
     other = rng.permutation(rows)
     with OnnxRuntime(embedder, where) as alone, OnnxSearchingRuntime(embedder, part, where) as searching:
         bound = searching.bind(rows)
-        frame = _times_ms(lambda: bound.infer_nearest(images[:1]), runs)
-        network = _times_ms(lambda: alone.infer(images[:1]), runs)
-        many = _times_ms(lambda: bound.infer_nearest(images), max(1, runs // batch))
-        bind = _times_ms(lambda: searching.bind(other), max(1, runs // 10))
+        frame = times_ms(lambda: bound.infer_nearest(images[:1]), runs)
+        network = times_ms(lambda: alone.infer(images[:1]), runs)
+        many = times_ms(lambda: bound.infer_nearest(images), max(1, runs // batch))
+        bind = times_ms(lambda: searching.bind(other), max(1, runs // 10))
         return {
             "runtime": searching.name,
             "bank rows": len(rows),
@@ -67,7 +67,7 @@ def _measure(directory: Path, where: str, batch: int, runs: int, seed: int) -> d
         }
 
 
-def _times_ms(call: Callable[[], object], runs: int) -> list[float]:
+def times_ms(call: Callable[[], object], runs: int) -> list[float]:
     """Milliseconds of every call but the first, which is slow."""
     taken = []
     for _ in range(runs + 1):

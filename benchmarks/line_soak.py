@@ -37,7 +37,7 @@ from pcedge.core.progress import Progress
 from .broker import Mosquitto, free_port
 from .card import replace_results
 from .command import Card, Json, Seed, print_json, run
-from .outside import Controller, Webhook, subscribed
+from .outside import Controller, Webhook, in_database, subscribed
 from .teach_kills import lesson, part_bundle
 
 BEGIN = "<!-- results: filled by python -m benchmarks.line_soak --card docs/results/soak.md -->"
@@ -426,7 +426,7 @@ class Soak:
         ids = {event["id"] for event in events}
         arrived = {
             "jsonl": Counter(event["id"] for event in events),
-            "sqlite": Counter(_in_store(self._output / "events.sqlite")),
+            "sqlite": Counter(in_database(self._output / "events.sqlite")),
             "mqtt": Counter(self._mqtt),
             "webhook": self._hook.got,
         }
@@ -502,11 +502,6 @@ def _events(output: Path) -> Iterator[dict[str, Any]]:
                 event = json_module.loads(line)
                 if isinstance(event, dict) and "id" in event:
                     yield event
-
-
-def _in_store(path: Path) -> list[str]:
-    with sqlite3.connect(path) as database:
-        return [one for (one,) in database.execute("SELECT id FROM event")]
 
 
 def _markdown(report: Report) -> Iterator[str]:

@@ -352,7 +352,7 @@ class _Line:
             "mqtt": Counter(self._mqtt),
             "webhook": self._hook.got,
             "jsonl": Counter(_in_lines(self._folder)),
-            "sqlite": Counter(_in_database(self._folder / "events.sqlite")),
+            "sqlite": Counter(in_database(self._folder / "events.sqlite")),
         }
         result.lost = {name: len(self._ids - counts.keys()) for name, counts in arrived.items()}
         result.twice = {name: sum(n > 1 for n in counts.values()) for name, counts in arrived.items()}
@@ -465,7 +465,8 @@ def _in_lines(folder: Path) -> list[str]:
     return [json.loads(line)["id"] for path in files if path.is_file() for line in path.open()]
 
 
-def _in_database(path: Path) -> list[str]:
+def in_database(path: Path) -> list[str]:
+    """Ids of the events in an event store."""
     with sqlite3.connect(path) as database:
         return [one for (one,) in database.execute("SELECT id FROM event")]
 

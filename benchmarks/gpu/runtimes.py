@@ -2,7 +2,6 @@
 
 import multiprocessing
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import TimeoutError as Late
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.device import times_ms
 from pcedge.bundles.bundle import EMBEDDER_FILE, Bundle
 from pcedge.errors import PcedgeError
 from pcedge.export import SearchingRuntime
@@ -68,12 +68,12 @@ def _times(bundle: Bundle, candidate: Candidate, batch: int, runs: int) -> dict[
         if isinstance(runtime, SearchingRuntime):
             bound = runtime.bind(rows)
             call: Callable[[int], object] = lambda n: bound.infer_nearest(images[:n])  # noqa: E731
-            found["another bank, p50 ms"] = float(np.median(_ms(lambda: runtime.bind(rows), 10)))
+            found["another bank, p50 ms"] = float(np.median(times_ms(lambda: runtime.bind(rows), 10)))
         else:
             bank = bundle.open_bank()
             call = lambda n: bank.search(runtime.infer(images[:n]).reshape(-1, rows.shape[1]))  # noqa: E731
-        one = _ms(lambda: call(1), runs)
-        many = _ms(lambda: call(batch), max(3, runs // batch))
+        one = times_ms(lambda: call(1), runs)
+        many = times_ms(lambda: call(batch), max(3, runs // batch))
         found |= {
             "p50 ms": float(np.median(one)),
             "p99 ms": float(np.percentile(one, 99)),
@@ -89,16 +89,6 @@ def _times(bundle: Bundle, candidate: Candidate, batch: int, runs: int) -> dict[
             work = work_of(network, count, patches, (len(rows), rows.shape[1]))
             found[f"floor, {count} a call, ms"] = work.floor_ms(peaks)
     return found
-
-
-def _ms(call: Callable[[], object], runs: int) -> list[float]:
-    """Milliseconds of every call but the first, which is slow."""
-    taken = []
-    for _ in range(runs + 1):
-        began = time.perf_counter()
-        call()
-        taken.append(1e3 * (time.perf_counter() - began))
-    return taken[1:]
 
 
 def _gpu_memory_mb() -> float | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pcedge.banks import FLOAT, INDEX_FILE, TEXT, WHOLE
 from pcedge.camera import Repeating
-from pcedge.core.defaults import state_directory
+from pcedge.core.defaults import make_state_folder, state_directory
 from pcedge.core.files import alone_with
 from pcedge.core.npz import open_arrays, replace_arrays
 from pcedge.errors import BundleError, PcedgeError
@@ -91,9 +91,7 @@ class RowUsage:
 
     def _write(self, new: NDArray[np.int64], last_used: NDArray[np.float64]) -> NDArray[np.int64]:
         """Add counts to the file; return the totals."""
-        folder = _folder()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with alone_with(folder):
+        with alone_with(make_state_folder(_FOLDER)):
             stored = read_usage(self.directory, self._bank, len(new))
             counts, used = (self._saved, np.zeros(len(new))) if stored is None else stored
             write_usage(self._bank, counts + new, np.maximum(used, last_used))
@@ -186,8 +184,8 @@ def write_usage(bank_sha256: str, counts: NDArray[np.int64], last_used: NDArray[
     Raises:
         OSError: It cannot be written to.
     """
+    make_state_folder(_FOLDER)
     path = _file(bank_sha256)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     arrays = {"bank_sha256": np.array(bank_sha256), "counts": counts, "last_used": last_used}
     replace_arrays(path, arrays)
     kept = sorted(path.parent.glob("*.npz"), key=_changed, reverse=True)

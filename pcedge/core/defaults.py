@@ -31,6 +31,17 @@ def state_directory() -> Path:
     return _of_this_user("XDG_STATE_HOME", ".local/state")
 
 
+def make_state_folder(name: str = "") -> Path:
+    """A folder of the state directory, or that directory itself, for this user alone; made if it is missing.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder = state_directory() / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
 def _of_this_user(variable: str, below_home: str) -> Path:
     directory = Path(os.environ.get(variable, ""))
     if directory.is_absolute():  # the XDG specification says to ignore relative paths

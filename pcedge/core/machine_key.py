@@ -9,7 +9,7 @@ import os
 import secrets
 from pathlib import Path
 
-from .defaults import state_directory
+from .defaults import make_state_folder, state_directory
 
 _KEY_FILE = "machine.key"
 _KEY_BYTES = 32
@@ -44,8 +44,7 @@ def _read_key() -> bytes | None:
 
 
 def _make_key() -> bytes:
-    path = state_directory() / _KEY_FILE
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = make_state_folder() / _KEY_FILE
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         _write_new(temporary, secrets.token_bytes(_KEY_BYTES))

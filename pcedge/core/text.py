@@ -1,7 +1,7 @@
 """Text from elsewhere, made harmless for where it is shown: a terminal, a table program."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 # Control characters move the cursor, set titles or colours; bidirectional ones show a text in another order;
 # surrogates are bytes of a file name that are not UTF-8, which no terminal takes. Tab and line feed stay.
@@ -27,6 +27,11 @@ def csv_cell(value: object) -> object:
 def csv_row(values: Iterable[object]) -> list[object]:
     """Values as a row of a CSV file: see :func:`csv_cell`."""
     return [csv_cell(value) for value in values]
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    """Numbers by what they are of, in a row: ``3 hidden files, 1 folders``."""
+    return ", ".join(f"{number} {reason}" for reason, number in reasons.items())
 
 
 def _visible(match: re.Match[str]) -> str:

@@ -24,6 +24,7 @@ from pcedge.camera import (
     sink_readings,
     thread_states,
 )
+from pcedge.core.text import counted
 
 from .systemd_notify import SystemdNotifier
 
@@ -115,8 +116,7 @@ class Teller:
         # At 1, 2, 4, ...: a folder into which much else is written fills no log.
         if count and count >= 2 * self._left_out.get(status.name, 0):
             self._left_out[status.name] = count
-            reasons = ", ".join(f"{number} {reason}" for reason, number in status.left_out.items())
-            tell(Change("files", status.name, "NOTE", f"not judged: {reasons}"))
+            tell(Change("files", status.name, "NOTE", f"not judged: {counted(status.left_out)}"))
 
 
 def health_server(table: MetricsTable, watched: Watched, counts: EventCounts) -> HealthServer:

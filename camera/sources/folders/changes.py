@@ -32,12 +32,11 @@ class FolderChanges:
     def __init__(self, path: Path, *, recursive: bool) -> None:
         self._next_s = 0.0
         self._folder_ns = 0
-        self.is_told = not _is_share(path)
         self._path = path
         self._place = path.resolve()
         self._recursive = recursive
-        self._told: Iterator[Iterable[tuple[object, str]]] | None = self._watch() if self.is_told else None
-        if self.is_told:
+        self._told: Iterator[Iterable[tuple[object, str]]] | None = None if _is_share(path) else self._watch()
+        if self._told is not None:
             self.wait(0.0)  # it listens from here on
 
     def wait(self, seconds: float) -> set[str] | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pcedge.errors import CameraError
 
 from ..drivers import CameraSettings
+from .reasons import FORBIDDEN, LOGIN, NO_PATH, REFUSED, STATUS, no_answer
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -37,7 +38,6 @@ class Container:
         announced: Images that the file says it has; 0 if it does not say.
         is_counted: Whether that number is exact, as it is in MP4.
         packets: Encoded images that were read; of a file that was cut, not all are shown.
-        damaged: Those that could not be decoded.
         error: Why no more comes; None at the end.
 
     Raises:
@@ -69,7 +69,6 @@ class Container:
         self._ready: deque[VideoFrame | None] = deque()
         self._grabbed: VideoFrame | None = None
         self._began = False
-        self.damaged = 0
         self.error: Exception | None = None
 
     def grab(self) -> bool:
@@ -123,7 +122,6 @@ class Container:
         try:
             frames = packet.decode()
         except (av.FFmpegError, OSError, ValueError):
-            self.damaged += self._began
             self._ready.extend([None] if self._began else [])
             return True
         self._began = self._began or bool(frames)
@@ -141,12 +139,12 @@ def _reason(error: Exception, open_s: float | None) -> str:
     import av
 
     found = (
-        (av.HTTPUnauthorizedError, "the login is missing or wrong (401)"),
-        (av.HTTPForbiddenError, "this user may not see it (403)"),
-        (av.HTTPNotFoundError, "there is no such path on it (404)"),
+        (av.HTTPUnauthorizedError, STATUS[LOGIN]),
+        (av.HTTPForbiddenError, STATUS[FORBIDDEN]),
+        (av.HTTPNotFoundError, STATUS[NO_PATH]),
         (av.HTTPError, "it answers with an error of HTTP or RTSP"),
-        (av.ConnectionRefusedError, "nobody listens there (connection refused)"),
-        ((av.TimeoutError, av.ExitError), f"no answer within {open_s or _READ_TIMEOUT_S:g} s"),
+        (av.ConnectionRefusedError, REFUSED),
+        ((av.TimeoutError, av.ExitError), no_answer(open_s or _READ_TIMEOUT_S)),
         ((av.InvalidDataError, av.EOFError), "it is not a video that can be read, or is damaged"),
         (
             (av.DemuxerNotFoundError, av.DecoderNotFoundError, av.ProtocolNotFoundError),

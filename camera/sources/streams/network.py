@@ -31,6 +31,7 @@ from ..capture import CameraSource
 from ..drivers import Capture
 from ..kind import SourceKind, SourceOptions, scheme_of
 from .container import Container
+from .reasons import REFUSED, STATUS, no_answer
 from .snapshots import Snapshots
 
 _TLS_PORTS = {"rtsps": 322, "https": 443}
@@ -48,11 +49,6 @@ _ENCODE = (
     "In a login, write '#' as %23, '/' as %2F, '?' as %3F, '@' as %40 and ':' as %3A "
     "(rtsp://user:p%23ss@camera/path)."
 )
-_STATUS = {
-    401: "the login is missing or wrong (401)",
-    403: "this user may not see it (403)",
-    404: "there is no such path on it (404)",
-}
 # Where systems keep the certificates that they trust; FFmpeg has to be told.
 _SYSTEM_CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -76,7 +72,7 @@ class NetworkCamera:
         self._uri = uri
         self._asked = asked
         self._scheme = scheme_of(uri)
-        _check_trust(self._scheme in _TLS_PORTS, asked)
+        self._context = _context_of(self._scheme in _TLS_PORTS, asked)
 
     def __call__(self) -> Capture:
         """Open it.
@@ -124,8 +120,8 @@ class NetworkCamera:
 
     def _shake_hands(self, host: str, port: int) -> None:
         with socket.create_connection((host, port), self._asked.open_s) as connection:
-            if self._scheme in _TLS_PORTS:
-                with self._context().wrap_socket(connection, server_hostname=host):
+            if self._context is not None:
+                with self._context.wrap_socket(connection, server_hostname=host):
                     pass
 
     def _refuse_page(self) -> None:
@@ -144,7 +140,7 @@ class NetworkCamera:
             login = unquote(parts.username), unquote(parts.password or "")
             passwords.add_password(None, self._plain_url(), *login)
         return build_opener(
-            HTTPSHandler(context=self._context()),
+            HTTPSHandler(context=self._context),
             _StaysEncrypted(),
             HTTPBasicAuthHandler(passwords),
             HTTPDigestAuthHandler(passwords),
@@ -162,7 +158,7 @@ class NetworkCamera:
             answer: HTTPResponse = opener.open(self._plain_url(), timeout=self._asked.open_s)
         except HTTPError as error:
             with error:  # it holds the connection
-                status = _STATUS.get(error.code, f"it answers with an error ({error.code})")
+                status = STATUS.get(error.code, f"it answers with an error ({error.code})")
             raise CameraError(status) from None
         return answer
 
@@ -170,13 +166,6 @@ class NetworkCamera:
         """The address without the login."""
         parts = urlsplit(self._uri)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
-
-    def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._asked.ca_file or None)
-        if self._asked.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
 
     def _ffmpeg_options(self) -> Mapping[str, str]:
         options = {"protocol_whitelist": _PROTOCOLS[self._scheme]}
@@ -199,9 +188,9 @@ class NetworkCamera:
         if isinstance(error, socket.gaierror):
             return "there is no host of this name"
         if isinstance(error, TimeoutError):
-            return f"no answer within {self._asked.open_s:g} s"
+            return no_answer(self._asked.open_s)
         if isinstance(error, ConnectionRefusedError):
-            return "nobody listens there (connection refused)"
+            return REFUSED
         text = error.strerror if isinstance(error, OSError) else None
         return (text or type(error).__name__).lower().rstrip(".")
 
@@ -221,20 +210,26 @@ class _StaysEncrypted(HTTPRedirectHandler):
         return new
 
 
-def _check_trust(encrypted: bool, asked: SourceOptions) -> None:
+def _context_of(encrypted: bool, asked: SourceOptions) -> ssl.SSLContext | None:
+    """Whose certificates are accepted; None for an address that is not encrypted."""
     if (asked.ca_file or asked.insecure) and not encrypted:
         raise OptionError(
             "ca_file and insecure are for rtsps:// and https://, and this address is not encrypted.",
             "Leave them out, or use the encrypted address.",
         )
-    if asked.ca_file:
-        try:
-            ssl.create_default_context(cafile=asked.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise OptionError(
-                f"ca_file {asked.ca_file}: cannot be read: {getattr(error, 'strerror', None) or error}.",
-                "Name a file of certificates in PEM format.",
-            ) from error
+    if not encrypted:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=asked.ca_file or None)
+    except OSError as error:  # ssl.SSLError is one too
+        raise OptionError(
+            f"ca_file {asked.ca_file}: cannot be read: {error.strerror or error}.",
+            "Name a file of certificates in PEM format.",
+        ) from error
+    if asked.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _system_certificates() -> str:

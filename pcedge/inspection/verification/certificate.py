@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from pcedge.bundles.bundle import Bundle
-from pcedge.core.defaults import state_directory
+from pcedge.core.defaults import make_state_folder, state_directory
 from pcedge.core.files import replace_file
 from pcedge.core.machine import Machine, describe_machine, library_versions, power_mode
 from pcedge.core.machine_key import is_sealed, seal
@@ -107,7 +107,7 @@ def write_certificate(bundle: Bundle, certificate: Certificate) -> Path:
     content = msgspec.json.format(msgspec.json.encode((*others, certificate)), indent=2)
     try:
         sealed = _Sealed(code=seal(content), certificates=msgspec.Raw(content))
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_state_folder(_FOLDER)
         replace_file(path, msgspec.json.encode(sealed) + b"\n")
     except OSError as error:
         raise BundleError(

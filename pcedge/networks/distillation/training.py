@@ -13,6 +13,7 @@ from pcedge.core.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from pcedge.core.progress import Progress, silent
 from pcedge.errors import WeightsError
 from pcedge.export import TorchRuntime
+from pcedge.networks.backward import backward
 from pcedge.networks.pcedge_s import COMPACT_DIMS, CompactNet
 
 from .batches import Batches, held_out, stream
@@ -146,7 +147,7 @@ class Training:
             described = self.student(normalised)
         loss = self.objective.loss(described, target)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        backward(loss)
         self.optimizer.step()
         value = loss.detach().item()
         if not math.isfinite(value):

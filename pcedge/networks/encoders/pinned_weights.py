@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from pcedge.bundles.files import describe_file
-from pcedge.core.defaults import state_directory
+from pcedge.core.defaults import make_state_folder, state_directory
 from pcedge.core.files import alone_with, replace_file
 from pcedge.errors import WeightsUnavailableError
 
@@ -70,8 +70,7 @@ def _pinned(repository: str, found: Pin) -> Pin:
     if (known := _read().get(repository)) is not None:
         return known
     try:
-        _path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with alone_with(_path().parent):
+        with alone_with(make_state_folder()):
             pins = {repository: found, **_read()}
             replace_file(_path(), msgspec.json.encode(pins))
     except OSError as error:

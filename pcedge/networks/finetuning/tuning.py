@@ -12,12 +12,12 @@ from torch import Tensor
 
 from pcedge.bundles.finetune_record import FeatureChange, FinetuneEpoch
 from pcedge.bundles.manifest import EmbeddingKind
-from pcedge.core.interrupts import interrupted_afterwards
 from pcedge.core.preprocessing import Preprocessing
 from pcedge.core.progress import Progress
 from pcedge.errors import WeightsError
 from pcedge.export import TorchRuntime
 from pcedge.networks.backbones import Backbone
+from pcedge.networks.backward import backward
 from pcedge.networks.embedder import build_embedder
 
 from .drift import compare, layer_rows, linear_cka
@@ -165,8 +165,7 @@ class Tuning:
             for maps, batch in known:
                 self._optimizer.zero_grad(set_to_none=True)
                 loss = self.task(maps, batch)[0]
-                with interrupted_afterwards():
-                    loss.backward()
+                backward(loss)
                 self._optimizer.step()
                 losses.append(loss.detach().item())
         return float(np.mean(losses))
@@ -175,8 +174,7 @@ class Tuning:
         self._optimizer.param_groups[0]["lr"] = learning_rate
         self._optimizer.zero_grad(set_to_none=True)
         loss = self.task(self._maps(batch), batch)[0]
-        with interrupted_afterwards():
-            loss.backward()
+        backward(loss)
         self._optimizer.step()
         self._pull(learning_rate)
         found = float(loss.detach())

@@ -275,6 +275,7 @@ def _say_what_is_watched(line: "Line") -> None:
 def _say_what_is_passed_over(line: "Line") -> None:
     from pcedge.camera import FolderSource
     from pcedge.cli.console import say
+    from pcedge.core.text import counted
 
     for name, source in line.sources.items():
         if isinstance(source, FolderSource) and source.passed_over:
@@ -287,16 +288,16 @@ def _say_what_is_passed_over(line: "Line") -> None:
             say(
                 "{source}: not judged, because it is no image there: {what}.",
                 source=name,
-                what=", ".join(f"{count} {reason}" for reason, count in source.left_out.items()),
+                what=counted(source.left_out),
             )
 
 
 def _say_what_was_left_out(left_out: "Mapping[str, Mapping[str, int]]") -> None:
     from pcedge.cli.console import say
+    from pcedge.core.text import counted
 
     for name, counts in left_out.items():
-        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-        say("{source}: not judged: {reasons}.", source=name, reasons=reasons)
+        say("{source}: not judged: {reasons}.", source=name, reasons=counted(counts))
 
 
 def _print_summary(summary: "Summary", place: Path) -> None:

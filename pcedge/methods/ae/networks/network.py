@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pcedge.networks.backward import backward
+
 from ..settings import AeSettings
 
 _SLOPE = 0.2
@@ -104,7 +106,7 @@ class AeTrainee:
         """One optimiser step on the mean residual."""
         loss = self.loss(pixels)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        backward(loss)
         self._optimiser.step()
 
     def loss(self, pixels: Tensor) -> Tensor:

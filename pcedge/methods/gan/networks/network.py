@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pcedge.networks.backward import backward
+
 from ..settings import GanSettings
 
 _SLOPE = 0.2
@@ -69,11 +71,11 @@ class GanTrainee:
         alike = functional.mse_loss(self._features(drawn), real)
         loss = self._settings.adversarial * alike + self._reconstruction(pixels, drawn, code, code_again)
         self._generating.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        backward(loss)
         self._generating.step()
         self._judging.zero_grad(set_to_none=True)
         doubt = self._doubt(pixels, true=True) + self._doubt(drawn.detach(), true=False)
-        (0.5 * doubt).backward()  # type: ignore[no-untyped-call]
+        backward(0.5 * doubt)
         self._judging.step()
 
     def loss(self, pixels: Tensor) -> Tensor:
