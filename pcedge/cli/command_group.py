@@ -5,6 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from pcedge.core.interrupts import no_interrupt_lost
 from pcedge.errors import PcedgeError
 
 from .closed_pipe import reader_is_gone
@@ -42,7 +43,8 @@ class CommandGroup(TyperGroup):
         from .console import say, show_error
 
         try:
-            return super().invoke(ctx)
+            with no_interrupt_lost():
+                return super().invoke(ctx)
         except PcedgeError as error:
             show_error(error)
         except OSError as error:

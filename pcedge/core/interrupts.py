@@ -1,9 +1,36 @@
-"""Ctrl-C, held back while a library runs that an exception in its middle would end the process of."""
+"""Ctrl-C where Python itself would lose it, or a library would end the process over it."""
 
+import _thread
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+_AGAIN_S = 0.05
+
+
+@contextmanager
+def no_interrupt_lost() -> Iterator[None]:
+    """Interrupt again where Ctrl-C came in the middle of what may not raise, as a callback of an import.
+
+    There Python prints the KeyboardInterrupt as ignored, and goes on.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            # From another thread, a moment later: here it would be lost again.
+            threading.Timer(_AGAIN_S, _thread.interrupt_main).start()
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 @contextmanager
